@@ -1,0 +1,1 @@
+"""Everloop: the whole life of a machine-learning model from one file."""

@@ -1,0 +1,81 @@
+"""Labels and categories as text: one spelling for a value, in a column and alone.
+
+A class is named by its text: ``True`` is ``true``, ``1`` and ``1.0`` are both ``1``. Training,
+serving and actuals that come back as JSON therefore mean the same class.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.errors import DataFault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+# Above this a double no longer tells neighbouring integers apart.
+_EXACT_INTEGERS = 2**53
+
+
+def label_text(value: Any) -> str | None:
+    """Gives the text that names a value; None stays None, and NaN is None.
+
+    Example:
+        >>> [label_text(value) for value in (True, 1, 1.0, 0.5, "yes", None)]
+        ['true', '1', '1', '0.5', 'yes', None]
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        if number != number:  # noqa: PLR0124  (NaN alone differs from itself)
+            return None
+        return str(int(number)) if number.is_integer() and abs(number) < _EXACT_INTEGERS else repr(number)
+    return str(value)
+
+
+def label_texts(column: pl.Series) -> pl.Series:
+    """Gives `label_text` of each value of a column, as text."""
+    import polars as pl
+
+    if column.dtype == pl.String:
+        return column
+    if column.dtype.is_integer():
+        return column.cast(pl.String)
+    distinct = column.unique()
+    texts = pl.Series([label_text(value) for value in distinct.to_list()], dtype=pl.String)
+    return column.replace_strict(distinct, texts, return_dtype=pl.String)
+
+
+def class_indices(column: pl.Series, classes: Sequence[str]) -> NDArray[np.float64]:
+    """Gives each value's position in `classes`; NaN where the value is missing.
+
+    Args:
+        column: Labels of any type, (rows,).
+        classes: The texts that name the classes, in order.
+
+    Returns:
+        Positions as float64, (rows,).
+
+    Raises:
+        DataFault: When a value is none of the classes.
+    """
+    import polars as pl
+
+    texts = label_texts(column)
+    unknown = texts.filter(texts.is_not_null() & ~texts.is_in(list(classes))).unique().to_list()
+    if unknown:
+        raise DataFault(
+            f"Column {column.name!r} holds {sorted(unknown)[:5]}; the classes are {list(classes)}."
+        )
+    positions = texts.replace_strict(
+        list(classes), list(range(len(classes))), return_dtype=pl.Float64, default=None
+    )
+    return positions.cast(pl.Float64).fill_null(float("nan")).to_numpy()

@@ -1,0 +1,129 @@
+"""What a plan is made of: the columns it reads and the encoders that write its slots."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from everloop.core.errors import PackageRefused
+
+INPUT_TYPES = ("boolean", "integer", "number", "text", "time")
+
+
+class PlanInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A raw column that the plan reads: its name and its type in the words of `table.schema`."""
+
+    name: str
+    type: str
+
+
+class DerivedColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A column computed from others: the tree of a `table.expression`, as its `to_dict` gives it."""
+
+    name: str
+    expression: dict[str, Any]
+
+
+class NumberEncoder(msgspec.Struct, frozen=True, tag_field="kind", tag="number", forbid_unknown_fields=True):
+    """One number: clipped, filled where missing, centred and scaled, in this order.
+
+    Attributes:
+        column: A raw or derived column: a number, an integer, a boolean (1 or 0) or a time.
+        offset: The slot that is written.
+        low: Smaller values become this one.
+        high: Greater values become this one.
+        fill: Stands for a missing value, in the column's own unit; without it NaN is kept.
+        centre: Is subtracted.
+        scale: Divides what is left; never zero.
+        indicator: Whether the next slot says 1 for a missing value and 0 otherwise.
+        float32: Whether the result is rounded to single precision, for learners that compute in it.
+    """
+
+    column: str
+    offset: int
+    low: float | None = None
+    high: float | None = None
+    fill: float | None = None
+    centre: float = 0.0
+    scale: float = 1.0
+    indicator: bool = False
+    float32: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many slots are written."""
+        return 2 if self.indicator else 1
+
+
+class OneHotEncoder(msgspec.Struct, frozen=True, tag_field="kind", tag="one_hot", forbid_unknown_fields=True):
+    """One slot for each category, 1 where the value's text is that category and 0 elsewhere.
+
+    Attributes:
+        column: A raw or derived column of any type; values are compared by `table.labels.label_text`.
+        offset: The first slot.
+        categories: The texts, in the order of their slots.
+        other: Whether one more slot at the end says 1 for a value that is no category. A missing
+            value is none: its slots are all 0.
+    """
+
+    column: str
+    offset: int
+    categories: tuple[str, ...]
+    other: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many slots are written."""
+        return len(self.categories) + self.other
+
+
+class LookupEncoder(msgspec.Struct, frozen=True, tag_field="kind", tag="lookup", forbid_unknown_fields=True):
+    """One number for each category, such as its ordinal or the target's mean.
+
+    Attributes:
+        column: A raw or derived column of any type; values are compared by `table.labels.label_text`.
+        offset: The slot that is written.
+        values: From a category's text to its number.
+        unknown: The number of a value that is no category; None gives NaN.
+        missing: The number of a missing value; None gives NaN.
+    """
+
+    column: str
+    offset: int
+    values: dict[str, float]
+    unknown: float | None = None
+    missing: float | None = None
+
+    @property
+    def width(self) -> int:
+        """How many slots are written."""
+        return 1
+
+
+Encoder = NumberEncoder | OneHotEncoder | LookupEncoder
+
+
+def check_constants(encoder: Encoder) -> None:
+    """Checks that an encoder's constants are finite, its scale not zero and its categories distinct.
+
+    Raises:
+        PackageRefused: When they are not.
+    """
+    if encoder.width == 0:
+        raise PackageRefused(f"The plan has no category for {encoder.column!r}.")
+    if isinstance(encoder, OneHotEncoder):
+        if len(set(encoder.categories)) != len(encoder.categories):
+            raise PackageRefused(f"The plan has a category of {encoder.column!r} twice.")
+        return
+    if isinstance(encoder, LookupEncoder):
+        numbers = [*encoder.values.values(), encoder.unknown, encoder.missing]
+    else:
+        numbers = [encoder.low, encoder.high, encoder.fill, encoder.centre, encoder.scale]
+        if encoder.scale == 0:
+            raise PackageRefused(f"The plan divides {encoder.column!r} by zero.")
+        if encoder.low is not None and encoder.high is not None and encoder.low > encoder.high:
+            raise PackageRefused(f"The plan clips {encoder.column!r} to a low above its high.")
+    if not all(number is None or math.isfinite(number) for number in numbers):
+        raise PackageRefused(f"The plan has a constant for {encoder.column!r} that is no finite number.")

@@ -1,0 +1,90 @@
+"""The compiled model: `score.onnx`, from encoded vectors to scores, run by onnxruntime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.errors import PackageRefused
+from everloop.runtime.onnx_guard import refuse_external_data
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+
+_DOUBLE = "tensor(double)"
+_OUTPUTS = ["score"]
+
+
+class Graph:
+    """A loaded `score.onnx`. Safe to call from several threads.
+
+    Args:
+        model: The file's content.
+        width: The length of a vector.
+        outputs: How many scores a row gets.
+        name: The file's name, for messages.
+
+    Raises:
+        PackageRefused: When the content is no such graph.
+    """
+
+    def __init__(self, model: bytes, *, width: int, outputs: int, name: str = "score.onnx") -> None:
+        refuse_external_data(model, name)
+        self._session = _open_session(model, name)
+        self._run = self._session.run
+        self._outputs = outputs
+        _check_doors(self._session, width, name)
+        self.scores(np.zeros((1, width)))
+
+    def scores(self, vectors: Matrix) -> Matrix:
+        """Scores encoded rows.
+
+        Args:
+            vectors: (rows, width) doubles.
+
+        Returns:
+            (rows, outputs) doubles.
+
+        Raises:
+            PackageRefused: When the graph fails or gives another shape than its package says.
+        """
+        try:
+            scores: Matrix = self._run(_OUTPUTS, {"x": vectors})[0]
+        except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
+            raise PackageRefused(f"The graph cannot be run: {_first_line(error)}") from None
+        if scores.shape != (vectors.shape[0], self._outputs):
+            expected = (vectors.shape[0], self._outputs)
+            raise PackageRefused(f"The graph gave scores of shape {scores.shape}; expected {expected}.")
+        return scores
+
+
+def _open_session(model: bytes, name: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
+        raise PackageRefused(f"{name} cannot be loaded: {_first_line(error)}") from None
+
+
+def _check_doors(session: Any, width: int, name: str) -> None:
+    entries = [(item.name, item.type) for item in session.get_inputs()]
+    exits = [(item.name, item.type) for item in session.get_outputs()]
+    if entries != [("x", _DOUBLE)] or ("score", _DOUBLE) not in exits:
+        raise PackageRefused(
+            f"{name} reads {entries} and gives {exits}; expected the double input 'x' and output 'score'."
+        )
+    shape = session.get_inputs()[0].shape
+    if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != width):
+        raise PackageRefused(f"{name} reads vectors of shape {shape}; the plan gives {width} numbers a row.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,170 @@
+"""The manifest: what a package is, what it needs, and the digest of every file in it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from everloop.core.digest import digest_file
+from everloop.core.errors import PackageRefused
+from everloop.core.files import write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST_FORMAT = 1
+MANIFEST_NAME = "manifest.json"
+# The signature is over the manifest, so the manifest cannot name it.
+OUTSIDE_MANIFEST = frozenset({MANIFEST_NAME, "signature.json"})
+TASKS = ("binary", "multiclass", "regression")
+RUNTIMES = ("graph", "python")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOST_BYTES = 16 * 2**20
+
+
+class ManifestColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A column of a request's row: its name, its type (as `table.schema` says), whether it may be null."""
+
+    name: str
+    type: str
+    nullable: bool = True
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a package says of itself.
+
+    Attributes:
+        format: The version of this form.
+        lifecycle: The lifecycle's name.
+        version: The version's number.
+        created: When it was made, ISO 8601 in UTC.
+        task: `binary`, `multiclass` or `regression`.
+        classes: The classes' texts, the negative first where binary; empty for a regression.
+        positive: The positive class, where binary.
+        target: The column that is predicted.
+        threshold: A binary decision is positive where the score is at least this.
+        inputs: The raw columns that a row has.
+        outputs: What the answer holds, such as `{"prediction": "text", "score": "number"}`.
+        entity: The column whose value keeps its arm during a rollout, if any.
+        time: The column that says when a row was decided on, if any.
+        metrics: Numbers from the evaluation.
+        lineage: Ids of what it was made from, such as `{"run": "run_01J...", "dataset": "..."}`.
+        files: The SHA-256 of every file beside the manifest.
+        runtime: `graph` where the compiled model serves, `python` where it could not be compiled.
+        missing_text: What stands for a missing text in `model.onnx`.
+    """
+
+    lifecycle: str
+    version: int
+    created: str
+    task: str
+    target: str
+    inputs: tuple[ManifestColumn, ...]
+    files: dict[str, str]
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    threshold: float | None = None
+    outputs: dict[str, str] = msgspec.field(default_factory=dict)
+    entity: str | None = None
+    time: str | None = None
+    metrics: dict[str, float | None] = msgspec.field(default_factory=dict)
+    lineage: dict[str, Any] = msgspec.field(default_factory=dict)
+    runtime: str = "graph"
+    missing_text: str | None = None
+    format: int = MANIFEST_FORMAT
+
+    def to_json(self) -> bytes:
+        """Gives the manifest as JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+
+    @staticmethod
+    def from_json(text: bytes) -> Manifest:
+        """Reads a manifest and holds it against its own rules.
+
+        Raises:
+            PackageRefused: When it is none, is of a newer form, or contradicts itself.
+        """
+        try:
+            if msgspec.json.decode(text, type=_FormatOnly).format > MANIFEST_FORMAT:
+                raise PackageRefused(
+                    f"The package's form is newer than {MANIFEST_FORMAT}, the newest that is known.",
+                    hint="pip install -U everloop",
+                )
+            manifest = msgspec.json.decode(text, type=Manifest)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise PackageRefused(f"{MANIFEST_NAME} cannot be read: {error}.") from None
+        _check(manifest)
+        return manifest
+
+
+class _FormatOnly(msgspec.Struct):
+    format: int
+
+
+def _check(manifest: Manifest) -> None:
+    wrong = _contradiction(manifest)
+    if wrong:
+        raise PackageRefused(f"{MANIFEST_NAME}: {wrong}.")
+    for name, digest in manifest.files.items():
+        if not _FILE_NAME.fullmatch(name):
+            raise PackageRefused(f"{MANIFEST_NAME} names the file {name!r}; expected a plain file name.")
+        if not _DIGEST.fullmatch(digest):
+            raise PackageRefused(f"{MANIFEST_NAME} has no SHA-256 for the file {name!r}.")
+
+
+def _contradiction(manifest: Manifest) -> str | None:
+    task, classes = manifest.task, manifest.classes
+    binary = task == "binary"
+    claims = (
+        (task in TASKS, f"the task is {task!r}; expected one of {TASKS}"),
+        (manifest.runtime in RUNTIMES, f"the runtime is {manifest.runtime!r}; expected one of {RUNTIMES}"),
+        (len(set(classes)) == len(classes), "a class is named twice"),
+        (not binary or len(classes) == 2, f"a binary task has two classes, not {classes}"),
+        (not binary or manifest.positive in classes[-1:], "the positive class is the last of the two"),
+        (not binary or manifest.threshold is not None, "a binary task has a threshold"),
+        (task != "multiclass" or len(classes) > 1, "a multiclass task has at least two classes"),
+        (task != "regression" or not classes, "a regression has no classes"),
+    )
+    return next((sentence for holds, sentence in claims if not holds), None)
+
+
+def digest_files(folder: Path) -> dict[str, str]:
+    """Gives the SHA-256 of every file in a package's folder that its manifest must name."""
+    paths = sorted(path for path in folder.iterdir() if path.name not in OUTSIDE_MANIFEST)
+    return {path.name: digest_file(path) for path in paths}
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Writes the manifest of a finished folder, with the digests of the files that are in it.
+
+    Args:
+        folder: The package's folder, whole except for the manifest.
+        manifest: Everything but the files, which are filled in.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        PackageRefused: When the manifest contradicts itself or a file's name is not plain.
+    """
+    whole = msgspec.structs.replace(manifest, files=digest_files(folder))
+    _check(whole)
+    write_file(folder / MANIFEST_NAME, whole.to_json())
+    return whole
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads a package's manifest, without looking at its files.
+
+    Raises:
+        PackageRefused: When there is none or it cannot be read.
+    """
+    path = folder / MANIFEST_NAME
+    if path.is_symlink() or not path.is_file():
+        raise PackageRefused(f"{folder} is no package: it has no file {MANIFEST_NAME}.")
+    if path.stat().st_size > _MOST_BYTES:
+        raise PackageRefused(f"{path} is larger than {_MOST_BYTES} bytes.")
+    return Manifest.from_json(path.read_bytes())

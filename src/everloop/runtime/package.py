@@ -1,0 +1,274 @@
+"""A package that is ready to answer: its digests checked, its plan compiled, its graph loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from everloop.core.digest import digest_file
+from everloop.core.errors import DataFault, ModelFault, PackageRefused
+from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
+from everloop.runtime.graph import Graph
+from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, read_manifest
+from everloop.runtime.plan import Plan, compile_row
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from everloop.table.contract import Contract
+
+# What serving reads is held in memory; the rest is only digested, piece by piece.
+SERVING_FILES = {"plan.json": 64 * 2**20, "contract.json": 64 * 2**20, "score.onnx": 2 * 2**30}
+_OPTIONAL_FILES = {EXPLAIN_NAME: 64 * 2**20}
+_MOST_BYTES = 8 * 2**30
+_BATCH = 4096
+
+
+class Answer(NamedTuple):
+    """What a package says of one row.
+
+    Attributes:
+        prediction: The class's text, or the number of a regression.
+        score: Binary: the chance of the positive class. Multiclass: one chance for each class, in
+            the manifest's order. Regression: the number.
+    """
+
+    prediction: str | float
+    score: float | tuple[float, ...]
+
+
+class Package:
+    """A package's folder, loaded. Loading executes nothing that is in it. Safe to share between threads.
+
+    Args:
+        folder: The package.
+        verify: Whether every file's digest is checked first. Without it only the files that serving
+            reads are.
+
+    Raises:
+        PackageRefused: When a file is missing, added, changed, a link or of a newer form; the message
+            names it.
+
+    Example:
+        >>> package = Package("package/")  # doctest: +SKIP
+        >>> package.answer({"amount": 1200.0, "region": "north"})  # doctest: +SKIP
+        Answer(prediction='no', score=0.07)
+    """
+
+    def __init__(self, folder: str | Path, *, verify: bool = True) -> None:
+        self.folder = Path(folder)
+        self.manifest: Manifest = read_manifest(self.folder)
+        if self.manifest.runtime != "graph":
+            raise PackageRefused(
+                f"{self.folder} was not compiled (runtime: {self.manifest.runtime}); it cannot serve."
+            )
+        contents = read_files(self.folder, self.manifest, verify=verify)
+        self.plan: Plan = Plan.from_json(contents["plan.json"])
+        self._contract_json = contents["contract.json"]
+        self._explain = contents.get(EXPLAIN_NAME)
+        self._graph = Graph(contents["score.onnx"], width=self.plan.width, outputs=_outputs(self.manifest))
+        self._encode = compile_row(self.plan)
+        self._threshold = math.nan if self.manifest.threshold is None else self.manifest.threshold
+
+    @cached_property
+    def contract(self) -> Contract:
+        """The contract that every row is held against."""
+        from everloop.table.contract import Contract
+
+        try:
+            contract: Contract = Contract.from_dict(msgspec.json.decode(self._contract_json))
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise PackageRefused(f"contract.json cannot be read: {error!r}.") from None
+        return contract
+
+    def prepare(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Encodes one raw row by the plan.
+
+        Args:
+            row: Column to value; a column that is not there is missing.
+
+        Returns:
+            The vector, (width,) doubles.
+        """
+        return self._encode(row)
+
+    def answer(self, row: Mapping[str, Any]) -> Answer:
+        """Answers one raw row.
+
+        Args:
+            row: Column to value, as the contract describes; a column that is not there is missing.
+
+        Returns:
+            The prediction and the score.
+        """
+        return self._answer(self._graph.scores(self._encode(row)[np.newaxis])[0])
+
+    def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Answers raw rows, as `answer` does each of them, in bounded batches."""
+        return [self._answer(scores) for batch in self._batches(rows) for scores in self._graph.scores(batch)]
+
+    def scores(self, data: Any) -> NDArray[np.float64]:
+        """Scores a table or rows.
+
+        Args:
+            data: Polars, pandas, Arrow or a path; or a sequence of mappings; or one mapping.
+
+        Returns:
+            (rows, k) doubles: k is the number of classes for a multiclass task, else 1.
+
+        Raises:
+            DataFault: When a column that the plan reads is not in the table.
+        """
+        parts = [self._graph.scores(batch) for batch in self._batches(data)]
+        return np.concatenate(parts) if parts else np.zeros((0, _outputs(self.manifest)))
+
+    def predict(self, data: Any) -> NDArray[Any]:
+        """Predicts for a table or rows.
+
+        Args:
+            data: Polars, pandas, Arrow or a path; or a sequence of mappings; or one mapping.
+
+        Returns:
+            (rows,) class texts as objects, or doubles for a regression.
+
+        Raises:
+            DataFault: When a column that the plan reads is not in the table.
+        """
+        return self.decide(self.scores(data))
+
+    def decide(self, scores: NDArray[np.float64]) -> NDArray[Any]:
+        """Turns scores (rows, k) into predictions (rows,)."""
+        if self.manifest.task == "regression":
+            return scores[:, 0]
+        labels = np.array(self.manifest.classes, dtype=object)
+        if self.manifest.task == "binary":
+            chosen = (scores[:, 0] >= self._threshold).astype(np.intp)
+        else:
+            chosen = scores.argmax(axis=1)
+        decided: NDArray[Any] = labels[chosen]
+        return decided
+
+    def explain(self, row: Mapping[str, Any], k: int = 5) -> tuple[Reason, ...]:
+        """Gives the strongest reasons for a row's score; `runtime.explain` says how.
+
+        Args:
+            row: The raw row.
+            k: How many reasons at most.
+
+        Raises:
+            ModelFault: When the package has no `explain.npz`.
+        """
+        return reasons(row, self._reference_row, self._encode, self._graph.scores, k)
+
+    @property
+    def explains(self) -> bool:
+        """Whether the package has what reasons need."""
+        return self._explain is not None
+
+    @cached_property
+    def _reference_row(self) -> dict[str, Any]:
+        if self._explain is None:
+            raise ModelFault(
+                f"{self.folder} has no {EXPLAIN_NAME}, so it gives no reasons.",
+                hint="make the version again with a run of this Everloop",
+            )
+        names = {item.name for item in self.plan.inputs}
+        return {name: value for name, value in read_reference_row(self._explain).items() if name in names}
+
+    def _answer(self, scores: NDArray[np.float64]) -> Answer:
+        manifest = self.manifest
+        if manifest.task == "multiclass":
+            return Answer(manifest.classes[int(scores.argmax())], tuple(scores.tolist()))
+        score = float(scores[0])
+        if manifest.task == "regression":
+            return Answer(score, score)
+        return Answer(manifest.classes[score >= self._threshold], score)
+
+    def _batches(self, data: Any) -> Iterator[NDArray[np.float64]]:
+        if isinstance(data, Mapping):
+            data = [data]
+        if isinstance(data, (list, tuple)):
+            rows = iter(data)
+            while batch := list(islice(rows, _BATCH)):
+                yield np.stack([self._encode(_mapping(row)) for row in batch])
+            return
+        from everloop.runtime.plan_table import encode_table
+        from everloop.table.tables import as_frame
+
+        frame = as_frame(data)
+        for start in range(0, frame.height, 16 * _BATCH):
+            yield encode_table(self.plan, frame[start : start + 16 * _BATCH])
+
+
+def read_files(folder: Path, manifest: Manifest, *, verify: bool) -> dict[str, bytes]:
+    """Checks a package's files against its manifest and reads those that serving needs.
+
+    The bytes that are digested are the bytes that are returned, so a file that changes in between
+    is not used.
+
+    Args:
+        folder: The package.
+        manifest: What it says of itself.
+        verify: Whether files that serving does not read are digested too.
+
+    Returns:
+        File name to content.
+
+    Raises:
+        PackageRefused: When a file is missing, added, changed, a link or too large.
+    """
+    _check_names(folder, manifest)
+    contents: dict[str, bytes] = {}
+    total = 0
+    for name, digest in manifest.files.items():
+        path = folder / name
+        size = path.lstat().st_size
+        total += size
+        if size > (SERVING_FILES | _OPTIONAL_FILES).get(name, _MOST_BYTES) or total > _MOST_BYTES:
+            raise PackageRefused(f"The package's file {name!r} is too large: {size} bytes.")
+        if name in SERVING_FILES or name in _OPTIONAL_FILES:
+            contents[name] = path.read_bytes()
+            found = hashlib.sha256(contents[name]).hexdigest()
+        else:
+            found = digest_file(path) if verify else digest
+        if found != digest:
+            raise PackageRefused(
+                f"The package's file {name!r} is not the one that its manifest names: its SHA-256 differs.",
+                place=str(path),
+                hint="copy the package again from where it was released",
+            )
+    return contents
+
+
+def _check_names(folder: Path, manifest: Manifest) -> None:
+    present = {path.name: path for path in folder.iterdir() if path.name not in OUTSIDE_MANIFEST}
+    for name in [*manifest.files, *SERVING_FILES]:
+        if name not in manifest.files or name not in present:
+            where = "its folder" if name in manifest.files else MANIFEST_NAME
+            raise PackageRefused(f"The package lacks {name!r}: it is not in {where}.", place=str(folder))
+    for name, path in present.items():
+        if not S_ISREG(path.lstat().st_mode):
+            raise PackageRefused(
+                f"{name!r} in the package is a link or a folder; expected a file.", place=str(path)
+            )
+        if name not in manifest.files:
+            raise PackageRefused(f"{name!r} is in the package but not in its manifest.", place=str(path))
+
+
+def _outputs(manifest: Manifest) -> int:
+    return len(manifest.classes) if manifest.task == "multiclass" else 1
+
+
+def _mapping(row: Any) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        raise DataFault(f"A row is a {type(row).__name__}; expected a mapping of column to value.")
+    return row

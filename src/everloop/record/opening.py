@@ -1,0 +1,77 @@
+"""Opening a record by its address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everloop.core.errors import UsageFault
+from everloop.core.files import storage_faults
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from everloop.record.record import Record
+
+WAIT_SECONDS = 10.0
+
+
+def open_record(url: str, *, wait: float = WAIT_SECONDS) -> Record:
+    """Opens a record, makes it where there is none, and brings an older format up to date.
+
+    Args:
+        url: ``sqlite:///relative/record.db``, ``sqlite:////absolute/record.db`` or
+            ``postgresql://user:password@host:port/database``.
+        wait: How long a writer waits for another process before `RecordBusy`, in seconds.
+
+    Returns:
+        The record; close it, or use it in a ``with`` block.
+
+    Raises:
+        UsageFault: When the address is none of these.
+        RecordTooNew: When a newer Everloop wrote it.
+        RecordBusy: When another process holds it.
+        RecordUnreachable: When its database does not answer.
+        OutsideFault: When it is no record or may not be written.
+        MissingExtra: When the database's driver is not installed.
+    """
+    from everloop.record.database_faults import Address, database_faults
+    from everloop.record.format import bring_up_to_date
+    from everloop.record.sql import SqlRecord
+
+    engine, place = _engine(url, wait)
+    address = Address(place, wait)
+    try:
+        with database_faults(address):
+            bring_up_to_date(engine, address)
+    except BaseException:
+        engine.dispose()
+        raise
+    return SqlRecord(engine, address)
+
+
+def _engine(url: str, wait: float) -> tuple[sa.Engine, str]:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    from everloop.record.connections import postgresql_engine, sqlite_engine
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise _unknown_address(url) from None
+    if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
+        path = Path(parsed.database)
+        with storage_faults(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return sqlite_engine(path, wait), str(path)
+    if parsed.drivername in ("postgresql", "postgres"):
+        return postgresql_engine(parsed, wait), parsed.render_as_string(hide_password=True)
+    raise _unknown_address(parsed.render_as_string(hide_password=True))
+
+
+def _unknown_address(shown: str) -> UsageFault:
+    return UsageFault(
+        f"{shown!r} is not the address of a record.",
+        hint="sqlite:///.everloop/record.db, or postgresql://user@host/database",
+    )

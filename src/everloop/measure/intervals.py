@@ -1,0 +1,197 @@
+"""Intervals for a number that was computed from a sample of a size fixed in advance.
+
+For a number that is looked at again while rows arrive, use `everloop.measure.sequential`: these
+intervals would call a difference too often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from everloop.core.errors import UsageFault
+from everloop.measure.arrays import numbers, same_length, weights_for
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and where the true number lies with the stated confidence.
+
+    Example:
+        >>> Interval(0.1, 0.2, 0.3).contains(0.25)
+        True
+    """
+
+    low: float
+    estimate: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether all three numbers are there."""
+        return not (np.isnan(self.low) or np.isnan(self.estimate) or np.isnan(self.high))
+
+    def contains(self, number: float) -> bool:
+        """Says whether a number lies in the interval."""
+        return self.low <= number <= self.high
+
+    def shifted(self, by: float) -> Interval:
+        """Moves the interval by a number that is known exactly."""
+        return Interval(self.low + by, self.estimate + by, self.high + by)
+
+    def scaled(self, by: float) -> Interval:
+        """Multiplies the interval by a number that is known exactly."""
+        ends = sorted((self.low * by, self.high * by))
+        return Interval(ends[0], self.estimate * by, ends[1])
+
+    def to_dict(self) -> dict[str, float]:
+        """Gives the three numbers by name."""
+        return {"low": self.low, "estimate": self.estimate, "high": self.high}
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+
+UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
+
+
+def mean_interval(
+    values: ArrayLike, *, confidence: float = 0.95, weights: ArrayLike | None = None
+) -> Interval:
+    """The mean of a sample with Student's interval.
+
+    With weights it is the ratio estimate of the weighted mean with its linearised variance (Cochran,
+    "Sampling Techniques", 1977, section 6.3).
+
+    Args:
+        values: Shape (n,).
+        confidence: Such as 0.95.
+        weights: Shape (n,), at least 0.
+
+    Returns:
+        The interval; its ends are infinite with one row, and all is NaN with none.
+    """
+    _check_confidence(confidence)
+    sample = numbers(values, "values")
+    weight = weights_for(weights, sample.size)
+    used = weight > 0
+    sample, weight = sample[used], weight[used]
+    n = sample.size
+    if n == 0:
+        return UNKNOWN
+    estimate = float(np.dot(sample, weight) / weight.sum())
+    if n == 1:
+        return Interval(-np.inf, estimate, np.inf)
+    share = weight / weight.sum()
+    error = float(np.sqrt(n / (n - 1) * np.sum((share * (sample - estimate)) ** 2)))
+    half = student_quantile(1 - (1 - confidence) / 2, n - 1) * error
+    return Interval(estimate - half, estimate, estimate + half)
+
+
+def paired_interval(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """The mean of b - a over rows that both were measured on, with Student's interval.
+
+    Args:
+        a: What there is, shape (n,).
+        b: What is compared with it, on the same rows, shape (n,).
+        confidence: Such as 0.95.
+    """
+    first, second = numbers(a, "values of a"), numbers(b, "values of b")
+    same_length(first.size, **{"values of b": second})
+    return mean_interval(second - first, confidence=confidence)
+
+
+def proportion_interval(successes: float, trials: float, *, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a share.
+
+    Args:
+        successes: How many, between 0 and ``trials``.
+        trials: Of how many.
+        confidence: Such as 0.95.
+
+    Returns:
+        The interval, within 0 and 1; all NaN with no trial.
+
+    Source:
+        Wilson, JASA 22 (1927).
+    """
+    _check_confidence(confidence)
+    if trials <= 0:
+        return UNKNOWN
+    if not 0 <= successes <= trials:
+        raise UsageFault(f"{successes:g} of {trials:g} is no share; between 0 and {trials:g} was expected.")
+    z = normal_quantile(1 - (1 - confidence) / 2)
+    share, spread = successes / trials, z * z / trials
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    low = 0.0 if successes == 0 else max(0.0, float(centre - half))
+    high = 1.0 if successes == trials else min(1.0, float(centre + half))
+    return Interval(low, float(share), high)
+
+
+def bootstrap_interval(
+    statistic: Callable[..., float],
+    *arrays: ArrayLike,
+    seed: int,
+    repeats: int = 1000,
+    confidence: float = 0.95,
+) -> Interval:
+    """The percentile bootstrap of any statistic over rows.
+
+    Args:
+        statistic: Called with the arrays, rows resampled together; a NaN (such as a resample of one
+            class) is left out.
+        arrays: One or more, all with n rows.
+        seed: Of the resampling.
+        repeats: How many resamples.
+        confidence: Such as 0.95.
+
+    Returns:
+        The statistic on all rows, with its interval; NaN ends when under half of the resamples gave
+        a number.
+
+    Source:
+        Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    _check_confidence(confidence)
+    columns: list[NDArray[np.generic]] = [np.asarray(array) for array in arrays]
+    if not columns:
+        raise UsageFault("The bootstrap was given no array; at least one was expected.")
+    size = len(columns[0])
+    for column in columns:
+        same_length(size, values=column)
+    if size == 0:
+        return UNKNOWN
+    estimate = float(statistic(*columns))
+    random = np.random.default_rng(seed)
+    found = np.empty(repeats)
+    for repeat in range(repeats):
+        rows = random.integers(0, size, size)
+        found[repeat] = statistic(*(column[rows] for column in columns))
+    found = found[~np.isnan(found)]
+    if found.size < max(1, repeats / 2):
+        return Interval(float("nan"), estimate, float("nan"))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(found, (tail, 1 - tail))
+    return Interval(float(low), estimate, float(high))
+
+
+def normal_quantile(chance: float) -> float:
+    """The standard normal distribution's quantile."""
+    return NormalDist().inv_cdf(chance)
+
+
+def student_quantile(chance: float, degrees: float) -> float:
+    """Student's t distribution's quantile."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, chance))
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise UsageFault(f"The confidence is {confidence:g}; between 0 and 1 was expected, such as 0.95.")

@@ -1,0 +1,161 @@
+"""The metrics that models are chosen by, as one table: `METRICS`.
+
+A metric that is not defined on what it gets (one class only, no rows, a constant actual for R2) is NaN,
+with no warning: `Bound.holds(nan)` is false, so a requirement is never met by an unknown number.
+
+Example:
+    >>> compute("roc_auc", [0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from everloop.core.errors import SpecFault
+from everloop.measure import confusion, multiclass, ranking, regression
+from everloop.measure.arrays import Booleans, Floats, binary, matrix, numbers, same_length, weights_for
+
+Needs = Literal["score", "decision", "number", "probabilities"]
+_BINARY, _MULTICLASS, _REGRESSION = ("binary",), ("multiclass",), ("regression",)
+_CLASSES = ("binary", "multiclass")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric is for and what it must be given.
+
+    Attributes:
+        name: As in the lifecycle file.
+        tasks: The tasks that it judges.
+        greater_is_better: Whether more is better.
+        needs: ``score``: anything that ranks; ``probabilities``: calibrated chances, shape (n,) of the
+            positive class for binary and (n, classes) for multiclass; ``decision``: 0/1 or class
+            indices; ``number``: the predicted number.
+        function: From actual, predicted and weights (arrays that were checked) to the number.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    greater_is_better: bool
+    needs: Needs
+    function: Callable[[ArrayLike, ArrayLike, Floats], float]
+
+
+def log_loss(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+    """The mean of -log of the chance that was given to what happened; chances are kept off 0 and 1.
+
+    Source:
+        Good, "Rational decisions" (1952). The clip is the double's epsilon, as in scikit-learn.
+    """
+    chances = np.asarray(predicted, dtype=np.float64)
+    if chances.ndim == 2:
+        given = multiclass.chance_of_actual(actual, chances)
+    else:
+        scores = numbers(chances, "scores")
+        given = np.where(binary(actual, "actuals"), scores, 1 - scores)
+    epsilon = np.finfo(np.float64).eps
+    return regression.mean(-np.log(np.clip(given, epsilon, 1 - epsilon)), weights)
+
+
+def brier(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+    """The mean squared difference of chance and outcome.
+
+    Source:
+        Brier, Monthly Weather Review 78 (1950), in the form for two classes (between 0 and 1).
+    """
+    return regression.mean((numbers(predicted, "scores") - binary(actual, "actuals")) ** 2, weights)
+
+
+def _ranked(
+    function: Callable[[Booleans, Floats, Floats], float],
+) -> Callable[[ArrayLike, ArrayLike, Floats], float]:
+    def measure(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+        return function(binary(actual, "actuals"), numbers(predicted, "scores"), weights)
+
+    return measure
+
+
+def _decided(name: str) -> Callable[[ArrayLike, ArrayLike, Floats], float]:
+    def measure(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+        decision = binary(predicted, "decisions")
+        counts = confusion.confusion_of(binary(actual, "actuals"), decision, weights)
+        return float(confusion.DECISION_MEASURES[name](counts))
+
+    return measure
+
+
+_ALL = (
+    Metric("roc_auc", _BINARY, True, "score", _ranked(ranking.roc_auc)),
+    Metric("average_precision", _BINARY, True, "score", _ranked(ranking.average_precision)),
+    Metric("log_loss", _CLASSES, False, "probabilities", log_loss),
+    Metric("brier", _BINARY, False, "probabilities", brier),
+    Metric("accuracy", _CLASSES, True, "decision", multiclass.accuracy),
+    Metric("balanced_accuracy", _CLASSES, True, "decision", multiclass.balanced_accuracy),
+    Metric("precision", _BINARY, True, "decision", _decided("precision")),
+    Metric("recall", _BINARY, True, "decision", _decided("recall")),
+    Metric("specificity", _BINARY, True, "decision", _decided("specificity")),
+    Metric("f1", _BINARY, True, "decision", _decided("f1")),
+    Metric("mcc", _BINARY, True, "decision", _decided("mcc")),
+    Metric("positive_rate", _BINARY, False, "decision", _decided("positive_rate")),
+    Metric("f1_macro", _MULTICLASS, True, "decision", multiclass.f1_macro),
+    Metric("roc_auc_ovr", _MULTICLASS, True, "probabilities", multiclass.roc_auc_ovr),
+    Metric("rmse", _REGRESSION, False, "number", regression.rmse),
+    Metric("mae", _REGRESSION, False, "number", regression.mae),
+    Metric("median_absolute_error", _REGRESSION, False, "number", regression.median_absolute_error),
+    Metric("mape", _REGRESSION, False, "number", regression.mape),
+    Metric("r2", _REGRESSION, True, "number", regression.r2),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def metric_named(name: str) -> Metric:
+    """Finds a metric.
+
+    Raises:
+        SpecFault: When there is none of that name.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    near = get_close_matches(name, METRICS, n=1)
+    raise SpecFault(
+        f"{name!r} is not a metric; known are {', '.join(METRICS)}.",
+        hint=f"did you mean {near[0]}?" if near else None,
+    )
+
+
+def metrics_of(task: str) -> tuple[Metric, ...]:
+    """Gives the metrics that judge a task (``binary``, ``multiclass`` or ``regression``)."""
+    return tuple(metric for metric in METRICS.values() if task in metric.tasks)
+
+
+def compute(name: str, actual: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Computes one metric.
+
+    Args:
+        name: A key of `METRICS`.
+        actual: Shape (n,): 0/1 for binary, class indices for multiclass, numbers for regression.
+        predicted: What the metric `needs`, shape (n,); for multiclass probabilities (n, classes), from
+            which a metric that needs decisions takes the likeliest class.
+        weights: The rows' weights, shape (n,), at least 0; all 1 when left out.
+
+    Returns:
+        The metric, or NaN where it is not defined (no rows, one class only).
+
+    Raises:
+        SpecFault: When there is no metric of that name.
+        DataFault: When the arrays do not fit each other or hold missing values.
+    """
+    metric = metric_named(name)
+    size = len(np.atleast_1d(np.asarray(actual)))
+    given = np.atleast_1d(np.asarray(predicted))
+    same_length(size, predictions=given)
+    if metric.needs == "decision" and given.ndim == 2:
+        given = np.argmax(matrix(given, "probabilities"), axis=1)
+    return metric.function(actual, given, weights_for(weights, size))

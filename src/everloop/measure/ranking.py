@@ -1,0 +1,64 @@
+"""Measures of how well scores rank the positive rows before the negative ones; ties are exact."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from everloop.measure.arrays import Booleans, Floats
+
+
+def steps_down(scores: Floats, actual: Booleans, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Sums the weights of positive and negative rows at each distinct score, highest score first.
+
+    Args:
+        scores: Shape (n,).
+        actual: True where the row is positive, shape (n,).
+        weights: Shape (n,).
+
+    Returns:
+        The distinct scores, and the weights of the positive and of the negative rows at each.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    first = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    positive = np.add.reduceat(np.where(actual[order], weights[order], 0.0), first)
+    negative = np.add.reduceat(np.where(actual[order], 0.0, weights[order]), first)
+    return ordered[first], positive, negative
+
+
+def roc_auc(actual: Booleans, scores: Floats, weights: Floats) -> float:
+    """The chance that a positive row scores above a negative one, a tie counting half.
+
+    NaN when only one class has weight.
+
+    Source:
+        Hanley and McNeil, Radiology 143 (1982): equal to the Mann-Whitney statistic.
+    """
+    if not scores.size:
+        return float("nan")
+    _, positive, negative = steps_down(scores, actual, weights)
+    all_positive, all_negative = positive.sum(), negative.sum()
+    if all_positive == 0 or all_negative == 0:
+        return float("nan")
+    below = all_negative - np.cumsum(negative)
+    return float(np.sum(positive * (below + negative / 2)) / (all_positive * all_negative))
+
+
+def average_precision(actual: Booleans, scores: Floats, weights: Floats) -> float:
+    """The precision at each distinct score, weighted by the recall gained there.
+
+    NaN when no positive row has weight.
+
+    Source:
+        Sum of (R_n - R_{n-1}) P_n over the thresholds, without interpolation: Zhu, "Recall,
+        precision and average precision" (2004), as scikit-learn computes it.
+    """
+    if not scores.size:
+        return float("nan")
+    _, positive, negative = steps_down(scores, actual, weights)
+    all_positive = positive.sum()
+    if all_positive == 0:
+        return float("nan")
+    found, taken = np.cumsum(positive), np.cumsum(positive + negative)
+    precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
+    return float(np.sum(positive * precision) / all_positive)

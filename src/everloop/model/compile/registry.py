@@ -1,0 +1,84 @@
+"""Which estimators compile, and the function that reads each: names only, imported when asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from everloop.core.errors import ModelFault
+from everloop.model.compile.form import ScoreForm
+
+_FOREST = "everloop.model.compile.forest"
+_LINEAR = "everloop.model.compile.linear:linear_form"
+_LIGHTGBM = "everloop.model.compile.lightgbm:lightgbm_form"
+_XGBOOST = "everloop.model.compile.xgboost:xgboost_form"
+
+EXPORTERS: dict[str, str] = {
+    "sklearn.DecisionTreeClassifier": f"{_FOREST}:tree_form",
+    "sklearn.DecisionTreeRegressor": f"{_FOREST}:tree_form",
+    "sklearn.ExtraTreeClassifier": f"{_FOREST}:tree_form",
+    "sklearn.ExtraTreeRegressor": f"{_FOREST}:tree_form",
+    "sklearn.RandomForestClassifier": f"{_FOREST}:forest_form",
+    "sklearn.RandomForestRegressor": f"{_FOREST}:forest_form",
+    "sklearn.ExtraTreesClassifier": f"{_FOREST}:forest_form",
+    "sklearn.ExtraTreesRegressor": f"{_FOREST}:forest_form",
+    "sklearn.HistGradientBoostingClassifier": f"{_FOREST}:histogram_form",
+    "sklearn.HistGradientBoostingRegressor": f"{_FOREST}:histogram_form",
+    "sklearn.LogisticRegression": _LINEAR,
+    "sklearn.LinearRegression": _LINEAR,
+    "sklearn.Ridge": _LINEAR,
+    "sklearn.Lasso": _LINEAR,
+    "sklearn.ElasticNet": _LINEAR,
+    "lightgbm.LGBMClassifier": _LIGHTGBM,
+    "lightgbm.LGBMRegressor": _LIGHTGBM,
+    "xgboost.XGBClassifier": _XGBOOST,
+    "xgboost.XGBRegressor": _XGBOOST,
+}
+"""An estimator's library and class -> the module and function that bring it to a `ScoreForm`."""
+
+
+def kind_of(estimator: Any) -> str:
+    """Names an estimator as `EXPORTERS` does: its library and its class."""
+    return f"{type(estimator).__module__.split('.', 1)[0]}.{type(estimator).__name__}"
+
+
+def compiles(estimator: Any) -> bool:
+    """Says whether an estimator's class has a compiled form."""
+    return kind_of(estimator) in EXPORTERS
+
+
+def score_form(estimator: Any) -> ScoreForm:
+    """Reads a fitted estimator as arrays.
+
+    Raises:
+        ModelFault: When the class has no compiled form, is not fitted, or uses an option that has none.
+
+    Example:
+        >>> from sklearn.linear_model import LinearRegression
+        >>> score_form(LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])).outputs
+        1
+    """
+    kind = kind_of(estimator)
+    if kind not in EXPORTERS:
+        raise ModelFault(
+            f"A model of class {kind} cannot be compiled. What compiles: {', '.join(sorted(EXPORTERS))}.",
+            hint="train one of these, or hand over the fitted estimator itself rather than what wraps it",
+        )
+    _require_fitted(estimator, kind)
+    module, _, name = EXPORTERS[kind].partition(":")
+    exporter: Callable[[Any], ScoreForm] = getattr(importlib.import_module(module), name)
+    return exporter(estimator)
+
+
+def _require_fitted(estimator: Any, kind: str) -> None:
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        raise ModelFault(
+            f"This {kind} is not fitted yet; a package holds a trained model.",
+            hint="call its fit(X, y) first",
+        ) from None

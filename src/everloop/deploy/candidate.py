@@ -1,0 +1,119 @@
+"""A packaged version, held against held-out rows: what the gate looks at."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.errors import PackageRefused
+from everloop.measure.metrics import METRICS, compute
+from everloop.measure.value import decision_values
+from everloop.runtime.package import Package
+from everloop.table.labels import class_indices
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from everloop.spec.frame import Frame
+    from everloop.table.prices import Prices
+
+# Enough single answers for a stable median, few enough to take well under a second.
+TIMED_ROWS = 400
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A package and the rows that it is judged on; every number comes from the package itself.
+
+    Attributes:
+        folder: The package.
+        rows: Held-out rows with known actuals, newer than what the version learned from.
+        frame: The problem.
+        prices: What decisions are worth; None where they have no price.
+    """
+
+    folder: Path
+    rows: pl.DataFrame
+    frame: Frame
+    prices: Prices | None
+
+    @cached_property
+    def package(self) -> Package:
+        """The loaded package."""
+        return Package(self.folder)
+
+    @cached_property
+    def parity(self) -> dict[str, Any]:
+        """The parity certificate.
+
+        Raises:
+            PackageRefused: When it is missing or cannot be read.
+        """
+        path = self.folder / "parity.json"
+        try:
+            certificate: dict[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise PackageRefused(f"{path} cannot be read: {error}.") from error
+        return certificate
+
+    @cached_property
+    def actual(self) -> NDArray[np.float64]:
+        """The actuals: 0/1, class positions, or numbers; (rows,)."""
+        import polars as pl
+
+        column = self.rows[self.frame.target]
+        if self.frame.task == "regression":
+            return column.cast(pl.Float64).to_numpy()
+        return class_indices(column, self.frame.classes)
+
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """What the package says of the rows: (rows,) or, for several classes, (rows, k)."""
+        scores = self.package.scores(self.rows)
+        return scores if self.frame.task == "multiclass" else scores[:, 0]
+
+    @cached_property
+    def decisions(self) -> NDArray[np.float64]:
+        """What the package decides: 0/1 or class positions; for a number, the number."""
+        if self.frame.task == "regression":
+            return self.scores
+        if self.frame.task == "multiclass":
+            return self.scores.argmax(axis=1).astype(np.float64)
+        threshold = self.package.manifest.threshold
+        return (self.scores >= (0.5 if threshold is None else threshold)).astype(np.float64)
+
+    @cached_property
+    def values(self) -> NDArray[np.float64] | None:
+        """What each decision is worth, (rows,); None where decisions have no price."""
+        if self.prices is None or self.frame.task != "binary":
+            return None
+        return decision_values(self.actual == 1.0, self.decisions == 1.0, self.prices.of_table(self.rows))
+
+    def metric(self, name: str) -> float:
+        """Measures a metric of the field, or `value_per_decision`, on the rows."""
+        if name == "value_per_decision":
+            return float("nan") if self.values is None else float(self.values.mean())
+        predicted = self.decisions if METRICS[name].needs == "decision" else self.scores
+        return compute(name, self.actual, predicted)
+
+    def seconds_per_answer(self) -> NDArray[np.float64]:
+        """Times single answers one after another, in seconds, (at most 400,); the first ones warm up."""
+        names = [column.name for column in self.package.manifest.inputs]
+        sample = self.rows.head(TIMED_ROWS)
+        rows = sample.select([name for name in names if name in sample.columns]).to_dicts()
+        for row in rows[:20]:
+            self.package.answer(row)
+        seconds = []
+        for row in rows:
+            begun = time.perf_counter()
+            self.package.answer(row)
+            seconds.append(time.perf_counter() - begun)
+        return np.array(seconds)

@@ -1,0 +1,239 @@
+"""The gate: what a version must pass before it is released.
+
+Each check is a function from what is known of the candidate to zero or more `Check`s; `CHECKS` names
+them in the order in which they are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.errors import GateRefused
+from everloop.core.units import format_duration
+from everloop.measure.intervals import paired_interval
+from everloop.table.contract import check as check_contract
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from everloop.deploy.candidate import Candidate
+    from everloop.spec import LifecycleSpec
+    from everloop.table.contract import Contract
+
+# A candidate may be worse than the champion by this share of the champion's value and still pass,
+# so that an equal one is not refused by noise.
+MARGIN = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was required.
+
+    Attributes:
+        name: What was looked at, such as ``parity`` or ``problem.require.recall``.
+        required: What it had to be, in words.
+        found: What it was, in words.
+        passed: Whether that suffices.
+        evidence: The numbers behind it, as JSON carries them.
+    """
+
+    name: str
+    required: str
+    found: str
+    passed: bool
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """All checks of a candidate."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def reason(self) -> str:
+        """The gate's answer in a sentence."""
+        failed = [
+            f"{check.name} is {check.found}, required {check.required}"
+            for check in self.checks
+            if not check.passed
+        ]
+        return "; ".join(failed) if failed else f"all {len(self.checks)} checks passed"
+
+    def raise_if_refused(self) -> None:
+        """Stops where a check failed.
+
+        Raises:
+            GateRefused: With every failed check.
+        """
+        if not self.passed:
+            raise GateRefused(f"The gate refuses the version: {self.reason}.", hint="everloop report")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Gives the result as what JSON can carry."""
+        checks = [
+            {name: getattr(check, name) for name in Check.__dataclass_fields__} for check in self.checks
+        ]
+        return {"passed": self.passed, "reason": self.reason, "checks": checks}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the gate is asked.
+
+    Attributes:
+        candidate: The version that wants to be released.
+        champion: The version that serves now, on the same rows; None for the first version.
+        today: What today's decisions are worth on the same rows, (rows,); None where not stated.
+        contract: What every row must satisfy.
+        spec: The lifecycle file.
+    """
+
+    candidate: Candidate
+    champion: Candidate | None
+    today: NDArray[np.float64] | None
+    contract: Contract
+    spec: LifecycleSpec
+
+
+def judge(question: Question) -> GateResult:
+    """Holds a candidate against everything that its lifecycle requires of it."""
+    return GateResult(tuple(check for look in CHECKS for check in look(question)))
+
+
+def _parity(question: Question) -> Iterator[Check]:
+    certificate = question.candidate.parity
+    rows = certificate.get("rows")
+    yield Check(
+        "parity",
+        "compiled and trained answers are equal",
+        f"equal on {_total(rows)} rows" if certificate.get("passed") else "different",
+        bool(certificate.get("passed")),
+        {"rows": rows, "largest_difference": certificate.get("largest_difference")},
+    )
+
+
+def _contract(question: Question) -> Iterator[Check]:
+    report = check_contract(question.candidate.rows, question.contract)
+    findings = [finding for finding in report.findings if finding.severity == "error"]
+    yield Check(
+        "contract",
+        "the held-out rows satisfy it",
+        "satisfied" if report.passed else f"broken by {len(findings)} findings",
+        report.passed,
+        {"rows": question.candidate.rows.height},
+    )
+
+
+def _required_metrics(question: Question) -> Iterator[Check]:
+    parts = {"goal": question.spec.goal.require, "problem": question.spec.problem.require}
+    for part, bounds in parts.items():
+        for name, bound in bounds.items():
+            found = question.candidate.metric(name)
+            yield Check(
+                f"{part}.require.{name}", str(bound), f"{found:.4g}", bound.holds(found), {"found": found}
+            )
+
+
+def _better_than_today(question: Question) -> Iterator[Check]:
+    values = question.candidate.values
+    if values is None or question.today is None:
+        return
+    gain = paired_interval(values, question.today)
+    yield Check(
+        "better than today",
+        "a decision is worth more than today's",
+        f"{gain.estimate:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) a decision",
+        gain.estimate > 0 and gain.high > 0,
+        gain.to_dict(),
+    )
+
+
+def _not_worse_than_champion(question: Question) -> Iterator[Check]:
+    champion, candidate = question.champion, question.candidate
+    if champion is None:
+        return
+    if candidate.values is not None and champion.values is not None:
+        gain = paired_interval(candidate.values, champion.values)
+        margin = MARGIN * abs(float(champion.values.mean()))
+        found = f"{gain.estimate:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) a decision, on the same rows"
+        yield Check(
+            "not worse than the champion",
+            f"no more than {margin:.2f} a decision below it",
+            found,
+            gain.low >= -margin,
+            gain.to_dict() | {"margin": margin},
+        )
+        return
+    from everloop.measure.metrics import METRICS
+
+    name = candidate.frame.metric
+    ours, theirs = candidate.metric(name), champion.metric(name)
+    better = ours - theirs if METRICS[name].greater_is_better else theirs - ours
+    yield Check(
+        "not worse than the champion",
+        f"{name} no more than {MARGIN:.0%} behind {theirs:.4g}",
+        f"{ours:.4g}, on the same rows",
+        better >= -MARGIN * abs(theirs),
+        {"candidate": ours, "champion": theirs},
+    )
+
+
+def _fairness(question: Question) -> Iterator[Check]:
+    bounds = question.spec.model.fairness
+    if not bounds:
+        return
+    from everloop.measure.fairness import FAIRNESS
+    from everloop.table.labels import label_texts
+
+    candidate = question.candidate
+    for column in candidate.frame.sensitive:
+        groups = label_texts(candidate.rows[column]).fill_null("missing").to_numpy()
+        for name, bound in bounds.items():
+            found = FAIRNESS[name](candidate.actual, candidate.decisions, groups)
+            yield Check(
+                f"fairness.{name} by {column}",
+                str(bound),
+                f"{found:.4g}",
+                bound.holds(found),
+                {"found": found},
+            )
+
+
+def _latency(question: Question) -> Iterator[Check]:
+    limit = question.spec.model.max_latency
+    seconds = question.candidate.seconds_per_answer()
+    if limit is None or not len(seconds):
+        return
+    median = float(np.median(seconds))
+    yield Check(
+        "model.max_latency",
+        f"an answer within {format_duration(limit)} (median)",
+        f"{median * 1e6:.0f} us",
+        median <= limit.total_seconds(),
+        {"median_seconds": median, "p99_seconds": float(np.quantile(seconds, 0.99))},
+    )
+
+
+CHECKS: tuple[Callable[[Question], Iterator[Check]], ...] = (
+    _parity,
+    _contract,
+    _required_metrics,
+    _better_than_today,
+    _not_worse_than_champion,
+    _fairness,
+    _latency,
+)
+
+
+def _total(rows: Any) -> Any:
+    return sum(rows.values()) if isinstance(rows, dict) else rows

@@ -1,0 +1,304 @@
+"""Releases and rollouts in the record: each move one transaction, each with its decision.
+
+The record is the truth; `routing.json` is what the server reads of it. `project` writes it anew from
+the record, so a process that was killed between the two is repaired by the next one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.errors import UsageFault
+from everloop.core.ids import new_id
+from everloop.core.values import to_jsonable
+from everloop.deploy.rollout import STRATEGIES, Evidence, Move, require_open, shares
+from everloop.deploy.versions import champion, deployment, open_rollout, set_status
+from everloop.record.rows import DecisionRow, DeploymentRow, RolloutRow, VersionRow
+from everloop.runtime.routing import Arm, Routing, read_routing, write_routing
+
+if TYPE_CHECKING:
+    from everloop.record import Record
+    from everloop.record.store import ArtifactStore
+    from everloop.spec import DeploySpec
+
+# What a move makes of the rollout's state.
+_STATES = {"advance": "running", "promote": "promoted", "ask": "waiting", "roll_back": "rolled_back"}
+# What a hand may do: the verb to the states it may be done in and the state it leads to.
+BY_HAND: dict[str, tuple[tuple[str, ...], str]] = {
+    "pause": (("running",), "paused"),
+    "resume": (("paused",), "running"),
+    "promote": (("running", "paused", "waiting"), "promoted"),
+    "abort": (("running", "paused", "waiting"), "aborted"),
+}
+
+
+def release(
+    record: Record, version: VersionRow, spec: DeploySpec, at: datetime, *, gate: str | None = None
+) -> DecisionRow:
+    """Releases a version that passed its gate: at once where nothing serves, else by a rollout.
+
+    A version that serves already, or is on its way, stays as it is.
+
+    Args:
+        record: The record.
+        version: The version.
+        spec: The file's `deploy` part.
+        at: Now.
+        gate: The id of the gate's decision, which this one follows from.
+
+    Returns:
+        The decision.
+
+    Raises:
+        UsageFault: When another rollout is under way.
+    """
+    serving = champion(record, version.lifecycle)
+    under_way = open_rollout(record, version.lifecycle)
+    if serving is not None and serving.id == version.id:
+        return _latest_decision(record, version.id)
+    if under_way is not None:
+        if under_way.challenger == version.id:
+            return _latest_decision(record, version.id)
+        raise UsageFault(
+            f"A rollout is under way ({under_way.id}); a second one cannot start.",
+            hint="everloop rollout promote, or everloop rollout abort",
+        )
+    with record.transaction():
+        if serving is None:
+            decision = _first_release(record, version, at)
+        else:
+            decision = _start_rollout(record, version, serving, spec, at)
+        if gate is not None:
+            record.link(gate, decision.id, "gate")
+    return decision
+
+
+def apply_move(
+    record: Record, rollout: RolloutRow, move: Move, evidence: Evidence, at: datetime
+) -> DecisionRow | None:
+    """Writes a move of a rollout; waiting writes nothing.
+
+    Args:
+        record: The record.
+        rollout: The rollout as it stood when the move was decided.
+        move: What to do.
+        evidence: What the move rests on; kept with the decision.
+        at: Now.
+
+    Returns:
+        The decision, or None where the move is to wait.
+    """
+    if move.kind == "wait" or (move.kind == "ask" and rollout.state == "waiting"):
+        return None
+    return _change(
+        record,
+        rollout,
+        state=_STATES[move.kind],
+        step=move.step,
+        share=move.share,
+        answer=move.kind,
+        reason=move.reason,
+        facts={
+            "requests": evidence.requests,
+            "seconds": evidence.seconds,
+            "guards": to_jsonable(list(evidence.guards)),
+        },
+        at=at,
+    )
+
+
+def move_by_hand(
+    record: Record, rollout: RolloutRow, verb: str, at: datetime, *, who: str, reason: str = ""
+) -> DecisionRow:
+    """Does what a person decided: pause, resume, promote or abort.
+
+    Raises:
+        UsageFault: When the rollout's state does not allow it.
+    """
+    require_open(rollout)
+    allowed, state = BY_HAND[verb]
+    if rollout.state not in allowed:
+        raise UsageFault(
+            f"A rollout that is {rollout.state} cannot {verb}; it must be {' or '.join(allowed)}."
+        )
+    share = {"promote": 1.0, "abort": 0.0}.get(verb, rollout.share)
+    return _change(
+        record,
+        rollout,
+        state=state,
+        step=rollout.step,
+        share=share,
+        answer=verb,
+        reason=reason or f"by hand, {who}",
+        facts={"who": who},
+        at=at,
+    )
+
+
+def project(record: Record, store: ArtifactStore, lifecycle: str, path: Path) -> Routing | None:
+    """Writes `routing.json` from the record, where it is not what the record says already.
+
+    Args:
+        record: The record.
+        store: Where the packages are.
+        lifecycle: The lifecycle's name.
+        path: The file.
+
+    Returns:
+        What it says now; None before the first release.
+    """
+    now = deployment(record, lifecycle)
+    if now is None or now.champion is None:
+        return None
+    rollout = open_rollout(record, lifecycle)
+    serving = record.get(VersionRow, now.champion)
+    challenger = None
+    if rollout is not None and now.challenger is not None:
+        version = record.get(VersionRow, now.challenger)
+        challenger = _arm(store, version, rollout.share, rollout.strategy, rollout.id)
+    routing = Routing(
+        lifecycle=lifecycle,
+        generation=now.generation,
+        champion=_arm(store, serving, 1.0, "champion", ""),
+        challenger=challenger,
+    )
+    if not path.exists() or read_routing(path) != routing:
+        write_routing(path, routing)
+    return routing
+
+
+def _arm(store: ArtifactStore, version: VersionRow, share: float, strategy: str, salt: str) -> Arm:
+    return Arm(
+        version=version.number,
+        package=str(store.open(version.package)),
+        share=share,
+        strategy=strategy,
+        salt=salt,
+    )
+
+
+def _first_release(record: Record, version: VersionRow, at: datetime) -> DecisionRow:
+    decision = DecisionRow(
+        id=new_id("decision", at),
+        lifecycle=version.lifecycle,
+        at=at,
+        kind="release",
+        answer="champion",
+        reason=f"v{version.number} passed its gate and nothing served before it",
+        facts={"version": version.id},
+    )
+    record.add(decision)
+    record.link(version.id, decision.id, "version")
+    _deploy(record, version.lifecycle, at, champion=version.id, challenger=None, decision=decision)
+    set_status(record, version.id, "champion")
+    return decision
+
+
+def _start_rollout(
+    record: Record, version: VersionRow, serving: VersionRow, spec: DeploySpec, at: datetime
+) -> DecisionRow:
+    share = shares(spec)[0]
+    rollout = RolloutRow(
+        id=new_id("rollout", at),
+        lifecycle=version.lifecycle,
+        at=at,
+        champion=serving.id,
+        challenger=version.id,
+        strategy=STRATEGIES[spec.strategy].name,
+        state="running",
+        step=0,
+        share=share,
+        facts={"step_since": to_jsonable(at)},
+        updated_at=at,
+    )
+    decision = DecisionRow(
+        id=new_id("decision", at),
+        lifecycle=version.lifecycle,
+        at=at,
+        kind="rollout",
+        answer="start",
+        reason=f"v{version.number} passed its gate against v{serving.number}; {rollout.strategy} at {share:.0%}",
+        facts={"rollout": rollout.id, "version": version.id, "champion": serving.id},
+    )
+    record.add(rollout)
+    record.add(decision)
+    record.link(version.id, decision.id, "challenger")
+    record.link(decision.id, rollout.id, "started")
+    _deploy(record, version.lifecycle, at, champion=serving.id, challenger=version.id, decision=decision)
+    set_status(record, version.id, "challenger")
+    return decision
+
+
+def _change(
+    record: Record,
+    rollout: RolloutRow,
+    *,
+    state: str,
+    step: int,
+    share: float,
+    answer: str,
+    reason: str,
+    facts: dict[str, Any],
+    at: datetime,
+) -> DecisionRow:
+    decision = DecisionRow(
+        id=new_id("decision", at),
+        lifecycle=rollout.lifecycle,
+        at=at,
+        kind="rollout",
+        answer=answer,
+        reason=reason,
+        facts=facts | {"rollout": rollout.id, "from": rollout.state, "step": step, "share": share},
+    )
+    moved = step != rollout.step
+    notes = rollout.facts | ({"step_since": to_jsonable(at)} if moved else {})
+    with record.transaction():
+        # Read again inside the transaction: another controller may have been faster.
+        require_open(record.get(RolloutRow, rollout.id))
+        record.add(decision)
+        record.link(rollout.id, decision.id, "rollout")
+        record.put(replace(rollout, state=state, step=step, share=share, facts=notes, updated_at=at))
+        _settle(record, rollout, state, at, decision)
+    return decision
+
+
+def _settle(record: Record, rollout: RolloutRow, state: str, at: datetime, decision: DecisionRow) -> None:
+    if state == "promoted":
+        _deploy(record, rollout.lifecycle, at, rollout.challenger, None, decision)
+        set_status(record, rollout.challenger, "champion")
+        set_status(record, rollout.champion, "retired")
+    elif state in ("rolled_back", "aborted"):
+        _deploy(record, rollout.lifecycle, at, rollout.champion, None, decision)
+        set_status(record, rollout.challenger, "refused")
+    else:
+        _deploy(record, rollout.lifecycle, at, rollout.champion, rollout.challenger, decision)
+
+
+def _deploy(
+    record: Record,
+    lifecycle: str,
+    at: datetime,
+    champion: str | None,
+    challenger: str | None,
+    decision: DecisionRow,
+) -> None:
+    """Adds the next generation; two controllers that add the same one collide, and one of them stops."""
+    before = deployment(record, lifecycle)
+    row = DeploymentRow(
+        id=new_id("deployment", at),
+        lifecycle=lifecycle,
+        at=at,
+        generation=1 if before is None else before.generation + 1,
+        champion=champion,
+        challenger=challenger,
+    )
+    record.add(row)
+    record.link(decision.id, row.id, "decision")
+
+
+def _latest_decision(record: Record, version: str) -> DecisionRow:
+    decisions = [link.effect for link in record.effects(version) if link.effect.startswith("decision_")]
+    return record.get(DecisionRow, decisions[-1])

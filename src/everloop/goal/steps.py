@@ -1,0 +1,32 @@
+"""What the engine runs for the goal phase."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.files import write_file
+from everloop.goal.brief import write_brief
+from everloop.spec import GoalSpec
+from everloop.spec.frame import Frame
+from everloop.table.tables import as_frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BRIEF_FILE = "brief.json"
+
+
+def brief_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+    """Writes the brief.
+
+    Args:
+        folder: Where `brief.json` is written.
+        settings: `goal`, the file's part.
+        inputs: `snapshot`, with the rows in `table.parquet`; `frame`, with `frame.json`.
+    """
+    frame = Frame.from_dict(json.loads((inputs["frame"] / "frame.json").read_bytes()))
+    brief = write_brief(GoalSpec.model_validate(settings["goal"]), as_frame(inputs["snapshot"] / "table.parquet"), frame)
+    facts = brief.to_dict()
+    write_file(folder / BRIEF_FILE, json.dumps(facts, indent=2).encode())
+    return facts

@@ -1,0 +1,74 @@
+"""What a column is: the few facts that the inferences of the problem phase rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from everloop.table.labels import label_texts
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from everloop.table.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """Counts of one column.
+
+    Attributes:
+        name: The column's name.
+        type: `boolean`, `integer`, `number`, `text` or `time`.
+        rows: Rows of the table.
+        missing: Rows without a value.
+        distinct: Different values, a missing one not counted.
+    """
+
+    name: str
+    type: str
+    rows: int
+    missing: int
+    distinct: int
+
+    @property
+    def known(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.missing
+
+    @property
+    def distinct_share(self) -> float:
+        """Different values for each known one; 1.0 where no value comes twice."""
+        return self.distinct / self.known if self.known else 0.0
+
+
+def column_facts(table: pl.DataFrame, schema: Schema) -> dict[str, ColumnFacts]:
+    """Counts missing and different values of every column, in one pass."""
+    import polars as pl
+
+    aggregates = []
+    for column in schema.columns:
+        values = pl.col(column.name)
+        if table.schema[column.name].is_float():
+            values = values.fill_nan(None)
+        aggregates.append(values.null_count().alias(f"{column.name}\0missing"))
+        aggregates.append(values.drop_nulls().n_unique().alias(f"{column.name}\0distinct"))
+    counts = table.select(aggregates).row(0, named=True) if aggregates else {}
+    return {
+        column.name: ColumnFacts(
+            name=column.name,
+            type=column.type,
+            rows=table.height,
+            missing=counts[f"{column.name}\0missing"],
+            distinct=counts[f"{column.name}\0distinct"],
+        )
+        for column in schema.columns
+    }
+
+
+def label_counts(column: pl.Series) -> dict[str, int]:
+    """Counts the rows of each label, missing ones left out, the most frequent first."""
+    texts = label_texts(column).drop_nulls()
+    counts = texts.value_counts(sort=True)
+    pairs = zip(counts[column.name].to_list(), counts["count"].to_list(), strict=True)
+    return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))

@@ -1,0 +1,54 @@
+"""Columns that are not inputs, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everloop.problem.columns import ColumnFacts
+    from everloop.spec.frame import Frame
+
+# An identifier names a row: nearly no value comes twice.
+IDENTIFIER_SHARE = 0.95
+FEWEST_ROWS_TO_JUDGE = 20
+
+
+def exclusions(facts: dict[str, ColumnFacts], frame: Frame) -> dict[str, str]:
+    """Tells which columns may not be learned from.
+
+    Args:
+        facts: The columns' counts.
+        frame: The frame so far; its target, times and entity are known.
+
+    Returns:
+        Column to reason, in the table's order.
+    """
+    roles = {
+        frame.target: "the target",
+        frame.label_time: "known only after the outcome",
+        frame.time: "when the decision is made",
+        frame.entity: "names the entity",
+    }
+    reasons = {name: roles.get(name) or _flaw(column) for name, column in facts.items()}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _flaw(column: ColumnFacts) -> str | None:
+    if column.known == 0:
+        return "has no value in any row"
+    if column.distinct == 1 and column.missing == 0:
+        return "has one value in every row"
+    if _names_a_row(column):
+        return f"an identifier: {column.distinct} different values in {column.known} rows"
+    return None
+
+
+def _names_a_row(column: ColumnFacts) -> bool:
+    if column.known < FEWEST_ROWS_TO_JUDGE or column.distinct_share < IDENTIFIER_SHARE:
+        return False
+    if column.type == "text":
+        return True
+    words = column.name.lower().replace("-", "_").split("_")
+    return column.type == "integer" and bool(
+        {"id", "key", "uuid", "nr", "no", "number", "index"} & set(words)
+    )

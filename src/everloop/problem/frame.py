@@ -1,0 +1,243 @@
+"""The frame: what is to be learned, inferred from the table where the file does not say it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from everloop.core.errors import DataFault, SpecFault
+from everloop.core.units import format_duration
+from everloop.problem.columns import ColumnFacts, column_facts, label_counts
+from everloop.problem.exclusions import exclusions
+from everloop.problem.times import infer_label_time, infer_time
+from everloop.spec.frame import Frame
+from everloop.table.schema import schema_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from everloop.spec import ProblemSpec
+
+# More distinct whole numbers than this are amounts to predict, not classes.
+MOST_NUMBERED_CLASSES = 20
+# More distinct texts than this are descriptions, not classes.
+MOST_NAMED_CLASSES = 1_000
+RARE_POSITIVES = 0.2
+POSITIVE_WORDS = frozenset({
+    *("1", "true", "yes", "y", "t", "positive"),
+    *("bad", "default", "defaulted", "fraud", "fraudulent", "spam", "late", "cancelled", "failed", "failure"),
+    *("sick", "disease", "malignant"),
+    *("churn", "churned", "returned", "bought", "converted", "clicked"),
+})
+SUPPORTED_TASKS = ("binary", "multiclass", "regression")
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What is known so far, and why."""
+
+    table: pl.DataFrame
+    spec: ProblemSpec
+    facts: dict[str, ColumnFacts]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def build_frame(table: pl.DataFrame, spec: ProblemSpec) -> Frame:
+    """Resolves the problem: what the file says stands, the rest is inferred with a reason.
+
+    Args:
+        table: The rows to learn from, the target among the columns.
+        spec: The file's `problem` part.
+
+    Returns:
+        The frame; `reasons` says of each inference why.
+
+    Raises:
+        DataFault: When the table is empty, or its target is missing, constant or unlabelled.
+        SpecFault: When the file names a column, class or task that is not there.
+    """
+    _require_rows(table, spec)
+    draft = _Draft(table, spec, column_facts(table, schema_of(table)))
+    _require_columns(draft)
+    counts = label_counts(table[spec.target])
+    _require_labels(draft, counts)
+    task = _task(draft, counts)
+    classes, positive = _classes(draft, task, counts)
+    frame = Frame(
+        task=task,
+        target=spec.target,
+        classes=classes,
+        positive=positive,
+        metric=_metric(draft, task, positive, counts),
+        entity=spec.entity,
+        time=None,
+        label_time=None,
+        label_delay_seconds=None,
+        sensitive=tuple(spec.sensitive),
+        excluded={},
+        inputs=(),
+        reasons={},
+    )
+    return _with_columns(draft, _with_times(draft, frame))
+
+
+def _require_rows(table: pl.DataFrame, spec: ProblemSpec) -> None:
+    if spec.target not in table.columns:
+        near = difflib.get_close_matches(spec.target, table.columns, n=1)
+        raise DataFault(
+            f"The target {spec.target!r} is no column of the table; it has {', '.join(table.columns[:12])}.",
+            hint=f"did you mean {near[0]!r}?" if near else "name the target in problem.target",
+        )
+    if table.height == 0:
+        raise DataFault("The table has no rows.", hint="look at data.sources and data.table")
+
+
+def _require_columns(draft: _Draft) -> None:
+    named = {
+        "problem.entity": draft.spec.entity,
+        "problem.time": draft.spec.time,
+        "problem.label_time": draft.spec.label_time,
+        **{f"problem.sensitive[{i}]": name for i, name in enumerate(draft.spec.sensitive)},
+    }
+    for place, name in named.items():
+        if name is not None and name not in draft.facts:
+            near = difflib.get_close_matches(name, draft.facts, n=1)
+            raise SpecFault(
+                f"{place} names {name!r}, which is no column of the table.",
+                hint=f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(draft.facts)}",
+            )
+
+
+def _require_labels(draft: _Draft, counts: dict[str, int]) -> None:
+    target = draft.spec.target
+    if not counts:
+        raise DataFault(
+            f"The target {target!r} has no value in any of {draft.table.height} rows.",
+            hint="actuals may not be known yet: look at problem.label_time and --as-of",
+        )
+    if len(counts) == 1:
+        label = next(iter(counts))
+        raise DataFault(
+            f"The target {target!r} has one class, {label!r}, in all {sum(counts.values())} labelled rows; "
+            "there is nothing to tell apart.",
+            hint="collect rows of the other class, or choose another problem.target",
+        )
+
+
+def _task(draft: _Draft, counts: dict[str, int]) -> str:
+    stated = draft.spec.task
+    if stated is not None:
+        if stated not in SUPPORTED_TASKS:
+            raise SpecFault(
+                f"The task {stated!r} cannot be learned by this release; it can {', '.join(SUPPORTED_TASKS)}."
+            )
+        if stated == "binary" and len(counts) != 2:
+            raise DataFault(f"A binary target has two classes; {draft.spec.target!r} has {len(counts)}.")
+        return stated
+    facts = draft.facts[draft.spec.target]
+    if len(counts) == 2:
+        task, why = "binary", f"the target has two classes, {' and '.join(map(repr, counts))}"
+    elif facts.type == "number" or (facts.type == "integer" and len(counts) > MOST_NUMBERED_CLASSES):
+        task, why = "regression", f"the target is a number with {len(counts)} different values"
+    elif facts.type in ("integer", "text") and len(counts) <= MOST_NAMED_CLASSES:
+        task, why = "multiclass", f"the target has {len(counts)} classes"
+    else:
+        raise DataFault(
+            f"The target {draft.spec.target!r} ({facts.type}, {len(counts)} different values) fits no task.",
+            hint="state problem.task, or make the target a class or a number in data.table",
+        )
+    draft.reasons["task"] = why
+    return task
+
+
+def _classes(draft: _Draft, task: str, counts: dict[str, int]) -> tuple[tuple[str, ...], str | None]:
+    if task == "regression":
+        return (), None
+    if task == "multiclass":
+        return tuple(sorted(counts)), None
+    positive = draft.spec.positive
+    if positive is None:
+        positive = _positive(draft, counts)
+    elif positive not in counts:
+        raise SpecFault(
+            f"problem.positive is {positive!r}; the target's classes are {', '.join(map(repr, counts))}."
+        )
+    negative = next(label for label in counts if label != positive)
+    return (negative, positive), positive
+
+
+def _positive(draft: _Draft, counts: dict[str, int]) -> str:
+    worded = [label for label in counts if label.strip().lower() in POSITIVE_WORDS]
+    if len(worded) == 1:
+        draft.reasons["positive"] = f"{worded[0]!r} reads as the event"
+        return worded[0]
+    rarer = min(counts, key=lambda label: (counts[label], label))
+    share = counts[rarer] / sum(counts.values())
+    draft.reasons["positive"] = f"{rarer!r} is the rarer class ({share:.1%})"
+    return rarer
+
+
+def _metric(draft: _Draft, task: str, positive: str | None, counts: dict[str, int]) -> str:
+    if draft.spec.optimise is not None:
+        return _known_metric(draft.spec.optimise, task)
+    if task == "regression":
+        draft.reasons["metric"] = "the usual one for a number: large errors weigh more"
+        return "rmse"
+    if task == "multiclass":
+        draft.reasons["metric"] = "it rewards honest chances for every class"
+        return "log_loss"
+    share = counts[positive or ""] / sum(counts.values())
+    if share < RARE_POSITIVES:
+        draft.reasons["metric"] = f"positives are rare ({share:.1%})"
+        return "average_precision"
+    draft.reasons["metric"] = f"classes are balanced enough ({share:.1%} positive)"
+    return "roc_auc"
+
+
+def _known_metric(name: str, task: str) -> str:
+    from everloop.measure.metrics import METRICS
+
+    fitting = [metric for metric, facts in METRICS.items() if task in facts.tasks]
+    if name not in fitting:
+        near = difflib.get_close_matches(name, fitting, n=1)
+        raise SpecFault(
+            f"problem.optimise names {name!r}, which is no metric of a {task} problem.",
+            hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fitting)}",
+        )
+    return name
+
+
+def _with_times(draft: _Draft, frame: Frame) -> Frame:
+    spec = draft.spec
+    time = spec.time
+    if time is None:
+        found = infer_time(draft.table, draft.facts)
+        if found is not None:
+            time, draft.reasons["time"] = found
+    label_time = spec.label_time
+    delay = spec.label_delay.total_seconds() if spec.label_delay is not None else None
+    if time is not None and (label_time is None or delay is None):
+        found_label = infer_label_time(draft.table, draft.facts, time, label_time, spec.target)
+        if found_label is not None:
+            if label_time is None:
+                draft.reasons["label_time"] = found_label.reason
+            label_time = found_label.column
+            if delay is None:
+                delay = found_label.delay.total_seconds()
+                draft.reasons["label_delay"] = (
+                    f"99 % of the actuals were known within {format_duration(found_label.delay)}"
+                )
+    return replace(frame, time=time, label_time=label_time, label_delay_seconds=delay)
+
+
+def _with_columns(draft: _Draft, frame: Frame) -> Frame:
+    excluded = exclusions(draft.facts, frame)
+    inputs = tuple(name for name in draft.table.columns if name not in excluded)
+    if not inputs:
+        raise DataFault(
+            "No column is left to learn from: "
+            + "; ".join(f"{name}: {why}" for name, why in excluded.items()),
+            hint="bring columns that are known when the decision is made",
+        )
+    return replace(frame, excluded=excluded, inputs=inputs, reasons=draft.reasons)

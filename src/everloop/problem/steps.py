@@ -1,0 +1,42 @@
+"""What the engine runs for the problem phase."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.files import write_file
+from everloop.core.values import to_jsonable
+from everloop.problem.frame import build_frame
+from everloop.problem.sufficiency import judge_labels
+from everloop.spec import ProblemSpec
+from everloop.spec.frame import Frame
+from everloop.table.tables import as_frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FRAME_FILE = "frame.json"
+SUFFICIENCY_FILE = "sufficiency.json"
+
+
+def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+    """Resolves the problem on a snapshot and judges its labels.
+
+    Args:
+        folder: Where `frame.json` and `sufficiency.json` are written.
+        settings: `problem`, the file's part; `seed`.
+        inputs: `snapshot`, with the rows in `table.parquet`.
+    """
+    rows = as_frame(inputs["snapshot"] / "table.parquet")
+    frame = build_frame(rows, ProblemSpec.model_validate(settings["problem"]))
+    sufficiency = judge_labels(rows, frame, seed=settings["seed"])
+    facts = {"frame": frame.to_dict(), "sufficiency": sufficiency.to_dict()}
+    write_file(folder / FRAME_FILE, json.dumps(to_jsonable(frame.to_dict()), indent=2).encode())
+    write_file(folder / SUFFICIENCY_FILE, json.dumps(to_jsonable(sufficiency.to_dict()), indent=2).encode())
+    return facts
+
+
+def load_frame(folder: Path) -> Frame:
+    """Reads the frame that `frame_step` wrote."""
+    return Frame.from_dict(json.loads((folder / FRAME_FILE).read_bytes()))

@@ -1,0 +1,31 @@
+"""The prediction log: every answer that was given and every actual that came back, durable.
+
+Append-only segments with a checksum for each line, written by the server and sealed to Parquet by
+the loop. Reading works while it is being written.
+
+Example:
+    >>> import tempfile
+    >>> from everloop.runtime.log import PredictionLine, PredictionLog, read_log
+    >>> folder = tempfile.mkdtemp()
+    >>> with PredictionLog(folder, worker="0") as log:
+    ...     _ = log.append(PredictionLine("p1", 0, 7, "champion", {"amount": 12.0}, 0.81, "yes", 240))
+    >>> read_log(folder).predictions["prediction"].to_list()
+    ['yes']
+"""
+
+from everloop.runtime.log.lines import ActualLine, PredictionLine
+from everloop.runtime.log.reading import LogTables, read_log
+from everloop.runtime.log.sealing import seal
+from everloop.runtime.log.segment import Recovery
+from everloop.runtime.log.writing import LogLimits, PredictionLog
+
+__all__ = [
+    "ActualLine",
+    "LogLimits",
+    "LogTables",
+    "PredictionLine",
+    "PredictionLog",
+    "Recovery",
+    "read_log",
+    "seal",
+]

@@ -1,0 +1,183 @@
+"""Reading the prediction log as tables, while it is being written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from everloop.core.clock import as_utc
+from everloop.core.errors import DataFault
+from everloop.runtime.log.lines import ActualLine, Line, PredictionLine
+from everloop.runtime.log.segment import SegmentName, read_segment, segment_names
+from everloop.table.labels import label_text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class LogTables:
+    """The log as two Polars tables.
+
+    Attributes:
+        predictions: One row a line, by time: `id` (text), `time` (UTC), `version` (integer), `arm`,
+            `row` (the row as served, as JSON text), `score` (number; of several classes the chosen
+            one's), `scores` (list of numbers; null unless there are several classes), `prediction`
+            (text), `latency_us`, `worker`.
+        actuals: One row for each actual that says something new about its prediction, by time: `id`,
+            `actual` (text), `time` (UTC), `worker`. The same actual sent again is left out; one that
+            corrects another is kept beside it.
+    """
+
+    predictions: pl.DataFrame
+    actuals: pl.DataFrame
+
+    def known_actuals(self) -> pl.DataFrame:
+        """Gives the latest actual of each prediction: `id`, `actual`, `known_at`, `corrections`."""
+        import polars as pl
+
+        return (
+            self.actuals.group_by("id", maintain_order=True)
+            .agg(
+                pl.col("actual").last(),
+                pl.col("time").last().alias("known_at"),
+                pl.len().alias("corrections"),
+            )
+            .with_columns(pl.col("corrections").cast(pl.Int64) - 1)
+        )
+
+    def joined(self) -> pl.DataFrame:
+        """Gives the predictions with `actual`, `known_at` and `corrections`; null where not known yet."""
+        return self.predictions.join(self.known_actuals(), on="id", how="left", maintain_order="left")
+
+    def rows(self, types: Mapping[str, str]) -> pl.DataFrame:
+        """Gives the rows as served as a table beside `predictions`, row for row.
+
+        Args:
+            types: From column to its type in the words of `table.schema`.
+
+        Returns:
+            One column for each that is named; null where a row lacks it.
+        """
+        import polars as pl
+
+        kinds = _polars_types()
+        fields = {name: pl.Int64() if kind == "time" else kinds[kind] for name, kind in types.items()}
+        decoded = self.predictions["row"].str.json_decode(pl.Struct(fields)).struct.unnest()
+        times = [
+            pl.from_epoch(name, "us").dt.replace_time_zone("UTC") for name in types if types[name] == "time"
+        ]
+        return decoded.with_columns(times)
+
+
+def read_log(folder: str | Path, since: datetime | None = None, until: datetime | None = None) -> LogTables:
+    """Reads a prediction log, sealed parts and segments alike.
+
+    Args:
+        folder: Where the segments are; one that is not there is an empty log.
+        since: Lines of this time and later.
+        until: Lines before this time.
+
+    Returns:
+        Predictions by when they were asked for, actuals by when they became known.
+
+    Raises:
+        DataFault: When a segment cannot be read.
+    """
+    import polars as pl
+
+    folder = Path(folder)
+    names = segment_names(folder) if folder.is_dir() else []
+    parts = [_read_part(folder, name) for name in names]
+    bounds = [pl.col("time") >= as_utc(since)] if since else []
+    bounds += [pl.col("time") < as_utc(until)] if until else []
+    schemas = _schemas()
+    tables = [
+        pl.concat([pl.DataFrame(schema=schema), *(part[index] for part in parts)])
+        .filter(*bounds)
+        .sort("time", maintain_order=True)
+        for index, schema in enumerate(schemas)
+    ]
+    fresh = pl.col("actual").ne_missing(pl.col("actual").shift(1).over("id"))
+    return LogTables(tables[0], tables[1].filter(fresh))
+
+
+def tables_of(lines: Sequence[Line], worker: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Gives a segment's lines as its two tables: predictions and actuals."""
+    import polars as pl
+
+    predictions = [line for line in lines if isinstance(line, PredictionLine)]
+    actuals = [line for line in lines if isinstance(line, ActualLine)]
+    first, second = _schemas()
+    return (
+        pl.DataFrame([_prediction_row(line, worker) for line in predictions], schema=first, orient="row"),
+        pl.DataFrame(
+            [(line.id, label_text(line.actual), line.time, worker) for line in actuals],
+            schema=second,
+            orient="row",
+        ),
+    )
+
+
+def _prediction_row(line: PredictionLine, worker: str) -> tuple[Any, ...]:
+    several = line.score if isinstance(line.score, tuple) else None
+    score = max(several) if several else line.score
+    return (
+        line.id,
+        line.time,
+        line.version,
+        line.arm,
+        msgspec.json.encode(line.row).decode(),
+        score,
+        list(several) if several else None,
+        label_text(line.prediction),
+        line.latency_us,
+        worker,
+    )
+
+
+def _read_part(folder: Path, name: SegmentName) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Reads one segment or its sealed form; the one may become the other meanwhile."""
+    import polars as pl
+
+    for _ in range(_TRIES):
+        sealed = name.sealed_predictions(folder)
+        try:
+            if sealed.exists():
+                return pl.read_parquet(sealed), pl.read_parquet(name.sealed_actuals(folder))
+            return tables_of(read_segment(name.segment(folder)), name.worker)
+        except FileNotFoundError:
+            continue
+    raise DataFault(f"The segment {name.segment(folder)} disappeared while the log was read.")
+
+
+def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
+    import polars as pl
+
+    moment = pl.Datetime("us", "UTC")
+    predictions = {
+        "id": pl.String(),
+        "time": moment,
+        "version": pl.Int64(),
+        "arm": pl.String(),
+        "row": pl.String(),
+        "score": pl.Float64(),
+        "scores": pl.List(pl.Float64()),
+        "prediction": pl.String(),
+        "latency_us": pl.Int64(),
+        "worker": pl.String(),
+    }
+    return predictions, {"id": pl.String(), "actual": pl.String(), "time": moment, "worker": pl.String()}
+
+
+def _polars_types() -> dict[str, Any]:
+    import polars as pl
+
+    return {"boolean": pl.Boolean(), "integer": pl.Int64(), "number": pl.Float64(), "text": pl.String()}

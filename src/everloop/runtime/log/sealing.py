@@ -1,0 +1,64 @@
+"""Sealing: a finished segment becomes Parquet. Done by the loop, never by the server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everloop.core.files import SCRATCH_PREFIX, storage_faults, sync_folder
+from everloop.runtime.log.reading import tables_of
+from everloop.runtime.log.segment import SegmentName, read_segment, segment_names
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def seal(folder: str | Path) -> list[Path]:
+    """Turns every segment but each worker's last into Parquet.
+
+    The last one may still be written to; a worker that starts again begins a new one. Killed at any
+    moment, the log reads the same before and after, and the next call goes on.
+
+    Args:
+        folder: The log's folder.
+
+    Returns:
+        The Parquet files with predictions that were made.
+
+    Raises:
+        StorageFull: When the disk has no room; nothing is lost.
+    """
+    folder = Path(folder)
+    names = segment_names(folder) if folder.is_dir() else []
+    last = {name.worker: name.number for name in names}
+    made = []
+    for name in names:
+        if name.number == last[name.worker] or not name.segment(folder).exists():
+            continue
+        if not name.sealed_predictions(folder).exists():
+            predictions, actuals = tables_of(read_segment(name.segment(folder)), name.worker)
+            # The predictions come last: their file is what says that the segment is sealed.
+            _write_parquet(actuals, name.sealed_actuals(folder))
+            _write_parquet(predictions, name.sealed_predictions(folder))
+            made.append(name.sealed_predictions(folder))
+        _remove(name, folder)
+    return made
+
+
+def _write_parquet(table: pl.DataFrame, path: Path) -> None:
+    scratch = path.with_name(SCRATCH_PREFIX + path.name)
+    with storage_faults(path):
+        try:
+            table.write_parquet(scratch)
+            with scratch.open("rb") as file:
+                os.fsync(file.fileno())
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def _remove(name: SegmentName, folder: Path) -> None:
+    name.segment(folder).unlink()
+    sync_folder(folder)

@@ -1,0 +1,373 @@
+"""The writer of the prediction log: appends at once, commits in groups."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from everloop.core.errors import EverloopError, OutsideFault, RecordBusy, StorageFull, UsageFault
+from everloop.core.files import storage_faults, sync_folder
+from everloop.runtime.log.lines import ActualLine, PredictionLine, encode_line
+from everloop.runtime.log.segment import (
+    WORKER_NAME,
+    Recovery,
+    SegmentName,
+    frame,
+    header,
+    recover,
+    segment_names,
+)
+
+DURABILITIES = ("buffer", "fsync")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RETRY_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class LogLimits:
+    """When lines are committed and segments end.
+
+    Attributes:
+        group_seconds: The longest that a line stays in the buffer, with durability `buffer`.
+        group_lines: As many lines are committed at once without waiting, with durability `buffer`.
+        segment_bytes: A segment that has grown to this is closed and a new one begun.
+        segment_seconds: The same by age.
+        most_waiting: As many bytes may wait for the disk before more are refused.
+    """
+
+    group_seconds: float = 0.05
+    group_lines: int = 1000
+    segment_bytes: int = 64 * 2**20
+    segment_seconds: float = 3600.0
+    most_waiting: int = 64 * 2**20
+
+
+class PredictionLog:
+    """Appends lines to a worker's segments. Safe to share between threads; one process a worker.
+
+    A line is in the log's buffer when `append` returns, and on disk when `durable` says so: a thread
+    writes and syncs what has gathered, at the latest `limits.group_seconds` after the first line of a group
+    or when there are `limits.group_lines`. When the disk is full nothing that was appended is lost: it is
+    kept and tried again, and `append` refuses further lines meanwhile.
+
+    Args:
+        folder: Where the segments are.
+        worker: Whose segments; letters and digits.
+        durability: `buffer` gathers lines for a moment; `fsync` commits as soon as the disk is ready,
+            for those who wait for `durable`.
+        limits: How long and how many lines are gathered, how large a segment grows.
+
+    Raises:
+        RecordBusy: When another process writes this worker's segments.
+        StorageFull: When the folder cannot be made for lack of room.
+
+    Attributes:
+        recovery: What was found at the end of the segment before.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        worker: str = "0",
+        durability: str = "buffer",
+        limits: LogLimits | None = None,
+    ) -> None:
+        limits = limits or LogLimits()
+        if durability not in DURABILITIES or not WORKER_NAME.fullmatch(worker):
+            raise UsageFault(
+                f"No log for worker {worker!r} with durability {durability!r}; expected {DURABILITIES}."
+            )
+        self.folder = Path(folder)
+        self.worker = worker
+        self.durability = durability
+        self._group_seconds = limits.group_seconds if durability == "buffer" else 0.0
+        self._group_lines = limits.group_lines
+        self._most_waiting = limits.most_waiting
+        with storage_faults(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock_file = _LockFile(self.folder / f"worker-{worker}.lock")
+        own = [name for name in segment_names(self.folder) if name.worker == worker]
+        self.recovery = _recover_last(self.folder, own)
+        self._segments = _Segments(self.folder, worker, own[-1].number if own else 0, limits)
+        self._changed = threading.Condition()
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._appended = 0
+        self._durable = 0
+        self._promises: deque[tuple[int, Future[None]]] = deque()
+        self._fault: EverloopError | None = None
+        self._hurry = False
+        self._closed = False
+        self._thread = threading.Thread(
+            target=self._commit_forever, name=f"prediction-log-{worker}", daemon=True
+        )
+        self._thread.start()
+
+    def append(self, line: PredictionLine | ActualLine) -> int:
+        """Takes a line into the log.
+
+        Returns:
+            The line's place, for `durable`.
+
+        Raises:
+            StorageFull: When the disk has no room; the line was not taken.
+            OutsideFault: When the disk fails or does not keep up; the line was not taken.
+        """
+        framed = frame(encode_line(line))
+        with self._changed:
+            self._refuse_when_stuck()
+            self._waiting.append(framed)
+            self._waiting_bytes += len(framed)
+            self._appended += 1
+            if len(self._waiting) == 1 or len(self._waiting) == self._group_lines:
+                self._changed.notify()
+            return self._appended
+
+    def append_actual(self, line: ActualLine) -> int:
+        """Takes an actual into the log, as `append` does."""
+        return self.append(line)
+
+    def durable(self, place: int) -> Future[None]:
+        """Promises that a line is on disk.
+
+        Args:
+            place: What `append` gave.
+
+        Returns:
+            Done when the line and all before it are on disk; it fails when the disk does.
+        """
+        promise: Future[None] = Future()
+        with self._changed:
+            if place <= self._durable:
+                promise.set_result(None)
+            elif self._fault is not None:
+                promise.set_exception(self._fault)
+            else:
+                self._promises.append((place, promise))
+        return promise
+
+    def flush(self, timeout: float = 10.0) -> None:
+        """Waits until all that was appended is on disk.
+
+        Raises:
+            StorageFull: When the disk has no room.
+            OutsideFault: When the disk fails or takes longer than `timeout` seconds.
+        """
+        with self._changed:
+            place = self._appended
+            self._hurry = True
+            self._changed.notify()
+        try:
+            self.durable(place).result(timeout)
+        except TimeoutError:
+            raise OutsideFault(
+                f"The disk under {self.folder} took longer than {timeout} s to commit."
+            ) from None
+
+    @property
+    def fault(self) -> EverloopError | None:
+        """Why lines are refused at present, or None."""
+        return self._fault
+
+    @property
+    def state(self) -> dict[str, int | str | None]:
+        """Numbers for health and metrics."""
+        return {
+            "durability": self.durability,
+            "lines_appended": self._appended,
+            "lines_durable": self._durable,
+            "bytes_waiting": self._waiting_bytes,
+            "segment": self._segments.number,
+            "bytes_dropped_at_start": self.recovery.bytes_dropped,
+            "fault": None if self._fault is None else self._fault.message,
+        }
+
+    def close(self) -> None:
+        """Commits what is left and lets go of the segments.
+
+        Raises:
+            StorageFull: When what is left cannot be written.
+        """
+        if self._closed:
+            return
+        try:
+            self.flush()
+        finally:
+            with self._changed:
+                self._closed = True
+                self._changed.notify()
+            self._thread.join(10)
+            self._segments.close()
+            self._lock_file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _refuse_when_stuck(self) -> None:
+        if self._closed:
+            raise OutsideFault(f"The log of worker {self.worker!r} is closed.")
+        if self._fault is not None:
+            raise self._fault
+        if self._waiting_bytes > self._most_waiting:
+            raise OutsideFault(
+                f"The disk under {self.folder} does not keep up: {self._waiting_bytes} bytes wait."
+            )
+
+    def _commit_forever(self) -> None:
+        group: list[bytes] = []
+        while True:
+            with self._changed:
+                while not (self._waiting or group or self._closed):
+                    self._changed.wait()
+                self._gather()
+                if self._closed and not self._waiting:
+                    return
+                group, self._waiting = group + self._waiting, []
+                place = self._appended
+            try:
+                self._segments.commit(b"".join(group))
+            except OSError as error:
+                self._fail(error)
+                if self._closed:
+                    return
+                time.sleep(_RETRY_SECONDS)
+            else:
+                group = []
+                self._fulfil(place)
+
+    def _gather(self) -> None:
+        """Waits for a group to grow; the lock is held, and given up while waiting."""
+        end = time.perf_counter() + self._group_seconds
+        while len(self._waiting) < self._group_lines and not (self._closed or self._hurry or self._fault):
+            left = end - time.perf_counter()
+            if left <= 0 or not self._changed.wait(left):
+                break
+        self._hurry = False
+
+    def _fulfil(self, place: int) -> None:
+        kept: list[Future[None]] = []
+        with self._changed:
+            self._fault = None
+            self._durable = place
+            self._waiting_bytes = sum(map(len, self._waiting))
+            while self._promises and self._promises[0][0] <= place:
+                kept.append(self._promises.popleft()[1])
+        for promise in kept:
+            if promise.set_running_or_notify_cancel():
+                promise.set_result(None)
+
+    def _fail(self, error: OSError) -> None:
+        if error.errno in _NO_ROOM:
+            fault: EverloopError = StorageFull(
+                f"No room left on the disk for the prediction log in {self.folder}.",
+                hint=f"free some space there: df -h {self.folder}; the server then goes on by itself",
+            )
+        else:
+            fault = OutsideFault(f"The prediction log in {self.folder} cannot be written: {error.strerror}.")
+        with self._changed:
+            self._fault = fault
+            broken, self._promises = self._promises, deque()
+        for _, promise in broken:
+            if promise.set_running_or_notify_cancel():
+                promise.set_exception(fault)
+
+
+class _Segments:
+    """The segment that is being written, and the change to the next. Used by one thread."""
+
+    def __init__(self, folder: Path, worker: str, number: int, limits: LogLimits) -> None:
+        self.number = number
+        self._folder, self._worker = folder, worker
+        self._limits = limits
+        self._descriptor = -1
+        self._size = 0
+        self._opened = 0.0
+
+    def commit(self, content: bytes) -> None:
+        """Writes and syncs; after an error the segment is as it was before, and the call may be repeated."""
+        if self._descriptor < 0:
+            self._open_next()
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(content)
+        if (
+            self._size >= self._limits.segment_bytes
+            or time.perf_counter() - self._opened >= self._limits.segment_seconds
+        ):
+            self.close()
+
+    def _open_next(self) -> None:
+        path = SegmentName(self._worker, self.number + 1).segment(self._folder)
+        first = header(self._worker)
+        # Through a scratch name, so that a segment's name never stands before its header does.
+        scratch = path.with_name(f".scratch-{path.name}")
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        try:
+            if os.write(descriptor, first) != len(first):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+            scratch.rename(path)
+            sync_folder(self._folder)
+        except OSError:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                scratch.unlink()
+            raise
+        self._descriptor, self._size, self._opened = descriptor, len(first), time.perf_counter()
+        self.number += 1
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _recover_last(folder: Path, own: list[SegmentName]) -> Recovery:
+    if own and own[-1].segment(folder).exists():
+        return recover(own[-1].segment(folder))
+    return Recovery(None, 0, 0)
+
+
+class _LockFile:
+    """Holds a worker's name for as long as this process lives; the file's content says who."""
+
+    def __init__(self, path: Path) -> None:
+        with storage_faults(path):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._descriptor)
+            raise RecordBusy(
+                f"Process {holder} already writes the prediction log {path.parent} for this worker.",
+                hint=f"stop it, or give this server another worker name: ps {holder}",
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode())
+
+    def close(self) -> None:
+        """Lets go of the name."""
+        os.close(self._descriptor)

@@ -1,0 +1,125 @@
+import re
+from datetime import UTC, datetime
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from everloop.report import (
+    Code,
+    Facts,
+    Figures,
+    Line,
+    Mark,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Text,
+    Verdict,
+    pictures,
+    render,
+)
+
+
+def page(*blocks):
+    return Page(
+        "A title", "of today", [Section("What was found", blocks, lead="In short.")], footer="made by a test"
+    )
+
+
+def test_text_is_escaped_everywhere():
+    bad = "<script>alert('x')</script>"
+    html = render(
+        Page(
+            bad,
+            bad,
+            [
+                Section(
+                    bad,
+                    [
+                        Text(bad),
+                        Facts({bad: bad}),
+                        Figures([(bad, bad, bad)]),
+                        Table([bad], [[bad]], bad),
+                        Code(bad),
+                        Verdict("no", bad),
+                    ],
+                    bad,
+                )
+            ],
+            bad,
+        )
+    )
+    assert "<script>" not in html
+    assert html.count("&lt;script&gt;") == 17
+
+
+def test_a_page_needs_nothing_from_elsewhere():
+    html = render(page(Text("words"), Picture(pictures.bars({"a": 1.0, "b": -2.0}), "Bars.")))
+    assert not re.findall(r"(?:src|href)=\"(?!#)", html)
+    assert "@import" not in html
+    assert "<script" not in html
+
+
+def test_numbers_are_written_for_people():
+    html = render(
+        page(
+            Table(
+                ["name", "n"],
+                [["a", 1234567], ["b", 0.123456], ["c", float("nan")], ["d", None], ["e", True]],
+            )
+        )
+    )
+    for text in ("1,234,567", "0.1235", "\N{EN DASH}", "yes"):
+        assert f">{text}</td>" in html
+
+
+DRAWINGS = {
+    "lines": lambda: pictures.lines(
+        [
+            Line(
+                "model",
+                [datetime(2013, 5, day, tzinfo=UTC) for day in (1, 8, 15)],
+                [1.0, None, 3.0],
+                [0.5, None, 2],
+                [2, None, 4],
+            ),
+            Line(
+                "today",
+                [datetime(2013, 5, day, tzinfo=UTC) for day in (1, 8, 15)],
+                [0.0, 0.0, 0.0],
+                dashed=True,
+            ),
+        ],
+        y_label="EUR",
+        marks=[
+            Mark(datetime(2013, 5, 8, tzinfo=UTC), "retrained"),
+            Mark(datetime(2013, 5, 9, tzinfo=UTC), "drift", bad=True),
+        ],
+        level=(2.0, "required"),
+    ),
+    "bars": lambda: pictures.bars({"a <b>": 3.0, "c": 1.0}, x_label="rows", highlight=["c"]),
+    "intervals": lambda: pictures.intervals({"recall": (0.5, 0.6, 0.7)}, level=(0.55, "required")),
+    "histogram": lambda: pictures.histogram(
+        {"reference": ([0, 1, 2], [0.4, 0.6]), "window": ([0, 1, 2], [0.7, 0.3])}
+    ),
+    "calibration": lambda: pictures.calibration([0.1, 0.5], [0.2, 0.4], [10, 90]),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS.keys())
+def test_a_drawing_is_svg_and_the_same_each_time(draw):
+    first, second = draw(), draw()
+    assert first == second
+    root = ET.fromstring(first)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "viewBox" in root.attrib
+
+
+def test_two_drawings_share_no_ids():
+    found = [set(re.findall(r'id="([^"]+)"', draw())) for draw in DRAWINGS.values()]
+    assert sum(map(len, found)) == len(set().union(*found))
+
+
+def test_an_anchor_is_plain():
+    assert Section("What, and why?", ()).anchor == "what-and-why"

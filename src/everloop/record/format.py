@@ -10,6 +10,8 @@ from everloop.record.database_faults import Address
 from everloop.record.faults import RecordTooNew
 from everloop.record.tables import METADATA, REVISIONS, VERSION_TABLE
 
+MIGRATIONS = Path(__file__).parent / "migrations"
+
 _LOCK = 0x65766C6F  # "evlo": the number of the advisory lock under which PostgreSQL's format changes
 
 
@@ -56,7 +58,7 @@ def migrate(connection: sa.Connection, to: str = "head") -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, to)
 

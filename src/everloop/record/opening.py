@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everloop.core.errors import UsageFault
+from everloop.core.errors import OutsideFault, UsageFault
 from everloop.core.files import storage_faults
 
 if TYPE_CHECKING:
@@ -62,12 +62,21 @@ def _engine(url: str, wait: float) -> tuple[sa.Engine, str]:
         raise _unknown_address(url) from None
     if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
         path = Path(parsed.database)
-        with storage_faults(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
         return sqlite_engine(path, wait), str(path)
     if parsed.drivername in ("postgresql", "postgres"):
         return postgresql_engine(parsed, wait), parsed.render_as_string(hide_password=True)
     raise _unknown_address(parsed.render_as_string(hide_password=True))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        with storage_faults(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutsideFault(
+            f"The record cannot be at {path}: {error.filename} is a file, not a folder."
+        ) from None
 
 
 def _unknown_address(shown: str) -> UsageFault:

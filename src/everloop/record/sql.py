@@ -215,7 +215,8 @@ class SqlRecord:
             connection = self._current()
             assert connection is not None  # noqa: S101  (a transaction has a connection)
             with database_faults(self._address):
-                return connection.execute(statement, values).rowcount
+                counting = {"preserve_rowcount": True}
+                return connection.execute(statement, values, execution_options=counting).rowcount
 
     def _read(self, query: sa.Select[Any]) -> list[Sequence[Any]]:
         current = self._current()

@@ -1,4 +1,4 @@
-"""Why something happened: the chain of its causes.
+"""Why something happened: everything that led to it.
 
 Causes are the links of the record and the fields of a row that name another row.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.errors import NotFound
 from everloop.core.ids import kind_of
 from everloop.core.values import to_jsonable
-from everloop.record.rows import KINDS, REFERENCES, Row
+from everloop.record.rows import KINDS, REFERENCES, Link, Row
 
 if TYPE_CHECKING:
     from everloop.record.record import Record
@@ -24,7 +24,7 @@ SUMMARIES: dict[str, str] = {
     "version": "v{number} {status}",
     "deployment": "generation {generation}",
     "rollout": "{strategy} {state} at {share:.0%}",
-    "window": "{status} {predictions} predictions, {actuals} actuals, from {since:%Y-%m-%d %H:%M}",
+    "window": "{status} {predictions} predictions, {actuals} actuals",
     "alert": "{kind} {severity}: {message}",
     "decision": "{kind}: {answer}, {reason}",
 }
@@ -33,65 +33,56 @@ SUMMARIES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One thing in a chain, and what led to it.
+    """One thing in a chain.
 
     Attributes:
         id: Its id.
         kind: What it is: ``version``, ``decision``, or the word before an outside id.
-        role: What it was to the thing that it led to; empty for the thing asked about.
         summary: It in a line.
         at: When it came to be, where that is known.
         facts: Its fields, as JSON carries them.
-        causes: What led to it.
-        repeated: Whether it is told elsewhere in the chain; its causes are left out here.
     """
 
     id: str
     kind: str
-    role: str = ""
     summary: str = ""
     at: datetime | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    causes: tuple[Cause, ...] = ()
-    repeated: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Gives the cause and all behind it as what JSON can carry."""
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "role": self.role,
-            "summary": self.summary,
-            "at": to_jsonable(self.at),
-            "facts": self.facts,
-            "repeated": self.repeated,
-            "causes": [cause.to_dict() for cause in self.causes],
-        }
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A thing and the tree of its causes."""
+    """A thing, everything that led to it, and how.
 
-    root: Cause
+    Attributes:
+        id: The thing that was asked about.
+        causes: The thing itself and all behind it, each once, in the order of the walk.
+        links: What led to what, in which role.
+    """
 
-    def to_dict(self) -> dict[str, Any]:
-        """Gives the tree as what JSON can carry."""
-        return self.root.to_dict()
+    id: str
+    causes: tuple[Cause, ...]
+    links: tuple[Link, ...]
 
     def ids(self) -> list[str]:
-        """Gives every id in the tree once, the thing itself first."""
-        found: dict[str, None] = {}
-        waiting = [self.root]
-        while waiting:
-            cause = waiting.pop()
-            found.setdefault(cause.id)
-            waiting.extend(reversed(cause.causes))
-        return list(found)
+        """Gives every id once, the thing itself first."""
+        return [cause.id for cause in self.causes]
 
-    def to_text(self) -> str:
-        """Draws the tree, a line for each cause."""
-        return "\n".join(_lines(self.root, "", ""))
+    def to_dict(self) -> dict[str, Any]:
+        """Gives the chain as what JSON can carry, flat, since it can be deep."""
+        return {
+            "id": self.id,
+            "causes": [to_jsonable(cause) for cause in self.causes],
+            "links": [to_jsonable(link) for link in self.links],
+        }
+
+    def to_text(self, depth: int = 24) -> str:
+        """Draws the chain as a tree, a line for each cause.
+
+        Args:
+            depth: How far to go back; where it ends earlier, the line says so.
+        """
+        return "\n".join(_drawn(self, depth))
 
     def __str__(self) -> str:
         return self.to_text()
@@ -114,17 +105,28 @@ def why(
             is resolved so, by its version.
 
     Returns:
-        The chain. A thing that is met a second time is named, and its causes are not repeated, so
-        circles end.
+        The chain; circles end where they close.
 
     Raises:
         NotFound: When neither the record nor the arguments know the thing.
     """
-    started = list(causes)
-    if not started and facts is None and not record.causes(identity):
+    further = [Link(cause, identity, role) for cause, role in causes]
+    if not further and facts is None and not record.causes(identity):
         lookup(record, identity)
-    seen: set[str] = set()
-    return Chain(_walk(record, identity, "", dict(facts or {}), started, seen))
+    told: dict[str, Cause] = {}
+    links: dict[Link, None] = {}
+    waiting = [identity]
+    while waiting:
+        current = waiting.pop()
+        if current in told:
+            continue
+        row = _row(record, current)
+        known = dict(facts or {}) if current == identity else {}
+        told[current] = _told(current, row, known)
+        found = [*(further if current == identity else ()), *_led_to(record, current, row)]
+        links.update(dict.fromkeys(found))
+        waiting.extend(link.cause for link in reversed(found))
+    return Chain(identity, tuple(told.values()), tuple(links))
 
 
 def lookup(record: Record, identity: str) -> Row:
@@ -133,75 +135,69 @@ def lookup(record: Record, identity: str) -> Row:
     Raises:
         NotFound: When no kind has it; the nearest ids of its own kind are named.
     """
+    row = _row(record, identity)
+    if row is not None:
+        return row
     named = KINDS.get(kind_of(identity))
-    kinds = ([named] if named else []) + [kind for kind in KINDS.values() if kind is not named]
-    fault: NotFound | None = None
-    for kind in kinds:
-        try:
-            return record.get(kind, identity)
-        except NotFound as error:
-            fault = fault or error
-    if named and fault:
-        raise fault
+    if named is not None:
+        return record.get(named, identity)
     raise NotFound(f"The record has nothing with the id {identity!r}.", hint="everloop status")
 
 
-def _walk(
-    record: Record,
-    identity: str,
-    role: str,
-    facts: dict[str, Any],
-    further: list[tuple[str, str]],
-    seen: set[str],
-) -> Cause:
-    row = _row_or_nothing(record, identity)
-    told = _told(identity, role, row, facts)
-    if identity in seen:
-        return Cause(told.id, told.kind, role, told.summary, told.at, repeated=True)
-    seen.add(identity)
-    led = dict.fromkeys(further)
-    led.update(dict.fromkeys((link.cause, link.role) for link in record.causes(identity)))
-    named = {cause for cause, _ in led}
-    if row is not None:
-        for field_name in REFERENCES.get(type(row), ()):
-            other = getattr(row, field_name)
-            if other and other not in named:
-                led[(other, field_name)] = None
-    behind = tuple(_walk(record, cause, its_role, {}, [], seen) for cause, its_role in led)
-    return Cause(told.id, told.kind, role, told.summary, told.at, told.facts, behind)
+def _row(record: Record, identity: str) -> Row | None:
+    named = KINDS.get(kind_of(identity))
+    for kind in [named] if named else KINDS.values():
+        found = record.find(kind, id=identity, limit=1)
+        if found:
+            return found[0]
+    return None
 
 
-def _row_or_nothing(record: Record, identity: str) -> Row | None:
-    try:
-        return lookup(record, identity)
-    except NotFound:
-        return None
+def _led_to(record: Record, identity: str, row: Row | None) -> list[Link]:
+    found = record.causes(identity)
+    linked = {link.cause for link in found}
+    for name in REFERENCES.get(type(row), ()) if row is not None else ():
+        other = getattr(row, name)
+        if other and other not in linked:
+            found.append(Link(other, identity, name))
+    return found
 
 
-def _told(identity: str, role: str, row: Row | None, facts: dict[str, Any]) -> Cause:
+def _told(identity: str, row: Row | None, facts: dict[str, Any]) -> Cause:
     if row is None:
-        return Cause(identity, kind_of(identity) or "thing", role, facts=to_jsonable(facts))
+        return Cause(identity, kind_of(identity) or "thing", facts=to_jsonable(facts))
     kind = next(word for word, row_kind in KINDS.items() if row_kind is type(row))
-    values = {name: getattr(row, name) for name in _field_names(type(row))}
-    shown = {name: "" if value is None else value for name, value in values.items()}
-    if shown.get("since") == "":
-        shown["since"] = row.at
-    summary = SUMMARIES[kind].format(**shown).strip()
+    values = {name: getattr(row, name) for name in type(row).__dataclass_fields__}
+    summary = SUMMARIES[kind].format(**values).strip()
     known = {name: value for name, value in values.items() if name not in ("id", "at")}
-    return Cause(identity, kind, role, summary, row.at, {**to_jsonable(known), **to_jsonable(facts)})
+    return Cause(identity, kind, summary, row.at, {**to_jsonable(known), **to_jsonable(facts)})
 
 
-def _field_names(kind: type[Row]) -> list[str]:
-    return list(kind.__dataclass_fields__)
-
-
-def _lines(cause: Cause, first: str, rest: str) -> list[str]:
-    role = f"{cause.role}: " if cause.role else ""
-    at = f"  [{cause.at:%Y-%m-%d %H:%M}]" if cause.at else ""
-    tail = "  (told above)" if cause.repeated else ""
-    summary = f"  {cause.summary}" if cause.summary else ""
-    lines = [f"{first}{role}{cause.id}{summary}{at}{tail}"]
-    for number, behind in enumerate(cause.causes):
-        last = number == len(cause.causes) - 1
-        lines += _lines(behind, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "))
+def _drawn(chain: Chain, depth: int) -> list[str]:
+    things = {cause.id: cause for cause in chain.causes}
+    behind: dict[str, list[Link]] = {identity: [] for identity in things}
+    for link in chain.links:
+        behind[link.effect].append(link)
+    lines: list[str] = []
+    seen: set[str] = set()
+    waiting = [(chain.id, "", "", "", 0)]
+    while waiting:
+        identity, role, first, rest, level = waiting.pop()
+        repeated = identity in seen
+        too_deep = level >= depth and bool(behind[identity]) and not repeated
+        seen.add(identity)
+        tail = "  (told above)" if repeated else f"  (continues: everloop why {identity})" if too_deep else ""
+        lines.append(f"{first}{role}{_line(things[identity])}{tail}")
+        if repeated or too_deep:
+            continue
+        causes = behind[identity]
+        for number, link in reversed(list(enumerate(causes))):
+            last = number == len(causes) - 1
+            corner, stem = ("└─ ", "   ") if last else ("├─ ", "│  ")
+            waiting.append((link.cause, f"{link.role}: ", rest + corner, rest + stem, level + 1))
     return lines
+
+
+def _line(cause: Cause) -> str:
+    at = f"  [{cause.at:%Y-%m-%d %H:%M}]" if cause.at else ""
+    return f"{cause.id}{'  ' if cause.summary else ''}{cause.summary}{at}"

@@ -1,0 +1,259 @@
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+
+from everloop.core.errors import DataFault, NotFound, OutsideFault, StorageFull, UsageFault
+from everloop.record import ArtifactStore
+from everloop.record import store_local as store_local_module
+
+
+def folder_of(path, **files):
+    path.mkdir(parents=True)
+    for name, content in files.items():
+        target = path / name.replace("__", "/")
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(content)
+    return path
+
+
+def content_of(path):
+    return {file.relative_to(path).as_posix(): file.read_text() for file in path.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(params=["local", "remote"])
+def store(request, tmp_path):
+    if request.param == "local":
+        made = ArtifactStore(tmp_path / "artifacts")
+    else:
+        made = ArtifactStore(f"memory://bucket-{tmp_path.name}", cache=tmp_path / "cache")
+    with made:
+        yield made
+
+
+def test_a_folder_comes_back(store, tmp_path):
+    source = folder_of(tmp_path / "source", a="1", b__c="2", b__empty="")
+    artifact = store.publish("loans/v7", source, facts={"n": (1, 2)})
+    assert content_of(store.open("loans/v7")) == content_of(source) == {"a": "1", "b/c": "2", "b/empty": ""}
+    assert store.find("loans/v7") == artifact
+    assert artifact.size == 2
+    assert artifact.facts == {"n": [1, 2]}
+    assert store.has("loans/v7")
+    assert store.verify("loans/v7") is None
+    assert store.keys() == ["loans/v7"]
+
+
+def test_publishing_again_keeps_the_first(store, tmp_path):
+    first = store.publish("k", folder_of(tmp_path / "one", a="1"))
+    assert store.publish("k", folder_of(tmp_path / "two", a="2")) == first
+    assert content_of(store.open("k")) == {"a": "1"}
+
+
+def test_scratch_is_moved_and_gone(store):
+    with store.scratch() as work:
+        (work / "a").write_text("1")
+        store.publish("k", work)
+        kept = work
+    assert not kept.exists()
+    assert content_of(store.open("k")) == {"a": "1"}
+
+
+def test_the_digest_is_that_of_the_content(store, tmp_path):
+    one = store.publish("one", folder_of(tmp_path / "one", a="1", b="2"))
+    same = store.publish("same", folder_of(tmp_path / "same", b="2", a="1"))
+    other = store.publish("other", folder_of(tmp_path / "other", a="1", c="2"))
+    assert one.digest == same.digest != other.digest
+
+
+def test_what_is_missing(store, tmp_path):
+    assert not store.has("nothing")
+    assert store.find("nothing") is None
+    assert store.keys() == []
+    store.discard("nothing")
+    with pytest.raises(NotFound, match="nothing"):
+        store.open("nothing")
+    with pytest.raises(NotFound, match="nothing"):
+        store.verify("nothing")
+    with pytest.raises(NotFound, match="no folder"):
+        store.publish("k", tmp_path / "nowhere")
+
+
+def test_discarding(store, tmp_path):
+    source = folder_of(tmp_path / "source", a="1")
+    store.publish("k", source)
+    store.discard("k")
+    assert not store.has("k")
+    store.publish("k", source)
+    assert store.has("k")
+
+
+@pytest.mark.parametrize("key", ["", "../up", "/etc", "a//b", "a/../b", ".hidden", "a b", "a+b", "a\n", "ä"])
+def test_a_key_cannot_lead_out(store, tmp_path, key):
+    with pytest.raises(UsageFault, match="not a key"):
+        store.publish(key, tmp_path)
+
+
+def test_facts_without_a_json_form_leave_nothing(store, tmp_path):
+    with pytest.raises(DataFault):
+        store.publish("k", folder_of(tmp_path / "source", a="1"), facts={"x": object()})
+    assert store.keys() == []
+
+
+def test_many_publish_the_same_key_at_once(store, tmp_path):
+    sources = [folder_of(tmp_path / f"s{i}", a=str(i), b="x" * 10_000) for i in range(8)]
+    digests = []
+    barrier = threading.Barrier(8)
+
+    def publish(source):
+        barrier.wait()
+        digests.append(store.publish("k", source).digest)
+
+    threads = [threading.Thread(target=publish, args=(source,)) for source in sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(digests) == 8
+    assert store.verify("k") is None
+    assert store.find("k").digest in digests
+
+
+def damaged(kind, file):
+    if kind == "changed":
+        file.write_text("2")
+    elif kind == "longer":
+        file.write_text("123")
+    elif kind == "missing":
+        file.unlink()
+    else:
+        (file.parent / "added").write_text("")
+
+
+@pytest.mark.parametrize("kind", ["changed", "longer", "missing", "added"])
+def test_damage_is_found_and_mended_by_publishing(tmp_path, kind):
+    source = folder_of(tmp_path / "source", a="1")
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        store.publish("k", source)
+        damaged(kind, store.open("k") / "a")
+        assert store.verify("k")
+        assert store.has("k") == (kind == "changed")  # a look at sizes does not see it, digests do
+        store.discard("k")
+        store.publish("k", source)
+        assert store.verify("k") is None
+
+
+def test_a_damaged_description(tmp_path):
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        store.publish("k", folder_of(tmp_path / "source", a="1"))
+        (store.open("k").parent / "artifact.json").write_text('{"key": "k", "dig')
+        assert not store.has("k")
+        assert store.verify("k") == "artifact.json is damaged"
+        store.publish("k", tmp_path / "source")
+        assert store.verify("k") is None
+
+
+def test_remote_damage_is_found_when_it_is_opened(tmp_path):
+    import fsspec
+
+    with ArtifactStore("memory://damage", cache=tmp_path / "cache") as store:
+        artifact = store.publish("k", folder_of(tmp_path / "source", a="1"))
+        fsspec.filesystem("memory").pipe_file(f"/damage/objects/k/{artifact.digest}/a", b"2")
+        with pytest.raises(OutsideFault, match="does not have its digest"):
+            store.open("k")
+        assert "digest" in store.verify("k")
+
+
+def test_another_machine_reads_what_was_published(tmp_path):
+    with ArtifactStore("memory://shared", cache=tmp_path / "one") as store:
+        store.publish("k", folder_of(tmp_path / "source", a="1"))
+    with ArtifactStore("memory://shared", cache=tmp_path / "two") as store:
+        assert content_of(store.open("k")) == {"a": "1"}
+        assert store.open("k").is_relative_to(tmp_path / "two")
+
+
+def test_a_scheme_that_is_not_known(tmp_path):
+    with pytest.raises(OutsideFault, match="nosuch://"):
+        ArtifactStore("nosuch://bucket", cache=tmp_path)
+
+
+def test_reading_makes_no_folder(tmp_path):
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        assert not store.has("k")
+        assert store.keys() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def full(source, target):
+        target.mkdir(parents=True)
+        (target / "half").write_text("1")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_local_module.shutil, "copytree", full)
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        with pytest.raises(StorageFull, match="artifacts"):
+            store.publish("k", folder_of(tmp_path / "source", a="1"))
+        assert not store.has("k")
+        assert store.keys() == []
+    assert [path.name for path in (tmp_path / "artifacts").rglob("*") if path.is_file()] == [".lock"]
+
+
+def test_a_killed_publisher_leaves_all_or_nothing_and_is_cleaned_up_after(tmp_path):
+    source = folder_of(tmp_path / "source", **{f"file{i}": "x" * 50_000 for i in range(20)})
+    script = """
+        import sys
+        from pathlib import Path
+        from everloop.record import ArtifactStore
+        store = ArtifactStore(sys.argv[1])
+        print("ready", flush=True)
+        for number in range(10_000):
+            store.publish(f"k{number}", Path(sys.argv[2]))
+    """
+    for attempt in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "artifacts"), str(source)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.05 + attempt * 0.013)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        published = store.keys()
+        assert published
+        assert all(store.verify(key) is None for key in published)
+        assert {file.name for key in published for file in store.open(key).iterdir()} == {
+            f"file{i}" for i in range(20)
+        }
+        with store.scratch() as work:
+            assert [path.name for path in work.parent.parent.iterdir() if path.is_dir()] == [work.parent.name]
+    assert [path.name for path in (tmp_path / "artifacts" / "scratch").iterdir()] == [".lock"]
+
+
+def test_the_scratch_of_a_living_process_is_left_alone(tmp_path):
+    script = """
+        import sys
+        from everloop.record import ArtifactStore
+        store = ArtifactStore(sys.argv[1])
+        with store.scratch() as work:
+            (work / "mine").write_text("1")
+            print(work, flush=True)
+            sys.stdin.read()
+            print((work / "mine").read_text())
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    with ArtifactStore(tmp_path) as store, store.scratch():
+        pass
+    output, _ = process.communicate()
+    assert output == "1\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.values import to_jsonable
-from everloop.goal.today import today_decisions
+from everloop.table.today import today_decisions
 from everloop.measure.intervals import Interval, mean_interval
 from everloop.measure.value import decision_values, perfect_value
 from everloop.table.labels import class_indices

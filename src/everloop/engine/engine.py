@@ -172,7 +172,7 @@ class Engine:
                     hint="everloop run",
                 )
             self._redo(maker, problem)
-            self.run(maker)
+            self._commit(maker, self._execute(maker))
         self._verified.add(done.key)
 
     def _redo(self, step: Step, problem: str) -> None:

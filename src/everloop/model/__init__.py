@@ -1,0 +1,36 @@
+"""The model phase: from a dataset to a trained model, its evaluation and its package.
+
+Example:
+    >>> import polars as pl
+    >>> from everloop.model import search
+    >>> table = pl.DataFrame({"x": range(200), "late": [row % 200 > 120 for row in range(200)]})
+    >>> model = search(table, target="late", budget={"trials": 2}, seed=0)
+    >>> model.classes, bool(model.predict(table[[199]])[0])
+    (('false', 'true'), True)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from everloop.model.api import Model, evaluate, search
+    from everloop.model.evaluation import Evaluation
+    from everloop.model.trained import FeatureChoice, Trained, Trial
+
+__all__ = ["Evaluation", "FeatureChoice", "Model", "Trained", "Trial", "evaluate", "search"]
+
+_WHERE = {
+    "Evaluation": "everloop.model.evaluation",
+    "FeatureChoice": "everloop.model.trained",
+    "Model": "everloop.model.api",
+    "Trained": "everloop.model.trained",
+    "Trial": "everloop.model.trained",
+    "evaluate": "everloop.model.api",
+    "search": "everloop.model.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

@@ -1,0 +1,109 @@
+"""What kind of feature each column can be, and which can be none, with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from everloop.core.errors import DataFault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+    from everloop.table.schema import ColumnType
+
+Kind = Literal["number", "category", "many_categories", "time"]
+
+MOST_ONE_HOT = 20
+"""A text with more categories is encoded by the target's mean instead."""
+
+ALMOST_UNIQUE = 0.5
+"""A text with more categories than this share of its rows tells rows apart and no more."""
+
+FEW_ROWS = 50
+"""Under so many distinct values a text is never called almost unique."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnKinds:
+    """What was decided for each input column.
+
+    Attributes:
+        kept: Column -> kind of feature.
+        dropped: Column -> why it is no feature.
+        types: Column -> its type in the words of `table.schema`, for all of them.
+    """
+
+    kept: dict[str, Kind]
+    dropped: dict[str, str]
+    types: dict[str, ColumnType]
+
+
+def column_kinds(table: pl.DataFrame, inputs: Sequence[str]) -> ColumnKinds:
+    """Decides for each input column what kind of feature it is.
+
+    Args:
+        table: The training rows.
+        inputs: The columns that may be used.
+
+    Raises:
+        DataFault: When a column is not in the table, or none can be a feature.
+    """
+    from everloop.table.schema import schema_of
+
+    absent = [name for name in inputs if name not in table.columns]
+    if absent:
+        raise DataFault(f"The table has no column {absent[0]!r}, which the problem counts among its inputs.")
+    types = schema_of(table.select(inputs)).types
+    present, distinct = _counts(table, inputs)
+    kept: dict[str, Kind] = {}
+    dropped: dict[str, str] = {}
+    for name in inputs:
+        reason = _why_not(types[name], present[name], distinct[name])
+        if reason is None:
+            kept[name] = _kind(types[name], distinct[name])
+        else:
+            dropped[name] = reason
+    if not kept:
+        raise DataFault(
+            "No column can be a feature: "
+            + "; ".join(f"{n!r}: {r}" for n, r in list(dropped.items())[:5])
+            + ".",
+            hint="look at problem and data.features in everloop.yaml: everloop check",
+        )
+    return ColumnKinds(kept, dropped, types)
+
+
+def _counts(table: pl.DataFrame, inputs: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
+    import polars as pl
+
+    def cleaned(name: str) -> pl.Expr:
+        return pl.col(name).fill_nan(None) if table.schema[name].is_float() else pl.col(name)
+
+    counts: dict[str, Any] = table.select(
+        *(cleaned(name).count().alias(f"present {i}") for i, name in enumerate(inputs)),
+        *(cleaned(name).drop_nulls().n_unique().alias(f"distinct {i}") for i, name in enumerate(inputs)),
+    ).row(0, named=True)
+    present = {name: int(counts[f"present {i}"]) for i, name in enumerate(inputs)}
+    distinct = {name: int(counts[f"distinct {i}"]) for i, name in enumerate(inputs)}
+    return present, distinct
+
+
+def _why_not(type_name: str, present: int, distinct: int) -> str | None:
+    if present == 0:
+        return "it is missing in every training row"
+    if distinct == 1:
+        return "it has one value in all training rows that have it"
+    if type_name == "text" and distinct > max(FEW_ROWS, ALMOST_UNIQUE * present):
+        return f"it is free text: {distinct} different values in {present} rows"
+    return None
+
+
+def _kind(type_name: str, distinct: int) -> Kind:
+    if type_name in ("integer", "number"):
+        return "number"
+    if type_name == "time":
+        return "time"
+    return "category" if distinct <= MOST_ONE_HOT else "many_categories"

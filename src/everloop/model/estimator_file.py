@@ -1,0 +1,147 @@
+"""Estimators on disk: skops files, the same bytes for the same estimator, nothing executed on reading."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from everloop.core.errors import ModelFault
+from everloop.core.files import write_file
+
+TRUSTED: frozenset[str] = frozenset(
+    {
+        "collections.OrderedDict",
+        "collections.defaultdict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.IdentityLink",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn._loss.loss.HalfSquaredError",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRegressor",
+    }
+)
+"""Types that an estimator file may name beside those that skops itself trusts."""
+
+_FIRST_DAY = (1980, 1, 1, 0, 0, 0)
+_PLAIN_LOADERS = frozenset({"JsonNode", "TypeNode"})
+
+
+def save_estimator(estimator: Any, path: Path) -> None:
+    """Writes an estimator as a skops file.
+
+    The same estimator gives the same bytes in any process: skops names its parts by their address
+    in memory and dates them, which is taken out here.
+
+    Args:
+        estimator: A fitted scikit-learn, LightGBM or XGBoost estimator, or a pipeline of such.
+        path: Where to write, usually ``estimator.skops``.
+
+    Raises:
+        StorageFull: When the disk has no room.
+    """
+    import skops.io
+
+    write_file(path, canonical_bytes(skops.io.dumps(estimator)))
+
+
+def load_estimator(path: Path) -> Any:
+    """Reads an estimator that `save_estimator` wrote.
+
+    Raises:
+        ModelFault: When the file is missing, damaged, or names a type that is not trusted.
+    """
+    import skops.io
+
+    try:
+        content = path.read_bytes()
+        unknown = sorted(set(skops.io.get_untrusted_types(data=content)) - TRUSTED)
+    except OSError as error:
+        raise ModelFault(f"The estimator {path} cannot be read: {error.strerror}.") from error
+    except Exception as error:
+        raise ModelFault(f"The estimator {path} is damaged: {error}.", hint="train it again") from error
+    if unknown:
+        raise ModelFault(f"The estimator {path} names types that are not trusted: {', '.join(unknown)}.")
+    try:
+        return skops.io.loads(content, trusted=sorted(TRUSTED))
+    except Exception as error:
+        raise ModelFault(f"The estimator {path} is damaged: {error}.", hint="train it again") from error
+
+
+def canonical_bytes(content: bytes) -> bytes:
+    """Gives a skops file with its parts numbered in order of appearance and without dates."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    numbering = _Numbering()
+    schema = numbering.renumber(json.loads(parts.pop("schema.json")))
+    renamed = {numbering.files.get(name, name): _without_padding(part) for name, part in parts.items()}
+    renamed["schema.json"] = json.dumps(schema, separators=(",", ":")).encode()
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name in sorted(renamed):
+            archive.writestr(zipfile.ZipInfo(name, _FIRST_DAY), renamed[name], zipfile.ZIP_DEFLATED, 1)
+    return out.getvalue()
+
+
+class _Numbering:
+    """Gives each part of a skops schema a number by the order in which it is met."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self._numbers: dict[int, int] = {}
+        self._next = 0
+
+    def renumber(self, node: Any) -> Any:
+        """Gives the node with every id and file name replaced."""
+        if isinstance(node, list):
+            return [self.renumber(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        changed = dict(node)
+        if isinstance(node.get("__id__"), int):
+            # Texts, numbers and types are shared or not by Python's whim, and it does not matter.
+            changed["__id__"] = self._number(
+                node["__id__"], shared=node.get("__loader__") not in _PLAIN_LOADERS
+            )
+        if isinstance(node.get("file"), str):
+            name = node["file"]
+            changed["file"] = self.files.setdefault(name, f"{len(self.files):06d}{Path(name).suffix}")
+        rest = {key: self.renumber(value) for key, value in node.items() if key not in {"__id__", "file"}}
+        return {**changed, **rest}
+
+    def _number(self, identity: int, *, shared: bool) -> int:
+        if shared and identity in self._numbers:
+            return self._numbers[identity]
+        self._next += 1
+        if shared:
+            self._numbers[identity] = self._next
+        return self._next
+
+
+def _without_padding(part: bytes) -> bytes:
+    """Zeroes the bytes between the fields of a structured array, which hold whatever memory held."""
+    if not part.startswith(b"\x93NUMPY"):
+        return part
+    import numpy as np
+
+    array = np.load(io.BytesIO(part), allow_pickle=False)
+    if array.dtype.names is None:
+        return part
+    clean = np.zeros(array.shape, dtype=array.dtype)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    # The memory of the zeros is written as it stands, so the gaps stay zero.
+    out = io.BytesIO()
+    np.save(out, clean, allow_pickle=False)
+    return out.getvalue()

@@ -1,0 +1,64 @@
+"""What the two forests of scikit-learn share: bounded trees on bounded samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from everloop.model.learners.learner import Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+ROWS_PER_TREE = 50_000
+"""No tree sees more rows: beyond it a forest gains little and grows much in size."""
+
+FOREST_SPACE: tuple[Parameter, ...] = (
+    Parameter("trees", "integer", 50, 300, log=True),
+    Parameter("min_samples_leaf", "integer", 1, 50, log=True),
+    Parameter("max_features", "choice", choices=("sqrt", 0.3, 0.6, 1.0)),
+    Parameter("max_leaf_nodes", "choice", choices=(256, 1024, 4096)),
+)
+
+FOREST_PORTFOLIO: tuple[dict[str, Any], ...] = (
+    {"trees": 100, "min_samples_leaf": 5, "max_features": "sqrt", "max_leaf_nodes": 1024},
+    {"trees": 150, "min_samples_leaf": 1, "max_features": 0.3, "max_leaf_nodes": 4096},
+)
+
+
+def fit_forest(
+    kind: Any,
+    X: NDArray[np.float64],
+    y: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    configuration: Mapping[str, Any],
+    *,
+    seed: int,
+    threads: int,
+) -> Any:
+    """Fits a forest of scikit-learn whose predictions do not depend on threads.
+
+    Args:
+        kind: The class of the forest.
+        X: Encoded rows.
+        y: Actuals.
+        weights: One for each row, or None.
+        configuration: Values by parameter name.
+        seed: What chance is drawn from.
+        threads: How many threads may grow trees.
+    """
+    estimator = kind(
+        n_estimators=int(configuration.get("trees", 100)),
+        min_samples_leaf=int(configuration.get("min_samples_leaf", 1)),
+        max_features=configuration.get("max_features", "sqrt"),
+        max_leaf_nodes=int(configuration.get("max_leaf_nodes", 1024)),
+        bootstrap=True,
+        max_samples=ROWS_PER_TREE if len(X) > ROWS_PER_TREE else None,
+        random_state=seed,
+        n_jobs=threads,
+    )
+    estimator.fit(X, y, sample_weight=weights)
+    # Threads add up the trees' votes in any order, and doubles do not commute to the last bit.
+    return estimator.set_params(n_jobs=1)

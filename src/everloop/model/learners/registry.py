@@ -1,0 +1,70 @@
+"""Which learners there are: ours by name, others' by the entry-point group ``everloop.learners``."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from everloop.core.errors import ModelFault
+from everloop.model.learners.learner import Learner, Task
+
+GROUP = "everloop.learners"
+
+BUILT_IN: dict[str, str] = {
+    "linear": "everloop.model.learners.linear:Linear",
+    "lightgbm": "everloop.model.learners.lightgbm:LightGbm",
+    "xgboost": "everloop.model.learners.xgboost:XgBoost",
+    "hist_gradient_boosting": "everloop.model.learners.hist_gradient_boosting:HistGradientBoosting",
+    "extra_trees": "everloop.model.learners.extra_trees:ExtraTrees",
+    "random_forest": "everloop.model.learners.random_forest:RandomForest",
+}
+"""The learners that ship, as ``module:class``, so that one is imported when it is used."""
+
+
+@cache
+def known_learners() -> dict[str, str]:
+    """Gives every learner's name and where it is found; installed ones never replace ours."""
+    others = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**others, **BUILT_IN}
+
+
+@cache
+def learner(name: str) -> Learner:
+    """Gives the learner of a name.
+
+    Raises:
+        ModelFault: When no learner has that name, or its module cannot be used.
+    """
+    where = known_learners().get(name)
+    if where is None:
+        known = sorted(known_learners())
+        near = get_close_matches(name, known, n=1)
+        raise ModelFault(
+            f"There is no learner {name!r}; known are {', '.join(known)}.",
+            hint=f"did you mean {near[0]!r}?" if near else None,
+        )
+    module, _, attribute = where.partition(":")
+    found: Any = getattr(import_module(module), attribute)()
+    if not isinstance(found, Learner):
+        raise ModelFault(f"{where}, installed as the learner {name!r}, lacks a part of what a learner has.")
+    return found
+
+
+def learners_for(task: Task, names: tuple[str, ...] = ()) -> tuple[Learner, ...]:
+    """Gives the learners for a task, the cheapest first.
+
+    Args:
+        task: The task.
+        names: Which ones; empty means all that ship.
+
+    Raises:
+        ModelFault: When a name is unknown or no learner knows the task.
+    """
+    chosen = [learner(name) for name in dict.fromkeys(names or tuple(BUILT_IN))]
+    able = [one for one in chosen if task in one.capabilities.tasks]
+    if not able:
+        raise ModelFault(f"None of the learners {', '.join(names)} knows the task {task!r}.")
+    return tuple(sorted(able, key=lambda one: (one.capabilities.cost, one.name)))

@@ -1,0 +1,247 @@
+"""Fits the preparation: from raw columns to the matrix that a learner reads, as a plan of constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.model.target_encoding import encode_by_mean
+from everloop.model.time_parts import time_parts
+from everloop.runtime.plan import (
+    DerivedColumn,
+    Encoder,
+    LookupEncoder,
+    NumberEncoder,
+    OneHotEncoder,
+    Plan,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from everloop.model.features import Features
+    from everloop.model.learners.learner import Capabilities
+    from everloop.spec.frame import Frame
+
+CLIP_QUANTILES = (0.001, 0.999)
+"""With ``clean.outliers: clip`` numbers are cut here; otherwise at the least and greatest of training."""
+
+RARE = 5
+"""A category of fewer training rows is merged into the slot for others."""
+
+MOST_CLASS_MEANS = 10
+"""Of a target with more classes only the most frequent get a column of means each."""
+
+_LARGEST = 1e38  # float32 knows no greater numbers than 3.4e38
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationSettings:
+    """What the learner wants of its input.
+
+    Attributes:
+        takes_missing: NaN is kept; otherwise the median is filled in and an indicator added.
+        wants_scaling: Numbers are centred and scaled to a standard deviation of 1.
+        float32: Numbers are rounded to single precision.
+        clip: Whether numbers are cut at quantiles of training.
+        seed: Of the cross-fitting.
+    """
+
+    takes_missing: bool = False
+    wants_scaling: bool = False
+    float32: bool = False
+    clip: bool = False
+    seed: int = 0
+
+    @classmethod
+    def of(cls, capabilities: Capabilities, *, clip: bool = False, seed: int = 0) -> PreparationSettings:
+        """Gives what a learner of these capabilities wants."""
+        return cls(
+            takes_missing=capabilities.takes_missing,
+            wants_scaling=capabilities.wants_scaling,
+            float32=capabilities.computes_in_float32,
+            clip=clip,
+            seed=seed,
+        )
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The plan as it grows."""
+
+    table: pl.DataFrame
+    frame: Frame
+    settings: PreparationSettings
+    actual: NDArray[np.float64]
+    encoders: list[Encoder] = field(default_factory=list)
+    derived: list[DerivedColumn] = field(default_factory=list)
+    cross_fitted: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    width: int = 0
+
+    def add(self, encoder: Encoder) -> None:
+        self.encoders.append(encoder)
+        self.width += encoder.width
+
+
+def fit_preparation(
+    table: pl.DataFrame,
+    frame: Frame,
+    features: Features,
+    settings: PreparationSettings,
+    actual: NDArray[Any],
+) -> tuple[Plan, NDArray[np.float64]]:
+    """Fits the preparation of training rows.
+
+    The matrix differs from ``encode_table(plan, table)`` only where a category is encoded by the
+    target's mean: there each row's number was fitted without its own part of the rows.
+
+    Args:
+        table: The training rows.
+        frame: The problem.
+        features: What the model may read.
+        settings: What the learner wants.
+        actual: Class indices or numbers, (n,).
+
+    Returns:
+        The plan and the training matrix, (n, width).
+    """
+    from everloop.runtime.plan_table import encode_table
+
+    draft = _Draft(table, frame, settings, np.asarray(actual, dtype=np.float64))
+    for name, kind in features.kinds.items():
+        _FITTERS[kind](draft, name)
+    plan = Plan(
+        inputs=features.inputs,
+        derived=(*features.derived, *draft.derived),
+        encoders=tuple(draft.encoders),
+        width=draft.width,
+    )
+    X = np.asarray(encode_table(plan, table), dtype=np.float64)
+    for offset, values in draft.cross_fitted.items():
+        X[:, offset] = values
+    return plan, X
+
+
+def _fit_number(draft: _Draft, name: str) -> None:
+    column = draft.table[name]
+    draft.add(_number_encoder(name, column.cast(_float64(), strict=False), draft))
+
+
+def _float64() -> Any:
+    import polars as pl
+
+    return pl.Float64
+
+
+def _number_encoder(name: str, column: pl.Series, draft: _Draft) -> NumberEncoder:
+    settings = draft.settings
+    raw = column.to_numpy()
+    values = raw[~np.isnan(raw)]
+    low, high = _bounds(values, clip=settings.clip)
+    clipped = np.clip(values, low, high)
+    missing = len(values) < len(raw)
+    fill = None if settings.takes_missing else (float(np.median(clipped)) if len(clipped) else 0.0)
+    centre, scale = _scaling(clipped, len(raw), fill) if settings.wants_scaling else (0.0, 1.0)
+    return NumberEncoder(
+        column=name,
+        offset=draft.width,
+        low=low,
+        high=high,
+        fill=fill,
+        centre=centre,
+        scale=scale,
+        indicator=missing and not settings.takes_missing,
+        float32=settings.float32,
+    )
+
+
+def _bounds(values: NDArray[np.float64], *, clip: bool) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return -_LARGEST, _LARGEST
+    low, high = np.quantile(finite, CLIP_QUANTILES) if clip else (finite.min(), finite.max())
+    if low == high:  # nearly constant: quantiles would make it wholly so
+        low, high = finite.min(), finite.max()
+    return float(max(low, -_LARGEST)), float(min(high, _LARGEST))
+
+
+def _scaling(values: NDArray[np.float64], rows: int, fill: float | None) -> tuple[float, float]:
+    """Gives the mean and the standard deviation over all rows, the filled ones included."""
+    if not len(values):
+        return 0.0, 1.0
+    absent = rows - len(values)
+    fill = 0.0 if fill is None else fill
+    mean = (float(values.sum()) + absent * fill) / rows
+    squares = float(((values - mean) ** 2).sum()) + absent * (fill - mean) ** 2
+    scale = float(np.sqrt(squares / rows))
+    return (mean, scale) if np.isfinite(scale) and scale > 1e-12 * max(1.0, abs(mean)) else (mean, 1.0)
+
+
+def _fit_category(draft: _Draft, name: str) -> None:
+    from everloop.table.labels import label_texts
+
+    texts = label_texts(draft.table[name])
+    counts = texts.drop_nulls().value_counts(name="rows")
+    rows = dict(zip(counts[texts.name].to_list(), counts["rows"].to_list(), strict=True))
+    frequent = sorted(text for text, count in rows.items() if count >= RARE) or sorted(rows)
+    rare = len(rows) > len(frequent)
+    if len(frequent) == 2 and not rare and texts.null_count() == 0:
+        frequent = frequent[1:]  # the other is the one's absence
+    draft.add(OneHotEncoder(name, draft.width, categories=tuple(frequent), other=rare))
+
+
+def _fit_many_categories(draft: _Draft, name: str) -> None:
+    for target in _mean_targets(draft):
+        encoding = encode_by_mean(draft.table[name], target, seed=draft.settings.seed)
+        centre, scale = 0.0, 1.0
+        if draft.settings.wants_scaling:
+            centre = float(encoding.training.mean())
+            scale = float(encoding.training.std()) or 1.0
+        rounded = _rounding(centre, scale, float32=draft.settings.float32)
+        draft.cross_fitted[draft.width] = rounded(encoding.training)
+        draft.add(
+            LookupEncoder(
+                name,
+                draft.width,
+                values={text: float(rounded(np.float64(v))) for text, v in encoding.values.items()},
+                unknown=float(rounded(np.float64(encoding.unknown))),
+                missing=float(rounded(np.float64(encoding.missing))),
+            )
+        )
+
+
+def _rounding(centre: float, scale: float, *, float32: bool) -> Any:
+    def rounded(values: Any) -> Any:
+        scaled = (values - centre) / scale
+        return scaled.astype(np.float32).astype(np.float64) if float32 else scaled
+
+    return rounded
+
+
+def _mean_targets(draft: _Draft) -> Iterator[NDArray[np.float64]]:
+    if draft.frame.task != "multiclass":
+        yield draft.actual
+        return
+    counts = np.bincount(draft.actual.astype(np.int64), minlength=len(draft.frame.classes))
+    for index in np.argsort(-counts, kind="stable")[:MOST_CLASS_MEANS]:
+        if counts[index]:
+            yield (draft.actual == index).astype(np.float64)
+
+
+def _fit_time(draft: _Draft, name: str) -> None:
+    for part in time_parts(name, draft.table[name]):
+        draft.derived.append(DerivedColumn(part.name, part.expression))
+        draft.add(_number_encoder(part.name, part.values, draft))
+
+
+_FITTERS: dict[str, Any] = {
+    "number": _fit_number,
+    "category": _fit_category,
+    "many_categories": _fit_many_categories,
+    "time": _fit_time,
+}

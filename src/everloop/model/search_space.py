@@ -1,0 +1,86 @@
+"""Which configuration to try next: first the portfolio, then Optuna's tree-structured Parzen estimator."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from everloop.model.learners.learner import Learner, Parameter
+
+STARTUP_TRIALS = 8
+
+
+def portfolio_of(learners: tuple[Learner, ...]) -> list[tuple[Learner, dict[str, Any]]]:
+    """Gives every learner's first configuration, the cheapest learner first, then the second ones."""
+    rounds = zip_longest(*([(one, dict(c)) for c in one.portfolio] for one in learners))
+    return [pair for row in rounds for pair in row if pair is not None]
+
+
+class Proposals:
+    """Proposes configurations, and learns from what became of them.
+
+    The same seed and the same history give the same proposals. The study lives in memory: it is
+    rebuilt from the trials themselves, so there is nothing beside them to keep.
+    """
+
+    def __init__(self, learners: tuple[Learner, ...], *, seed: int, greater_is_better: bool) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+        way = optuna.study.StudyDirection
+        direction = way.MAXIMIZE if greater_is_better else way.MINIMIZE
+        self._optuna = optuna
+        self._study = optuna.create_study(sampler=sampler, direction=direction)
+        self._learners = {one.name: one for one in learners}
+        self._open: Any = None
+        self._names = optuna.distributions.CategoricalDistribution(tuple(self._learners))
+
+    def propose(self) -> tuple[Learner, dict[str, Any]]:
+        """Gives a learner and a configuration to try; `learn` must follow."""
+        trial = self._study.ask()
+        name = trial.suggest_categorical("learner", tuple(self._learners))
+        one = self._learners[name]
+        configuration = {item.name: _suggest(trial, f"{name}.{item.name}", item) for item in one.space}
+        self._open = trial
+        return one, configuration
+
+    def learn(self, score: float | None) -> None:
+        """Takes the score of what was proposed last; None for a failure."""
+        failed = self._optuna.trial.TrialState.FAIL
+        if score is None:
+            self._study.tell(self._open, state=failed)
+        else:
+            self._study.tell(self._open, score)
+
+    def learn_of(self, learner: Learner, configuration: Mapping[str, Any], score: float | None) -> None:
+        """Takes the score of something that was not proposed, such as a part of the portfolio."""
+        if score is None:
+            return
+        params: dict[str, Any] = {"learner": learner.name}
+        distributions: dict[str, Any] = {"learner": self._names}
+        for item in learner.space:
+            if item.name in configuration:
+                name = f"{learner.name}.{item.name}"
+                params[name], distributions[name] = configuration[item.name], self._distribution(item)
+        frozen = self._optuna.trial.create_trial(params=params, distributions=distributions, value=score)
+        self._study.add_trial(frozen)
+
+    def _distribution(self, item: Parameter) -> Any:
+        kinds = self._optuna.distributions
+        if item.kind == "choice":
+            return kinds.CategoricalDistribution(item.choices)
+        if item.kind == "integer":
+            return kinds.IntDistribution(int(item.low), int(item.high), log=item.log)
+        return kinds.FloatDistribution(item.low, item.high, log=item.log)
+
+
+def _suggest(trial: Any, name: str, item: Parameter) -> Any:
+    if item.kind == "choice":
+        return trial.suggest_categorical(name, item.choices)
+    if item.kind == "integer":
+        return trial.suggest_int(name, int(item.low), int(item.high), log=item.log)
+    return trial.suggest_float(name, item.low, item.high, log=item.log)

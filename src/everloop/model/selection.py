@@ -1,0 +1,201 @@
+"""Feature selection that pays: columns that do not help on held-out rows are left out.
+
+A quick model is fitted on each fold, and each column is shuffled in the rows that judge: what the
+metric loses is the column's gain (permutation importance; Breiman 2001, Fisher et al. 2019). A column
+whose gain is not above its own noise is left out, if the model without all of them is as good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.measure.metrics import METRICS
+from everloop.model.folds import thinned
+from everloop.model.learners.registry import learner
+from everloop.model.preparation import PreparationSettings, fit_preparation
+from everloop.model.scoring import raw_scores
+from everloop.model.trained import FeatureChoice
+from everloop.model.trial import Material, fit_on, fold_score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from everloop.model.features import Features
+    from everloop.runtime.plan import Plan
+
+QUICK_LEARNER = "lightgbm"
+QUICK = {"rounds": 60, "learning_rate": 0.15, "leaves": 15, "min_samples_leaf": 10}
+QUICK_ROWS = 20_000
+QUICK_JUDGED = 8_000
+FEWEST_ROWS = 200
+REPEATS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was decided.
+
+    Attributes:
+        features: Every column that could be a feature, kept or not.
+        note: What was done, in a sentence.
+    """
+
+    features: tuple[FeatureChoice, ...]
+    note: str
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The columns to use."""
+        return tuple(choice.name for choice in self.features if choice.kept)
+
+
+def select_features(material: Material, *, out_of_time: Callable[[], bool] = lambda: False) -> Selection:
+    """Decides which columns help.
+
+    Args:
+        material: The rows, their folds and every column that can be a feature.
+        out_of_time: Asked between fits; true ends the selection with all columns kept.
+    """
+    names = list(material.features)
+    if len(names) < 2 or material.table.height < FEWEST_ROWS:
+        why = "one column" if len(names) < 2 else f"{material.table.height} rows"
+        return _all_kept(names, f"All columns are kept: {why} is too little to select by.", None)
+    base, gains = _gains(material, out_of_time)
+    if gains is None:
+        return _all_kept(names, "All columns are kept: there was no time to select.", None)
+    mean, noise = gains.mean(axis=0), _noise(gains)
+    weak = [i for i in np.argsort(mean, kind="stable") if mean[i] <= noise[i]]
+    measured = {name: float(mean[i]) for i, name in enumerate(names)}
+    if not weak:
+        return _all_kept(names, "All columns help on held-out rows.", measured)
+    return _without(material, base, names, weak, measured, out_of_time)
+
+
+def _without(
+    material: Material,
+    base: NDArray[np.float64],
+    names: list[str],
+    weak: list[Any],
+    measured: dict[str, float],
+    out_of_time: Callable[[], bool],
+) -> Selection:
+    """Leaves out all weak columns, or the weaker half of them, and so on, while the model stays as good."""
+    while weak and not out_of_time():
+        dropped = {names[i] for i in weak[: len(names) - 1]}
+        fewer = replace(material, features=material.features.only(n for n in names if n not in dropped))
+        loss = base - _fold_scores(fewer)
+        if loss.mean() <= max(_standard_error(loss), 1e-3 * abs(base.mean())):
+            reason = "shuffling it on held-out rows changes the metric by no more than noise"
+            choices = [
+                FeatureChoice(
+                    n, n not in dropped, reason if n in dropped else "it helps on held-out rows", measured[n]
+                )
+                for n in names
+            ]
+            return Selection(
+                tuple(choices), f"{len(dropped)} of {len(names)} columns do not help and are left out."
+            )
+        weak = weak[: len(weak) // 2]
+    return _all_kept(names, "All columns are kept: together the weak ones help.", measured)
+
+
+def _all_kept(names: list[str], note: str, gains: dict[str, float] | None) -> Selection:
+    choices = tuple(FeatureChoice(n, True, "it may help", None if gains is None else gains[n]) for n in names)
+    return Selection(choices, note)
+
+
+def _gains(
+    material: Material, out_of_time: Callable[[], bool]
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Gives the metric on each fold, signed so that more is better, and the gains (samples, columns)."""
+    base: list[float] = []
+    samples: list[NDArray[np.float64]] = []
+    for number in range(len(material.folds)):
+        if out_of_time():
+            return np.array(base), None
+        plan, estimator, Xv, actual = _quick_fit(material, number)
+        score = _signed(material, actual, raw_scores(estimator, Xv, material.frame))
+        base.append(score)
+        samples.extend(_fold_gains(material, number, (plan, estimator, Xv, actual), score))
+    return np.array(base), np.array(samples)
+
+
+def _quick_fit(material: Material, number: int) -> tuple[Plan, Any, NDArray[np.float64], NDArray[Any]]:
+    from everloop.runtime.plan_table import encode_table
+
+    quick = learner(QUICK_LEARNER)
+    fold = material.folds[number]
+    train, validation = thinned(fold.train, QUICK_ROWS), thinned(fold.validation, QUICK_JUDGED)
+    settings = PreparationSettings.of(quick.capabilities, clip=material.clip, seed=material.seed)
+    table = material.table.select(material.features.columns)
+    plan, X = fit_preparation(
+        table[train], material.frame, material.features, settings, material.actual[train]
+    )
+    estimator = fit_on(quick, X, material.actual[train], material, QUICK)
+    return plan, estimator, np.asarray(encode_table(plan, table[validation])), material.actual[validation]
+
+
+def _fold_gains(
+    material: Material, number: int, fitted: tuple[Plan, Any, NDArray[np.float64], NDArray[Any]], score: float
+) -> list[NDArray[np.float64]]:
+    plan, estimator, Xv, actual = fitted
+    slots = slots_of(plan, material.features)
+    used = getattr(estimator, "feature_importances_", np.ones(Xv.shape[1])) > 0
+    random = np.random.default_rng([material.seed, number])
+    samples = []
+    for _ in range(REPEATS):
+        order = random.permutation(len(Xv))
+        gains = np.zeros(len(material.features))
+        for i, name in enumerate(material.features):
+            places = slots[name]
+            if used[places].any():  # a slot that no tree reads changes nothing
+                kept = Xv[:, places].copy()
+                Xv[:, places] = kept[order]
+                gains[i] = score - _signed(material, actual, raw_scores(estimator, Xv, material.frame))
+                Xv[:, places] = kept
+        samples.append(gains)
+    return samples
+
+
+def _fold_scores(material: Material) -> NDArray[np.float64]:
+    found = []
+    for number in range(len(material.folds)):
+        _, estimator, Xv, actual = _quick_fit(material, number)
+        found.append(_signed(material, actual, raw_scores(estimator, Xv, material.frame)))
+    return np.array(found)
+
+
+def slots_of(plan: Plan, features: Features) -> dict[str, list[int]]:
+    """Gives the slots of each feature; the parts of a time are the time's."""
+    parts: dict[str, str] = {}
+    if plan.derived:
+        from everloop.table.expression import Expression
+
+        derived = {item.name: Expression.from_dict(item.expression).columns for item in plan.derived}
+        parts = {
+            name: next(iter(reads), name) for name, reads in derived.items() if name not in features.kinds
+        }
+    slots: dict[str, list[int]] = {name: [] for name in features}
+    for encoder in plan.encoders:
+        feature = parts.get(encoder.column, encoder.column)
+        slots[feature].extend(range(encoder.offset, encoder.offset + encoder.width))
+    return slots
+
+
+def _signed(material: Material, actual: NDArray[Any], scores: NDArray[np.float64]) -> float:
+    score = fold_score(material.frame, actual, scores)
+    return score if METRICS[material.frame.metric].greater_is_better else -score
+
+
+def _noise(gains: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One standard error of each column's mean gain over folds and repeats."""
+    return np.asarray(gains.std(axis=0, ddof=1) / np.sqrt(len(gains)))
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -1,0 +1,135 @@
+"""What the engine runs for the model phase."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.progress import silent
+from everloop.core.values import to_jsonable
+from everloop.model.searching import Budget
+from everloop.model.today import decisions_today
+from everloop.model.train import Parts, Stakes, TrainingSettings, train
+from everloop.model.trained import digest_of_saved
+from everloop.spec import DataSpec, GoalSpec, ModelSpec, ProblemSpec
+from everloop.spec.frame import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from everloop.core.progress import Progress
+    from everloop.model.trained import Trained
+
+JOURNAL_FILE = "trials.jsonl"
+
+
+def train_step(
+    folder: Path, settings: dict[str, Any], inputs: dict[str, Path], progress: Progress = silent
+) -> dict[str, Any]:
+    """Trains a model on a dataset and writes it into the folder, as `Trained.load` reads it.
+
+    Args:
+        folder: Where the model is written. Trials that an earlier attempt finished are found in it.
+        settings: The file's parts `goal`, `problem`, `data` and `model`, as JSON.
+        inputs: `dataset`, the folder of the dataset; `frame`, the folder of the frame.
+        progress: Told what happens.
+
+    Returns:
+        Facts for the record; ``digest`` is the same for the same inputs, settings and seed.
+    """
+    from everloop.table.dataset import Dataset
+
+    frame = Frame.from_dict(json.loads((inputs["frame"] / "frame.json").read_bytes()))
+    dataset = Dataset.load(inputs["dataset"])
+    parts = Parts(
+        dataset.table("train"), dataset.table("validation"), dataset.table("test"), tuple(dataset.features)
+    )
+    goal = GoalSpec.model_validate(settings["goal"])
+    journal = folder / JOURNAL_FILE
+    trained = train(
+        parts,
+        frame,
+        training_settings(settings),
+        stakes=stakes_of(goal, frame),
+        journal=journal,
+        progress=progress,
+    )
+    trained.save(folder)
+    journal.unlink(missing_ok=True)
+    return facts_of(trained, digest_of_saved(folder))
+
+
+def training_settings(settings: dict[str, Any]) -> TrainingSettings:
+    """Reads what a training is asked for from the parts of the lifecycle file."""
+    goal = GoalSpec.model_validate(settings["goal"])
+    problem = ProblemSpec.model_validate(settings["problem"])
+    data = DataSpec.model_validate(settings["data"])
+    model = ModelSpec.model_validate(settings["model"])
+    return TrainingSettings(
+        learners=tuple(model.learners),
+        budget=Budget(seconds=model.budget.seconds, trials=model.budget.trials),
+        by=data.split.by,
+        group=data.split.group,
+        select=model.select_features,
+        clip=data.clean.outliers == "clip",
+        required={**goal.require, **problem.require},
+        fairness=dict(model.fairness),
+        seed=model.seed,
+    )
+
+
+def stakes_of(goal: GoalSpec, frame: Frame) -> Stakes:
+    """Gives what decisions are worth, as functions of rows, from the goal."""
+    if goal.value is None or frame.task != "binary":
+        return Stakes()
+    value, rule = goal.value, goal.today
+
+    def prices(table: pl.DataFrame) -> NDArray[np.float64]:
+        from everloop.table.prices import Prices
+        from everloop.table.schema import schema_of
+
+        return Prices.of(value, schema_of(table).types).of_table(table)
+
+    today: Callable[[pl.DataFrame], NDArray[np.bool_]] | None = None
+    if rule is not None:
+
+        def today(table: pl.DataFrame) -> NDArray[np.bool_]:
+            return decisions_today(rule, table, frame)
+
+    return Stakes(prices, today)
+
+
+def facts_of(trained: Trained, digest: str) -> dict[str, Any]:
+    """Gives what the record keeps of a training."""
+    evaluation = trained.evaluation
+    facts = {
+        "learner": trained.learner,
+        "configuration": trained.configuration,
+        "seed": trained.seed,
+        "threshold": trained.threshold,
+        "threshold_reason": trained.threshold_reason,
+        "calibrated": trained.calibration is not None,
+        "features": [choice.name for choice in trained.features if choice.kept],
+        "left_out": {choice.name: choice.reason for choice in trained.features if not choice.kept},
+        "notes": trained.notes,
+        "trials": len(trained.trials),
+        "failed_trials": {str(trial.number): trial.error for trial in trained.trials if trial.error},
+        "learners_tried": sorted({trial.learner for trial in trained.trials if trial.error is None}),
+        "digest": digest,
+    }
+    if evaluation is not None:
+        facts |= {
+            "evaluated_on": evaluation.part,
+            "metric": evaluation.metric,
+            "metrics": evaluation.metrics,
+            "value": evaluation.value,
+            "value_today": evaluation.value_today,
+            "gain": evaluation.gain,
+            "requirements": evaluation.requirements,
+        }
+    return dict(to_jsonable(facts))

@@ -1,0 +1,286 @@
+"""From parts of a table to a trained model: select, search, calibrate, decide, fit, evaluate."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.progress import Event, silent
+from everloop.model.columns import column_kinds
+from everloop.model.decision import calibration_that_pays, threshold_for
+from everloop.model.evaluating import Judged, evaluate
+from everloop.model.features import Features
+from everloop.model.folds import FoldPlan, make_folds
+from everloop.model.learners.registry import learners_for
+from everloop.model.scoring import calibrated
+from everloop.model.searching import Budget, run_search
+from everloop.model.selection import select_features
+from everloop.model.targets import labelled, require_learnable
+from everloop.model.trained import FeatureChoice, Trained
+from everloop.model.trial import Material, fit_final
+from everloop.table.schema import schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from everloop.core.progress import Progress
+    from everloop.core.units import Bound
+    from everloop.model.columns import ColumnKinds
+    from everloop.model.searching import Found
+    from everloop.spec.frame import Frame
+    from everloop.table.expression import Expression
+    from everloop.table.feature import FeatureDefinition
+
+SELECTING = 0.15
+"""The share of a time budget that feature selection may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """What a training is asked for.
+
+    Attributes:
+        learners: Names; empty means all that ship.
+        budget: How long to search.
+        by: How folds are divided: ``time``, ``group``, ``stratified``, ``random``.
+        group: The column for ``group``.
+        select: Whether columns that do not help are left out.
+        clip: Whether numbers are cut at quantiles of training.
+        required: What the goal and the problem require.
+        fairness: Bounds on differences between sensitive groups.
+        seed: What all chance is drawn from.
+        threads: How many threads a learner may use; part of the result, so never taken from the machine.
+    """
+
+    learners: tuple[str, ...] = ()
+    budget: Budget = field(default_factory=lambda: Budget(seconds=60.0))
+    by: str = "stratified"
+    group: str | None = None
+    select: bool = True
+    clip: bool = False
+    required: Mapping[str, Bound] = field(default_factory=dict)
+    fairness: Mapping[str, Bound] = field(default_factory=dict)
+    seed: int = 0
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The rows, by what they are for.
+
+    Attributes:
+        train: Rows to learn from.
+        validation: Rows to judge trials on, where the split made such a part.
+        test: Rows that nothing is decided on.
+        definitions: What is computed from the columns of a row; the model computes it itself.
+    """
+
+    train: pl.DataFrame
+    validation: pl.DataFrame | None = None
+    test: pl.DataFrame | None = None
+    definitions: tuple[FeatureDefinition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stakes:
+    """What decisions are worth, as functions of rows.
+
+    Attributes:
+        prices: Gives the money of each outcome, (n, 4).
+        today: Gives what is decided without a model, (n,).
+    """
+
+    prices: Callable[[pl.DataFrame], NDArray[np.float64]] | None = None
+    today: Callable[[pl.DataFrame], NDArray[np.bool_]] | None = None
+
+
+def train(
+    parts: Parts,
+    frame: Frame,
+    settings: TrainingSettings,
+    *,
+    stakes: Stakes | None = None,
+    journal: Path | None = None,
+    progress: Progress = silent,
+) -> Trained:
+    """Trains a model.
+
+    Everything is decided on folds of the train and validation parts together; the winner is then
+    fitted on all of their rows. Only the evaluation sees the test part.
+
+    Args:
+        parts: The rows.
+        frame: The problem.
+        settings: What is asked for.
+        stakes: What decisions are worth, where that is known.
+        journal: A file of finished trials, so that a killed training goes on.
+        progress: Told what happens.
+
+    Returns:
+        The model, with everything that led to it.
+
+    Raises:
+        DataFault: When the rows cannot be learned from.
+        ModelFault: When a learner is not known.
+        TrainingFailed: When no trial came to a model.
+    """
+    started = time.perf_counter()
+    stakes = stakes or Stakes()
+    learners = learners_for(frame.task, settings.learners)
+    material, kinds = _material(parts, frame, settings)
+    material, features, note = _selected(material, kinds, settings, started, progress)
+    found = run_search(
+        material, learners, settings.budget, journal=journal, progress=progress, started=started
+    )
+    progress(Event("model", f"fitting {found.best.learner} on all {material.table.height} rows"))
+    plan, estimator = fit_final(found.learner, found.best.configuration, material)
+    trained = Trained(
+        frame=frame,
+        plan=plan,
+        learner=found.best.learner,
+        configuration=dict(found.best.configuration),
+        estimator=estimator,
+        target_type=_target_type(parts.train, frame),
+        seed=settings.seed,
+        trials=found.trials,
+        features=features,
+        notes=(note,),
+    )
+    trained, held_out = _decided(trained, found, material, settings, stakes)
+    return replace(trained, evaluation=_evaluated(trained, held_out, parts, settings, stakes))
+
+
+def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[Material, ColumnKinds]:
+    import polars as pl
+
+    table, actual = labelled(parts.train, frame)
+    held_out = None
+    if parts.validation is not None and parts.validation.height:
+        rows, more = labelled(parts.validation, frame)
+        held_out = np.arange(table.height, table.height + rows.height)
+        table, actual = pl.concat([table, rows], how="vertical_relaxed"), np.concatenate([actual, more])
+    require_learnable(actual, frame)
+    table, definitions = _with_definitions(table, parts)
+    kinds = column_kinds(table, tuple(dict.fromkeys((*frame.inputs, *definitions))))
+    features = Features(kinds.kept, schema_of(table).types, definitions)
+    plan = FoldPlan(
+        by=settings.by, group=settings.group, count=5 if table.height <= 2_000 else 3, seed=settings.seed
+    )
+    folds = make_folds(table, frame, actual, plan, held_out)
+    material = Material(
+        table=table,
+        frame=frame,
+        actual=actual,
+        features=features,
+        folds=folds,
+        clip=settings.clip,
+        seed=settings.seed,
+        threads=settings.threads,
+    )
+    return material, kinds
+
+
+def _with_definitions(table: pl.DataFrame, parts: Parts) -> tuple[pl.DataFrame, dict[str, Expression]]:
+    """Adds what is defined and not yet a column."""
+    from everloop.table.feature import derive
+
+    absent = [one for one in parts.definitions if one.name not in table.columns]
+    return (
+        derive(table, absent).collect() if absent else table,
+        {one.name: one.expression for one in parts.definitions},
+    )
+
+
+def _selected(
+    material: Material, kinds: ColumnKinds, settings: TrainingSettings, started: float, progress: Progress
+) -> tuple[Material, tuple[FeatureChoice, ...], str]:
+    left_out = tuple(FeatureChoice(name, False, reason) for name, reason in kinds.dropped.items())
+    left_out += tuple(
+        FeatureChoice(n, False, r) for n, r in material.frame.excluded.items() if n not in kinds.dropped
+    )
+    if not settings.select:
+        kept = tuple(FeatureChoice(name, True, "selection is switched off") for name in material.features)
+        return material, kept + left_out, "Feature selection is switched off."
+    limit = float("inf") if settings.budget.seconds is None else SELECTING * settings.budget.seconds
+    selection = select_features(material, out_of_time=lambda: time.perf_counter() - started > limit)
+    progress(Event("model", selection.note))
+    return (
+        replace(material, features=material.features.only(selection.kept)),
+        selection.features + left_out,
+        selection.note,
+    )
+
+
+def _decided(
+    trained: Trained, found: Found, material: Material, settings: TrainingSettings, stakes: Stakes
+) -> tuple[Trained, pl.DataFrame]:
+    """Adds calibration and threshold, chosen on rows that the models behind the scores had not seen."""
+    rows, scores = found.out_of_fold.rows, found.out_of_fold.scores
+    table, actual = material.table[rows], material.actual[rows]
+    if material.frame.task == "binary":
+        calibration = calibration_that_pays(scores, actual)
+        scores = calibrated(scores, calibration)
+        prices = None if stakes.prices is None else stakes.prices(table)
+        threshold = threshold_for(material.frame, scores, actual, prices, settings.required)
+        trained = replace(
+            trained, calibration=calibration, threshold=threshold.number, threshold_reason=threshold.reason
+        )
+    return replace(trained, held_out_scores=scores, held_out_actual=actual.astype(np.float64)), table
+
+
+def _evaluated(
+    trained: Trained, held_out: pl.DataFrame, parts: Parts, settings: TrainingSettings, stakes: Stakes
+) -> Any:
+    importance = {
+        choice.name: choice.gain for choice in trained.features if choice.kept and choice.gain is not None
+    }
+    if parts.test is not None and parts.test.height:
+        table, actual = labelled(parts.test, trained.frame)
+        if len(actual):
+            judged = judged_rows(trained, table, trained.scores(table), actual, settings, stakes, "test")
+            return evaluate(judged, importance=importance)
+    scores, actual = trained.held_out_scores, trained.held_out_actual
+    if scores is None or actual is None:
+        return None
+    if trained.frame.task != "regression":
+        actual = actual.astype(np.int64)
+    return evaluate(
+        judged_rows(trained, held_out, scores, actual, settings, stakes, "folds"), importance=importance
+    )
+
+
+def judged_rows(
+    trained: Trained,
+    table: pl.DataFrame,
+    scores: NDArray[np.float64],
+    actual: NDArray[Any],
+    settings: TrainingSettings,
+    stakes: Stakes,
+    part: str,
+) -> Judged:
+    """Puts together what an evaluation needs."""
+    binary = trained.frame.task == "binary"
+    return Judged(
+        frame=trained.frame,
+        table=table,
+        scores=scores,
+        actual=actual,
+        threshold=trained.threshold,
+        prices=stakes.prices(table) if binary and stakes.prices else None,
+        today=stakes.today(table) if binary and stakes.today else None,
+        required=settings.required,
+        fairness=settings.fairness,
+        part=part,
+        seed=trained.seed,
+    )
+
+
+def _target_type(table: pl.DataFrame, frame: Frame) -> str:
+    return str(schema_of(table.select(frame.target)).types[frame.target])

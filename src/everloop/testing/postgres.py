@@ -24,7 +24,7 @@ from everloop.core.extras import require
 
 _PROGRAMS = ("initdb", "postgres", "pg_isready")
 _USERS = ("postgres", "nobody")
-_START_SECONDS = 60.0
+_START_SECONDS = 20.0
 
 
 def programs() -> Path | None:
@@ -99,19 +99,17 @@ class PostgresServer:
             **self._settings,
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603  (PostgreSQL's own program)
-                [self._programs / "postgres", "-D", "data", *options],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C in the tests is not for the server
-                **self._as_user(),
-            )
         start = time.perf_counter()
-        while not self._answers():
-            if self._process.poll() is not None or time.perf_counter() - start > _START_SECONDS:
+        while True:
+            if self._process is None:
+                self._process = self._spawned(options)
+            if self._answers():
+                return
+            if self._process.poll() is not None:  # the processes of a killed one may be about to end
+                self._process = None
+            if time.perf_counter() - start > _START_SECONDS:
                 raise OutsideFault(f"PostgreSQL did not start: {(self.folder / 'log').read_text()[-500:]}")
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """Stops the server at once, in order: open transactions go back."""
@@ -132,6 +130,16 @@ class PostgresServer:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    def _spawned(self, options: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603  (PostgreSQL's own program)
+                [self._programs / "postgres", "-D", "data", *options],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the tests is not for the server
+                **self._as_user(),
+            )
 
     def _answers(self) -> bool:
         ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]

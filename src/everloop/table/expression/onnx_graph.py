@@ -1,0 +1,107 @@
+"""An ONNX graph while it grows: nodes by operator name, constants once each, names by number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+OPSET, ML_OPSET, IR_VERSION = 21, 5, 10
+PRODUCER = "everloop"
+
+_TYPES = {"double": "DOUBLE", "float": "FLOAT", "text": "STRING", "boolean": "BOOL", "integer": "INT64"}
+
+
+class GraphBuilder:
+    """Collects nodes in the order in which they are added; the same calls give the same bytes.
+
+    Every value is known by a name, which `input`, `constant` and `node` give.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._nodes: list[Any] = []
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+        self._initializers: list[Any] = []
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._taken: set[str] = set()
+
+    def input(self, name: str, type_name: str, width: int = 1) -> str:
+        """Adds an input of shape (n, width); the type is double or text. Inputs come before nodes."""
+        self._taken.add(name)
+        self._inputs.append(_value_info(name, type_name, width))
+        return name
+
+    def output(self, name: str, value: str, type_name: str, width: int) -> None:
+        """Gives a value out under a name, with shape (n, width)."""
+        self._emit("Identity", [value], name, "", {})
+        self._outputs.append(_value_info(name, type_name, width))
+
+    def constant(self, value: npt.ArrayLike) -> str:
+        """Adds a constant; an equal one that is already there is used again."""
+        from onnx import numpy_helper
+
+        array = np.asarray(value)
+        if array.dtype.kind == "U":
+            array = array.astype(object)
+        content = "\0".join(array.ravel()).encode() if array.dtype == object else array.tobytes()
+        key = (str(array.dtype), array.shape, content)
+        if key not in self._constants:
+            name = self._fresh(f"constant_{len(self._constants)}")
+            self._initializers.append(numpy_helper.from_array(array, name))
+            self._constants[key] = name
+        return self._constants[key]
+
+    def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Adds an operator with one output; arrays among the attributes become tensors."""
+        return self._emit(
+            operator, list(inputs), self._fresh(f"value_{len(self._nodes)}"), domain, attributes
+        )
+
+    def cast(self, value: str, type_name: str) -> str:
+        """Adds a conversion to one of double, float, text, boolean, integer."""
+        from onnx import TensorProto
+
+        return self.node("Cast", value, to=int(TensorProto.DataType.Value(_TYPES[type_name])))
+
+    def to_bytes(self) -> bytes:
+        """Gives the finished model, checked by onnx itself."""
+        from onnx import checker, helper
+
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, self._initializers)
+        model = helper.make_model(
+            graph,
+            producer_name=PRODUCER,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
+        )
+        checker.check_model(model)
+        content: bytes = model.SerializeToString(deterministic=True)
+        return content
+
+    def _fresh(self, name: str) -> str:
+        """A column may be named as our own values are."""
+        while name in self._taken:
+            name += "_"
+        return name
+
+    def _emit(
+        self, operator: str, inputs: list[str], output: str, domain: str, attributes: dict[str, Any]
+    ) -> str:
+        from onnx import helper, numpy_helper
+
+        plain = {
+            name: numpy_helper.from_array(value, name) if isinstance(value, np.ndarray) else value
+            for name, value in attributes.items()
+        }
+        self._nodes.append(helper.make_node(operator, inputs, [output], domain=domain, **plain))
+        return output
+
+
+def _value_info(name: str, type_name: str, width: int) -> Any:
+    from onnx import TensorProto, helper
+
+    element = int(TensorProto.DataType.Value(_TYPES[type_name]))
+    return helper.make_tensor_value_info(name, element, ["n", width])

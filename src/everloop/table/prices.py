@@ -1,0 +1,152 @@
+"""What each decision is worth, in money, from the columns of its row."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from everloop.core.errors import DataFault, SpecFault
+from everloop.table.expression import Expression, parse, to_number, to_polars
+
+if TYPE_CHECKING:
+    import polars as pl
+
+OUTCOMES = ("true_positive", "false_positive", "false_negative", "true_negative")
+"""The order of prices wherever they stand in an array."""
+
+
+class ValueSpec(Protocol):
+    """What a lifecycle file says under ``goal.value``."""
+
+    @property
+    def currency(self) -> str: ...
+    @property
+    def true_positive(self) -> str: ...
+    @property
+    def false_positive(self) -> str: ...
+    @property
+    def false_negative(self) -> str: ...
+    @property
+    def true_negative(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The four prices of a decision, each a number expression over the row, and their currency."""
+
+    true_positive: Expression
+    false_positive: Expression
+    false_negative: Expression
+    true_negative: Expression
+    currency: str = ""
+
+    @classmethod
+    def of(cls, value: ValueSpec, types: Mapping[str, str]) -> Prices:
+        """Reads the prices of a lifecycle file.
+
+        Args:
+            value: The part ``goal.value``.
+            types: From each column's name to its type (`Schema.types`).
+
+        Raises:
+            SpecFault: A price is no expression, names a column that is not there or gives no number.
+        """
+        return cls(
+            *(_price(name, str(getattr(value, name)), types) for name in OUTCOMES), currency=value.currency
+        )
+
+    @property
+    def expressions(self) -> tuple[Expression, Expression, Expression, Expression]:
+        """The four expressions in the order of `OUTCOMES`."""
+        return self.true_positive, self.false_positive, self.false_negative, self.true_negative
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that prices read, each once."""
+        return tuple(dict.fromkeys(name for price in self.expressions for name in price.columns))
+
+    def of_table(self, table: Any) -> npt.NDArray[np.float64]:
+        """Prices every row of a table.
+
+        Args:
+            table: A Polars, pandas, Arrow or DuckDB table, or a path.
+
+        Returns:
+            (n, 4) doubles in the order of `OUTCOMES`; NaN where a price is null.
+
+        Raises:
+            DataFault: The table lacks a column that a price reads.
+        """
+        from everloop.table.tables import as_lazy
+
+        lazy = as_lazy(table)
+        names = lazy.collect_schema().names()
+        for column in self.columns:
+            if column not in names:
+                near = difflib.get_close_matches(column, names, n=1)
+                raise DataFault(
+                    f"A price reads column {column!r}, which the table does not have.",
+                    hint=f"did you mean {near[0]}?" if near else None,
+                )
+        return _to_array(lazy, self.expressions)
+
+    @cached_property
+    def _row_forms(self) -> tuple[Callable[[Mapping[str, Any]], float], ...]:
+        return tuple(to_number(price) for price in self.expressions)
+
+    def of_row(self, row: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+        """Prices one row, as `of_table` prices a row of a table.
+
+        Returns:
+            (4,) doubles in the order of `OUTCOMES`; NaN where a price is null.
+        """
+        return np.array([price(row) for price in self._row_forms], dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Gives the prices as what JSON can carry."""
+        prices = {name: price.to_dict() for name, price in zip(OUTCOMES, self.expressions, strict=True)}
+        return {**prices, "currency": self.currency}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Prices:
+        """Reads what `to_dict` gave; needs no SQL parser."""
+        return cls(
+            *(Expression.from_dict(data[name]) for name in OUTCOMES), currency=str(data.get("currency", ""))
+        )
+
+
+def _price(name: str, sql: str, types: Mapping[str, str]) -> Expression:
+    place = f"goal.value.{name}"
+    try:
+        expression = parse(sql, types)
+    except SpecFault as fault:
+        raise SpecFault(fault.message, hint=fault.hint, place=place) from fault
+    if expression.type != "number":
+        raise SpecFault(
+            f"A price is a number; {sql!r} gives {expression.type}.",
+            hint=f"{name}: case when {sql} then 1 else 0 end" if expression.type == "boolean" else None,
+            place=place,
+        )
+    return expression
+
+
+def _to_array(lazy: pl.LazyFrame, prices: tuple[Expression, ...]) -> npt.NDArray[np.float64]:
+    import polars as pl
+
+    selected = [to_polars(price).alias(str(index)) for index, price in enumerate(prices)]
+    rows = pl.len().alias("rows")
+    # A price of literals alone would be one row long; the count makes it as long as the table.
+    frame = (
+        lazy.with_columns(rows.alias("_rows"))
+        .select(
+            *(pl.when(pl.col("_rows") >= 0).then(price).alias(price.meta.output_name()) for price in selected)
+        )
+        .collect()
+    )
+    return np.column_stack([frame[name].fill_null(float("nan")).to_numpy() for name in frame.columns])

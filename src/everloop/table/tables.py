@@ -1,0 +1,268 @@
+"""Any table a user has, as a Polars frame.
+
+Polars, pandas, Arrow and DuckDB tables are taken as they are; a path is read by its ending:
+``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``, ``.ndjson``, text formats also with ``.gz`` or ``.zst``.
+A path with ``*`` stands for all files that match, in the order of their names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.errors import DataFault, EverloopError, SourceUnreadable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+NULL_TEXTS = ("", "NA", "N/A", "#N/A", "null", "NULL", "nan", "NaN")
+"""What a CSV file writes for a value that is missing."""
+
+EAGER_BYTES = 256 * 2**20
+"""Text files up to this size are read at once, so that what is wrong with them is said here."""
+
+_SEPARATORS = (",", ";", "\t", "|")
+_PACKED = {".gz": "gzip", ".zst": "zstd"}
+
+
+def as_lazy(table: Any) -> pl.LazyFrame:
+    """Takes a table as a lazy Polars frame; nothing that is passed in is changed.
+
+    Args:
+        table: A Polars, pandas or Arrow table, a DuckDB relation, or a path.
+
+    Raises:
+        DataFault: It is not a table, the file is not there, or it has no columns.
+        SourceUnreadable: The file is there but damaged, cut off or in another encoding.
+    """
+    import polars as pl
+
+    if isinstance(table, pl.LazyFrame):
+        return table
+    if isinstance(table, pl.DataFrame):
+        return table.lazy()
+    if isinstance(table, str | Path):
+        return _from_path(table)
+    return _from_memory(table).lazy()
+
+
+def as_frame(table: Any) -> pl.DataFrame:
+    """Takes a table as a Polars frame in memory; nothing that is passed in is changed.
+
+    Args:
+        table: A Polars, pandas or Arrow table, a DuckDB relation, or a path.
+
+    Raises:
+        DataFault: It is not a table, the file is not there, or it has no columns.
+        SourceUnreadable: The file is there but damaged, cut off or in another encoding.
+    """
+    import polars as pl
+
+    if isinstance(table, pl.DataFrame):
+        return table
+    lazy = as_lazy(table)
+    try:
+        return lazy.collect()
+    except (pl.exceptions.ComputeError, OSError) as error:
+        if isinstance(table, str | Path):
+            raise _unreadable(Path(table), error) from error
+        raise
+
+
+def _from_memory(table: Any) -> pl.DataFrame:
+    import polars as pl
+
+    maker = type(table).__module__.partition(".")[0]
+    try:
+        if maker == "pandas" and hasattr(table, "columns"):
+            return pl.from_pandas(table)
+        if maker == "pyarrow" or hasattr(table, "__arrow_c_stream__"):
+            frame = pl.DataFrame(table)
+            return frame
+        if hasattr(table, "pl") and "duckdb" in maker:
+            frame = table.pl()
+            return frame if isinstance(frame, pl.DataFrame) else frame.collect()
+    except Exception as error:
+        raise DataFault(
+            f"The {maker} table cannot be read: {_first_line(error)}",
+            hint="give each column one type; a pandas column of mixed values can be table[name].astype(str)",
+        ) from error
+    raise DataFault(
+        f"A table was expected, not {type(table).__name__}.",
+        hint="pass a Polars, pandas or Arrow table, a DuckDB relation, or the path of a CSV, Parquet or JSON lines file",
+    )
+
+
+def _from_path(given: str | Path) -> pl.LazyFrame:
+    import polars as pl
+
+    path = Path(given)
+    if not path.exists() and glob.has_magic(str(given)):
+        found = sorted(glob.glob(str(given), recursive=True))  # noqa: PTH207  a pattern may be absolute
+        if not found:
+            raise DataFault(f"No file matches {given}.", hint=f"ls {path.parent}")
+        return pl.concat([_from_path(one) for one in found], how="vertical_relaxed")
+    _must_be_file(path)
+    read = _reader_of(path)
+    try:
+        lazy = read(path)
+        names = lazy.collect_schema().names()
+    except EverloopError:
+        raise
+    except pl.exceptions.NoDataError as error:
+        raise DataFault(f"{path} is empty: it has neither a header nor rows.", place=str(path)) from error
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    if not names:
+        raise DataFault(f"{path} has no columns.", place=str(path))
+    return lazy
+
+
+def _must_be_file(path: Path) -> None:
+    if path.is_file():
+        if path.stat().st_size == 0:
+            raise DataFault(f"{path} is empty: it has neither a header nor rows.", place=str(path))
+        return
+    if path.is_dir():
+        raise DataFault(
+            f"{path} is a folder; a file was expected.", hint=f'"{path}/*.parquet" takes all files in it'
+        )
+    folder = path.parent
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    if near:
+        raise DataFault(f"There is no file {path}.", hint=f"did you mean {folder / near[0]}?")
+    raise DataFault(f"There is no file {path}.", hint=f"ls {folder if folder.is_dir() else '.'}")
+
+
+def _reader_of(path: Path) -> Callable[[Path], pl.LazyFrame]:
+    endings = [ending.lower() for ending in path.suffixes]
+    packed = bool(endings) and endings[-1] in _PACKED
+    kind = endings[-2] if packed and len(endings) > 1 else (endings[-1] if endings else "")
+    if kind not in _READERS or (packed and kind in {".parquet", ".pq"}):
+        known = ", ".join([*_READERS, *(f".csv{ending}" for ending in _PACKED)])
+        raise DataFault(
+            f"The format of {path.name} is not known.", hint=f"files that can be read end in {known}"
+        )
+    return _READERS[kind]
+
+
+def _content(path: Path) -> bytes | Path:
+    packing = _PACKED.get(path.suffix.lower())
+    if packing is None:
+        return path
+    import pyarrow as pa
+
+    with pa.input_stream(str(path), compression=packing) as stream:
+        return bytes(stream.read())
+
+
+def _read_csv(path: Path) -> pl.LazyFrame:
+    import polars as pl
+
+    content = _content(path)
+    head = _head(content)
+    if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise _not_utf8(path, "utf-16")
+    options: dict[str, Any] = {
+        "separator": _separator(head),
+        "null_values": list(NULL_TEXTS),
+        "try_parse_dates": True,
+    }
+    if isinstance(content, Path) and content.stat().st_size > EAGER_BYTES:
+        return _times_of_day_as_text(pl.scan_csv(content, infer_schema_length=100_000, **options))
+    frame = pl.read_csv(content, infer_schema_length=None, **options)
+    return _times_of_day_as_text(frame.lazy())
+
+
+def _read_json_lines(path: Path) -> pl.LazyFrame:
+    import polars as pl
+
+    content = _content(path)
+    if isinstance(content, Path) and content.stat().st_size > EAGER_BYTES:
+        return pl.scan_ndjson(content, infer_schema_length=100_000)
+    return _iso_texts_as_times(pl.read_ndjson(content, infer_schema_length=None)).lazy()
+
+
+def _read_parquet(path: Path) -> pl.LazyFrame:
+    import polars as pl
+
+    return pl.scan_parquet(path)
+
+
+_READERS: dict[str, Callable[[Path], pl.LazyFrame]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+    ".pq": _read_parquet,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+}
+
+
+def _head(content: bytes | Path) -> bytes:
+    if isinstance(content, bytes):
+        return content[:65536]
+    with content.open("rb") as file:
+        return file.read(65536)
+
+
+def _separator(head: bytes) -> str:
+    header = head.split(b"\n", 1)[0].decode("utf-8", errors="replace")
+    return max(_SEPARATORS, key=header.count)
+
+
+def _times_of_day_as_text(lazy: pl.LazyFrame) -> pl.LazyFrame:
+    import polars as pl
+
+    return lazy.with_columns(
+        pl.col(name).cast(pl.String) for name, dtype in lazy.collect_schema().items() if dtype == pl.Time
+    )
+
+
+def _iso_texts_as_times(frame: pl.DataFrame) -> pl.DataFrame:
+    """JSON has no times: text columns that hold nothing but ISO 8601 times become times."""
+    import polars as pl
+
+    iso = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?$"
+    changed = []
+    for name, dtype in frame.schema.items():
+        if (
+            dtype != pl.String
+            or frame[name].null_count() == len(frame)
+            or not frame[name].str.contains(iso).all()
+        ):
+            continue
+        column = frame[name].str.replace(" ", "T", literal=True).str.replace(r"^(.{10})$", "${1}T00:00")
+        parsed = column.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+        if parsed.null_count() == frame[name].null_count():
+            changed.append(parsed)
+    return frame.with_columns(changed)
+
+
+def _unreadable(path: Path, error: Exception) -> EverloopError:
+    text = str(error).lower()
+    if "utf-8" in text or "utf8" in text:
+        return _not_utf8(path, "latin1")
+    packed = path.suffix.lower() in _PACKED
+    hint = f"gzip -t {path}" if packed else f"head -c 300 {path}"
+    what = "cut off or damaged" if packed or path.suffix.lower() in {".parquet", ".pq"} else "damaged"
+    return SourceUnreadable(
+        f"{path} cannot be read; it may be {what}: {_first_line(error)}", hint=hint, place=str(path)
+    )
+
+
+def _not_utf8(path: Path, guess: str) -> SourceUnreadable:
+    return SourceUnreadable(
+        f"{path} is not in UTF-8, which text files must be in.",
+        hint=f"iconv -f {guess} -t utf-8 {path} > {path.with_name('utf8-' + path.name)}",
+        place=str(path),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -295,9 +295,10 @@ def test_derived_columns_in_a_circle_are_refused():
 
 
 def test_twenty_columns_cost_microseconds():
-    encoders = [NumberEncoder(f"n{i}", i, low=-3, high=3, fill=0.1, centre=0.5, scale=2.0) for i in range(15)]
-    for i in range(5):
-        encoders.append(OneHotEncoder(f"c{i}", 15 + 8 * i, tuple("abcdefgh")))
+    encoders = [
+        *(NumberEncoder(f"n{i}", i, low=-3, high=3, fill=0.1, centre=0.5, scale=2.0) for i in range(15)),
+        *(OneHotEncoder(f"c{i}", 15 + 8 * i, tuple("abcdefgh")) for i in range(5)),
+    ]
     names = [encoder.column for encoder in encoders]
     plan = Plan(inputs=tuple(PlanInput(n, "number") for n in names), encoders=tuple(encoders), width=55)
     row = {name: (0.7 if name[0] == "n" else "c") for name in names}

@@ -1,0 +1,131 @@
+"""Everloop's own protocol: `POST /predict` and `POST /feedback`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.clock import parse_time
+from everloop.core.errors import UsageFault
+from everloop.core.values import to_jsonable
+from everloop.runtime.http import Refusal, Request, Response
+from everloop.runtime.protocols.route import Route
+from everloop.runtime.row_fill import microseconds
+
+if TYPE_CHECKING:
+    from everloop.runtime.service.service import Served, Service
+
+_MOST_ID = 200
+_MOST_REASONS = 100
+
+
+async def predict(service: Service, request: Request) -> Response:
+    """Answers one row, or several under `rows`; ids may be given beside them."""
+    limits = service.settings.limits
+    explain = _explain(request)
+    body = await request.json(limits.body_bytes, limits.body_seconds)
+    if isinstance(body, dict) and isinstance(body.get("rows"), list) and body.keys() <= {"rows", "ids"}:
+        rows = body["rows"]
+        if len(rows) > limits.rows:
+            raise Refusal(413, "There are too many rows.", f"Expected at most {limits.rows} in a request.")
+        served = await service.predict(
+            rows, _ids(body.get("ids"), len(rows)), request.started, explain=explain
+        )
+        return Response.of({"predictions": [_answer(one) for one in served]})
+    if isinstance(body, dict) and isinstance(body.get("row"), dict) and body.keys() <= {"row", "id"}:
+        identity = None if body.get("id") is None else _id(body["id"], "id")
+        body = body["row"]
+    else:
+        identity = None
+    served = await service.predict([body], [identity], request.started, explain=explain)
+    return Response.of(_answer(served[0]))
+
+
+async def feedback(service: Service, request: Request) -> Response:
+    """Takes one actual, a list of them, or a list under `actuals`."""
+    limits = service.settings.limits
+    body = await request.json(limits.body_bytes, limits.body_seconds)
+    if isinstance(body, dict) and body.keys() == {"actuals"}:
+        body = body["actuals"]
+    entries = body if isinstance(body, list) else [body]
+    if len(entries) > 10 * limits.rows:
+        raise Refusal(
+            413, "There are too many actuals.", f"Expected at most {10 * limits.rows} in a request."
+        )
+    actuals = [_actual(service, entry, f"actuals[{index}]") for index, entry in enumerate(entries)]
+    await service.feedback(actuals)
+    return Response.of({"accepted": len(actuals)})
+
+
+def _answer(one: Served) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "id": one.id,
+        "prediction": one.answer.prediction,
+        "score": one.answer.score,
+        "version": one.version,
+    }
+    if one.reasons is not None:
+        answer["reasons"] = [to_jsonable(reason) for reason in one.reasons]
+    return answer
+
+
+def _explain(request: Request) -> int:
+    text = request.query("explain")
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= _MOST_REASONS):
+        raise Refusal(400, "The number of reasons is none.", f"Expected 'explain' from 0 to {_MOST_REASONS}.")
+    return int(text)
+
+
+def _ids(given: Any, count: int) -> list[str | None]:
+    if given is None:
+        return [None] * count
+    if not isinstance(given, list) or len(given) != count:
+        raise Refusal(422, "The ids do not fit the rows.", f"Expected a list of {count} texts.")
+    return [
+        None if identity is None else _id(identity, f"ids[{index}]") for index, identity in enumerate(given)
+    ]
+
+
+def _id(value: Any, field: str) -> str:
+    if isinstance(value, str) and 0 < len(value) <= _MOST_ID:
+        return value
+    error = {"field": field, "rule": "id", "expected": f"text of 1 to {_MOST_ID} characters"}
+    raise Refusal(422, "An id is none.", errors=[{**error, "type": type(value).__name__}])
+
+
+def _actual(service: Service, entry: Any, field: str) -> tuple[str, Any, int]:
+    if not isinstance(entry, dict) or not {"id", "actual"} <= entry.keys() <= {"id", "actual", "at"}:
+        expected = "an object with 'id', 'actual' and nothing else"
+        error = {"field": field, "rule": "type", "expected": expected, "type": type(entry).__name__}
+        raise Refusal(422, "Feedback is none.", errors=[error])
+    identity = _id(entry["id"], f"{field}.id")
+    at = entry.get("at")
+    if at is None:
+        return identity, entry["actual"], service.now()
+    if service.settings.clock != "events":
+        error = {"field": f"{field}.at", "rule": "clock", "expected": "nothing: the server tells the time"}
+        raise Refusal(422, "Feedback names a time.", errors=[{**error, "type": type(at).__name__}])
+    return identity, entry["actual"], _time(at, f"{field}.at")
+
+
+def _time(at: Any, field: str) -> int:
+    moment: datetime | None = None
+    if isinstance(at, int) and not isinstance(at, bool) and abs(at) < 2**62:
+        return at
+    if isinstance(at, str):
+        try:
+            moment = parse_time(at)
+        except (UsageFault, OverflowError):
+            moment = None
+    if moment is None:
+        error = {"field": field, "rule": "time", "expected": "ISO 8601, or microseconds since 1970"}
+        raise Refusal(422, "A time is none.", errors=[{**error, "type": type(at).__name__}])
+    return microseconds(moment)
+
+
+ROUTES = (
+    Route("POST", "/predict", predict, role="predict"),
+    Route("POST", "/feedback", feedback, role="feedback"),
+)

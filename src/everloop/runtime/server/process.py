@@ -1,0 +1,114 @@
+"""One server process: listens, says that it is ready, drains when it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from everloop.core.errors import OutsideFault, UsageFault
+from everloop.core.files import write_file
+from everloop.runtime.server.app import create_app
+from everloop.runtime.service.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from everloop.core.clock import Clock
+
+
+class _StartFailed(OutsideFault):
+    """The server did not come up; the reason is on its error output."""
+
+    code = "server-start"
+
+
+def serve(settings: ServerSettings, clock: Clock | None = None) -> None:
+    """Serves until SIGTERM or SIGINT; requests under way are answered and the log is committed.
+
+    Once ready it prints `ready URL` and writes the ready file if one is named.
+
+    Args:
+        settings: What the server is told.
+        clock: Tells the time; the machine's by default.
+
+    Raises:
+        UsageFault: When the address cannot be listened on.
+        EverloopError: When a package is refused or the log cannot be opened.
+    """
+    import uvicorn
+
+    listener = _listen(settings.host, settings.port)
+    url = _url(listener)
+    app = create_app(settings, clock)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        ws="none",
+        lifespan="on",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        backlog=2048,
+        timeout_graceful_shutdown=int(settings.drain_seconds) or 1,
+    )
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            if self.started:
+                _announce(url, settings)
+
+    server = Server(config)
+    _end_well_on_signals()
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:  # uvicorn's answer to a start that failed
+        server.started = False
+    finally:
+        listener.close()
+        if settings.ready_file is not None:
+            Path(settings.ready_file).unlink(missing_ok=True)
+    if not server.started:
+        raise app.start_fault or _StartFailed("The server did not start.")
+
+
+def _end_well_on_signals() -> None:
+    """Uvicorn raises the signal that stopped it once more at the end; by then all is done."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageFault(
+            f"The server cannot listen on {host}:{port}: {reason}.",
+            hint="name another port under deploy.serve.port, or 0 for a free one",
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _announce(url: str, settings: ServerSettings) -> None:
+    if settings.ready_file is not None:
+        about = {"url": url, "pid": os.getpid(), "worker": settings.worker}
+        write_file(Path(settings.ready_file), msgspec.json.encode(about))
+    print(f"ready {url}", flush=True)  # noqa: T201  (the line that whoever started the server waits for)

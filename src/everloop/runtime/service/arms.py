@@ -1,0 +1,168 @@
+"""What is loaded now, and the change to what the routing file says next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.errors import EverloopError, PackageRefused
+from everloop.runtime.manifest import read_manifest
+from everloop.runtime.package import Package
+from everloop.runtime.routing import CHALLENGER, CHAMPION, Arm, Routing, choose_arm, read_routing
+
+if TYPE_CHECKING:
+    from everloop.table.contract import Violation
+
+# A package that cannot be loaded is tried again, since a copy may still be under way.
+_RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class LoadedArm:
+    """A version that is ready to answer.
+
+    Attributes:
+        version: Its number, as text and as number.
+        package: What answers.
+        check: Holds a row against the contract.
+        columns: The columns that are logged.
+    """
+
+    version: int
+    package: Package
+    check: Callable[[dict[str, Any]], list[Violation]]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LoadedRouting:
+    """A routing whose arms are all ready."""
+
+    routing: Routing
+    champion: LoadedArm
+    challenger: LoadedArm | None
+
+    def choose(self, row: Mapping[str, Any], identity: str) -> tuple[str, LoadedArm]:
+        """Says which arm answers a row, by its entity or else by the prediction's id."""
+        if self.challenger is None:
+            return CHAMPION, self.champion
+        entity = self.champion.package.manifest.entity
+        value = row.get(entity) if entity is not None else None
+        name = choose_arm(self.routing, identity if value is None else str(value))
+        return (CHALLENGER, self.challenger) if name == CHALLENGER else (CHAMPION, self.champion)
+
+
+class ArmTable:
+    """Keeps what is served in step with the routing file.
+
+    A new routing is loaded beside the old one and takes its place at once; requests under way end
+    with what they began with. What cannot be loaded leaves the old one serving and is told by `fault`.
+
+    Args:
+        routing: The routing file, or None.
+        package: The one package to serve, or None.
+    """
+
+    def __init__(self, routing: str | None, package: str | None) -> None:
+        self._path = Path(routing) if routing is not None else None
+        self._package = package
+        self._seen: tuple[int, ...] | None = None
+        self._tried = 0.0
+        self.current: LoadedRouting | None = None
+        self.fault: EverloopError | None = None
+        self.failures = 0
+
+    def load(self) -> None:
+        """Loads what is to be served, once.
+
+        Raises:
+            EverloopError: When it cannot be loaded.
+        """
+        self._seen = self._stamp()
+        self.current = load_routing(self._wanted(), self._folder, self.current)
+
+    async def follow(self, seconds: float) -> None:
+        """Looks at the routing file again and again; ends when it is cancelled."""
+        while self._path is not None:
+            await asyncio.sleep(seconds)
+            stamp = self._stamp()
+            if stamp == self._seen and (
+                self.fault is None or time.perf_counter() - self._tried < _RETRY_SECONDS
+            ):
+                continue
+            await self._change(stamp)
+
+    async def _change(self, stamp: tuple[int, ...] | None) -> None:
+        self._tried = time.perf_counter()
+        try:
+            loaded = await asyncio.to_thread(load_routing, self._wanted(), self._folder, self.current)
+        except EverloopError as error:
+            self.fault = error
+            self.failures += stamp != self._seen
+        except Exception as error:  # noqa: BLE001  (the old routing must go on serving whatever happened)
+            self.fault = PackageRefused(f"The routing cannot be loaded: {error!r}")
+            self.failures += stamp != self._seen
+        else:
+            self.current, self.fault = loaded, None
+        self._seen = stamp
+
+    @property
+    def _folder(self) -> Path:
+        return self._path.parent if self._path is not None else Path()
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        if self._path is None:
+            return None
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino, status.st_size
+
+    def _wanted(self) -> Routing:
+        if self._path is not None:
+            return read_routing(self._path)
+        manifest = read_manifest(Path(str(self._package)))
+        return Routing(manifest.lifecycle, 1, Arm(manifest.version, str(self._package)))
+
+
+def load_routing(routing: Routing, folder: Path, old: LoadedRouting | None) -> LoadedRouting:
+    """Loads a routing's packages; one that is loaded already is taken over.
+
+    Args:
+        routing: What to serve.
+        folder: What relative package folders are beside.
+        old: What is served now.
+
+    Raises:
+        EverloopError: When a package is refused or is another version than the routing says.
+    """
+    present = [arm for arm in (old.champion, old.challenger) if arm] if old else []
+    known = {(arm.version, arm.package.folder): arm for arm in present}
+
+    def ready(arm: Arm) -> LoadedArm:
+        place = folder / arm.package
+        return known.get((arm.version, place)) or _load_arm(arm, place)
+
+    challenger = ready(routing.challenger) if routing.challenger is not None else None
+    return LoadedRouting(routing, ready(routing.champion), challenger)
+
+
+def _load_arm(arm: Arm, folder: Path) -> LoadedArm:
+    from everloop.table.contract import row_checker
+
+    package = Package(folder)
+    manifest = package.manifest
+    if manifest.version != arm.version:
+        raise PackageRefused(
+            f"The routing names version {arm.version}, but {folder} is version {manifest.version}."
+        )
+    names = [column.name for column in manifest.inputs]
+    names += [rule.name for rule in package.contract.columns]
+    names += [name for name in (manifest.entity, manifest.time) if name is not None]
+    columns = tuple(name for name in dict.fromkeys(names) if name != manifest.target)
+    return LoadedArm(arm.version, package, row_checker(package.contract), columns)

@@ -1,0 +1,99 @@
+"""Counters and histograms, written as Prometheus text.
+
+The format: https://prometheus.io/docs/instrumenting/exposition_formats/. Every label has a bounded
+set of values: routes, known fields, versions; never what a client sent.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A metric: its name, what it counts, its labels."""
+
+    name: str
+    meaning: str
+    labels: Labels = ()
+    kind: str = "counter"
+
+
+FAMILIES = (
+    Family("everloop_requests_total", "Requests answered.", ("route", "method", "status")),
+    Family("everloop_predictions_total", "Predictions made.", ("version", "arm")),
+    Family("everloop_contract_violations_total", "What rows violated.", ("field", "rule")),
+    Family("everloop_actuals_total", "Actuals taken."),
+    Family("everloop_shed_total", "Requests answered 503.", ("reason",)),
+    Family("everloop_shadow_errors_total", "Shadow answers that could not be made."),
+    Family("everloop_load_failures_total", "Packages or routings that could not be loaded."),
+    Family("everloop_log_lines_total", "Lines in the prediction log.", ("state",)),
+    Family("everloop_log_waiting_bytes", "Bytes that wait for the disk.", kind="gauge"),
+    Family("everloop_log_fault", "1 while the prediction log cannot be written.", kind="gauge"),
+    Family("everloop_requests_now", "Requests under way.", kind="gauge"),
+    Family("everloop_routing_generation", "The routing's generation.", kind="gauge"),
+)
+
+
+class Metrics:
+    """All numbers of one server process. Used from the event loop alone."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[Labels, float]] = {family.name: {} for family in FAMILIES}
+        self._latency: dict[str, list[int]] = defaultdict(lambda: [0] * (len(LATENCY_BUCKETS) + 1))
+        self._seconds: dict[str, float] = defaultdict(float)
+
+    def add(self, name: str, *labels: str, amount: float = 1) -> None:
+        """Adds to a counter."""
+        values = self._values[name]
+        values[labels] = values.get(labels, 0) + amount
+
+    def put(self, name: str, value: float, *labels: str) -> None:
+        """Sets a gauge, or a counter that is kept elsewhere."""
+        self._values[name][labels] = value
+
+    def observe(self, route: str, seconds: float) -> None:
+        """Counts how long a route took."""
+        self._latency[route][bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        self._seconds[route] += seconds
+
+    def text(self) -> str:
+        """Gives everything as Prometheus text."""
+        return "\n".join([*self._plain(), *self._histogram(), ""])
+
+    def _plain(self) -> Iterator[str]:
+        for family in FAMILIES:
+            yield f"# HELP {family.name} {family.meaning}"
+            yield f"# TYPE {family.name} {family.kind}"
+            for labels, value in self._values[family.name].items():
+                yield f"{family.name}{_labels(family.labels, labels)} {value:.16g}"
+
+    def _histogram(self) -> Iterator[str]:
+        name = "everloop_request_seconds"
+        yield f"# HELP {name} How long requests took."
+        yield f"# TYPE {name} histogram"
+        for route, counts in self._latency.items():
+            total = 0
+            for bound, count in zip((*map(str, LATENCY_BUCKETS), "+Inf"), counts, strict=True):
+                total += count
+                yield f"{name}_bucket{_labels(('route', 'le'), (route, bound))} {total}"
+            yield f"{name}_sum{_labels(('route',), (route,))} {self._seconds[route]:.9g}"
+            yield f"{name}_count{_labels(('route',), (route,))} {total}"
+
+
+def _labels(names: Labels, values: Labels) -> str:
+    if not names:
+        return ""
+    pairs = ",".join(f'{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True))
+    return f"{{{pairs}}}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

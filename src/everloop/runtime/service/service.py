@@ -1,0 +1,300 @@
+"""What every protocol calls: rows in, answers out; actuals in. Routed, checked, logged, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from everloop.core.clock import Clock
+from everloop.core.errors import EverloopError, StorageFull
+from everloop.core.ids import new_id
+from everloop.runtime.explain import Reason
+from everloop.runtime.http import Refusal
+from everloop.runtime.log.lines import ActualLine, PredictionLine
+from everloop.runtime.log.writing import PredictionLog
+from everloop.runtime.manifest import Manifest
+from everloop.runtime.package import Answer
+from everloop.runtime.routing import SHADOW
+from everloop.runtime.row_fill import microseconds
+from everloop.runtime.service.arms import ArmTable, LoadedArm, LoadedRouting
+from everloop.runtime.service.metrics import Metrics
+from everloop.runtime.service.settings import ServerSettings
+from everloop.table.labels import label_text
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNKNOWN_FIELD = "(unknown)"
+_MOST_ERRORS = 100
+
+
+class Served(NamedTuple):
+    """One answer with its id, and the version that gave it."""
+
+    id: str
+    answer: Answer
+    version: int
+    reasons: tuple[Reason, ...] | None
+
+
+class _Asked(NamedTuple):
+    """One row on its way: its id, its time, its arm."""
+
+    id: str
+    row: dict[str, Any]
+    time: int
+    arm: str
+    loaded: LoadedArm
+
+
+class Service:
+    """One server process: what it serves, its log, its numbers. Used from one event loop.
+
+    Args:
+        settings: What the server was told.
+        clock: Tells the time, unless the settings say that rows do.
+    """
+
+    def __init__(self, settings: ServerSettings, clock: Clock) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.arms = ArmTable(settings.routing, settings.package)
+        self.requests_now = 0
+        self.draining = False
+        self._clock = clock
+        self._log: PredictionLog | None = None
+        self._latest = 0
+
+    def start(self) -> None:
+        """Loads what is served and opens the log.
+
+        Raises:
+            EverloopError: When a package is refused or the log cannot be opened.
+        """
+        self.arms.load()
+        self._log = PredictionLog(Path(self.settings.log), self.settings.worker, self.settings.durability)
+
+    def stop(self) -> None:
+        """Commits the log."""
+        if self._log is not None:
+            self._log.close()
+
+    @property
+    def log(self) -> PredictionLog:
+        """The open prediction log.
+
+        Raises:
+            Refusal: 503 before the server has started.
+        """
+        if self._log is None:
+            raise self.unavailable("starting", "The server is starting.")
+        return self._log
+
+    @property
+    def routing(self) -> LoadedRouting:
+        """What is served now.
+
+        Raises:
+            Refusal: 503 before anything is loaded.
+        """
+        if self.arms.current is None:
+            raise self.unavailable("starting", "The server is starting.")
+        return self.arms.current
+
+    @property
+    def manifest(self) -> Manifest:
+        """The champion's manifest."""
+        return self.routing.champion.package.manifest
+
+    def unavailable(self, reason: str, title: str) -> Refusal:
+        """Gives the refusal that asks the client to come back, and counts it."""
+        self.metrics.add("everloop_shed_total", reason)
+        return Refusal(503, title, headers={"retry-after": str(self.settings.limits.retry_after)})
+
+    async def predict(
+        self, rows: Sequence[Any], ids: Sequence[str | None], started: float, *, explain: int = 0
+    ) -> list[Served]:
+        """Answers rows; each answer is in the log before it is given.
+
+        Args:
+            rows: Raw rows, which this call may change.
+            ids: An id for each row; None gets a new one.
+            started: `time.perf_counter` when the request came.
+            explain: How many reasons to give, 0 for none.
+
+        Returns:
+            One answer for each row, in order.
+
+        Raises:
+            Refusal: 422 when a row violates its contract, 503 when the log cannot take it.
+        """
+        asked = self._check(rows, ids)
+        served = self._answer(asked, explain)
+        latency = int((time.perf_counter() - started) * 1e6)
+        place = self._write(
+            [_line(one, result.answer, latency) for one, result in zip(asked, served, strict=True)]
+        )
+        for one in asked:
+            self.metrics.add("everloop_predictions_total", str(one.loaded.version), one.arm)
+        if self.settings.durability == "fsync":
+            await self._until_durable(place)
+        challenger = self.routing.routing.challenger
+        if challenger is not None and challenger.strategy == SHADOW:
+            asyncio.get_running_loop().call_soon(self._shadow, asked)
+        return served
+
+    async def feedback(self, actuals: Sequence[tuple[str, Any, int]]) -> None:
+        """Takes actuals into the log.
+
+        Args:
+            actuals: Id, actual as sent, and time in microseconds since 1970.
+
+        Raises:
+            Refusal: 422 when an actual is none of the classes or no number, 503 when the log is full.
+        """
+        lines = [
+            ActualLine(identity, self._actual(value, index), moment)
+            for index, (identity, value, moment) in enumerate(actuals)
+        ]
+        place = self._write(lines)
+        self.metrics.add("everloop_actuals_total", amount=len(lines))
+        if self.settings.durability == "fsync":
+            await self._until_durable(place)
+
+    def now(self) -> int:
+        """Tells the time in microseconds: the clock's, or with `events` that of the latest row."""
+        return self._latest if self.settings.clock == "events" else microseconds(self._clock.now())
+
+    def _check(self, rows: Sequence[Any], ids: Sequence[str | None]) -> list[_Asked]:
+        asked: list[_Asked] = []
+        errors: list[dict[str, Any]] = []
+        for index, (row, given) in enumerate(zip(rows, ids, strict=True)):
+            name = f"rows[{index}]" if len(rows) > 1 else ""
+            if not isinstance(row, dict):
+                errors.append(_error(name or "row", "type", "an object of column to value", _kind(row)))
+                continue
+            now = self.now()
+            identity = given or new_id("prediction", _EPOCH + timedelta(microseconds=now))
+            arm, loaded = self.routing.choose(row, identity)
+            violations = loaded.check(row)
+            for found in violations:
+                known = found.field if found.field in loaded.columns else _UNKNOWN_FIELD
+                self.metrics.add("everloop_contract_violations_total", known, found.rule)
+                field = f"{name}.{found.field}" if name else found.field
+                errors.append(_error(field, found.rule, found.expected, found.type))
+            if not violations:
+                logged = {column: row[column] for column in loaded.columns if column in row}
+                asked.append(_Asked(identity, logged, self._time_of(row, now, name), arm, loaded))
+        if errors:
+            title = "The row violates its contract." if len(rows) == 1 else "Rows violate their contract."
+            raise Refusal(422, title, errors=errors[:_MOST_ERRORS])
+        return asked
+
+    def _time_of(self, row: Mapping[str, Any], now: int, name: str) -> int:
+        if self.settings.clock != "events":
+            return now
+        column = self.settings.time_column or self.manifest.time
+        value = row.get(column) if column is not None else None
+        if isinstance(value, datetime):
+            value = microseconds(value)
+        if not isinstance(value, int) or isinstance(value, bool):
+            field = f"{name}.{column}" if name else str(column)
+            errors = [_error(field, "time", "a time: the server's clock is that of the rows", _kind(value))]
+            raise Refusal(422, "The row has no time.", errors=errors)
+        self._latest = max(self._latest, value)
+        return value
+
+    def _answer(self, asked: Sequence[_Asked], explain: int) -> list[Served]:
+        answers: dict[int, Answer] = {}
+        for loaded in {id(one.loaded): one.loaded for one in asked}.values():
+            places = [place for place, one in enumerate(asked) if one.loaded is loaded]
+            found = loaded.package.answers([asked[place].row for place in places])
+            answers.update(zip(places, found, strict=True))
+        return [
+            Served(
+                one.id, answers[place], one.loaded.version, self._reasons(one, explain) if explain else None
+            )
+            for place, one in enumerate(asked)
+        ]
+
+    def _reasons(self, one: _Asked, most: int) -> tuple[Reason, ...]:
+        if not one.loaded.package.explains:
+            raise Refusal(
+                422,
+                "This version gives no reasons.",
+                "Its package has no explain.npz; ask without 'explain'.",
+            )
+        return one.loaded.package.explain(one.row, most)
+
+    def _write(self, lines: Sequence[PredictionLine | ActualLine]) -> int:
+        place = 0
+        try:
+            for line in lines:
+                place = self.log.append(line)
+        except OverflowError:
+            raise Refusal(422, "A number is out of range.", "Expected integers of at most 64 bits.") from None
+        except EverloopError as error:
+            full = isinstance(error, StorageFull)
+            title = "The prediction log is full." if full else "The prediction log cannot take more now."
+            raise self.unavailable("storage-full" if full else "log", title) from None
+        return place
+
+    async def _until_durable(self, place: int) -> None:
+        promise = asyncio.wrap_future(self.log.durable(place))
+        try:
+            await asyncio.wait_for(promise, self.settings.limits.durable_seconds)
+        except (EverloopError, TimeoutError):
+            raise self.unavailable("log", "The answer could not be written to disk.") from None
+
+    def _shadow(self, asked: Sequence[_Asked]) -> None:
+        """Scores what was answered with the shadow too, after the answer; a failure touches nobody."""
+        shadow = self.routing.challenger
+        if shadow is None:
+            return
+        for one in asked:
+            started = time.perf_counter()
+            try:
+                answer = shadow.package.answer(one.row)
+                latency = int((time.perf_counter() - started) * 1e6)
+                self.log.append(_line(one._replace(arm=SHADOW, loaded=shadow), answer, latency))
+            except (EverloopError, OverflowError):
+                self.metrics.add("everloop_shadow_errors_total")
+            else:
+                self.metrics.add("everloop_predictions_total", str(shadow.version), SHADOW)
+
+    def _actual(self, value: Any, index: int) -> str | float:
+        manifest = self.manifest
+        field = f"actuals[{index}].actual"
+        if manifest.task == "regression":
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf:
+                return float(min(max(value, -1e308), 1e308))
+            raise Refusal(
+                422, "An actual is no number.", errors=[_error(field, "type", "a number", _kind(value))]
+            )
+        text = label_text(value) if isinstance(value, (str, bool, int, float)) else None
+        if text is None or text not in manifest.classes:
+            expected = f"one of {list(manifest.classes)}"
+            raise Refusal(
+                422, "An actual is no class.", errors=[_error(field, "class", expected, _kind(value))]
+            )
+        return text
+
+
+def _line(one: _Asked, answer: Answer, latency: int) -> PredictionLine:
+    return PredictionLine(
+        one.id, one.time, one.loaded.version, one.arm, one.row, answer.score, answer.prediction, latency
+    )
+
+
+def _error(field: str, rule: str, expected: str, kind: str) -> dict[str, Any]:
+    return {"field": field, "rule": rule, "expected": expected, "type": kind}
+
+
+_KINDS = {type(None): "null", bool: "boolean", int: "integer", float: "number", str: "text", list: "array"}
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "object")

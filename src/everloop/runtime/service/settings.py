@@ -1,0 +1,117 @@
+"""What a server is told: what to serve, where, for whom and within which limits."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import msgspec
+
+from everloop.core.errors import UsageFault
+from everloop.core.files import write_file
+
+CLOCKS = ("system", "events")
+ROLES = ("predict", "feedback", "admin")
+
+
+class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A token's role and its SHA-256 in hexadecimal; the token itself is not kept.
+
+    An `admin` may do everything.
+    """
+
+    role: str
+    sha256: str
+
+
+class ServerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one client may ask of a server.
+
+    Attributes:
+        body_bytes: The largest body.
+        body_seconds: How long a body may take to arrive.
+        rows: The most rows in a request.
+        concurrent: The most requests at the same time; more are answered 503.
+        durable_seconds: How long an answer waits for the disk, with `fsync`, before it is a 503.
+        retry_after: The seconds that a 503 asks the client to wait.
+    """
+
+    body_bytes: int = 4 * 2**20
+    body_seconds: float = 10.0
+    rows: int = 1000
+    concurrent: int = 512
+    durable_seconds: float = 5.0
+    retry_after: int = 1
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a server is told.
+
+    Attributes:
+        routing: The routing file that says what to serve; or
+        package: the one package to serve.
+        log: The prediction log's folder.
+        host: The address to listen on; beyond loopback only with tokens.
+        port: The port; 0 takes a free one.
+        worker: The name of this process in the log.
+        durability: `buffer` answers when the line is in the log's buffer, `fsync` when it is on disk.
+        clock: `system`, or `events` for a rehearsal of history: the time is that of the row.
+        time_column: With `events`, the column that holds it; else the manifest's time column.
+        tokens: Who may do what; empty lets everyone on loopback do everything.
+        limits: What one client may ask.
+        poll_seconds: How often the routing file is looked at.
+        drain_seconds: How long a stop waits for requests that are under way.
+        ready_file: Where to write the URL and process id once ready.
+    """
+
+    routing: str | None = None
+    package: str | None = None
+    log: str
+    host: str = "127.0.0.1"
+    port: int = 8700
+    worker: str = "0"
+    durability: str = "buffer"
+    clock: str = "system"
+    time_column: str | None = None
+    tokens: tuple[Token, ...] = ()
+    limits: ServerLimits = ServerLimits()
+    poll_seconds: float = 0.2
+    drain_seconds: float = 10.0
+    ready_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.routing is None) == (self.package is None):
+            raise UsageFault("A server serves a routing file or one package; exactly one of them is named.")
+        if self.clock not in CLOCKS:
+            raise UsageFault(f"The server's clock is {self.clock!r}; expected one of {CLOCKS}.")
+        for token in self.tokens:
+            if token.role not in ROLES:
+                raise UsageFault(f"A token has the role {token.role!r}; expected one of {ROLES}.")
+        if not self.tokens and not _is_loopback(self.host):
+            raise UsageFault(
+                f"The server may not listen on {self.host} without tokens: anyone could ask it.",
+                hint="configure a token for each role, or listen on 127.0.0.1",
+            )
+
+    def save(self, path: Path) -> None:
+        """Writes the settings as JSON."""
+        write_file(path, msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+    @staticmethod
+    def load(path: Path) -> ServerSettings:
+        """Reads settings.
+
+        Raises:
+            UsageFault: When the file is not there or is wrong.
+        """
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=ServerSettings)
+        except (OSError, msgspec.DecodeError, RecursionError) as error:
+            raise UsageFault(f"The server's settings {path} cannot be read: {error}.") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,87 @@
+"""Phase 3 of the lifecycle file: the data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from everloop.spec.fields import Duration, Share
+from everloop.spec.part import Part
+from everloop.spec.sources import Source
+
+
+class WindowFeature(Part):
+    """A value over the rows of another source in a span before the decision."""
+
+    source: str = Field(alias="from", description="The source.")
+    by: str = Field(description="The column that both share.")
+    over: Duration = Field(description="How far back.")
+    value: str = Field(description="An SQL aggregate, such as `sum(amount)`.")
+
+
+class AsOfFeature(Part):
+    """The latest value of another source before the decision."""
+
+    source: str = Field(alias="from", description="The source.")
+    by: str = Field(description="The column that both share.")
+    latest: str = Field(description="The column to take.")
+    within: Duration | None = Field(None, description="How old the value may be.")
+
+
+def _feature_kind(value: Any) -> str:
+    if isinstance(value, (WindowFeature, AsOfFeature)):
+        return "window" if isinstance(value, WindowFeature) else "as_of"
+    if isinstance(value, dict):
+        return "as_of" if "latest" in value else "window"
+    return "row"
+
+
+Feature = Annotated[
+    Annotated[str, Tag("row")]
+    | Annotated[WindowFeature, Tag("window")]
+    | Annotated[AsOfFeature, Tag("as_of")],
+    Discriminator(_feature_kind),
+]
+
+
+class CleanSpec(Part):
+    """What is done about common faults; everything fitted is fitted on the training part alone."""
+
+    duplicates: Literal["drop", "keep"] = Field("drop", description="Rows that are the same in every column.")
+    outliers: Literal["clip", "keep"] = Field("clip", description="Numbers far outside the training part.")
+    missing: Literal["impute", "keep"] = Field("impute", description="Missing values.")
+
+
+class SplitSpec(Part):
+    """How rows are divided into training, validation and test."""
+
+    by: Literal["time", "random", "stratified", "group"] | None = Field(
+        None, description="By default `time` where there is a time column, else `stratified` or `random`."
+    )
+    validation: Share = Field(0.2, description="The share that models are chosen on.")
+    test: Share = Field(0.2, description="The share that the chosen one is judged on.")
+    group: str | None = Field(
+        None, description="The column whose values stay together; by default the entity."
+    )
+
+    @model_validator(mode="after")
+    def _room_to_train(self) -> Self:
+        if self.validation + self.test >= 1 or not (self.validation > 0 and self.test > 0):
+            raise ValueError("expected validation and test above 0% and together below 100%")
+        return self
+
+
+class DataSpec(Part):
+    """The data: sources, the table to learn from, its contract, cleaning, features, split."""
+
+    sources: dict[str, Source] = Field(
+        default_factory=dict, description="Where raw data comes from, by name."
+    )
+    table: str | None = Field(None, description="SQL over the sources: the rows to learn from.")
+    contract: str | None = Field(None, description="The contract's file; learned where it is not there yet.")
+    clean: CleanSpec = Field(default_factory=CleanSpec, description="What is done about common faults.")
+    features: dict[str, Feature] = Field(
+        default_factory=dict, description="Definitions, used by training and serving alike."
+    )
+    split: SplitSpec = Field(default_factory=SplitSpec, description="How rows are divided.")

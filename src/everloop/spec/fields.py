@@ -1,0 +1,176 @@
+"""Field types of the lifecycle file: as people write them, checked, and written back the same way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
+
+from everloop.core.errors import UsageFault
+from everloop.core.units import (
+    BOUND_PATTERN,
+    DURATION_PATTERN,
+    PERCENT_PATTERN,
+    RATE_PATTERN,
+    Bound,
+    Rate,
+    format_duration,
+    parse_duration,
+    parse_percent,
+)
+
+ALARM_PATTERN = r"^\s*(\d+)\s+false alarms?\s+in\s+(\d+)\s+windows?\s*$"
+TRIGGER_KINDS = ("drift", "performance", "value", "schedule", "labels", "contract")
+# Which triggers say more, and how that is written.
+TRIGGER_ARGUMENTS = {"schedule": "schedule: weekly", "labels": "labels: 5000"}
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmBudget:
+    """How many false alarms are acceptable: `alarms` in so many `windows`."""
+
+    alarms: int
+    windows: int
+
+    @property
+    def rate(self) -> float:
+        """False alarms for each window."""
+        return self.alarms / self.windows
+
+    def __str__(self) -> str:
+        return f"{self.alarms} false alarm{'s' if self.alarms != 1 else ''} in {self.windows} windows"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Something that makes the loop consider a retrain: a kind and, for some, an argument."""
+
+    kind: str
+    argument: str | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.argument is None else f"{self.kind}: {self.argument}"
+
+
+def _reads(kind: type, parse: Callable[[str], Any], expected: str) -> Callable[[Any], Any]:
+    """Makes a validator that takes the value itself or its text."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(f"expected {expected}, found {type(value).__name__}")  # noqa: TRY004  (pydantic's way)
+        try:
+            return parse(value)
+        except UsageFault as fault:
+            raise ValueError(f"expected {expected}") from fault
+
+    return read
+
+
+def _share(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = parse_percent(value)
+        except UsageFault as fault:
+            raise ValueError("expected a percentage such as 20%") from fault
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError("expected a percentage from 0% to 100%")
+    return float(value)
+
+
+def _sql(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("expected a number or an SQL expression")
+    text = str(value)
+    if not text.strip():
+        raise ValueError("expected a number or an SQL expression, found nothing")
+    return text
+
+
+def _alarm(value: Any) -> AlarmBudget:
+    if isinstance(value, AlarmBudget):
+        return value
+    match = re.match(ALARM_PATTERN, value) if isinstance(value, str) else None
+    if match is None or not 0 < int(match[1]) <= int(match[2]):
+        raise ValueError("expected a budget such as '1 false alarm in 100 windows'")
+    return AlarmBudget(int(match[1]), int(match[2]))
+
+
+def _trigger(value: Any) -> Trigger:
+    if isinstance(value, Trigger):
+        return value
+    if isinstance(value, dict) and len(value) == 1:
+        value = ": ".join(map(str, next(iter(value.items()))))
+    if not isinstance(value, str):
+        raise ValueError(f"expected one of {', '.join(TRIGGER_KINDS)}")  # noqa: TRY004  (pydantic's way)
+    kind, _, argument = (part.strip() for part in value.partition(":"))
+    if kind not in TRIGGER_KINDS:
+        raise ValueError(f"expected one of {', '.join(TRIGGER_KINDS)}")
+    if (kind in TRIGGER_ARGUMENTS) != bool(argument):
+        written = TRIGGER_ARGUMENTS.get(kind, kind)
+        raise ValueError(f"expected it written as '{written}'")
+    return Trigger(kind, argument or None)
+
+
+def _text_schema(pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+
+
+Duration = Annotated[
+    timedelta,
+    PlainValidator(_reads(timedelta, parse_duration, "a duration such as 90d, 2m or 5ms")),
+    PlainSerializer(format_duration, return_type=str),
+    _text_schema(DURATION_PATTERN, "90d"),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(_share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": PERCENT_PATTERN},
+                {"type": "number", "minimum": 0, "maximum": 1},
+            ]
+        }
+    ),
+]
+BoundField = Annotated[
+    Bound,
+    PlainValidator(_reads(Bound, Bound.parse, "a bound such as '>= 0.6' or '<= 35%'")),
+    PlainSerializer(str, return_type=str),
+    _text_schema(BOUND_PATTERN, ">= 0.6"),
+]
+RateField = Annotated[
+    Rate,
+    PlainValidator(_reads(Rate, Rate.parse, "a rate such as '10000 / month'")),
+    PlainSerializer(str, return_type=str),
+    _text_schema(RATE_PATTERN, "10000 / month"),
+]
+Sql = Annotated[str, BeforeValidator(_sql), WithJsonSchema({"type": ["string", "number"]})]
+AlarmField = Annotated[
+    AlarmBudget,
+    PlainValidator(_alarm),
+    PlainSerializer(str, return_type=str),
+    _text_schema(ALARM_PATTERN, "1 false alarm in 100 windows"),
+]
+TriggerField = Annotated[
+    Trigger,
+    PlainValidator(_trigger),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "string",
+                    "pattern": r"^\s*(drift|performance|value|contract|schedule:.+|labels:.+)$",
+                },
+                {"type": "object", "minProperties": 1, "maxProperties": 1},
+            ]
+        }
+    ),
+]

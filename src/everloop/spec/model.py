@@ -1,0 +1,51 @@
+"""Phase 4 of the lifecycle file: model development."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from everloop.core.errors import UsageFault
+from everloop.core.units import parse_duration
+from everloop.spec.fields import BoundField, Duration
+from everloop.spec.part import Part
+
+
+class Budget(Part):
+    """What a search may spend: a time such as `2m`, or `{trials: 50}`."""
+
+    seconds: float | None = Field(None, gt=0, description="Seconds of search.")
+    trials: PositiveInt | None = Field(None, description="Trials; the search is then the same each time.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return {"seconds": parse_duration(value).total_seconds()}
+            except UsageFault as fault:
+                raise ValueError("expected a duration such as 2m, or {trials: 50}") from fault
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.seconds is None) == (self.trials is None):
+            raise ValueError("expected a duration such as 2m, or {trials: 50}")
+        return self
+
+
+class ModelSpec(Part):
+    """How the model is searched for."""
+
+    learners: tuple[str, ...] = Field((), description="Algorithm families to try; by default all that ship.")
+    budget: Budget = Field(
+        default_factory=lambda: Budget(seconds=60.0), description="A time such as `2m`, or `{trials: 50}`."
+    )
+    tuner: Literal["optuna", "ray"] = Field("optuna", description="What proposes configurations.")
+    select_features: bool = Field(True, description="Whether columns that do not help are left out.")
+    max_latency: Duration | None = Field(None, description="A version that answers slower is never released.")
+    fairness: dict[str, BoundField] = Field(
+        default_factory=dict, description="Bounds on differences between sensitive groups."
+    )
+    seed: int = Field(0, ge=0, description="What all chance is drawn from.")

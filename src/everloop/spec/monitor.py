@@ -1,0 +1,108 @@
+"""Phase 6 of the lifecycle file: monitoring, and what it leads to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
+
+from everloop.core.errors import UsageFault
+from everloop.core.units import parse_duration
+from everloop.spec.fields import AlarmBudget, AlarmField, Duration, Trigger, TriggerField
+from everloop.spec.part import Part
+from everloop.spec.secret import SecretField
+
+
+class WindowSpec(Part):
+    """How predictions are judged together: a time such as `1d`, or `{predictions: 1000}`."""
+
+    time: Duration | None = Field(None, description="A span of time.")
+    predictions: PositiveInt | None = Field(None, description="A number of predictions.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return {"time": parse_duration(value)}
+            except UsageFault as fault:
+                raise ValueError("expected a duration such as 1d, or {predictions: 1000}") from fault
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.time is None) == (self.predictions is None):
+            raise ValueError("expected a duration such as 1d, or {predictions: 1000}")
+        if self.time is not None and self.time.total_seconds() <= 0:
+            raise ValueError("expected a window longer than nothing")
+        return self
+
+
+class DriftSpec(Part):
+    """When a change of the inputs is an alert."""
+
+    alarm: AlarmField = Field(AlarmBudget(1, 100), description="How many false alarms are acceptable.")
+
+
+class WebhookAlert(Part):
+    """Posts JSON to an address."""
+
+    webhook: SecretField = Field(description="The address, as env:NAME or file:PATH.")
+
+
+class EmailAlert(Part):
+    """Sends a message."""
+
+    email: str = Field(description="The receiver.")
+    smtp: SecretField = Field(description="The mail server's address, as env:NAME or file:PATH.")
+
+
+class FileAlert(Part):
+    """Appends a JSON line to a file."""
+
+    file: str = Field(description="The path, beside the lifecycle file.")
+
+
+ALERT_KINDS: dict[str, type[Part]] = {"webhook": WebhookAlert, "email": EmailAlert, "file": FileAlert}
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, Part):
+        return next((kind for kind, part in ALERT_KINDS.items() if isinstance(value, part)), None)
+    return next((kind for kind in ALERT_KINDS if isinstance(value, dict) and kind in value), None)
+
+
+AlertTarget = Annotated[
+    Annotated[WebhookAlert, Tag("webhook")]
+    | Annotated[EmailAlert, Tag("email")]
+    | Annotated[FileAlert, Tag("file")],
+    Discriminator(
+        _kind,
+        custom_error_type="alert_kind",
+        custom_error_message="expected a receiver with one of the keys " + ", ".join(ALERT_KINDS),
+    ),
+]
+
+
+class RetrainSpec(Part):
+    """When the loop considers a retrain, and who approves a promotion."""
+
+    on: tuple[TriggerField, ...] = Field(
+        (Trigger("drift"), Trigger("performance"), Trigger("value")),
+        description="`drift`, `performance`, `value`, `contract`, `schedule: weekly`, `labels: 5000`.",
+    )
+    approve: Literal["automatic", "manual"] = Field(
+        "automatic", description="Whether a promotion waits for a person."
+    )
+
+
+class MonitorSpec(Part):
+    """How the model is watched."""
+
+    window: WindowSpec = Field(
+        default_factory=lambda: WindowSpec.model_validate("1d"),
+        description="What is judged together: `1d`, or `{predictions: 1000}`.",
+    )
+    drift: DriftSpec = Field(default_factory=DriftSpec, description="When a change is an alert.")
+    alerts: tuple[AlertTarget, ...] = Field((), description="Who is told.")
+    retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When a retrain is considered.")

@@ -1,0 +1,29 @@
+"""Phase 2 of the lifecycle file: how the goal is framed as a problem to learn."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from everloop.spec.fields import BoundField, Duration
+from everloop.spec.part import Part
+
+Task = Literal["binary", "multiclass", "regression", "clustering", "anomaly", "recommendation"]
+
+
+class ProblemSpec(Part):
+    """What is to be learned. What is left out is inferred, shown and recorded."""
+
+    target: str = Field("", description="The column to predict.")
+    positive: str | None = Field(None, description="The class that is the event.")
+    task: Task | None = Field(None, description="The kind of problem.")
+    optimise: str | None = Field(None, description="The metric that the search maximises or minimises.")
+    require: dict[str, BoundField] = Field(
+        default_factory=dict, description="Bounds on metrics that a version must keep."
+    )
+    entity: str | None = Field(None, description="The column that names whom or what a row is about.")
+    time: str | None = Field(None, description="The column that says when the decision is made.")
+    label_time: str | None = Field(None, description="The column that says when the actual became known.")
+    label_delay: Duration | None = Field(None, description="How long until an actual is known.")
+    sensitive: tuple[str, ...] = Field((), description="Columns whose groups must be treated alike.")

@@ -7,15 +7,13 @@ from hypothesis import strategies as st
 from everloop.core.clock import SimulatedClock
 from everloop.core.errors import (
     DataFault,
-    EverloopError,
     OutsideFault,
     RecordBusy,
     SourceUnreachable,
-    SpecFault,
+    StorageFull,
     UsageFault,
 )
-from everloop.engine import Engine, Step, executor
-from everloop.engine.executors import Executor
+from everloop.engine import Engine, Step
 from everloop.record import ArtifactStore, Link, RunRow, StepRow
 from everloop.testing.memory_record import MemoryRecord
 from everloop.testing.record_suite import NOON
@@ -296,8 +294,11 @@ def test_events(bench):
     ]
 
 
-def test_executors_are_known_by_name():
-    assert isinstance(executor("local"), Executor)
-    with pytest.raises(SpecFault, match="no executor 'locale'; known are local") as caught:
-        executor("locale")
-    assert isinstance(caught.value, EverloopError)
+def test_a_full_disk_leaves_nothing_and_is_not_tried_again(bench):
+    step = Step("a", "data", 1, failing(1, OSError(28, "No space left on device")))
+    with pytest.raises(StorageFull, match="No room left"):
+        bench.engine.run(step)
+    assert bench.store.keys() == []
+    assert not list(bench.store._kept.root.rglob("half"))
+    assert bench.clock.now() == NOON
+    assert bench.engine.run(step).facts == {"ok": True}

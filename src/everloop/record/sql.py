@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from everloop.core.errors import UsageFault
 from everloop.record.database_faults import Address, database_faults
@@ -22,7 +22,6 @@ from everloop.record.values import plain, row_values, searched
 
 R = TypeVar("R", bound=Row)
 
-_INSERT: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _NEAREST_AMONG = 500
 
 
@@ -32,7 +31,9 @@ class SqlRecord:
     def __init__(self, engine: sa.Engine, address: Address) -> None:
         self._engine = engine
         self._address = address
-        self._insert = _INSERT[engine.dialect.name]
+        # INSERT ... ON CONFLICT belongs to the dialects; importing the other one's takes a while.
+        dialect = import_module(f"sqlalchemy.dialects.{engine.dialect.name}")
+        self._insert: Callable[[sa.Table], Any] = dialect.insert
         self._local = threading.local()
 
     @contextmanager

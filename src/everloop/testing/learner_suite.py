@@ -1,0 +1,161 @@
+"""What every learner must pass: subclass `LearnerSuite` and give it the learner.
+
+Example::
+
+    class TestMine(LearnerSuite):
+        learner = MyLearner()
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from everloop.model.learners.learner import Learner, Task
+
+ROWS, WIDTH = 240, 4
+CLASSES: dict[str, int] = {"binary": 2, "multiclass": 3}
+MARGIN = 0.9
+
+
+class LearnerSuite:
+    """The behaviour that `everloop.model.learners.Learner` states, as tests.
+
+    Attributes:
+        learner: What is tested.
+        configuration: A small one, so that the suite is quick; by default the first of the portfolio.
+    """
+
+    learner: ClassVar[Learner]
+    configuration: ClassVar[dict[str, Any] | None] = None
+
+    # What the tests are made from ---------------------------------------------------------------------
+
+    def rows(self, task: Task, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Gives rows whose actual depends on the first two columns: (240, 4) and (240,)."""
+        random = np.random.default_rng(seed)
+        X = random.normal(size=(ROWS, WIDTH))
+        signal = X[:, 0] + 0.5 * X[:, 1]
+        if self.learner.capabilities.computes_in_float32:
+            X = X.astype(np.float32).astype(np.float64)
+        if task == "regression":
+            return X, signal
+        edges = np.quantile(signal, np.linspace(0, 1, CLASSES[task] + 1)[1:-1])
+        return X, np.digitize(signal, edges)
+
+    def fit(self, task: Task, X: NDArray[np.float64], y: NDArray[Any], **options: Any) -> Any:
+        """Fits the learner."""
+        configuration = dict(self.learner.portfolio[0]) if self.configuration is None else self.configuration
+        return self.learner.fit(X, y, task=task, configuration=configuration, **options)
+
+    def said(self, task: Task, estimator: Any, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Gives what an estimator says: chances, or numbers."""
+        return np.asarray(estimator.predict(X) if task == "regression" else estimator.predict_proba(X))
+
+    # The tests ----------------------------------------------------------------------------------------
+
+    def test_declares_a_search_space_that_holds_its_portfolio(self) -> None:
+        """Every configuration of the portfolio lies within the declared space."""
+        assert 1 <= len(self.learner.portfolio) <= 4
+        space = {item.name: item for item in self.learner.space}
+        for configuration in self.learner.portfolio:
+            for name, value in configuration.items():
+                item = space[name]
+                inside = value in item.choices if item.kind == "choice" else item.low <= value <= item.high
+                assert inside, f"{name}={value} lies outside {item}"
+
+    def test_learns_each_task(self) -> None:
+        """It does much better than chance on rows that it learned from."""
+        for task in self.learner.capabilities.tasks:
+            X, y = self.rows(task)
+            estimator = self.fit(task, X, y)
+            if task == "regression":
+                assert np.corrcoef(estimator.predict(X), y)[0, 1] > MARGIN
+            else:
+                assert list(estimator.classes_) == list(range(CLASSES[task]))
+                chances = estimator.predict_proba(X)
+                assert chances.shape == (ROWS, CLASSES[task])
+                np.testing.assert_allclose(chances.sum(axis=1), 1.0, atol=1e-6)
+                assert (chances.argmax(axis=1) == y).mean() > MARGIN - 0.1
+
+    def test_same_seed_same_model(self) -> None:
+        """Two fits with the same arguments agree bit for bit, whatever the number of threads."""
+        for task in self.learner.capabilities.tasks:
+            X, y = self.rows(task)
+            said = [self.said(task, self.fit(task, X, y, seed=7, threads=n), X) for n in (1, 1, 2)]
+            assert np.array_equal(said[0], said[1])
+            assert np.allclose(said[0], said[2], rtol=0, atol=1e-9)
+
+    def test_leaves_its_input_alone(self) -> None:
+        """Neither rows nor actuals nor weights are changed."""
+        for task in self.learner.capabilities.tasks:
+            X, y = self.rows(task)
+            weights = np.ones(ROWS)
+            before = X.copy(), y.copy(), weights.copy()
+            self.said(task, self.fit(task, X, y, weights=weights), X)
+            for was, now in zip(before, (X, y, weights), strict=True):
+                assert np.array_equal(was, now)
+
+    def test_takes_missing_values_where_it_says_so(self) -> None:
+        """NaN in training and in rows to score gives finite answers."""
+        if not self.learner.capabilities.takes_missing:
+            return
+        for task in self.learner.capabilities.tasks:
+            X, y = self.rows(task)
+            X[::3, 0] = np.nan
+            assert np.isfinite(self.said(task, self.fit(task, X, y), X)).all()
+            assert np.isfinite(self.said(task, self.fit(task, X, y), np.full((2, WIDTH), np.nan))).all()
+
+    def test_answers_for_rows_unlike_any(self) -> None:
+        """Slots that were constant in training, as those of an unseen category, harm nothing."""
+        for task in self.learner.capabilities.tasks:
+            X, y = self.rows(task)
+            X[:, 3] = 0.0
+            estimator = self.fit(task, X, y)
+            strange = np.array([[1e30, -1e30, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
+            assert np.isfinite(self.said(task, estimator, strange)).all()
+
+    def test_a_class_may_be_absent(self) -> None:
+        """Classes 0 and 2 alone are learned; ``classes_`` says what the columns are."""
+        if "multiclass" not in self.learner.capabilities.tasks:
+            return
+        X, y = self.rows("multiclass")
+        kept = y != 1
+        estimator = self.fit("multiclass", X[kept], y[kept])
+        chances = np.zeros((int(kept.sum()), 3))
+        chances[:, np.asarray(estimator.classes_)] = estimator.predict_proba(X[kept])
+        assert (chances.argmax(axis=1) == y[kept]).mean() > MARGIN
+
+    def test_weights_count(self) -> None:
+        """Rows of weight 0 have no say: the answers follow the others."""
+        for task in self.learner.capabilities.tasks:
+            X, y = self.rows(task)
+            weights = np.where(np.arange(ROWS) % 2 == 0, 1.0, 0.0)
+            turned = y.copy()
+            turned[1::2] = -turned[1::2] if task == "regression" else y.max() - turned[1::2]
+            said = self.said(task, self.fit(task, X, turned, weights=weights), X[::2])
+            if task == "regression":
+                assert np.corrcoef(said.ravel(), y[::2])[0, 1] > MARGIN
+            else:
+                assert (said.argmax(axis=1) == y[::2]).mean() > MARGIN - 0.1
+
+    def test_survives_its_file(self) -> None:
+        """Saved and loaded, it gives the same answers, and saved twice the same bytes."""
+        from everloop.model.estimator_file import load_estimator, save_estimator
+
+        for task in self.learner.capabilities.tasks:
+            X, y = self.rows(task)
+            with tempfile.TemporaryDirectory() as folder:
+                first, second = Path(folder) / "a.skops", Path(folder) / "b.skops"
+                estimator = self.fit(task, X, y)
+                save_estimator(estimator, first)
+                loaded = load_estimator(first)
+                save_estimator(self.fit(task, X, y), second)
+                assert first.read_bytes() == second.read_bytes()
+            assert np.array_equal(self.said(task, estimator, X), self.said(task, loaded, X))

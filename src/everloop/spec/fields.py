@@ -63,7 +63,7 @@ def _reads(kind: type, parse: Callable[[str], Any], expected: str) -> Callable[[
         if isinstance(value, kind):
             return value
         if not isinstance(value, str):
-            raise ValueError(f"expected {expected}, found {type(value).__name__}")  # noqa: TRY004  (pydantic's way)
+            raise ValueError(f"expected {expected}, found {type(value).__name__}")
         try:
             return parse(value)
         except UsageFault as fault:
@@ -107,7 +107,7 @@ def _trigger(value: Any) -> Trigger:
     if isinstance(value, dict) and len(value) == 1:
         value = ": ".join(map(str, next(iter(value.items()))))
     if not isinstance(value, str):
-        raise ValueError(f"expected one of {', '.join(TRIGGER_KINDS)}")  # noqa: TRY004  (pydantic's way)
+        raise ValueError(f"expected one of {', '.join(TRIGGER_KINDS)}")
     kind, _, argument = (part.strip() for part in value.partition(":"))
     if kind not in TRIGGER_KINDS:
         raise ValueError(f"expected one of {', '.join(TRIGGER_KINDS)}")

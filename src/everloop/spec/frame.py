@@ -54,12 +54,11 @@ class Frame:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Frame:
         """Reads what `to_dict` gave."""
-        return cls(
-            **{
-                name: tuple(value) if name in ("classes", "sensitive", "inputs") else value
-                for name, value in facts.items()
-            }
-        )
+        values: dict[str, Any] = {
+            name: tuple(value) if name in ("classes", "sensitive", "inputs") else value
+            for name, value in facts.items()
+        }
+        return cls(**values)
 
     def save(self, folder: Path) -> None:
         """Writes `frame.json` into a folder."""

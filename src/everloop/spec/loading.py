@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -20,6 +20,22 @@ from everloop.spec.lifecycle import LifecycleSpec
 
 FILE_NAME = "everloop.yaml"
 Location = tuple[int | str, ...]
+# What pydantic's kinds of errors mean to who writes YAML.
+_EXPECTED = {
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "model_attributes_type": "keys with values",
+    "string_type": "text (put it in quotes)",
+    "string_pattern_mismatch": "a name of a-z, 0-9, - and _, that begins with a letter or digit",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+}
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -130,8 +146,13 @@ def _mistake(tree: CommentedMap, error: Any) -> _Mistake:
         return _at(tree, location[:-1], f"the key {location[-1]!r} is missing")
     message = str(error["msg"]).removeprefix("Value error, ")
     shown = _shown(location, error.get("input"))
-    text = message if message.startswith("expected") else f"expected: {message[0].lower()}{message[1:]}"
+    text = message if message.startswith("expected") else f"expected {_EXPECTED.get(kind, _lower(message))}"
     return _at(tree, location, f"{text}{shown}", _choice_hint(error))
+
+
+def _lower(message: str) -> str:
+    text = message.removeprefix("Input should be ").removeprefix("a valid ")
+    return text[0].lower() + text[1:]
 
 
 def _shown(location: Location, value: Any) -> str:
@@ -156,52 +177,58 @@ def _at(
 ) -> _Mistake:
     """Finds a location in the file: as deep as the file goes, tags of unions passed over."""
     node: Any = tree
-    line, column = 0, 0
+    place = (0, 0)
     names: list[str] = []
-    for step in location:
-        found: Any = None
-        if (isinstance(node, CommentedMap) and step in node) or (
-            isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node)
-        ):
-            last = step == location[-1] and len(names) + 1 >= len(location) - 1
-            found = (
-                node.lc.key(step)
-                if isinstance(node, CommentedMap) and (of_key or not last)
-                else node.lc.item(step)
-                if isinstance(node, CommentedSeq)
-                else node.lc.value(step)
-            )
-            node = node[step]
-            names.append(f"[{step}]" if isinstance(step, int) else f".{step}")
-        if found is not None:
-            line, column = found
-    return _Mistake(line + 1, column + 1, "".join(names).removeprefix("."), message, hint)
+    for position, step in enumerate(location):
+        last = position + 1 == len(location)
+        if not _holds(node, step, last=last):
+            continue
+        place = _place(node, step, at_key=of_key or not last)
+        node = node[step]
+        names.append(f"[{step}]" if isinstance(step, int) else f".{step}")
+    return _Mistake(place[0] + 1, place[1] + 1, "".join(names).removeprefix("."), message, hint)
+
+
+def _holds(node: Any, step: int | str, *, last: bool) -> bool:
+    """Tells whether a step leads on in the file; a union's tag is also a key, but leads nowhere."""
+    if isinstance(node, CommentedMap):
+        return step in node and (last or isinstance(node[step], (CommentedMap, CommentedSeq)))
+    return isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node)
+
+
+def _place(node: CommentedMap | CommentedSeq, step: int | str, *, at_key: bool) -> tuple[int, int]:
+    if isinstance(node, CommentedSeq):
+        line, column = node.lc.item(step)
+    else:
+        line, column = node.lc.key(step) if at_key else node.lc.value(step)
+    return line, column
 
 
 def _keys_at(location: Sequence[int | str]) -> list[str]:
     """Gives the keys that the part at a location may have."""
-    model: Any = LifecycleSpec
+    annotation: Any = LifecycleSpec
     for step in location:
-        model = _inner(model, step)
-    models = [m for m in _models(model) if isinstance(m, type)]
-    keys = [field.alias or name for m in models for name, field in m.model_fields.items()]
+        annotation = _inner(annotation, step)
+    keys = [field.alias or name for part in _models(annotation) for name, field in part.model_fields.items()]
     return list(dict.fromkeys(keys))
 
 
 def _inner(annotation: Any, step: int | str) -> Any:
-    for model in _models(annotation):
-        for name, field in model.model_fields.items():
-            if step in (name, field.alias):
-                return field.annotation
-    # The step is a name that the user chose, a position, or a union's tag.
-    tagged = [m for m in _models(annotation) if step in m.model_fields]
-    return tagged[0] if tagged else annotation
+    models = _models(annotation)
+    if len(models) > 1:
+        # A union: the step is the tag of one of them, or a name that the user chose.
+        tagged = [part for part in models if next(iter(part.model_fields)) == step]
+        return tagged[0] if tagged else annotation
+    for name, field in models[0].model_fields.items() if models else ():
+        if step in (name, field.alias):
+            return field.annotation
+    return annotation
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def _dangling(spec: LifecycleSpec) -> Iterator[tuple[Location, str]]:

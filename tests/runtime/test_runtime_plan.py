@@ -277,6 +277,24 @@ def test_derived_columns_are_computed_in_the_order_in_which_they_need_each_other
     np.testing.assert_array_equal(encode_table(plan, pl.DataFrame(rows)), singly)
 
 
+def test_a_derived_part_of_a_time_is_the_same_for_a_row_and_a_table():
+    from everloop.table.expression import parse
+
+    tree = parse("extract(hour from at)", {"at": "time"}).to_dict()
+    plan = Plan(
+        inputs=(PlanInput("at", "time"),),
+        derived=(DerivedColumn("hour", tree),),
+        encoders=(NumberEncoder("hour", 0), NumberEncoder("at", 1)),
+        width=2,
+    )
+    moment = datetime(2013, 5, 1, 6, 30, tzinfo=UTC)
+    micros = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    table = encode_table(plan, pl.DataFrame({"at": [moment]}))
+    assert table.tolist() == [[6.0, float(micros)]]
+    for value in (moment, micros):
+        assert compile_row(plan)({"at": value}).tolist() == table[0].tolist()
+
+
 def test_derived_columns_in_a_circle_are_refused():
     from everloop.table.expression import parse
 

@@ -10,7 +10,7 @@ import msgspec
 from everloop.core.digest import digest_file
 from everloop.core.errors import PackageRefused
 from everloop.core.files import write_file
-from everloop.core.values import to_jsonable
+from everloop.runtime.json_form import encode_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def to_json(self) -> bytes:
         """Gives the manifest as JSON."""
-        return msgspec.json.format(msgspec.json.encode(self, enc_hook=to_jsonable), indent=1) + b"\n"
+        return encode_json(self)
 
     @staticmethod
     def from_json(text: bytes) -> Manifest:

@@ -17,7 +17,6 @@ import numpy as np
 
 from everloop.core.errors import PackageRefused
 from everloop.core.files import write_file
-from everloop.core.values import to_jsonable
 from everloop.runtime.encoders import (
     INPUT_TYPES,
     DerivedColumn,
@@ -28,6 +27,7 @@ from everloop.runtime.encoders import (
     PlanInput,
     check_constants,
 )
+from everloop.runtime.json_form import encode_json
 from everloop.runtime.row_fill import Row, fills
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_json(self) -> bytes:
         """Gives the plan as JSON."""
-        return msgspec.json.format(msgspec.json.encode(self, enc_hook=to_jsonable), indent=1) + b"\n"
+        return encode_json(self)
 
     def save(self, path: Path) -> None:
         """Writes the plan's JSON to a file, whole or not at all."""

@@ -14,6 +14,7 @@ import msgspec
 
 from everloop.core.errors import DataFault, NotFound
 from everloop.core.files import write_file
+from everloop.runtime.json_form import encode_json
 
 ROUTING_FORMAT = 1
 STRATEGIES = ("blue_green", "canary", "ab", "shadow")
@@ -73,7 +74,7 @@ def write_routing(path: Path, routing: Routing) -> None:
     Raises:
         StorageFull: When the disk has no room; the old one stays.
     """
-    write_file(path, msgspec.json.format(msgspec.json.encode(routing), indent=1) + b"\n")
+    write_file(path, encode_json(routing))
 
 
 def read_routing(path: Path) -> Routing:

@@ -9,6 +9,7 @@ import msgspec
 
 from everloop.core.errors import UsageFault
 from everloop.core.files import write_file
+from everloop.runtime.json_form import encode_json
 
 CLOCKS = ("system", "events")
 ROLES = ("predict", "feedback", "admin")
@@ -95,7 +96,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     def save(self, path: Path) -> None:
         """Writes the settings as JSON."""
-        write_file(path, msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        write_file(path, encode_json(self))
 
     @staticmethod
     def load(path: Path) -> ServerSettings:

@@ -34,6 +34,15 @@ class TestPostgresqlRecord(DurableRecordSuite):
     """All that any record must do."""
 
 
+class TestPostgresqlRecordInEnglish(DurableRecordSuite):
+    """The same where the database itself sorts text as people do."""
+
+    @pytest.fixture
+    def url(self, server):
+        """Gives a database that sorts by the rules of English."""
+        return server.new_database("TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+
+
 def test_a_server_killed_in_the_midst_of_a_transaction():
     """Durable settings here: what was committed is there after a crash, and nothing else."""
     with PostgresServer() as server, open_record(server.new_database(), wait=5) as record:

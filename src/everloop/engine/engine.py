@@ -108,6 +108,7 @@ class Engine:
         if problem:
             self._redo(step, problem)
             return None
+        self._tell(step, f"{step.name}: taken over from a run that was stopped", state="adopted")
         return _Executed(artifact, float(artifact.facts.get("seconds", 0.0)))
 
     def _execute(self, step: Step) -> _Executed:

@@ -97,9 +97,10 @@ class SqlRecord:
             query = query.where(
                 column.in_([searched(item) for item in value]) if several else column == searched(value)
             )
-        for key in (table.c[field], table.c.id):
+        for column in (table.c[field], table.c.id):
+            key = self._comparable(column)
             direction = key.desc() if newest_first else key.asc()
-            if key.nullable:
+            if column.nullable:
                 direction = direction.nulls_last() if newest_first else direction.nulls_first()
             query = query.order_by(direction)
         return [kind(*row) for row in self._read(query.limit(limit))]
@@ -197,6 +198,12 @@ class SqlRecord:
     ) -> None:
         """Closes the record."""
         self.close()
+
+    def _comparable(self, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """Compares text by code points everywhere, whatever order a database was made with."""
+        if self._engine.dialect.name == "postgresql" and isinstance(column.type, sa.Text):
+            return column.collate("C")
+        return column
 
     def _current(self) -> sa.Connection | None:
         return getattr(self._local, "connection", None)

@@ -58,11 +58,10 @@ class LocalStore:
         folder = self._object(key)
         try:
             artifact = Artifact.decode((folder / DESCRIPTION).read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+            whole = artifact is not None and damage(artifact, folder / FILES, deep=False) is None
+        except (FileNotFoundError, NotADirectoryError):  # also where it goes away as we look
             return None
-        if artifact is None or damage(artifact, folder / FILES, deep=False):
-            return None
-        return artifact
+        return artifact if whole else None
 
     def open(self, key: str) -> Path:
         """Gives the folder under a key."""

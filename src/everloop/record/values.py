@@ -40,14 +40,23 @@ def row_values(row: Row) -> dict[str, Any]:
             value = check_time(value, what).astimezone(UTC)
         elif field.name in ("facts", "metrics"):
             value = plain(value, what)
+        elif isinstance(value, str):
+            value = readable(value)
         elif hasattr(value, "tolist"):  # a numpy scalar
             value = value.tolist()
         values[field.name] = value
     return values
 
 
+def readable(text: str) -> str:
+    r"""Gives the text with what no database keeps (lone surrogates, NUL) written out, as in ``\x00``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
 def searched(value: Any) -> Any:
     """Gives a value to search for in the form in which it is kept."""
     if isinstance(value, datetime):
         return check_time(value, "what is searched for").astimezone(UTC)
+    if isinstance(value, str):
+        return readable(value)
     return value.tolist() if hasattr(value, "tolist") else value

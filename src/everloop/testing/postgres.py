@@ -65,7 +65,10 @@ class PostgresServer:
             if self._user:
                 os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
             made = subprocess.run(  # noqa: S603  (PostgreSQL's own program)
-                [self._programs / "initdb", "-D", "data", "-U", "everloop", "-A", "trust", "--no-sync"],
+                [
+                    self._programs / "initdb",
+                    *"-D data -U everloop -A trust -E UTF8 --locale=C --no-sync".split(),
+                ],
                 capture_output=True,
                 check=False,
                 **self._as_user(),
@@ -123,12 +126,12 @@ class PostgresServer:
         """Gives the address of a database."""
         return f"postgresql://everloop@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """Makes an empty database and gives its address."""
+    def new_database(self, options: str = "") -> str:
+        """Makes an empty database, with further options of ``CREATE DATABASE``, and gives its address."""
         psycopg = require("psycopg", extra="postgresql")
         name = f"test_{secrets.token_hex(6)}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} {options}")
         return self.url(name)
 
     def _spawned(self, options: list[str]) -> subprocess.Popen[bytes]:

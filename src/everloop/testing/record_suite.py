@@ -175,6 +175,21 @@ class RecordSuite:
         assert [row.id for row in record.find(RunRow)] == ["a", "b", "c"]
         assert [row.id for row in record.find(RunRow, order="-at")] == ["c", "b", "a"]
 
+    def test_text_is_ordered_by_code_points(self, record: Record) -> None:
+        """Whatever the place or the database thinks of letters."""
+        for number, reason in enumerate(["a", "B", "_", "é", "b", "10", "9", "Z", ""]):
+            record.add(RunRow(f"run_{number}", "flights", NOON, reason=reason))
+        found = [row.reason for row in record.find(RunRow, order="reason")]
+        assert found == ["", "10", "9", "B", "Z", "_", "a", "b", "é"]
+        assert [row.reason for row in record.find(RunRow, order="-reason")] == found[::-1]
+
+    def test_text_that_no_database_keeps_is_written_out(self, record: Record) -> None:
+        """A file's name may hold bytes that are no text; it must not end a run."""
+        strange = "file\udcff\0.csv"
+        record.add(RunRow("run_1", "flights", NOON, reason=strange))
+        assert record.get(RunRow, "run_1").reason == r"file\udcff\x00.csv"
+        assert len(record.find(RunRow, reason=strange)) == 1
+
     @pytest.mark.parametrize("field", ["stats", "facts", "id; drop table everloop_runs"])
     def test_finding_by_what_is_no_field_is_refused(self, record: Record, field: str) -> None:
         """With the fields that there are."""

@@ -182,7 +182,8 @@ def test_every_exporter_is_tested() -> None:
 
 @pytest.mark.parametrize("name", ["DecisionTreeClassifier", "RandomForestClassifier", "LGBMClassifier"])
 def test_large_batch(name: str) -> None:
-    estimator, _ = fitted(name, "binary", {}, missing=True)
+    options = LGBM if name == "LGBMClassifier" else {}
+    estimator, _ = fitted(name, "binary", options, missing=True)
     assert_equal(estimator, data(5, "binary", 20_000, missing=True)[0], "binary")
 
 

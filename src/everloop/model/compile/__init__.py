@@ -12,8 +12,7 @@ Example:
 from __future__ import annotations
 
 from everloop.model.compile.form import ScoreForm, Tree
-from everloop.model.compile.graph_builder import GraphBuilder
 from everloop.model.compile.registry import EXPORTERS, compiles, score_form
 from everloop.model.compile.score import score_model
 
-__all__ = ["EXPORTERS", "GraphBuilder", "ScoreForm", "Tree", "compiles", "score_form", "score_model"]
+__all__ = ["EXPORTERS", "ScoreForm", "Tree", "compiles", "score_form", "score_model"]

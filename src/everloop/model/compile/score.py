@@ -11,9 +11,9 @@ from everloop.core.errors import ModelFault
 from everloop.measure.calibration import SCORE_CLIP
 from everloop.model.compile.ensemble import ensemble_attributes, sum_of
 from everloop.model.compile.form import ScoreForm
-from everloop.model.compile.graph_builder import GraphBuilder
 from everloop.model.compile.lightgbm import ZERO_THRESHOLD
 from everloop.model.compile.registry import score_form
+from everloop.table.expression import GraphBuilder
 
 if TYPE_CHECKING:
     from everloop.measure.calibration import Sigmoid

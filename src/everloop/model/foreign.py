@@ -1,0 +1,161 @@
+"""A model that was trained elsewhere, as if it had been trained here."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.errors import ModelFault
+from everloop.model.compile.registry import kind_of, score_form
+from everloop.model.trained import Trained
+from everloop.runtime.plan import NumberEncoder, Plan, PlanInput
+from everloop.spec.frame import Frame
+
+if TYPE_CHECKING:
+    from everloop.model.compile.form import ScoreForm
+
+_LARGEST_SINGLE = 1e38
+"""What computes in float32 is given nothing greater; float32 ends at 3.4e38."""
+
+_LARGEST_FACTOR = 1e150
+"""A linear model is given nothing greater, so that no product overflows."""
+
+
+def trained_of(model: Any, sample: Any, target: str = "prediction") -> Trained:
+    """Gives a model as the model phase's own artifact.
+
+    Args:
+        model: A `model.Model`, a `Trained`, or a fitted estimator over numeric columns.
+        sample: Rows such as the model will see.
+        target: What the prediction is called.
+
+    Raises:
+        ModelFault: When the estimator cannot be compiled, or does not fit the sample.
+    """
+    if isinstance(model, Trained):
+        return model
+    inside = getattr(model, "trained", None)
+    if isinstance(inside, Trained):
+        return inside
+    if kind_of(model) == "sklearn.Pipeline" or hasattr(model, "named_steps"):
+        raise ModelFault(
+            "A pipeline cannot be packaged; an estimator over numeric columns can.",
+            hint="hand over its last step, with a sample that the steps before it have transformed",
+        )
+    form = score_form(model)
+    if sample is None:
+        raise ModelFault(
+            "An estimator alone does not say what its columns are called.",
+            hint="give a sample: package(estimator, folder, sample=table)",
+        )
+    plan = _plan(model, form, sample, target)
+    estimator, labels = _with_class_indices(model)
+    frame = _frame(labels, target, plan)
+    return Trained(
+        frame=frame,
+        plan=plan,
+        learner=kind_of(model),
+        configuration={},
+        estimator=estimator,
+        target_type=_target_type(labels),
+        threshold=0.5 if frame.task == "binary" else None,
+        threshold_reason="an even chance, since no prices are known" if frame.task == "binary" else "",
+        notes=("It was trained elsewhere.",),
+    )
+
+
+def _plan(model: Any, form: ScoreForm, sample: Any, target: str) -> Plan:
+    from everloop.table.schema import schema_of
+
+    types = {name: kind for name, kind in schema_of(sample).types.items() if name != target}
+    names = _feature_names(model, form, list(types))
+    for name in names:
+        if types[name] not in ("number", "integer", "boolean"):
+            raise ModelFault(
+                f"Column {name!r} of the sample is {types[name]}; an estimator alone reads numbers.",
+                hint="turn the column into numbers in the sample, as it was for training",
+            )
+    low, high = _limits(form)
+    encoders = tuple(
+        NumberEncoder(name, slot, low=low, high=high, float32=form.float32_input)
+        for slot, name in enumerate(names)
+    )
+    return Plan(
+        inputs=tuple(PlanInput(name, types[name]) for name in names), encoders=encoders, width=len(names)
+    )
+
+
+def _limits(form: ScoreForm) -> tuple[float, float] | tuple[None, None]:
+    if form.float32_input:
+        return -_LARGEST_SINGLE, _LARGEST_SINGLE
+    if form.coefficients is not None:
+        return -_LARGEST_FACTOR, _LARGEST_FACTOR
+    return None, None
+
+
+def _feature_names(model: Any, form: ScoreForm, columns: list[str]) -> list[str]:
+    known = getattr(model, "feature_names_in_", None)
+    if known is not None and set(map(str, known)) <= set(columns):
+        return [str(name) for name in known]
+    if known is not None and not _invented(known):
+        absent = sorted(set(map(str, known)) - set(columns))
+        raise ModelFault(f"The sample lacks {absent}, which the model was trained on; it has {columns[:12]}.")
+    if len(columns) != form.width:
+        raise ModelFault(
+            f"The model was trained on {form.width} columns without names; the sample has {len(columns)}.",
+            hint="give a sample with exactly the model's columns, in their order",
+        )
+    return columns
+
+
+def _invented(names: Any) -> bool:
+    """LightGBM names the columns of an array Column_0, Column_1 and so on."""
+    return all(str(name) == f"Column_{index}" for index, name in enumerate(names))
+
+
+def _with_class_indices(model: Any) -> tuple[Any, Any]:
+    """Gives the estimator with its classes numbered, and the labels; the one given is not changed."""
+    estimator = copy.copy(model)
+    vars(estimator).pop("feature_names_in_", None)
+    labels = getattr(model, "classes_", None)
+    if labels is None:
+        return estimator, None
+    if len(labels) < 2:
+        raise ModelFault(
+            f"{kind_of(model)} knows one class only, {labels[0]!r}; there is nothing to predict."
+        )
+    for name in ("classes_", "_classes"):
+        if name in vars(estimator):
+            setattr(estimator, name, np.arange(len(labels)))
+    return estimator, np.asarray(labels)
+
+
+def _frame(labels: Any, target: str, plan: Plan) -> Frame:
+    from everloop.table.labels import label_text
+
+    classes = () if labels is None else tuple(str(label_text(label)) for label in labels.tolist())
+    task = "regression" if labels is None else "binary" if len(classes) == 2 else "multiclass"
+    metrics = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+    return Frame(
+        task=task,
+        target=target,
+        classes=classes,
+        positive=classes[1] if task == "binary" else None,
+        metric=metrics[task],
+        entity=None,
+        time=None,
+        label_time=None,
+        label_delay_seconds=None,
+        sensitive=(),
+        excluded={},
+        inputs=tuple(item.name for item in plan.inputs),
+        reasons={"task": "what the estimator predicts"},
+    )
+
+
+def _target_type(labels: Any) -> str:
+    if labels is None:
+        return "number"
+    return {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}.get(labels.dtype.kind, "text")

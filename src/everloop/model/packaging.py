@@ -1,0 +1,249 @@
+"""From a trained model to a package: a folder that serves, proven equal to what was trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.errors import UsageFault
+from everloop.core.files import publish_folder, scratch_folder, write_file
+from everloop.core.values import to_jsonable
+from everloop.model.compile.registry import score_form
+from everloop.model.compile.score import answers, score_model
+from everloop.model.explain import reference_row
+from everloop.model.parity import certify
+from everloop.table.expression.onnx_form import MISSING_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    import polars as pl
+
+    from everloop.core.clock import Clock
+    from everloop.model.compile.form import ScoreForm
+    from everloop.model.trained import Trained
+    from everloop.runtime.manifest import Manifest
+
+
+def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
+    trained: Trained,
+    folder: Path | str,
+    *,
+    lifecycle: str,
+    version: int,
+    created: datetime,
+    sample: Any = None,
+    contract: Any = None,
+    reference: bytes | Mapping[str, Any] | None = None,
+    lineage: Mapping[str, Any] | None = None,
+    card_html: str | None = None,
+    seed: int = 0,
+) -> Manifest:
+    """Writes a package, whole or not at all, and proves it on the way.
+
+    The same arguments give the same bytes.
+
+    Args:
+        trained: The model.
+        folder: The package's future place; it must not be there yet, or be empty.
+        lifecycle: The lifecycle's name.
+        version: The version's number.
+        created: When it is made, aware.
+        sample: Rows with the plan's raw columns, such as the test part: parity is shown on them, and the
+            reasons' typical values are taken from them. Without any, rows are invented within the plan's
+            bounds.
+        contract: What a row must satisfy (a `table.contract.Contract` or its ``to_dict``); without it the
+            types of the plan's columns.
+        reference: What monitoring compares with: JSON bytes, or what JSON can carry.
+        lineage: Ids of what it was made from.
+        card_html: The model card.
+        seed: What the choice of rows for parity is drawn from.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ModelFault: When the estimator cannot be compiled.
+        PackageRefused: When the compiled model does not answer as the trained one.
+        UsageFault: When the folder is there already.
+        StorageFull: When the disk has no room; nothing is left behind.
+    """
+    from everloop.runtime.manifest import write_manifest
+    from everloop.table.tables import as_frame
+
+    final = Path(folder)
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise UsageFault(f"{final} is there already; a package is never changed.", hint="give another folder")
+    rows = _invented(trained, seed) if sample is None else as_frame(sample)
+    form = score_form(trained.estimator)
+    with scratch_folder(final.absolute().parent) as work:
+        manifest = _manifest(
+            trained, lifecycle, version, created, lineage or {}, _contract(trained, contract)
+        )
+        _write_model(work, trained, form, created, f"{lifecycle} {version}")
+        _write_json(work / "contract.json", _contract(trained, contract))
+        _write_explanation(work, trained, rows)
+        if reference is not None:
+            content = reference if isinstance(reference, bytes) else _json_bytes(reference)
+            write_file(work / "reference.json", content)
+        if card_html is not None:
+            write_file(work / "card.html", card_html.encode())
+        write_manifest(work, manifest)
+        _write_json(work / "parity.json", certify(trained, work, rows, seed).require().to_dict())
+        written = write_manifest(work, manifest)
+        publish_folder(work, final)
+    return written
+
+
+def read_certificate(folder: Path | str) -> dict[str, Any]:
+    """Reads a package's ``parity.json``."""
+    data: dict[str, Any] = json.loads((Path(folder) / "parity.json").read_bytes())
+    return data
+
+
+def package(  # noqa: PLR0913
+    model: Any,
+    folder: Path | str = "package",
+    *,
+    sample: Any = None,
+    name: str = "model",
+    version: int = 1,
+    target: str = "prediction",
+    contract: Any = None,
+    clock: Clock | None = None,
+) -> Manifest:
+    """Makes a package of a model, also of one that was trained elsewhere.
+
+    Args:
+        model: What `everloop.model.search` gave, or a fitted estimator over numeric columns: scikit-learn's
+            forests, trees, histogram boosting and linear models, LightGBM, XGBoost.
+        folder: The package's future place.
+        sample: Rows such as the model will see: any table. Its columns are the model's, by name where the
+            model knows names, else in their order.
+        name: The lifecycle's name.
+        version: The version's number.
+        target: What the prediction is called, for an estimator.
+        contract: What a row must satisfy; without it the columns' types.
+        clock: Where the time of making comes from.
+
+    Returns:
+        The package's manifest.
+
+    Raises:
+        ModelFault: When the model cannot be compiled, or does not fit the sample.
+        PackageRefused: When the compiled model does not answer as the given one.
+    """
+    from everloop.core.clock import SystemClock
+    from everloop.model.foreign import trained_of
+
+    return write_package(
+        trained_of(model, sample, target),
+        folder,
+        lifecycle=name,
+        version=version,
+        created=(clock or SystemClock()).now(),
+        sample=sample,
+        contract=contract,
+    )
+
+
+INVENTED_ROWS = 500
+
+
+def _invented(trained: Trained, seed: int) -> pl.DataFrame:
+    from everloop.model.parity_rows import invented_rows, table_of
+
+    return table_of(trained.plan, invented_rows(trained.plan, INVENTED_ROWS, seed))
+
+
+def _write_model(work: Path, trained: Trained, form: ScoreForm, created: datetime, title: str) -> None:
+    from everloop.core.digest import digest_bytes
+    from everloop.model.compile.graph import graph_gaps_of, model_graph
+    from everloop.model.estimator_file import save_estimator
+    from everloop.model.mlmodel import mlmodel_text
+
+    score = score_model(trained.estimator, trained.frame, trained.calibration)
+    write_file(work / "score.onnx", score)
+    trained.plan.save(work / "plan.json")
+    save_estimator(trained.estimator, work / "pipeline.skops")
+    if graph_gaps_of(trained.plan):
+        return
+    graph = model_graph(trained.plan, form, trained.estimator, trained.frame, trained.calibration)
+    write_file(work / "model.onnx", graph)
+    identity = digest_bytes(title.encode() + graph)
+    text = mlmodel_text(trained, identity=identity, created=created, scores=answers(trained.frame))
+    write_file(work / "MLmodel", text.encode())
+
+
+def _write_explanation(work: Path, trained: Trained, rows: pl.DataFrame) -> None:
+    from everloop.runtime.explain import EXPLAIN_NAME, save_reference_row
+
+    save_reference_row(work / EXPLAIN_NAME, reference_row(trained.plan, rows))
+
+
+def _manifest(
+    trained: Trained,
+    lifecycle: str,
+    version: int,
+    created: datetime,
+    lineage: Mapping[str, Any],
+    contract: Mapping[str, Any],
+) -> Manifest:
+    from everloop.runtime.manifest import Manifest, ManifestColumn
+
+    frame = trained.frame
+    nullable = {rule.get("name"): rule.get("nullable", True) for rule in contract.get("columns", ())}
+    number = frame.task == "regression"
+    threshold = trained.threshold
+    if frame.task == "binary" and threshold is None:
+        threshold = 0.5
+    return Manifest(
+        lifecycle=lifecycle,
+        version=version,
+        created=str(to_jsonable(created)),
+        task=frame.task,
+        target=frame.target,
+        classes=tuple(frame.classes),
+        positive=frame.positive if frame.task == "binary" else None,
+        threshold=threshold,
+        inputs=tuple(
+            ManifestColumn(item.name, item.type, bool(nullable.get(item.name, True)))
+            for item in trained.plan.inputs
+        ),
+        outputs={"prediction": "number" if number else trained.target_type, "score": "number"},
+        entity=frame.entity,
+        time=frame.time,
+        metrics=_metrics(trained),
+        lineage=to_jsonable(dict(lineage)),
+        missing_text=MISSING_TEXT,
+        files={},
+    )
+
+
+def _metrics(trained: Trained) -> dict[str, float | None]:
+    if trained.evaluation is None:
+        return {}
+    return {name: to_jsonable(float(found.estimate)) for name, found in trained.evaluation.metrics.items()}
+
+
+def _contract(trained: Trained, contract: Any) -> dict[str, Any]:
+    """Gives a contract as JSON-able data; without one it holds the types of the plan's columns."""
+    if contract is None:
+        return _contract_of_plan(trained)
+    data: dict[str, Any] = to_jsonable(contract)
+    return data
+
+
+def _contract_of_plan(trained: Trained) -> dict[str, Any]:
+    columns = [{"name": item.name, "type": item.type, "nullable": True} for item in trained.plan.inputs]
+    return {"columns": columns, "rules": [], "extra": "ignore"}
+
+
+def _json_bytes(value: Any) -> bytes:
+    return json.dumps(to_jsonable(value), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_file(path, _json_bytes(value))

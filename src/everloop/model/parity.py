@@ -1,0 +1,304 @@
+"""The parity certificate: compiled and trained answers are equal, shown on rows before anything ships.
+
+What is compared with the trained estimator (`Trained.scores`), each on test rows, on edge rows, and on
+rows whose values lie on the splits of the trees:
+
+- ``trained``: the estimator read back from the package's ``pipeline.skops``;
+- ``plan_graph``: `runtime.Package.answer`, row by row, as the server does it (on a sample);
+- ``graph``: ``model.onnx`` alone, from raw columns;
+- ``batch``: the plan on a table, then ``score.onnx``; also on vectors that lie on the splits.
+
+A difference is absolute for scores up to 1 and relative above. Decisions have to be equal, except
+where the trained score is within the tolerance of the threshold (or the two best classes are): there
+rounding alone decides. How many such rows there were, and how many of them differ, is in the certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.errors import DataFault
+from everloop.model import parity_rows
+from everloop.model.certificate import Certificate, Difference, RuntimeParity
+from everloop.model.compile.form import Floats
+from everloop.model.compile.registry import score_form
+from everloop.model.compile.score import answers
+from everloop.model.scoring import calibrated, decide, raw_scores
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from everloop.model.trained import Trained
+    from everloop.runtime.package import Package
+
+MOST_TEST_ROWS = 20_000
+MOST_SINGLE_ROWS = 2_000
+MOST_SPLIT_ROWS = 1_200
+NEAR_DECISION = 200
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The rows that are tried, what kind each is, and the trained model's scores."""
+
+    table: pl.DataFrame
+    rows: list[dict[str, Any]]
+    kinds: list[str]
+    expected: Floats
+    refused: int
+
+
+def certify(trained: Trained, folder: Path, rows: Any, seed: int = 0) -> Certificate:
+    """Compares a package's runtimes with the trained model.
+
+    Args:
+        trained: The model with its original estimator.
+        folder: The package, complete except for ``parity.json``.
+        rows: A table with the plan's raw columns, such as the test part; at least one row.
+        seed: What chance is drawn from.
+
+    Returns:
+        The certificate, passed or not; `Certificate.require` refuses one that did not.
+
+    Raises:
+        PackageRefused: When the package cannot be loaded.
+        DataFault: When a column is missing from the rows.
+    """
+    from everloop.model.estimator_file import load_estimator
+    from everloop.runtime.package import Package
+
+    package = Package(folder)
+    form = score_form(trained.estimator)
+    splits = form.split_values()
+    trial = _trial(trained, rows, splits, seed)
+    compare = _Comparison(trained, form.tolerance)
+    again = load_estimator(folder / "pipeline.skops")
+    runtimes = {"trained": compare(trial, _scores(trained, again, trained.encode(trial.table)))}
+    runtimes["plan_graph"] = _row_by_row(compare, package, trial, seed)
+    absent = {}
+    if (folder / "model.onnx").exists():
+        runtimes["graph"] = compare(trial, _graph_scores(trained, folder / "model.onnx", trial.rows))
+    else:
+        from everloop.model.compile.graph import graph_gaps_of
+
+        absent["graph"] = " ".join(graph_gaps_of(trained.plan))
+    runtimes["batch"] = _batch(compare, package, trial, splits, seed)
+    counts = {kind: trial.kinds.count(kind) for kind in ("test", "edge", "split")}
+    return Certificate(
+        tolerance=form.tolerance,
+        threshold=trained.threshold,
+        rows={**counts, "refused": trial.refused},
+        runtimes=runtimes,
+        absent=absent,
+    )
+
+
+class _Comparison:
+    """Compares one runtime's scores with the trained model's."""
+
+    def __init__(self, trained: Trained, tolerance: float) -> None:
+        self.trained = trained
+        self.tolerance = tolerance
+
+    def __call__(self, trial: _Trial, scores: Floats, decisions: Any = None) -> RuntimeParity:
+        expected = trial.expected
+        apart = difference(expected, scores)
+        frame, threshold = self.trained.frame, self.trained.threshold
+        ties = np.zeros(len(expected), dtype=bool)
+        differ = ties
+        if frame.task != "regression":
+            ties = self._ties(expected)
+            mine = _decided(expected, frame, threshold)
+            theirs = _decided(scores, frame, threshold) if decisions is None else np.asarray(decisions)
+            differ = mine != theirs
+        worst = int(apart.argmax()) if len(apart) else 0
+        if len(apart) and apart[worst] <= self.tolerance and (differ & ~ties).any():
+            worst = int(np.flatnonzero(differ & ~ties)[0])
+        return RuntimeParity(
+            rows=len(expected),
+            largest_difference=float(apart.max(initial=0.0)),
+            decisions_differ=int((differ & ~ties).sum()),
+            ties=int(ties.sum()),
+            ties_differ=int((differ & ties).sum()),
+            worst=self._worst(trial, scores, worst, float(apart[worst]) if len(apart) else 0.0),
+        )
+
+    def _ties(self, expected: Floats) -> Any:
+        if self.trained.frame.task == "binary":
+            threshold = 0.5 if self.trained.threshold is None else self.trained.threshold
+            return np.abs(expected[:, 0] - threshold) <= self.tolerance
+        best = np.sort(expected, axis=1)[:, -2:]
+        return best[:, 1] - best[:, 0] <= 2 * self.tolerance
+
+    def _worst(self, trial: _Trial, scores: Floats, index: int, apart: float) -> Difference | None:
+        if not len(scores) or (apart == 0.0 and np.array_equal(scores, trial.expected, equal_nan=True)):
+            return None
+        return Difference(
+            trial.kinds[index],
+            trial.rows[index],
+            trial.expected[index].tolist(),
+            scores[index].tolist(),
+            apart,
+        )
+
+
+def difference(expected: Floats, scores: Floats) -> Floats:
+    """Gives how far each row's scores are apart: absolute up to 1, relative above; (n,).
+
+    A missing score equals a missing one and nothing else.
+    """
+    same = (expected == scores) | (np.isnan(expected) & np.isnan(scores))
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(expected - scores) / np.maximum(1.0, np.abs(expected))
+    apart = np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf))
+    return np.asarray(apart.max(axis=1, initial=0.0))
+
+
+def _decided(scores: Floats, frame: Any, threshold: float | None) -> Any:
+    return decide(scores[:, 0] if frame.task == "binary" else scores, frame, threshold)
+
+
+def _scores(trained: Trained, estimator: Any, X: Floats) -> Floats:
+    scores = calibrated(raw_scores(estimator, X, trained.frame), trained.calibration)
+    return np.asarray(scores, dtype=np.float64).reshape(len(X), answers(trained.frame))
+
+
+def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int) -> _Trial:
+    import polars as pl
+
+    from everloop.table.tables import as_frame
+
+    test = as_frame(rows)
+    if test.height == 0:
+        raise DataFault("A parity certificate needs rows to try, and the table has none.")
+    if test.height > MOST_TEST_ROWS:
+        test = test.sample(MOST_TEST_ROWS, seed=seed)
+    plan = trained.plan
+    typical = parity_rows.rows_of(plan, test.head(50))
+    made = [
+        *(("edge", row) for row in parity_rows.edge_rows(plan, typical)),
+        *(("split", row) for row in parity_rows.split_rows(plan, splits, typical, MOST_SPLIT_ROWS, seed)),
+    ]
+    own = parity_rows.rows_of(plan, test)
+    table = pl.concat([parity_rows.table_of(plan, own), parity_rows.table_of(plan, [row for _, row in made])])
+    expected, accepted = _accepted_scores(trained, trained.encode(table))
+    kinds = ["test"] * test.height + [kind for kind, _ in made]
+    everything = own + [row for _, row in made]
+    return _Trial(
+        table=table.filter(pl.Series(accepted)),
+        rows=[row for row, fine in zip(everything, accepted, strict=True) if fine],
+        kinds=[kind for kind, fine in zip(kinds, accepted, strict=True) if fine],
+        expected=expected,
+        refused=int((~accepted).sum()),
+    )
+
+
+def _accepted_scores(trained: Trained, X: Floats) -> tuple[Floats, Any]:
+    """Scores vectors; those that the estimator itself refuses (an infinity, a missing value) are left out."""
+    parts: list[Floats] = []
+    accepted = np.ones(len(X), dtype=bool)
+
+    def score(start: int, end: int) -> None:
+        try:
+            parts.append(_scores(trained, trained.estimator, X[start:end]))
+        except ValueError:
+            if end - start == 1:
+                accepted[start] = False
+                return
+            middle = (start + end) // 2
+            score(start, middle)
+            score(middle, end)
+
+    with np.errstate(all="ignore"):  # an odd row may overflow; its score is compared like any other
+        score(0, len(X))
+    return np.concatenate(parts) if parts else np.zeros((0, answers(trained.frame))), accepted
+
+
+def _row_by_row(compare: _Comparison, package: Package, trial: _Trial, seed: int) -> RuntimeParity:
+    """Asks the package for single rows: all edges and splits, the nearest decisions, a sample of the rest."""
+    chosen = _single_rows(compare, trial, seed)
+    part = _part(trial, chosen)
+    given = [package.answer(_as_from_json(row, index)) for index, row in enumerate(part.rows)]
+    scores = np.array([np.atleast_1d(answer.score) for answer in given], dtype=np.float64)
+    decisions = None
+    if compare.trained.frame.task != "regression":
+        classes = list(compare.trained.frame.classes)
+        decisions = [classes.index(str(answer.prediction)) for answer in given]
+    return compare(part, scores.reshape(len(part.rows), answers(compare.trained.frame)), decisions)
+
+
+def _single_rows(compare: _Comparison, trial: _Trial, seed: int) -> list[int]:
+    random = np.random.default_rng(seed)
+    test = [index for index, kind in enumerate(trial.kinds) if kind == "test"]
+    chosen = {index for index, kind in enumerate(trial.kinds) if kind != "test"}
+    if compare.trained.frame.task == "binary":
+        threshold = 0.5 if compare.trained.threshold is None else compare.trained.threshold
+        distance = np.abs(trial.expected[test, 0] - threshold)
+        chosen |= {test[place] for place in np.argsort(distance, kind="stable")[:NEAR_DECISION]}
+    more = min(len(test), max(0, MOST_SINGLE_ROWS - len(chosen)))
+    chosen |= {test[place] for place in random.choice(len(test), size=more, replace=False)} if more else set()
+    return sorted(chosen)
+
+
+def _part(trial: _Trial, chosen: Sequence[int]) -> _Trial:
+    return _Trial(
+        trial.table[list(chosen)],
+        [trial.rows[index] for index in chosen],
+        [trial.kinds[index] for index in chosen],
+        trial.expected[list(chosen)],
+        trial.refused,
+    )
+
+
+def _as_from_json(row: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """A client may write 3 as 3.0 and leave a null out; every second row does."""
+    if index % 2 == 0:
+        return dict(row)
+    return {
+        name: float(value) if type(value) is int and abs(value) < 2**53 else value
+        for name, value in row.items()
+        if value is not None
+    }
+
+
+def _graph_scores(trained: Trained, path: Path, rows: Sequence[dict[str, Any]]) -> Floats:
+    import onnxruntime
+
+    from everloop.model.compile.graph import graph_feeds
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(["score"], graph_feeds(trained.plan, rows))[0], dtype=np.float64)
+
+
+def _batch(
+    compare: _Comparison, package: Package, trial: _Trial, splits: Mapping[int, Floats], seed: int
+) -> RuntimeParity:
+    """Scores the whole table at once, and vectors that lie on the splits."""
+    from everloop.runtime.graph import Graph
+
+    trained = compare.trained
+    vectors = parity_rows.split_vectors(splits, trained.encode(trial.table), MOST_SPLIT_ROWS, seed)
+    expected, accepted = _accepted_scores(trained, vectors)
+    vectors = vectors[accepted]
+    rows = [{f"x[{slot}]": value for slot, value in enumerate(vector)} for vector in vectors.tolist()]
+    both = _Trial(
+        trial.table,
+        trial.rows + rows,
+        trial.kinds + ["vector"] * len(vectors),
+        np.concatenate([trial.expected, expected]),
+        trial.refused,
+    )
+    scores = [package.scores(trial.table)]
+    if len(vectors):
+        model = (package.folder / "score.onnx").read_bytes()
+        graph = Graph(model, width=trained.plan.width, outputs=expected.shape[1])
+        scores.append(graph.scores(vectors))
+    return compare(both, np.concatenate(scores))

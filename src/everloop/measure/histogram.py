@@ -25,6 +25,7 @@ from everloop.measure.arrays import Floats, possibly_missing
 
 NUMERIC_BINS = 256
 CATEGORIES = 200
+_TAIL_EDGES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Histogram:
         finite = self.present - self.infinite
         if not (self._numeric and finite):
             return float("nan")
-        return float(np.sqrt(max(0.0, self.square / finite - (self.total / finite) ** 2)))
+        return float(np.sqrt(np.maximum(0.0, self.square / finite - (self.total / finite) ** 2)))
 
     @property
     def _numeric(self) -> bool:
@@ -286,6 +287,19 @@ def _texts(values: ArrayLike) -> Iterable[str | None]:
     return map(text_of, np.asarray(values, dtype=object).tolist())
 
 
+def _tails(quantiles: Floats) -> Floats:
+    """Edges in the outermost bins and beyond them, where a shift moves values and no quantile lies."""
+    middle, reach = quantiles[quantiles.size // 2], np.geomspace(1.1, 16, _TAIL_EDGES)
+    inside = np.arange(1, _TAIL_EDGES) / _TAIL_EDGES
+    with np.errstate(over="ignore", invalid="ignore"):  # an end beyond the doubles is dropped
+        edges = [
+            end
+            for inner, outer in ((quantiles[1], quantiles[0]), (quantiles[-2], quantiles[-1]))
+            for end in (inner + (outer - inner) * inside, middle + (outer - middle) * reach)
+        ]
+    return np.concatenate(edges)
+
+
 def _moments(finite: Floats, centre: float) -> tuple[float, float]:
     """The sums of deviations and of their squares; NaN when they leave the range of doubles."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -303,6 +317,7 @@ def _numeric_bins(values: Floats, size: int) -> Bins:
     light = np.empty(0)
     if distinct.size > size:
         light = np.quantile(finite, np.linspace(0, 1, size + 1), method="inverted_cdf")
+        light = np.concatenate((light, _tails(light)))
     # A heavy value v has the bin [v, next number after v).
     edges = np.unique(np.concatenate((light, heavy, np.nextafter(heavy, np.inf))))
     edges = edges[np.isfinite(edges)]

@@ -176,9 +176,6 @@ def choose_threshold(
     Raises:
         DataFault: When there is no row, or the arrays do not fit each other.
         SpecFault: When a constraint names an unknown measure.
-
-    Source:
-        METHODS: expected value maximised on held-out scores, the flattest region preferred.
     """
     score, truth = numbers(scores, "scores"), binary(actual, "actuals")
     same_length(score.size, actuals=truth)

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from everloop.core.errors import UsageFault
+from everloop.measure.drift import (
+    DISTANCES,
+    chi_square,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    kolmogorov_smirnov_error,
+    missing_shift,
+    psi,
+    wasserstein,
+)
+from everloop.measure.histogram import build_bins, count
+
+RANDOM = np.random.default_rng(11)
+PAIRS = {
+    "shifted": (RANDOM.normal(0, 1, 20_000), RANDOM.normal(0.3, 1, 5000)),
+    "wider": (RANDOM.normal(0, 1, 20_000), RANDOM.normal(0, 2, 5000)),
+    "skewed": (RANDOM.lognormal(0, 1, 20_000), RANDOM.lognormal(0.2, 1, 5000)),
+    "discrete": (RANDOM.poisson(3, 20_000) * 1.0, RANDOM.poisson(4, 5000) * 1.0),
+    "peaked": (
+        np.where(RANDOM.random(20_000) < 0.4, 0, RANDOM.normal(0, 1, 20_000)),
+        np.where(RANDOM.random(5000) < 0.6, 0, RANDOM.normal(0, 1, 5000)),
+    ),
+}
+
+
+def histograms(pair, size=None):
+    reference, current = PAIRS[pair]
+    bins = build_bins(reference, size=size)
+    return count(bins, reference), count(bins, current)
+
+
+@pytest.mark.parametrize("size", [20, 256])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_kolmogorov_smirnov_is_within_its_stated_error_of_the_exact_one(pair, size):
+    a, b = histograms(pair, size)
+    exact = stats.ks_2samp(*PAIRS[pair]).statistic
+    found = kolmogorov_smirnov(a, b)
+    assert found <= exact + 1e-12
+    assert exact - found <= kolmogorov_smirnov_error(a, b) + 1e-12
+    if pair == "discrete":
+        # New values lie above all of the reference's, so no bin of the grid hides a step.
+        assert found == pytest.approx(exact, abs=1e-3)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_wasserstein_is_near_the_exact_one(pair):
+    a, b = histograms(pair)
+    exact = stats.wasserstein_distance(*PAIRS[pair]) / PAIRS[pair][0].std()
+    assert wasserstein(a, b) == pytest.approx(exact, rel=0.03)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_grouped_distances_find_the_shift_and_are_bounded(pair):
+    a, b = histograms(pair)
+    assert psi(a, b) > 0.02
+    assert 0.05 < jensen_shannon(a, b) < 1
+    assert 0.05 < chi_square(a, b) < 1
+
+
+def test_categories_equal_scipy():
+    reference = np.repeat(np.array(["a", "b", "c"], dtype=object), [50, 30, 20])
+    current = np.repeat(np.array(["a", "b", "c", "new"], dtype=object), [20, 30, 40, 10])
+    bins = build_bins(reference)
+    a, b = count(bins, reference), count(bins, current)
+    p, q = np.array([0.5, 0.3, 0.2, 0]), np.array([0.2, 0.3, 0.4, 0.1])
+    assert jensen_shannon(a, b) == pytest.approx(jensenshannon(p, q, base=2))
+    assert kolmogorov_smirnov(a, b) == pytest.approx(np.abs(p - q).sum() / 2)
+    assert chi_square(a, b) == pytest.approx(
+        stats.contingency.association((np.array([p, q]) * 100).round().astype(int), method="cramer")
+    )
+    raised_p, raised_q = (p * 100 + 0.5) / 102, (q * 100 + 0.5) / 102
+    assert psi(a, b) == pytest.approx(np.sum((raised_q - raised_p) * np.log(raised_q / raised_p)))
+    assert np.isnan(wasserstein(a, b))
+
+
+SAMPLES = st.lists(
+    st.sampled_from([0.0, 1.0, 2.5, -3.0, np.nan, np.inf, -np.inf]) | st.floats(-50, 50), min_size=1
+)
+
+
+@given(values=SAMPLES, times=st.integers(1, 3))
+@settings(max_examples=150, deadline=None, derandomize=True)
+@pytest.mark.parametrize("name", DISTANCES)
+def test_a_sample_does_not_drift_from_itself(name, values, times):
+    bins = build_bins(np.array(values))
+    once, more = count(bins, np.array(values)), count(bins, np.array(values * times))
+    distance = DISTANCES[name](once, more)
+    assert np.isnan(distance) or distance == pytest.approx(0.0, abs=1e-7)
+
+
+def test_missing_values_shift():
+    bins = build_bins([1.0, 2.0])
+    a, b = count(bins, [1.0, 2.0, np.nan, 1.0]), count(bins, [np.nan, np.nan, 1.0, 1.0])
+    assert missing_shift(a, b) == 0.25
+    assert np.isnan(missing_shift(a, count(bins, [])))
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_nothing_to_compare_is_not_known(name):
+    bins = build_bins([1.0, 2.0])
+    assert np.isnan(DISTANCES[name](count(bins, [1.0]), count(bins, [])))
+
+
+def test_other_bins_are_refused():
+    with pytest.raises(UsageFault, match="different bins"):
+        psi(count(build_bins([1.0]), [1.0]), count(build_bins([2.0]), [1.0]))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.values import to_jsonable
-from everloop.table.today import today_decisions
 from everloop.measure.intervals import Interval, mean_interval
 from everloop.measure.value import decision_values, perfect_value
 from everloop.table.labels import class_indices
 from everloop.table.prices import Prices
 from everloop.table.schema import schema_of
+from everloop.table.today import today_decisions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -156,4 +156,3 @@ def _verdict(
         share = (required.limit - money.today.estimate) / gap
         reasons.append(f"the goal requires {share:.0%} of that")
     return "go", tuple(reasons)
-

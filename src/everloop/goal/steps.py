@@ -25,8 +25,10 @@ def brief_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
         settings: `goal`, the file's part.
         inputs: `snapshot`, with the rows in `table.parquet`; `frame`, with `frame.json`.
     """
-    frame = Frame.from_dict(json.loads((inputs["frame"] / "frame.json").read_bytes()))
-    brief = write_brief(GoalSpec.model_validate(settings["goal"]), as_frame(inputs["snapshot"] / "table.parquet"), frame)
+    frame = Frame.load(inputs["frame"])
+    brief = write_brief(
+        GoalSpec.model_validate(settings["goal"]), as_frame(inputs["snapshot"] / "table.parquet"), frame
+    )
     facts = brief.to_dict()
     write_file(folder / BRIEF_FILE, json.dumps(facts, indent=2).encode())
     return facts

@@ -24,12 +24,25 @@ MOST_NUMBERED_CLASSES = 20
 # More distinct texts than this are descriptions, not classes.
 MOST_NAMED_CLASSES = 1_000
 RARE_POSITIVES = 0.2
-POSITIVE_WORDS = frozenset({
-    *("1", "true", "yes", "y", "t", "positive"),
-    *("bad", "default", "defaulted", "fraud", "fraudulent", "spam", "late", "cancelled", "failed", "failure"),
-    *("sick", "disease", "malignant"),
-    *("churn", "churned", "returned", "bought", "converted", "clicked"),
-})
+POSITIVE_WORDS = frozenset(
+    {
+        *("1", "true", "yes", "y", "t", "positive"),
+        *(
+            "bad",
+            "default",
+            "defaulted",
+            "fraud",
+            "fraudulent",
+            "spam",
+            "late",
+            "cancelled",
+            "failed",
+            "failure",
+        ),
+        *("sick", "disease", "malignant"),
+        *("churn", "churned", "returned", "bought", "converted", "clicked"),
+    }
+)
 SUPPORTED_TASKS = ("binary", "multiclass", "regression")
 
 

@@ -10,13 +10,11 @@ from everloop.core.values import to_jsonable
 from everloop.problem.frame import build_frame
 from everloop.problem.sufficiency import judge_labels
 from everloop.spec import ProblemSpec
-from everloop.spec.frame import Frame
 from everloop.table.tables import as_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FRAME_FILE = "frame.json"
 SUFFICIENCY_FILE = "sufficiency.json"
 
 
@@ -32,11 +30,6 @@ def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
     frame = build_frame(rows, ProblemSpec.model_validate(settings["problem"]))
     sufficiency = judge_labels(rows, frame, seed=settings["seed"])
     facts = {"frame": frame.to_dict(), "sufficiency": sufficiency.to_dict()}
-    write_file(folder / FRAME_FILE, json.dumps(to_jsonable(frame.to_dict()), indent=2).encode())
+    frame.save(folder)
     write_file(folder / SUFFICIENCY_FILE, json.dumps(to_jsonable(sufficiency.to_dict()), indent=2).encode())
     return facts
-
-
-def load_frame(folder: Path) -> Frame:
-    """Reads the frame that `frame_step` wrote."""
-    return Frame.from_dict(json.loads((folder / FRAME_FILE).read_bytes()))

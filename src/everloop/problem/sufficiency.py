@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Nested shares of the training rows; five sizes are the fewest that a curve with three parameters needs.
 SHARES = (0.08, 0.16, 0.32, 0.64, 1.0)
 REPEATS = 3
-MOST_ROWS = 24_000
+MOST_ROWS = 16_000
 FEWEST_ROWS = 60
 MOST_CATEGORIES = 255
 CHANCE_MARGIN = 2.0
@@ -71,7 +71,7 @@ def judge_labels(table: pl.DataFrame, frame: Frame, *, seed: int = 0) -> Suffici
     """Judges whether the labels suffice, by a quick model on nested subsets.
 
     Rows with a time are learned from in time order's past and scored on its future; others at
-    random. At most 24,000 rows are used.
+    random. At most 16,000 rows are used.
 
     Args:
         table: The rows, the target among the columns.
@@ -137,18 +137,24 @@ def _curve(
     *,
     in_order: bool,
 ) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
+    # The limit holds for the libraries that are loaded when it is set.
+    import sklearn.ensemble  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
     rows = len(target)
     order = np.arange(rows) if in_order else random.permutation(rows)
     held_out = order[int(rows * 0.75) :]
     pool = order[: int(rows * 0.75)]
     sizes = tuple(dict.fromkeys(max(20, round(len(pool) * share)) for share in SHARES))
     scores: list[list[float]] = [[] for _ in sizes]
-    for _ in range(REPEATS):
-        shuffled = random.permutation(pool)
-        for points, size in zip(scores, sizes, strict=True):
-            score = _score(inputs, target, shuffled[:size], held_out, frame)
-            if np.isfinite(score):
-                points.append(score)
+    # On tables of this size one thread is faster than several that wait for each other.
+    with threadpool_limits(1):
+        for _ in range(REPEATS):
+            shuffled = random.permutation(pool)
+            for points, size in zip(scores, sizes, strict=True):
+                score = _score(inputs, target, shuffled[:size], held_out, frame)
+                if np.isfinite(score):
+                    points.append(score)
     kept = [(size, tuple(points)) for size, points in zip(sizes, scores, strict=True) if points]
     return tuple(size for size, _ in kept), tuple(points for _, points in kept)
 
@@ -227,4 +233,3 @@ def _chance(frame: Frame, metric: str, scores: tuple[tuple[float, ...], ...], ba
     return (
         f"a quick model cannot be told from chance ({metric} {best.mean():.3f}, chance {levels[metric]:.3f})"
     )
-

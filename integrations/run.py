@@ -43,7 +43,11 @@ class Outcome:
 
 
 class CannotRun(Exception):
-    """A group's environment cannot be made here."""
+    """What a group needs could not be installed."""
+
+
+class NotHere(Exception):
+    """A group needs something of the system that may not be installed here."""
 
 
 def groups() -> list[str]:
@@ -82,14 +86,15 @@ def install_packages(group: str) -> None:
     """Installs what a group needs of the system, where we may.
 
     Raises:
-        CannotRun: When something is missing that cannot be installed here.
+        NotHere: When something is missing, and we are not root or there is no apt.
+        CannotRun: When its installation failed.
     """
     missing = missing_packages(group)
     if not missing:
         return
     command = f"apt-get install --yes --no-install-recommends {' '.join(missing)}"
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise CannotRun(f"needs the system's {', '.join(missing)}: sudo {command}")
+        raise NotHere(f"needs the system's {', '.join(missing)}: sudo {command}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for step in ("apt-get update --quiet=2", command):
         if subprocess.run(step.split(), env=quiet, stdout=subprocess.DEVNULL, check=False).returncode:
@@ -135,10 +140,10 @@ def run(group: str) -> Outcome:
     try:
         install_packages(group)
         python = environment(group)
+    except NotHere as error:
+        return Outcome(group, skipped=1, statement=str(error))
     except CannotRun as error:
-        # Someone without the rights can go on without; where we have them, nothing may be missing.
-        failed = int(os.geteuid() == 0)
-        return Outcome(group, failed=failed, skipped=1 - failed, statement=str(error))
+        return Outcome(group, failed=1, statement=str(error))
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [str(python), "-m", "pytest", str(HERE / group), "-rs", f"--junitxml={report}"]

@@ -66,15 +66,30 @@ def test_a_group_without_tests_or_that_cannot_be_read_fails(place, tests, capfd)
     assert capfd.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
 
 
-@pytest.mark.parametrize(("user", "status"), [(0, 1), (1000, 0)])
-def test_what_is_missing_and_cannot_be_installed_is_said(place, monkeypatch, capfd, user, status):
+@pytest.mark.parametrize("user", [0, 1000])
+def test_what_may_not_be_installed_here_is_said_and_skipped(place, monkeypatch, capfd, user):
     group(
-        place, "needy", "def test_a(): pass\n", apt="no-such-package /no/such/file no-such-program  # why\n"
+        place,
+        "needy",
+        "def test_a(): assert 0\n",
+        apt="no-such-package /no/such/file no-such-program  # why\n",
     )
     monkeypatch.setattr(frame.os, "geteuid", lambda: user)
     monkeypatch.setattr(frame.shutil, "which", lambda name: None)
-    assert frame.main([]) == status
-    assert "needs the system's no-such-package: sudo apt-get install" in capfd.readouterr().out
+    assert frame.main([]) == 0
+    told = capfd.readouterr().out.splitlines()
+    assert "== needy: 0 passed, 0 failed, 1 skipped" in told[-2]
+    assert "needs the system's no-such-package: sudo apt-get install" in told[-2]
+
+
+def test_an_environment_that_cannot_be_made_is_a_failure(place, monkeypatch, capfd):
+    def fail(group):
+        raise frame.CannotRun("its environment could not be made: uv")
+
+    monkeypatch.setattr(frame, "environment", fail)
+    group(place, "good", "def test_a(): pass\n")
+    assert frame.main([]) == 1
+    assert "could not be made" in capfd.readouterr().out
 
 
 def test_a_package_is_there_by_a_program_or_a_file(place):

@@ -1,0 +1,50 @@
+"""Phase 3: data from its sources to a dataset, with no leak.
+
+Example:
+    >>> import polars as pl
+    >>> from everloop import data
+    >>> table = pl.DataFrame({"age": [20, 30, None], "town": ["A", "A", "B"]})
+    >>> found = data.profile(table)
+    >>> found.rows, found["age"].missing
+    (3, 1)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from everloop.core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from everloop.data.api import check, prepare, snapshot
+    from everloop.data.difference import Difference, diff
+    from everloop.data.leak import LeakFinding, LeakFound
+    from everloop.data.learning import learn
+    from everloop.data.profiling import ColumnProfile, Profile, profile
+    from everloop.data.snapshots import Snapshot
+
+_HOME = {
+    **dict.fromkeys(("check", "prepare", "snapshot"), "api"),
+    **dict.fromkeys(("Difference", "diff"), "difference"),
+    **dict.fromkeys(("LeakFinding", "LeakFound"), "leak"),
+    "learn": "learning",
+    **dict.fromkeys(("ColumnProfile", "Profile", "profile"), "profiling"),
+    "Snapshot": "snapshots",
+}
+
+__all__ = [
+    "ColumnProfile",
+    "Difference",
+    "LeakFinding",
+    "LeakFound",
+    "Profile",
+    "Snapshot",
+    "check",
+    "diff",
+    "learn",
+    "prepare",
+    "profile",
+    "snapshot",
+]
+
+__getattr__ = lazy_names(__name__, _HOME)

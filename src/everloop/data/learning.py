@@ -1,0 +1,122 @@
+"""A contract learned from a table that is known to be good."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.errors import DataFault
+from everloop.data.identifiers import names_rows
+from everloop.table.contract import ColumnRule, Contract, TableRule
+from everloop.table.schema import schema_of
+from everloop.table.tables import as_lazy
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# A text of no more different values than this, each of which comes often, is a list of categories.
+MOST_CATEGORIES = 20
+ROWS_PER_CATEGORY = 20
+# The next table may have this share of the rows.
+ROW_SHARE = 0.1
+
+
+def learn(table: Any, *, known_later: Collection[str] = ()) -> Contract:
+    """Learns what a table must satisfy from one that does.
+
+    - A column has its type, and no missing value where it has none now; otherwise half as many again
+      as now, and 5 % more.
+    - A number lies in the range it has now, widened by its whole length at both ends; a number that
+      is never negative stays so, a share stays between 0 and 1.
+    - A text of few values that come often has no other values, and a column that names rows names
+      each once; both only warn, as new values come with time.
+    - A tenth as many rows at least.
+
+    Args:
+        table: A Polars, pandas, Arrow or DuckDB table, or a path.
+        known_later: Columns such as the target, which may be missing in any number of rows.
+
+    Raises:
+        DataFault: When the table has no rows.
+
+    Example:
+        >>> import polars as pl
+        >>> contract = learn(pl.DataFrame({"age": [20, 30, 40]}))
+        >>> contract.columns[0].minimum, contract.columns[0].maximum, contract.columns[0].nullable
+        (0, 60, False)
+    """
+    import polars as pl
+
+    lazy = as_lazy(table)
+    types: dict[str, Any] = dict(schema_of(lazy).types)
+    expressions = [pl.len().alias("rows")]
+    for position, (name, kind) in enumerate(types.items()):
+        expressions += _facts(position, pl.col(name), kind)
+    facts = lazy.select(expressions).collect().row(0, named=True)
+    rows = int(facts["rows"])
+    if rows == 0:
+        raise DataFault("A contract cannot be learned from a table without rows.")
+    columns = tuple(
+        _rule(name, kind, rows, _of(facts, position), later=name in known_later)
+        for position, (name, kind) in enumerate(types.items())
+    )
+    return Contract(columns, (TableRule("row_count", minimum=max(1, math.floor(rows * ROW_SHARE))),))
+
+
+def _facts(position: int, column: pl.Expr, kind: str) -> list[pl.Expr]:
+    import polars as pl
+
+    if kind == "number":
+        column = column.cast(pl.Float64).fill_nan(None)
+    facts = {"missing": column.null_count()}
+    if kind in ("integer", "number"):
+        finite = column.filter(column.is_finite()) if kind == "number" else column
+        facts |= {"low": finite.min(), "high": finite.max()}
+    if kind in ("integer", "text"):
+        facts["distinct"] = column.drop_nulls().n_unique()
+    if kind == "text":
+        counts = column.drop_nulls().cast(pl.String).value_counts(name="rows", sort=True)
+        facts["values"] = counts.head(MOST_CATEGORIES + 1).implode()
+    return [fact.alias(f"{key} {position}") for key, fact in facts.items()]
+
+
+def _of(facts: dict[str, Any], position: int) -> dict[str, Any]:
+    return {key.split()[0]: value for key, value in facts.items() if key.endswith(f" {position}")}
+
+
+def _rule(name: str, kind: Any, rows: int, facts: dict[str, Any], *, later: bool) -> ColumnRule:
+    missing, present = facts["missing"], rows - facts["missing"]
+    nullable = later or missing > 0
+    share = min(1.0, round(1.5 * missing / rows + 0.05, 4))
+    most = share if nullable and not later and share < 1.0 else None
+    distinct = facts.get("distinct", 0)
+    if distinct == present and names_rows(name, kind, present, distinct):
+        return ColumnRule(name, kind, nullable, unique=True, max_missing=most, severity="warn")
+    if kind == "text":
+        allowed = _categories(facts)
+        severity: Any = "warn" if allowed else "error"
+        return ColumnRule(name, kind, nullable, allowed=allowed, max_missing=most, severity=severity)
+    low, high = _range(facts.get("low"), facts.get("high"))
+    return ColumnRule(name, kind, nullable, minimum=low, maximum=high, max_missing=most)
+
+
+def _categories(facts: dict[str, Any]) -> tuple[str, ...] | None:
+    counted = [tuple(entry.values()) for entry in facts["values"]]
+    if not counted or len(counted) > MOST_CATEGORIES or min(rows for _, rows in counted) < ROWS_PER_CATEGORY:
+        return None
+    return tuple(sorted(text for text, _ in counted))
+
+
+def _range(low: Any, high: Any) -> tuple[Any, Any]:
+    if low is None or high is None:
+        return None, None
+    if isinstance(low, float) and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    span = high - low or abs(high) or 1
+    least, most = low - span, high + span
+    if not math.isfinite(least) or not math.isfinite(most):
+        return None, None
+    if low >= 0:
+        least = max(type(low)(0), least)
+    return least, most

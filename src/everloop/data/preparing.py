@@ -1,0 +1,123 @@
+"""From a snapshot to a dataset: cleaned, split, featured, and looked at for leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.errors import DataFault, SpecFault
+from everloop.data.clean import drop_rows, exclude_columns, name_missing
+from everloop.data.features import row_features
+from everloop.data.leak import LeakFinding, Parts, block_leaks, find_leaks
+from everloop.data.split import PARTS, Split, SplitPlan, default_plan, split_rows
+from everloop.table.dataset import Dataset
+from everloop.table.feature import FeatureDefinition, derive
+from everloop.table.schema import schema_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from everloop.data.snapshots import Snapshot
+    from everloop.spec import DataSpec
+    from everloop.spec.frame import Frame
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset and what was found on the way.
+
+    Attributes:
+        dataset: The dataset, written.
+        findings: Leaks that do not block.
+    """
+
+    dataset: Dataset
+    findings: tuple[LeakFinding, ...]
+
+
+def prepare_dataset(
+    snapshot: Snapshot, frame: Frame, data: DataSpec, folder: Path, *, seed: int = 0
+) -> Prepared:
+    """Cleans, splits and features a snapshot, and stops where it leaks.
+
+    Args:
+        snapshot: The rows.
+        frame: The problem.
+        data: The file's part about data.
+        folder: Where the dataset is written.
+        seed: Of a split by chance.
+
+    Raises:
+        DataFault: When no row or no part stays.
+        SpecFault: When a feature or the split is wrong.
+        LeakFound: When a leak blocks.
+    """
+    table = snapshot.table()
+    _check_columns(table, frame)
+    kept, cleaning = drop_rows(table, frame, duplicates=data.clean.duplicates == "drop")
+    split = split_rows(kept, frame, _plan(data, frame, seed))
+    parts = _parts(kept, split)
+    inputs, excluded = exclude_columns(parts["train"], frame)
+    if not inputs:
+        raise DataFault(
+            "No column is left to learn from: each has one value in the training part.",
+            hint="bring columns that differ between rows",
+        )
+    known, sentinels = name_missing(parts["train"], inputs) if data.clean.missing != "keep" else ((), ())
+    features = (*known, *row_features(data.features, schema_of(kept).types))
+    featured = {part: derive(rows, features).collect() for part, rows in parts.items()}
+    findings = find_leaks(Parts(featured, _read(inputs, features), frame, split.plan.by))
+    block_leaks(findings)
+    dataset = Dataset.save(
+        folder,
+        {part: rows for part, rows in featured.items() if rows.height or part == "train"},
+        features=features,
+        split={
+            **split.to_dict(),
+            "inputs": list(inputs),
+            "leaks": [finding.to_dict() for finding in findings],
+        },
+        cleaning=[entry.to_dict() for entry in (*cleaning, *excluded, *sentinels)],
+    )
+    return Prepared(dataset, findings)
+
+
+def _plan(data: DataSpec, frame: Frame, seed: int) -> SplitPlan:
+    spec = data.split
+    if spec.by is None:
+        return default_plan(frame, validation=spec.validation, test=spec.test, seed=seed)
+    return SplitPlan(spec.by, spec.validation, spec.test, spec.group, seed)
+
+
+def _parts(table: pl.DataFrame, split: Split) -> Mapping[str, pl.DataFrame]:
+    import polars as pl
+
+    return {part: table.filter(pl.Series(split.assignment == code)) for code, part in enumerate(PARTS)}
+
+
+def _read(inputs: tuple[str, ...], features: tuple[FeatureDefinition, ...]) -> list[str]:
+    return [*inputs, *(feature.name for feature in features)]
+
+
+def _check_columns(table: pl.DataFrame, frame: Frame) -> None:
+    missing = [name for name in (frame.target, *frame.inputs) if name not in table.columns]
+    if missing:
+        raise SpecFault(
+            f"The frame names {missing[0]}, which the snapshot does not have.",
+            hint="everloop run --from problem",
+        )
+
+
+def facts_of(prepared: Prepared) -> dict[str, Any]:
+    """Gives what the record keeps of a dataset."""
+    dataset = prepared.dataset
+    split = {key: value for key, value in dataset.split.items() if key != "leaks"}
+    return {
+        "rows": dict(dataset.counts),
+        "split": split,
+        "features": [feature.name for feature in dataset.features],
+        "cleaning": [dict(entry) for entry in dataset.cleaning],
+        "leaks": [finding.to_dict() for finding in prepared.findings],
+    }

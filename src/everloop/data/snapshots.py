@@ -1,0 +1,138 @@
+"""Snapshots: an immutable table, taken from the sources as it was known at a time."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.clock import parse_time
+from everloop.core.digest import digest_file
+from everloop.core.errors import NotFound, SourceUnreadable
+from everloop.core.files import write_file
+from everloop.core.values import to_jsonable
+from everloop.table.schema import Schema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TABLE_FILE = "table.parquet"
+SNAPSHOT_FILE = "snapshot.json"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An immutable, content-addressed table.
+
+    Attributes:
+        folder: Where `table.parquet` and `snapshot.json` are.
+        digest: The SHA-256 of `table.parquet`.
+        rows: How many rows there are.
+        schema: The columns.
+        as_of: Nothing later than this is in it.
+        time: The column of decision times, where the lifecycle file names one.
+        time_range: The first and the last decision time.
+        hidden_actuals: How many rows have their target set to missing because it was not known yet.
+        sources: For each source the identity of the content that was read.
+    """
+
+    folder: Path
+    digest: str
+    rows: int
+    schema: Schema
+    as_of: datetime
+    time: str | None
+    time_range: tuple[datetime, datetime] | None
+    hidden_actuals: int
+    sources: dict[str, dict[str, Any]]
+
+    @property
+    def path(self) -> Path:
+        """The Parquet file with the rows."""
+        return self.folder / TABLE_FILE
+
+    def lazy(self) -> pl.LazyFrame:
+        """Gives the rows as a lazy Polars frame; nothing is read yet."""
+        import polars as pl
+
+        return pl.scan_parquet(self.path)
+
+    def table(self) -> pl.DataFrame:
+        """Reads all rows into memory."""
+        return self.lazy().collect()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Gives the snapshot's description as what JSON can carry."""
+        return {
+            "digest": self.digest,
+            "rows": self.rows,
+            "schema": self.schema.to_dict(),
+            "as_of": to_jsonable(self.as_of),
+            "time": self.time,
+            "time_range": to_jsonable(self.time_range),
+            "hidden_actuals": self.hidden_actuals,
+            "sources": self.sources,
+        }
+
+    def save(self) -> None:
+        """Writes `snapshot.json` beside the table."""
+        write_file(self.folder / SNAPSHOT_FILE, json.dumps(self.to_dict(), indent=2).encode() + b"\n")
+
+    @classmethod
+    def load(cls, folder: Path | str, *, verify: bool = False) -> Snapshot:
+        """Opens a snapshot.
+
+        Args:
+            folder: The snapshot's folder.
+            verify: Whether to read the whole table and compare its digest.
+
+        Raises:
+            NotFound: When there is no snapshot.
+            SourceUnreadable: When it is damaged.
+        """
+        folder = Path(folder)
+        path = folder / SNAPSHOT_FILE
+        if not path.is_file():
+            raise NotFound(f"{folder} holds no snapshot: {SNAPSHOT_FILE} is not there.", hint=f"ls {folder}")
+        try:
+            data = json.loads(path.read_bytes())
+            snapshot = cls(
+                folder=folder,
+                digest=data["digest"],
+                rows=data["rows"],
+                schema=Schema.from_dict(data["schema"]),
+                as_of=parse_time(data["as_of"]),
+                time=data["time"],
+                time_range=_parse_range(data["time_range"]),
+                hidden_actuals=data["hidden_actuals"],
+                sources=data["sources"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise SourceUnreadable(f"{path} is damaged: {error}.", hint="take the snapshot again") from error
+        if not snapshot.path.is_file() or (verify and digest_file(snapshot.path) != snapshot.digest):
+            raise SourceUnreadable(
+                f"{snapshot.path} is missing or is not the file that was written.",
+                hint="take the snapshot again",
+            )
+        return snapshot
+
+    def _repr_html_(self) -> str:
+        """Shows the snapshot in a notebook."""
+        facts = {
+            "rows": f"{self.rows:,}",
+            "columns": len(self.schema),
+            "as of": to_jsonable(self.as_of),
+            "digest": self.digest[:16],
+            "sources": ", ".join(self.sources),
+        }
+        lines = "".join(
+            f"<tr><th>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items()
+        )
+        return f"<table><caption>Snapshot</caption>{lines}</table>"
+
+
+def _parse_range(texts: list[str] | None) -> tuple[datetime, datetime] | None:
+    return (parse_time(texts[0]), parse_time(texts[1])) if texts else None

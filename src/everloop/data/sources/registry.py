@@ -1,0 +1,69 @@
+"""The kinds of sources, by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, cast
+
+from everloop.core.errors import UsageFault
+
+if TYPE_CHECKING:
+    from everloop.data.sources.protocol import Source, Surroundings
+
+ENTRY_POINTS = "everloop.sources"
+
+# The name of a kind is the key that a source has in the lifecycle file.
+SOURCES: dict[str, str] = {
+    "file": "everloop.data.sources.file:Files",
+    "sql": "everloop.data.sources.sql:Database",
+    "table": "everloop.data.sources.table:Table",
+}
+
+
+def installed_kinds() -> tuple[str, ...]:
+    """Lists the kinds of sources that can be read here."""
+    return tuple(sorted({*SOURCES, *_plugins()}))
+
+
+def source_class(kind: str) -> type[Source]:
+    """Finds the class that reads a kind of source.
+
+    Raises:
+        UsageFault: When no such kind is installed; the message lists what is.
+    """
+    if kind in SOURCES:
+        module, name = SOURCES[kind].split(":")
+        return cast("type[Source]", getattr(import_module(module), name))
+    plugin = _plugins().get(kind)
+    if plugin is None:
+        raise UsageFault(
+            f"No source of the kind {kind!r} is installed; installed are {', '.join(installed_kinds())}.",
+            hint="bring the data into a file or a database, or install a package that offers "
+            f"{kind!r} under the entry point {ENTRY_POINTS}",
+        )
+    try:
+        return cast("type[Source]", plugin.load())
+    except Exception as error:
+        raise UsageFault(
+            f"The source kind {kind!r} of {plugin.value} cannot be loaded: {type(error).__name__}: {error}."
+        ) from error
+
+
+def open_source(kind: str, spec: Any, surroundings: Surroundings) -> Source:
+    """Makes a source from its part of the lifecycle file; nothing is reached yet.
+
+    Args:
+        kind: The kind's name, such as ``file``.
+        spec: The source's part of the lifecycle file.
+        surroundings: Folder, clock, memo and progress.
+
+    Raises:
+        UsageFault: When no such kind is installed.
+    """
+    make = cast("Any", source_class(kind))
+    return cast("Source", make(spec, surroundings))
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -1,0 +1,143 @@
+"""What the engine runs for the data phase."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.clock import SystemClock, parse_time
+from everloop.core.files import write_file
+from everloop.core.values import to_jsonable
+from everloop.data.preparing import facts_of, prepare_dataset
+from everloop.data.snapshots import Snapshot
+from everloop.data.sources import DigestMemo, Surroundings
+from everloop.data.taking import open_sources, take_snapshot
+from everloop.spec import DataSpec, ProblemSpec
+from everloop.spec.frame import Frame
+
+if TYPE_CHECKING:
+    from everloop.spec import LifecycleSpec
+
+CONTRACT_FILE = "contract.yaml"
+REPORT_FILE = "contract-report.json"
+
+
+def snapshot_settings(
+    spec: LifecycleSpec, as_of: datetime, *, memo: Path | None = None, clock: Any = None
+) -> dict[str, Any]:
+    """Gives the settings of `snapshot_step`: what the file says, and what the sources hold now.
+
+    The sources' fingerprints are in it, so the step's key changes when their content does.
+
+    Args:
+        spec: The lifecycle file.
+        as_of: The time at which the snapshot is taken.
+        memo: A file that remembers the digests of unchanged files.
+        clock: Waits between attempts to reach a source.
+    """
+    around = Surroundings(folder=spec.folder, clock=clock or SystemClock(), memo=DigestMemo(memo))
+    return {
+        "data": _part(spec.data, "sources", "table"),
+        "problem": _part(spec.problem, "target", "time", "label_time", "label_delay"),
+        "folder": str(Path(spec.folder).resolve()),
+        "as_of": to_jsonable(as_of),
+        "sources": {name: source.fingerprint() for name, source in open_sources(spec.data, around).items()},
+    }
+
+
+def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:
+    """Gives the settings of `contract_step`: the text of the contract, where there is one."""
+    path = Path(spec.folder) / spec.data.contract if spec.data.contract else None
+    text = path.read_text(encoding="utf-8") if path is not None and path.is_file() else None
+    later = [name for name in (spec.problem.target, spec.problem.label_time) if name]
+    return {"contract": text, "name": spec.data.contract, "known_later": later}
+
+
+def dataset_settings(spec: LifecycleSpec) -> dict[str, Any]:
+    """Gives the settings of `dataset_step`."""
+    return {"data": _part(spec.data, "clean", "features", "split"), "seed": spec.model.seed}
+
+
+def _part(model: Any, *keys: str) -> dict[str, Any]:
+    return dict(model.model_dump(mode="json", include=set(keys), exclude_none=True))
+
+
+def snapshot_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+    """Takes a snapshot.
+
+    Args:
+        folder: Where `table.parquet` and `snapshot.json` are written.
+        settings: What `snapshot_settings` gave.
+        inputs: None.
+
+    Returns:
+        The snapshot's description.
+    """
+    del inputs
+    snapshot = take_snapshot(
+        DataSpec.model_validate(settings["data"]),
+        ProblemSpec.model_validate(settings["problem"]),
+        folder,
+        parse_time(settings["as_of"]),
+        Surroundings(folder=Path(settings["folder"])),
+    )
+    return snapshot.to_dict()
+
+
+def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+    """Learns the contract of a snapshot, or holds the snapshot against the one there is.
+
+    Args:
+        folder: Where `contract.yaml` and `contract-report.json` are written.
+        settings: What `contract_settings` gave.
+        inputs: `snapshot`, its folder.
+
+    Returns:
+        Whether the contract was learned, and the report.
+
+    Raises:
+        ContractViolated: When the snapshot breaks the contract.
+    """
+    from everloop.data.learning import learn
+    from everloop.table.contract import check, load_contract, save_contract
+
+    table = Snapshot.load(inputs["snapshot"]).lazy()
+    path, text = folder / CONTRACT_FILE, settings["contract"]
+    if text is None:
+        contract = learn(table, known_later=settings["known_later"])
+        save_contract(contract, path)
+    else:
+        write_file(path, text.encode())
+        contract = load_contract(path)
+    report = check(table, contract)
+    facts = to_jsonable({"passed": report.passed, "rows": report.rows, "findings": report.findings})
+    write_file(folder / REPORT_FILE, json.dumps(facts, indent=2).encode())
+    report.raise_if_failed()
+    return {"learned": text is None, "report": facts}
+
+
+def dataset_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+    """Cleans, splits and features a snapshot.
+
+    Args:
+        folder: Where the dataset is written.
+        settings: What `dataset_settings` gave.
+        inputs: `snapshot` and `frame`, their folders.
+
+    Returns:
+        Rows of each part, the split, what cleaning did, and leaks that do not block.
+
+    Raises:
+        LeakFound: When the dataset leaks.
+    """
+    frame = Frame.load(inputs["frame"])
+    prepared = prepare_dataset(
+        Snapshot.load(inputs["snapshot"]),
+        frame,
+        DataSpec.model_validate({"sources": {}, **settings["data"]}),
+        folder,
+        seed=settings["seed"],
+    )
+    return facts_of(prepared)

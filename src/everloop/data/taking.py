@@ -1,0 +1,342 @@
+"""Taking a snapshot: sources in, one typed table in a fixed order out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.clock import as_utc
+from everloop.core.digest import digest_file
+from everloop.core.errors import DataFault, SourceUnreadable, SpecFault
+from everloop.core.extras import require
+from everloop.core.files import scratch_folder
+from everloop.core.progress import Event
+from everloop.core.values import to_jsonable
+from everloop.data.duck import MEMORY_LIMIT, closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
+from everloop.data.query import check_query, raise_storage_fault, run_query
+from everloop.data.snapshots import TABLE_FILE, Snapshot
+from everloop.data.sources import Reading, Source, Surroundings, open_source
+from everloop.data.sources.table import TableSpec
+from everloop.data.typed import typed_column, typed_time
+from everloop.table.schema import Column, Schema
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from everloop.spec import DataSpec, ProblemSpec
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns that decide which rows and actuals were known at a time."""
+
+    target: str | None = None
+    time: str | None = None
+    label_time: str | None = None
+    label_delay: timedelta | None = None
+
+    @classmethod
+    def of(cls, problem: ProblemSpec | None) -> Roles:
+        """Takes the roles from the lifecycle file."""
+        if problem is None:
+            return cls()
+        return cls(problem.target or None, problem.time, problem.label_time, problem.label_delay)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """One snapshot while it is taken."""
+
+    connection: DuckDBPyConnection
+    raw: str
+    kinds: dict[str, str]
+    roles: Roles
+    as_of: datetime
+    typed: dict[str, str] = field(default_factory=dict)
+
+
+def take_snapshot(
+    data: DataSpec,
+    problem: ProblemSpec | None,
+    folder: Path,
+    as_of: datetime,
+    surroundings: Surroundings,
+    *,
+    tables: Mapping[str, Any] | None = None,
+    memory_limit: str = MEMORY_LIMIT,
+) -> Snapshot:
+    """Reads the sources, joins them as `data.table` says and writes the rows.
+
+    Only rows whose `problem.time` is before `as_of` are taken, and a target that was not known then
+    (by `label_time`, else by `time` and `label_delay`) is set to missing, its label time too. Times
+    are UTC; NaN is missing. Rows are ordered by time, then by all columns; without a time column a
+    query's rows are ordered by all columns, and a lone source's rows stay in its own order. So the
+    same content gives the same file, to the byte.
+
+    Args:
+        data: The file's part about data.
+        problem: The file's part about the problem; None takes every row as it is.
+        folder: An existing folder, which gets `table.parquet` and `snapshot.json`.
+        as_of: The time at which the table is taken.
+        surroundings: What sources are given.
+        tables: Tables handed in from Python, by the name of the source that each stands for.
+        memory_limit: What the join and the sort may use before they go to disk.
+
+    Raises:
+        SourceUnreachable: When a source is not there.
+        SourceUnreadable: When a source is damaged.
+        SpecFault: When the query or a column's role is wrong.
+        DataFault: When no row is left.
+    """
+    as_of, roles = as_utc(as_of), Roles.of(problem)
+    sources = open_sources(data, surroundings, tables)
+    with scratch_folder(folder) as scratch:
+        readings = _read(sources, scratch, surroundings)
+        files = [file for reading in readings.values() for file in reading.files]
+        with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit, threads=1) as connection:
+            raw, ordered = _join(connection, data, readings, scratch.resolve())
+        with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit) as connection:
+            draft = _Draft(connection, raw, _kinds(connection, raw), roles, as_of)
+            schema = _type_columns(draft)
+            target = scratch.resolve() / TABLE_FILE
+            try:
+                hidden = _hide_unknown(draft)
+                rows, time_range = _write(draft, target, keep_order=ordered and roles.time is None)
+            except DataFault:
+                _blame_source(connection, readings)
+                raise
+        target.rename(folder / TABLE_FILE)
+    snapshot = Snapshot(
+        folder=folder,
+        digest=digest_file(folder / TABLE_FILE),
+        rows=rows,
+        schema=schema,
+        as_of=as_of,
+        time=roles.time,
+        time_range=time_range,
+        hidden_actuals=hidden,
+        sources={name: reading.fingerprint for name, reading in readings.items()},
+    )
+    snapshot.save()
+    return snapshot
+
+
+def open_sources(
+    data: DataSpec, surroundings: Surroundings, tables: Mapping[str, Any] | None = None
+) -> dict[str, Source]:
+    """Makes the sources that the file names, with tables from Python in their place.
+
+    Raises:
+        SpecFault: When there is no source.
+        UsageFault: When a kind of source is not installed.
+    """
+    handed = dict(tables or {})
+    sources = {
+        name: open_source(source_kind(spec), spec, surroundings)
+        for name, spec in data.sources.items()
+        if name not in handed
+    }
+    sources |= {name: open_source("table", TableSpec(table), surroundings) for name, table in handed.items()}
+    if not sources:
+        raise SpecFault(
+            "There is no source.", hint="data: {sources: {rows: {file: rows.csv}}}", place="data.sources"
+        )
+    return sources
+
+
+def source_kind(spec: Any) -> str:
+    """Gives the kind of a source: the first key of its part of the file, such as ``sql``."""
+    return str(next(iter(type(spec).model_fields)))
+
+
+def _read(sources: Mapping[str, Source], scratch: Path, surroundings: Surroundings) -> dict[str, Reading]:
+    readings = {}
+    for position, (name, source) in enumerate(sources.items()):
+        surroundings.progress(Event("data", f"reading {name}", fraction=position / len(sources)))
+        place = scratch / f"source-{position}"
+        place.mkdir()
+        readings[name] = source.read(place.resolve())
+    return readings
+
+
+def _join(
+    connection: DuckDBPyConnection, data: DataSpec, readings: Mapping[str, Reading], scratch: Path
+) -> tuple[str, bool]:
+    """Gives the SQL that scans the joined rows, and whether their order means something."""
+    duckdb = require("duckdb", extra="train")
+    columns: dict[str, tuple[str, ...]] = {}
+    for name, reading in readings.items():
+        scan = parquet_scan(reading.files)
+        try:
+            connection.execute(f"CREATE VIEW {quote_name(name)} AS SELECT * FROM {scan}")  # noqa: S608
+        except duckdb.Error as error:
+            raise SourceUnreadable(f"The source {name} cannot be read: {first_lines(error)}") from error
+        columns[name] = tuple(_kinds(connection, quote_name(name)))
+    if data.table is None:
+        if len(readings) > 1:
+            raise SpecFault(
+                f"There are {len(readings)} sources and no query to join them.",
+                hint="data: {table: ...}, a query that joins them",
+                place="data.table",
+            )
+        return parquet_scan(next(iter(readings.values())).files), True
+    check_query(connection, data.table)
+    joined = scratch / "joined.parquet"
+    try:
+        run_query(connection, data.table.strip().rstrip(";"), joined, columns)
+    except SpecFault:
+        _blame_source(connection, readings)
+        raise
+    return parquet_scan([joined]), False
+
+
+def _blame_source(connection: DuckDBPyConnection, readings: Mapping[str, Reading]) -> None:
+    """Raises when a source's file is damaged inside, where opening it did not show that."""
+    duckdb = require("duckdb", extra="train")
+    for name, reading in readings.items():
+        for file in reading.files:
+            try:
+                connection.execute(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {parquet_scan([file])}").fetchall()  # noqa: S608
+            except duckdb.Error as error:
+                raise SourceUnreadable(
+                    f"{file} of the source {name} is damaged: {first_lines(error)}"
+                ) from error
+
+
+def _kinds(connection: DuckDBPyConnection, scan: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}  # noqa: S608
+
+
+def _type_columns(draft: _Draft) -> Schema:
+    roles = {
+        "problem.target": draft.roles.target,
+        "problem.time": draft.roles.time,
+        "problem.label_time": draft.roles.label_time,
+    }
+    for place, name in roles.items():
+        if name is not None and name not in draft.kinds:
+            near = get_close_matches(name, draft.kinds, n=1, cutoff=0.4)
+            raise SpecFault(
+                f"{place} names {name}, which the table does not have; it has {', '.join(draft.kinds)}.",
+                hint=f"did you mean {near[0]}?" if near else None,
+                place=place,
+            )
+    times = {name: place for place, name in roles.items() if name is not None and place != "problem.target"}
+    columns = []
+    for name, kind in draft.kinds.items():
+        ours, expression = typed_column(name, kind)
+        if name in times:
+            ours, expression = "time", typed_time(name, kind, times[name])
+        draft.typed[name] = expression
+        columns.append(Column(name, ours))
+    return Schema(tuple(columns))
+
+
+def _hide_unknown(draft: _Draft) -> int:
+    """Sets actuals that were not known yet to missing, and counts them."""
+    known, roles = _known(draft), draft.roles
+    if known is None or roles.target is None:
+        return 0
+    target = quote_name(roles.target)
+    taken = _taken(draft)
+    row = _one(
+        draft,
+        f"SELECT count(*) FROM {draft.raw} WHERE {taken} AND {target} IS NOT NULL AND NOT {known}",  # noqa: S608
+    )
+    for name in (roles.target, roles.label_time):
+        if name is not None:
+            draft.typed[name] = f"CASE WHEN {known} THEN {draft.typed[name]} END"
+    return int(row[0])
+
+
+def _known(draft: _Draft) -> str | None:
+    roles, moments = draft.roles, []
+    if roles.label_time is not None:
+        moments.append(draft.typed[roles.label_time])
+    if roles.label_delay is not None and roles.time is not None:
+        microseconds = round(roles.label_delay / timedelta(microseconds=1))
+        moments.append(f"({draft.typed[roles.time]} + to_microseconds({microseconds}))")
+    if not moments:
+        return None
+    return f"coalesce(coalesce({', '.join(moments)}) <= {_literal(draft.as_of)}, false)"
+
+
+def _taken(draft: _Draft) -> str:
+    if draft.roles.time is None:
+        return "true"
+    return f"{draft.typed[draft.roles.time]} < {_literal(draft.as_of)}"
+
+
+def _write(draft: _Draft, target: Path, *, keep_order: bool) -> tuple[int, tuple[datetime, datetime] | None]:
+    taken = _taken(draft)
+    columns = ", ".join(f"{expression} AS {quote_name(name)}" for name, expression in draft.typed.items())
+    first = [quote_name(draft.roles.time)] if draft.roles.time else []
+    order = ", ".join([*first, *(quote_name(name) for name in draft.typed if name != draft.roles.time)])
+    rows = f"SELECT {columns} FROM {draft.raw} WHERE {taken}"  # noqa: S608
+    query = rows if keep_order else f"SELECT * FROM ({rows}) ORDER BY {order}"  # noqa: S608
+    with _faults(draft, target):
+        draft.connection.execute(
+            f"COPY ({query}) TO {quote_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+    return _count(draft, target)
+
+
+def _count(draft: _Draft, target: Path) -> tuple[int, tuple[datetime, datetime] | None]:
+    time = quote_name(draft.roles.time) if draft.roles.time else "NULL::TIMESTAMPTZ"
+    scan = parquet_scan([target])
+    rows, low, high = _one(
+        draft,
+        f"SELECT count(*), epoch_us(min({time})), epoch_us(max({time})) FROM {scan}",  # noqa: S608
+    )
+    if rows == 0:
+        raise _empty(draft)
+    return int(rows), None if low is None else (_from_microseconds(low), _from_microseconds(high))
+
+
+def _empty(draft: _Draft) -> DataFault:
+    (all_rows,) = _one(draft, f"SELECT count(*) FROM {draft.raw}")  # noqa: S608
+    if all_rows == 0:
+        return DataFault("The sources gave no row.", hint="look at data.table and at the sources")
+    time = draft.roles.time
+    return DataFault(
+        f"None of the {all_rows:,} rows has a {time} before {to_jsonable(draft.as_of)}.",
+        hint="give a later time with --as-of",
+    )
+
+
+def _one(draft: _Draft, query: str) -> tuple[Any, ...]:
+    with _faults(draft, Path(TABLE_FILE)):
+        row = draft.connection.execute(query).fetchone()
+    return row or (0, None, None)
+
+
+@contextmanager
+def _faults(draft: _Draft, target: Path) -> Iterator[None]:
+    duckdb = require("duckdb", extra="train")
+    try:
+        yield
+    except duckdb.Error as error:
+        raise_storage_fault(error, target)
+        times = [name for name in (draft.roles.time, draft.roles.label_time) if name]
+        if isinstance(error, duckdb.ConversionException) and "timestamp" in str(error):
+            raise DataFault(
+                f"{' or '.join(times)} holds text that is no time: {first_lines(error)}",
+                hint="read it with strptime(column, '%d/%m/%Y') in data.table",
+            ) from error
+        raise DataFault(
+            f"The table cannot be written: {first_lines(error)}",
+            hint="cast the column in data.table, whole numbers beyond 64 bits as double",
+        ) from error
+
+
+def _from_microseconds(value: int) -> datetime:
+    return as_utc(datetime(1970, 1, 1) + timedelta(microseconds=value))  # noqa: DTZ001  (as_utc says the zone)
+
+
+def _literal(moment: datetime) -> str:
+    return f"TIMESTAMPTZ '{moment.isoformat()}'"

@@ -1,0 +1,173 @@
+"""Splits: what each kind promises, on tables that chance makes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everloop.core.errors import DataFault, SpecFault
+from everloop.data.split import SplitPlan, default_plan, split_rows
+from everloop.spec.frame import Frame
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+
+
+def frame_of(**changes):
+    given_ = {
+        "task": "binary", "target": "y", "classes": ("no", "yes"), "positive": "yes", "metric": "roc_auc",
+        "entity": None, "time": None, "label_time": None, "label_delay_seconds": None, "sensitive": (),
+        "excluded": {}, "inputs": ("a", "b"), "reasons": {},
+    }  # fmt: skip
+    return Frame(**{**given_, **changes})
+
+
+def table_of(rows, seed=0, distinct=None):
+    generator = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "a": generator.integers(0, distinct or 10**9, rows),
+            "b": generator.choice(["x", "y", None], rows).tolist(),
+            "at": [START + timedelta(hours=int(h)) for h in generator.integers(0, rows, rows)],
+            "who": generator.integers(0, max(2, rows // 5), rows),
+            "y": generator.choice(["no", "yes"], rows, p=[0.7, 0.3]),
+        },
+        schema_overrides={"at": pl.Datetime("us", "UTC")},
+    )
+
+
+def part_of(table, split, part):
+    return table.filter(pl.Series(split.assignment == ("train", "validation", "test").index(part)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    by=st.sampled_from(["time", "random", "stratified", "group"]),
+    distinct=st.sampled_from([40, 10**9]),
+)
+def test_no_row_straddles(seed, by, distinct):
+    table = table_of(400, seed, distinct)
+    split = split_rows(table, frame_of(time="at"), SplitPlan(by, 0.2, 0.2, "who", seed))
+    parts = [
+        part_of(table, split, name).select("a", "b").unique() for name in ("train", "validation", "test")
+    ]
+    assert pl.concat(parts).is_duplicated().sum() == 0
+    assert sum(split.counts().values()) + split.purged + split.twins == table.height
+    if by in ("random", "stratified"):
+        assert sum(split.counts().values()) == table.height
+        assert split.counts()["test"] == pytest.approx(80, abs=20)
+        assert split.counts()["validation"] == pytest.approx(80, abs=20)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), delay=st.integers(0, 60))
+def test_by_time_is_in_order_and_known_in_time(seed, delay):
+    table = table_of(400, seed)
+    frame = frame_of(time="at", label_delay_seconds=delay * 3600.0)
+    split = split_rows(table, frame, SplitPlan("time", 0.2, 0.2))
+    train, validation, test = (part_of(table, split, name)["at"] for name in ("train", "validation", "test"))
+    wait = timedelta(hours=delay)
+    assert train.max() < validation.min() < validation.max() < test.min()
+    starts = [datetime.fromisoformat(split.starts[name]) for name in ("validation", "test")]
+    assert train.max() + wait <= starts[0]
+    assert validation.max() + wait <= starts[1]
+    # Brute force: exactly these rows were purged.
+    at = table["at"]
+    late = ((at < starts[0]) & (at + wait > starts[0])) | (
+        (at >= starts[0]) & (at < starts[1]) & (at + wait > starts[1])
+    )
+    assert split.purged == late.sum()
+
+
+def test_by_time_purges_by_the_stated_label_time():
+    table = table_of(300).with_columns(known=pl.col("at") + pl.duration(days=2))
+    split = split_rows(table, frame_of(time="at", label_time="known"), SplitPlan("time", 0.2, 0.2))
+    train = part_of(table, split, "train")
+    assert split.purged > 0
+    assert train["known"].max() <= datetime.fromisoformat(split.starts["validation"])
+
+
+def test_equal_times_stay_together():
+    table = table_of(300).with_columns(at=pl.col("at").dt.truncate("1d"))
+    split = split_rows(table, frame_of(time="at"), SplitPlan("time", 0.2, 0.2))
+    days = [set(part_of(table, split, name)["at"]) for name in ("train", "validation", "test")]
+    assert days[0].isdisjoint(days[1])
+    assert days[2].isdisjoint(days[0] | days[1])
+
+
+def test_groups_stay_together():
+    table = table_of(500)
+    split = split_rows(table, frame_of(entity="who"), SplitPlan("group", 0.2, 0.2, seed=3))
+    groups = [set(part_of(table, split, name)["who"]) for name in ("train", "validation", "test")]
+    assert groups[0].isdisjoint(groups[1])
+    assert groups[2].isdisjoint(groups[0] | groups[1])
+    assert split.plan.group == "who"
+
+
+def test_stratified_keeps_shares():
+    table = table_of(2000).with_columns(y=pl.Series(["yes"] * 100 + ["no"] * 1900))
+    split = split_rows(table, frame_of(), SplitPlan("stratified", 0.2, 0.2))
+    for name, wanted in (("train", 60), ("validation", 20), ("test", 20)):
+        assert (part_of(table, split, name)["y"] == "yes").sum() == pytest.approx(wanted, abs=1)
+
+
+def test_stratified_numbers_keep_tenths():
+    generator = np.random.default_rng(0)
+    table = pl.DataFrame(
+        {"a": generator.normal(size=1000), "b": ["x"] * 1000, "y": generator.exponential(size=1000)}
+    )
+    frame = frame_of(task="regression", classes=(), positive=None)
+    split = split_rows(table, frame, SplitPlan("stratified", 0.2, 0.2))
+    top = table["y"].quantile(0.9)
+    assert (part_of(table, split, "test")["y"] > top).sum() == pytest.approx(20, abs=2)
+
+
+def test_the_same_seed_gives_the_same_split_and_another_another():
+    table = table_of(300)
+    one, same, other = (
+        split_rows(table, frame_of(), SplitPlan("random", 0.2, 0.2, seed=seed)).assignment
+        for seed in (1, 1, 2)
+    )
+    assert (one == same).all()
+    assert (one != other).any()
+
+
+def test_parts_that_cannot_be_are_refused():
+    one_class = table_of(100).with_columns(y=pl.when(pl.col("at") > START + timedelta(hours=60)).then(pl.lit("no"))
+                                           .otherwise(pl.col("y")))  # fmt: skip
+    with pytest.raises(DataFault, match="part would hold one class alone: no"):
+        split_rows(one_class, frame_of(time="at"), SplitPlan("time", 0.2, 0.2))
+    with pytest.raises(DataFault, match=r"train part would be empty.*actual is known 90d after the decision"):
+        split_rows(
+            table_of(100), frame_of(time="at", label_delay_seconds=90 * 86400.0), SplitPlan("time", 0.2, 0.2)
+        )
+    with pytest.raises(DataFault, match="part would be empty"):
+        split_rows(table_of(1), frame_of(task="regression"), SplitPlan("random", 0.2, 0.2))
+    with pytest.raises(SpecFault, match="no time column"):
+        split_rows(table_of(100), frame_of(), SplitPlan("time", 0.2, 0.2))
+    with pytest.raises(SpecFault, match="no column nobody"):
+        split_rows(table_of(100), frame_of(), SplitPlan("group", 0.2, 0.2, "nobody"))
+    with pytest.raises(SpecFault, match="expected time, random"):
+        split_rows(table_of(100), frame_of(), SplitPlan("moon", 0.2, 0.2))
+    with pytest.raises(SpecFault, match="nothing to train on"):
+        split_rows(table_of(100), frame_of(), SplitPlan("random", 0.5, 0.5))
+    without_time = table_of(100).with_columns(at=pl.when(pl.col("who") > 3).then(pl.col("at")))
+    with pytest.raises(DataFault, match="rows have no at"):
+        split_rows(without_time, frame_of(time="at"), SplitPlan("time", 0.2, 0.2))
+
+
+def test_a_part_of_no_share_is_empty():
+    split = split_rows(table_of(100), frame_of(time="at"), SplitPlan("time", 0.0, 0.2))
+    assert split.counts()["validation"] == 0
+    assert split.counts()["test"] > 0
+
+
+def test_default_plans():
+    assert default_plan(frame_of(time="at"), validation=0.2, test=0.2).by == "time"
+    assert default_plan(frame_of(), validation=0.2, test=0.2).by == "stratified"
+    assert default_plan(frame_of(task="regression"), validation=0.2, test=0.2).by == "random"

@@ -265,6 +265,18 @@ def test_mlmodel_is_what_mlflow_reads(tmp_path: Path) -> None:
     assert data["utc_time_created"] == "2026-03-01 12:30:00.000000"
 
 
+def test_contract_is_kept_without_the_target(tmp_path: Path) -> None:
+    from everloop.table.contract import ColumnRule, Contract
+
+    rules = [ColumnRule(name, kind) for name, kind in TYPES.items() if name != "amount"]
+    given = Contract(
+        (*rules, ColumnRule("amount", "number", nullable=False), ColumnRule("y", "text", nullable=False))
+    )
+    manifest = write(train("linear", "binary"), tmp_path / "package", contract=given)
+    assert {column.name: column.nullable for column in manifest.inputs}["amount"] is False
+    assert Package(tmp_path / "package").contract == given.only(TYPES)
+
+
 def test_without_a_sample_rows_are_invented(tmp_path: Path) -> None:
     write(train("lightgbm", "binary"), tmp_path / "package", sample=None)
     certificate = read_certificate(tmp_path / "package")
@@ -395,7 +407,7 @@ def test_estimator_with_column_names(tmp_path: Path) -> None:
     scaled = data[["n", "a"]]
     estimator = LogisticRegression().fit(scaled, (table["n"] > 2).to_numpy())
     manifest = package(estimator, tmp_path / "package", sample=table)
-    assert [column.name for column in manifest.inputs] == ["n", "a"]
+    assert [(column.name, column.nullable) for column in manifest.inputs] == [("n", False), ("a", False)]
     assert read_certificate(tmp_path / "package")["rows"]["refused"] > 0  # it refuses missing values
     with pytest.raises(ModelFault, match=r"lacks \['n'\]"):
         package(estimator, tmp_path / "other", sample=table.drop("n"))

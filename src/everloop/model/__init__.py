@@ -15,9 +15,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from everloop.model.api import Model, evaluate, search
     from everloop.model.evaluation import Evaluation
+    from everloop.model.packaging import package, write_package
     from everloop.model.trained import FeatureChoice, Trained, Trial
 
-__all__ = ["Evaluation", "FeatureChoice", "Model", "Trained", "Trial", "evaluate", "search"]
+__all__ = [
+    "Evaluation",
+    "FeatureChoice",
+    "Model",
+    "Trained",
+    "Trial",
+    "evaluate",
+    "package",
+    "search",
+    "write_package",
+]
 
 _WHERE = {
     "Evaluation": "everloop.model.evaluation",
@@ -26,7 +37,9 @@ _WHERE = {
     "Trained": "everloop.model.trained",
     "Trial": "everloop.model.trained",
     "evaluate": "everloop.model.api",
+    "package": "everloop.model.packaging",
     "search": "everloop.model.api",
+    "write_package": "everloop.model.packaging",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import UsageFault
 from everloop.core.files import publish_folder, scratch_folder, write_file
@@ -13,6 +13,7 @@ from everloop.model.compile.registry import score_form
 from everloop.model.compile.score import answers, score_model
 from everloop.model.explain import reference_row
 from everloop.model.parity import certify
+from everloop.runtime.encoders import NumberEncoder
 from everloop.table.expression.onnx_form import MISSING_TEXT
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from everloop.model.compile.form import ScoreForm
     from everloop.model.trained import Trained
     from everloop.runtime.manifest import Manifest
+    from everloop.table.schema import ColumnType
 
 
 def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
@@ -54,8 +56,8 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
         sample: Rows with the plan's raw columns, such as the test part: parity is shown on them, and the
             reasons' typical values are taken from them. Without any, rows are invented within the plan's
             bounds.
-        contract: What a row must satisfy (a `table.contract.Contract` or its ``to_dict``); without it the
-            types of the plan's columns.
+        contract: What a row must satisfy (a `table.contract.Contract` or its ``to_dict``), of which the
+            target is left out; without it the types of the plan's columns.
         reference: What monitoring compares with: JSON bytes, or what JSON can carry.
         lineage: Ids of what it was made from.
         card_html: The model card.
@@ -79,11 +81,10 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
     rows = _invented(trained, seed) if sample is None else as_frame(sample)
     form = score_form(trained.estimator)
     with scratch_folder(final.absolute().parent) as work:
-        manifest = _manifest(
-            trained, lifecycle, version, created, lineage or {}, _contract(trained, contract)
-        )
+        rules = _contract(trained, form, contract)
+        manifest = _manifest(trained, lifecycle, version, created, lineage or {}, rules)
         _write_model(work, trained, form, created, f"{lifecycle} {version}")
-        _write_json(work / "contract.json", _contract(trained, contract))
+        _write_json(work / "contract.json", rules)
         _write_explanation(work, trained, rows)
         if reference is not None:
             content = reference if isinstance(reference, bytes) else _json_bytes(reference)
@@ -228,17 +229,32 @@ def _metrics(trained: Trained) -> dict[str, float | None]:
     return {name: to_jsonable(float(found.estimate)) for name, found in trained.evaluation.metrics.items()}
 
 
-def _contract(trained: Trained, contract: Any) -> dict[str, Any]:
-    """Gives a contract as JSON-able data; without one it holds the types of the plan's columns."""
+def _contract(trained: Trained, form: ScoreForm, contract: Any) -> dict[str, Any]:
+    """Gives what a row must satisfy, as JSON-able data; a row that is asked about has no target yet."""
+    from everloop.table.contract import ColumnRule, Contract
+
     if contract is None:
-        return _contract_of_plan(trained)
-    data: dict[str, Any] = to_jsonable(contract)
-    return data
+        rules = (
+            ColumnRule(
+                item.name, cast("ColumnType", item.type), nullable=_may_be_missing(trained, form, item.name)
+            )
+            for item in trained.plan.inputs
+        )
+        contract = Contract(tuple(rules))
+    elif not isinstance(contract, Contract):
+        contract = Contract.from_dict(contract)
+    later = {trained.frame.target, trained.frame.label_time}
+    asked = contract.only([rule.name for rule in contract.columns if rule.name not in later])
+    return dict(to_jsonable(asked.to_dict()))
 
 
-def _contract_of_plan(trained: Trained) -> dict[str, Any]:
-    columns = [{"name": item.name, "type": item.type, "nullable": True} for item in trained.plan.inputs]
-    return {"columns": columns, "rules": [], "extra": "ignore"}
+def _may_be_missing(trained: Trained, form: ScoreForm, column: str) -> bool:
+    """A linear model has no answer where nothing stands in for a missing number."""
+    return form.coefficients is None or all(
+        encoder.fill is not None
+        for encoder in trained.plan.encoders
+        if isinstance(encoder, NumberEncoder) and encoder.column == column
+    )
 
 
 def _json_bytes(value: Any) -> bytes:

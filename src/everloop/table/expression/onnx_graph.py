@@ -27,6 +27,7 @@ class GraphBuilder:
         self._initializers: list[Any] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._taken: set[str] = set()
+        self._numbers: dict[str, float] = {}
 
     def input(self, name: str, type_name: str, width: int = 1) -> str:
         """Adds an input of shape (n, width); the type is double or text. Inputs come before nodes."""
@@ -52,13 +53,35 @@ class GraphBuilder:
             name = self._fresh(f"constant_{len(self._constants)}")
             self._initializers.append(numpy_helper.from_array(array, name))
             self._constants[key] = name
+            if array.dtype == np.float64 and array.size == 1:
+                self._numbers[name] = float(array.item())
         return self._constants[key]
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Adds an operator with one output; arrays among the attributes become tensors."""
+        near_one = (
+            [name for name in inputs if self._is_nearly_one(name)] if operator in ("Mul", "Div") else []
+        )
+        if near_one and (operator == "Mul" or inputs[1:] == (near_one[0],)):
+            return self._nearly_one(operator, inputs, near_one[0])
         return self._emit(
             operator, list(inputs), self._fresh(f"value_{len(self._nodes)}"), domain, attributes
         )
+
+    def _is_nearly_one(self, name: str) -> bool:
+        number = self._numbers.get(name, 1.0)
+        return number != 1.0 and np.float32(number) == 1.0
+
+    def _nearly_one(self, operator: str, inputs: tuple[str, ...], name: str) -> str:
+        """Takes twice the number, then undoes the doubling, which is exact.
+
+        onnxruntime drops a product with a number that is 1 once rounded to float32, doubles included
+        (its NoopElimination).
+        """
+        number = np.array([[self._numbers[name]]])
+        doubled = self.constant(number * 2.0)
+        result = self.node(operator, *(doubled if item == name else item for item in inputs))
+        return self.node("Mul", result, self.constant(np.array([[0.5 if operator == "Mul" else 2.0]])))
 
     def cast(self, value: str, type_name: str) -> str:
         """Adds a conversion to one of double, float, text, boolean, integer."""

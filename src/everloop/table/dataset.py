@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from everloop.core.errors import DataFault, NotFound
+from everloop.core.errors import DataFault, NotFound, UsageFault
 from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
 from everloop.table.feature import FeatureDefinition
@@ -67,7 +67,9 @@ class Dataset:
         from everloop.table.schema import schema_of
         from everloop.table.tables import as_frame
 
-        frames = {name: as_frame(parts[name]) for name in PARTS if parts.get(name) is not None}
+        frames: dict[str, pl.DataFrame] = {
+            name: as_frame(parts[name]) for name in PARTS if parts.get(name) is not None
+        }
         _check_parts(parts, frames)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +110,7 @@ class Dataset:
                 data["split"],
                 tuple(data["cleaning"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, UsageFault) as error:
             raise DataFault(
                 f"{path} is damaged: {error!r}.", hint="everloop run --from data", place=str(path)
             ) from error

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,23 +17,10 @@ from everloop.table.expression import Expression, parse, to_number, to_polars
 if TYPE_CHECKING:
     import polars as pl
 
+    from everloop.spec.goal import ValueSpec
+
 OUTCOMES = ("true_positive", "false_positive", "false_negative", "true_negative")
 """The order of prices wherever they stand in an array."""
-
-
-class ValueSpec(Protocol):
-    """What a lifecycle file says under ``goal.value``."""
-
-    @property
-    def currency(self) -> str: ...
-    @property
-    def true_positive(self) -> str: ...
-    @property
-    def false_positive(self) -> str: ...
-    @property
-    def false_negative(self) -> str: ...
-    @property
-    def true_negative(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -57,9 +44,8 @@ class Prices:
         Raises:
             SpecFault: A price is no expression, names a column that is not there or gives no number.
         """
-        return cls(
-            *(_price(name, str(getattr(value, name)), types) for name in OUTCOMES), currency=value.currency
-        )
+        won, spent, lost, kept = (_price(name, str(getattr(value, name)), types) for name in OUTCOMES)
+        return cls(won, spent, lost, kept, value.currency)
 
     @property
     def expressions(self) -> tuple[Expression, Expression, Expression, Expression]:
@@ -116,9 +102,8 @@ class Prices:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Prices:
         """Reads what `to_dict` gave; needs no SQL parser."""
-        return cls(
-            *(Expression.from_dict(data[name]) for name in OUTCOMES), currency=str(data.get("currency", ""))
-        )
+        won, spent, lost, kept = (Expression.from_dict(data[name]) for name in OUTCOMES)
+        return cls(won, spent, lost, kept, str(data.get("currency", "")))
 
 
 def _price(name: str, sql: str, types: Mapping[str, str]) -> Expression:

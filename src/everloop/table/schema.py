@@ -95,15 +95,23 @@ def column_type(name: str, dtype: pl.DataType) -> ColumnType:
     Raises:
         DataFault: The type holds something that a model cannot take, such as a list.
     """
-    kind = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
     if dtype.is_integer():
         return "integer"
-    if kind not in _PLAIN:
+    if not is_known(dtype):
         raise DataFault(
             f"Column {name!r} holds {dtype}, which is none of {', '.join(TYPES)}.",
-            hint=f'select * exclude ("{name}") from the table, or turn the column into numbers or text first',
+            hint=f'leave it out (select * exclude ("{name}")) or turn it into numbers or text',
         )
-    return _PLAIN[kind]
+    return _PLAIN[_kind(dtype)]
+
+
+def is_known(dtype: pl.DataType) -> bool:
+    """Says whether a Polars type is one of the five types."""
+    return dtype.is_integer() or _kind(dtype) in _PLAIN
+
+
+def _kind(dtype: pl.DataType) -> str:
+    return str(dtype.__name__ if isinstance(dtype, type) else type(dtype).__name__)
 
 
 def schema_of(table: Any) -> Schema:

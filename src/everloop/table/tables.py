@@ -65,11 +65,12 @@ def as_frame(table: Any) -> pl.DataFrame:
         return table
     lazy = as_lazy(table)
     try:
-        return lazy.collect()
+        frame: pl.DataFrame = lazy.collect()
     except (pl.exceptions.ComputeError, OSError) as error:
         if isinstance(table, str | Path):
             raise _unreadable(Path(table), error) from error
         raise
+    return frame
 
 
 def _from_memory(table: Any) -> pl.DataFrame:
@@ -78,21 +79,19 @@ def _from_memory(table: Any) -> pl.DataFrame:
     maker = type(table).__module__.partition(".")[0]
     try:
         if maker == "pandas" and hasattr(table, "columns"):
-            return pl.from_pandas(table)
+            return pl.DataFrame(pl.from_pandas(table))
         if maker == "pyarrow" or hasattr(table, "__arrow_c_stream__"):
-            frame = pl.DataFrame(table)
-            return frame
+            return pl.DataFrame(table)
         if hasattr(table, "pl") and "duckdb" in maker:
-            frame = table.pl()
-            return frame if isinstance(frame, pl.DataFrame) else frame.collect()
+            return pl.DataFrame(table.pl())
     except Exception as error:
         raise DataFault(
             f"The {maker} table cannot be read: {_first_line(error)}",
-            hint="give each column one type; a pandas column of mixed values can be table[name].astype(str)",
+            hint="give each column one type: table[name] = table[name].astype(str)",
         ) from error
     raise DataFault(
         f"A table was expected, not {type(table).__name__}.",
-        hint="pass a Polars, pandas or Arrow table, a DuckDB relation, or the path of a CSV, Parquet or JSON lines file",
+        hint="pass a Polars, pandas, Arrow or DuckDB table, or the path of a CSV, Parquet or JSON lines file",
     )
 
 

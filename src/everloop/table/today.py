@@ -60,6 +60,7 @@ def _by_column(name: str, table: pl.DataFrame, frame: Frame) -> NDArray[np.bool_
     if name not in table.columns:
         raise SpecFault(f"goal.today.column names {name!r}, which is no column of the table.")
     try:
-        return class_indices(table[name], frame.classes) == 1.0
+        decided: NDArray[np.bool_] = class_indices(table[name], frame.classes) == 1.0
     except DataFault as error:
         raise SpecFault(f"goal.today.column: {error.message}") from error
+    return decided

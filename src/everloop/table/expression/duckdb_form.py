@@ -13,7 +13,7 @@ from everloop.table.expression.row_form import MAX_ANGLE
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node
 
 PLAIN_LENGTH = 300
-"""Up to this length a repeated part is written out; a longer one is named by a lambda, so that the text stays short."""
+"""Up to this length a repeated part is written out; a longer one is named by a lambda."""
 
 _CARRIES = frozenset({"add", "subtract", "multiply", "negate", "abs"})
 _MAY_OVERFLOW = frozenset({"add", "subtract", "multiply", "divide", "modulo", "exp", "power"})
@@ -121,7 +121,8 @@ def _modulo(_call: Call, forms: list[str]) -> str:
     if len(left) + len(right) > PLAIN_LENGTH:
         pair = f"{{'a': {left}, 'b': {right}}}"
         name = f"v{len(pair)}"
-        return f"list_extract(list_transform([{pair}], lambda {name}: {_remainder(name + '.a', name + '.b')}), 1)"
+        remainder = _remainder(f"{name}.a", f"{name}.b")
+        return f"list_extract(list_transform([{pair}], lambda {name}: {remainder}), 1)"
     return _remainder(left, right)
 
 

@@ -72,7 +72,7 @@ def date_of(microseconds: int) -> date:
 
 
 def unit_index(microseconds: int, unit: str) -> int:
-    """Numbers the units (days, ISO weeks, months ...) since a fixed start, so that a difference counts boundaries."""
+    """Numbers the units (days, ISO weeks, months ...) since a fixed start; a difference counts boundaries."""
     length = UNIT_US.get(unit)
     if length is not None:
         return microseconds // length

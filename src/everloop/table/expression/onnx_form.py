@@ -182,6 +182,11 @@ def _modulo(w: _Writer, _call: Call, forms: list[str]) -> str:
     return w.finite(w.op("Sub", left, w.op("Mul", right, whole)))
 
 
+def _power(w: _Writer, call: Call, forms: list[str]) -> str:
+    # NaN to the power of 0, and 1 to the power of NaN, would be 1.
+    return w.where(_nothing(w, call, forms), w.double(NAN), w.finite(w.op("Pow", *forms)))
+
+
 def _round(w: _Writer, call: Call, forms: list[str]) -> str:
     digits = int(_literal(call.arguments[1]))
     scale = w.double(10.0 ** abs(digits))
@@ -397,7 +402,7 @@ _FORMS: dict[str, Callable[[_Writer, Call, list[str]], str]] = {
     "divide": _arithmetic("Div"),
     "modulo": _modulo,
     "negate": _unary("Neg"),
-    "power": _arithmetic("Pow"),
+    "power": _power,
     "abs": _unary("Abs"),
     "sqrt": _unary("Sqrt"),
     "ln": _logarithm(1.0),

@@ -293,7 +293,7 @@ def _arguments(node: exp.Expression) -> list[exp.Expression]:
 
 
 def _says_type(node: exp.Expression, types: Mapping[str, str] | None) -> int:
-    """Orders parts by how surely each says its own type: text may stand for a time, a bare column for anything."""
+    """Orders parts by how surely each says its own type; text may stand for a time."""
     kind = type(node).__name__
     if kind == "Column":
         return 0 if types is not None else 2

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PLAIN_NODES = 12
-"""Up to this size a repeated subexpression is written out (and found again by Polars); above, it is computed once."""
+"""Up to this size a repeated part is written out; a larger one is computed once."""
 
 _CARRIES = frozenset({"add", "subtract", "multiply", "negate", "abs"})
 """Operators through which what is not finite always comes out as not finite."""
@@ -45,7 +45,8 @@ def _loose(node: Node) -> pl.Expr:
     if isinstance(node, ColumnRef):
         return _COLUMNS[node.type](node)
     inner = _loose if node.operator in _CARRIES else _form
-    return _FORMS[node.operator](node, [inner(argument) for argument in node.arguments])
+    form: pl.Expr = _FORMS[node.operator](node, [inner(argument) for argument in node.arguments])
+    return form
 
 
 def _is_loose(node: Node) -> bool:
@@ -122,7 +123,7 @@ _COLUMNS: dict[str, Callable[[ColumnRef], pl.Expr]] = {
 }
 
 
-def _divide(call: Call, forms: list[pl.Expr]) -> pl.Expr:
+def _divide(_call: Call, forms: list[pl.Expr]) -> pl.Expr:
     return forms[0] / forms[1]
 
 
@@ -227,7 +228,7 @@ def _to_number(call: Call, forms: list[pl.Expr]) -> pl.Expr:
     return forms[0].cast(pl.Float64)
 
 
-def _to_integer(call: Call, forms: list[pl.Expr]) -> pl.Expr:
+def _to_integer(_call: Call, forms: list[pl.Expr]) -> pl.Expr:
     return forms[0].round(0, mode="half_to_even")
 
 

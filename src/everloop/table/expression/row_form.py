@@ -325,7 +325,7 @@ def _extreme(choose: Callable[[Sequence[Any]], Any]) -> Callable[[Call, list[For
     return make
 
 
-def _of_text(function: Callable[[str], Any], missing: Any = None) -> Callable[[Call, list[Form]], Form]:
+def _of_text(function: Callable[[Any], Any], missing: Any = None) -> Callable[[Call, list[Form]], Form]:
     def make(_call: Call, forms: list[Form]) -> Form:
         argument = forms[0]
 

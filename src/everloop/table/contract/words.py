@@ -1,0 +1,63 @@
+"""What each rule expects, in words that the table's report and the server's answer share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from everloop.table.contract.rules import ColumnRule, Limit
+
+FINITE = "a finite number"
+WHOLE = "a whole number"
+NOT_NULL = "given"
+_LISTED = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def comparable(limit: Limit) -> Any:
+    """A limit as the number it is compared with; a time is its microseconds since 1970."""
+    return (limit - _EPOCH) // timedelta(microseconds=1) if isinstance(limit, datetime) else limit
+
+
+def at_least(rule: ColumnRule) -> str:
+    """For ``minimum``."""
+    return f"at least {_shown(rule.minimum)}"
+
+
+def at_most(rule: ColumnRule) -> str:
+    """For ``maximum``."""
+    return f"at most {_shown(rule.maximum)}"
+
+
+def one_of(rule: ColumnRule) -> str:
+    """For ``allowed``."""
+    allowed = rule.allowed or ()
+    more = f" and {len(allowed) - _LISTED} more" if len(allowed) > _LISTED else ""
+    return f"one of {', '.join(str(value) for value in allowed[:_LISTED])}{more}"
+
+
+def like(rule: ColumnRule) -> str:
+    """For ``pattern``."""
+    return f"text that matches {rule.pattern}"
+
+
+def share(largest: float) -> str:
+    """For ``max_missing``."""
+    return f"missing in at most {largest:.4g} of the rows"
+
+
+def between(low: int | None, high: int | None) -> str:
+    """For ``row_count``."""
+    if high is None:
+        return f"at least {low} rows long"
+    return f"at most {high} rows long" if low is None else f"{low} to {high} rows long"
+
+
+def holds(sql: str) -> str:
+    """For ``holds``."""
+    return f"such that {sql}"
+
+
+def _shown(limit: Limit) -> str:
+    return limit.isoformat() if isinstance(limit, datetime) else f"{limit:.15g}"

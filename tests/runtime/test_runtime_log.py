@@ -36,7 +36,13 @@ def line(number, **changes):
         "time": micros(number),
         "version": 7,
         "arm": "champion",
-        "row": {"amount": 12.5, "region": "é", "at": micros(0), "n": number, "none": None},
+        "row": {
+            "amount": 12.5,
+            "region": "é",
+            "at": START + timedelta(microseconds=7),
+            "n": number,
+            "none": None,
+        },
         "score": 0.25,
         "prediction": "no",
         "latency_us": 240,
@@ -73,7 +79,7 @@ def test_rows_come_back_as_a_table(tmp_path):
     write(tmp_path, [line(1), line(2, row={"amount": 3, "extra": [1]})])
     types = {"amount": "number", "region": "text", "at": "time", "n": "integer", "none": "boolean"}
     assert read_log(tmp_path).rows(types).rows() == [
-        (12.5, "é", START, 1, None),
+        (12.5, "é", START + timedelta(microseconds=7), 1, None),
         (3.0, None, None, None, None),
     ]
 

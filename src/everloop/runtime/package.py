@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from everloop.core.digest import digest_file
-from everloop.core.errors import DataFault, ModelFault, PackageRefused
+from everloop.core.errors import DataFault, ModelFault, PackageRefused, SpecFault
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
 from everloop.runtime.graph import Graph
 from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, read_manifest
@@ -81,14 +81,14 @@ class Package:
 
     @cached_property
     def contract(self) -> Contract:
-        """The contract that every row is held against."""
+        """The contract that every row is held against; the target, which no request has, is left out."""
         from everloop.table.contract import Contract
 
         try:
-            contract: Contract = Contract.from_dict(msgspec.json.decode(self._contract_json))
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise PackageRefused(f"contract.json cannot be read: {error!r}.") from None
-        return contract
+            contract = Contract.from_dict(msgspec.json.decode(self._contract_json))
+        except (msgspec.DecodeError, RecursionError, SpecFault) as error:
+            raise PackageRefused(f"contract.json cannot be read: {error}") from None
+        return contract.only([name for name in contract.types if name != self.manifest.target])
 
     def prepare(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
         """Encodes one raw row by the plan.

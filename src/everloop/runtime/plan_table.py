@@ -93,8 +93,8 @@ def _write_number(encoder: NumberEncoder, column: pl.Series, matrix: Matrix) -> 
             numbers[numbers < encoder.low] = encoder.low
         if encoder.high is not None:
             numbers[numbers > encoder.high] = encoder.high
-        if encoder.fill is not None:
-            numbers[missing] = encoder.fill
+        # A NaN may carry other bits; the row form knows one NaN.
+        numbers[missing] = np.nan if encoder.fill is None else encoder.fill
         numbers = (numbers - encoder.centre) / encoder.scale
         if encoder.float32:
             numbers = numbers.astype(np.float32).astype(np.float64)

@@ -15,7 +15,7 @@ class PredictionLine(msgspec.Struct, frozen=True, array_like=True, tag="predicti
         time: When it was asked for, in microseconds since 1970, UTC.
         version: The version that answered.
         arm: `champion`, `challenger`, or `shadow` for an answer that was not given to anyone.
-        row: The row as served, after the contract's normalisation.
+        row: The row as served, after the contract's normalisation; times are aware datetimes.
         score: The score, or one for each class where there are several.
         prediction: The class's text or the number.
         latency_us: How long the answer took, in microseconds.

@@ -69,12 +69,13 @@ class LogTables:
         import polars as pl
 
         kinds = _polars_types()
-        fields = {name: pl.Int64() if kind == "time" else kinds[kind] for name, kind in types.items()}
+        fields = {name: kinds[kind] for name, kind in types.items()}
         decoded = self.predictions["row"].str.json_decode(pl.Struct(fields)).struct.unnest()
-        times = [
-            pl.from_epoch(name, "us").dt.replace_time_zone("UTC") for name in types if types[name] == "time"
-        ]
-        return decoded.with_columns(times)
+        return decoded.with_columns(
+            pl.col(name).str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+            for name, kind in types.items()
+            if kind == "time"
+        )
 
 
 def read_log(folder: str | Path, since: datetime | None = None, until: datetime | None = None) -> LogTables:
@@ -180,4 +181,11 @@ def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
 def _polars_types() -> dict[str, Any]:
     import polars as pl
 
-    return {"boolean": pl.Boolean(), "integer": pl.Int64(), "number": pl.Float64(), "text": pl.String()}
+    text = pl.String()
+    return {
+        "boolean": pl.Boolean(),
+        "integer": pl.Int64(),
+        "number": pl.Float64(),
+        "text": text,
+        "time": text,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from everloop.runtime.package import Package
 from everloop.runtime.routing import CHALLENGER, CHAMPION, Arm, Routing, choose_arm, read_routing
 
 if TYPE_CHECKING:
-    from everloop.table.contract import Violation
+    from everloop.table.contract import RowChecker, Violation
 
 # A package that cannot be loaded is tried again, since a copy may still be under way.
 _RETRY_SECONDS = 2.0
@@ -28,14 +28,24 @@ class LoadedArm:
     Attributes:
         version: Its number, as text and as number.
         package: What answers.
-        check: Holds a row against the contract.
-        columns: The columns that are logged.
+        checker: Holds a row against the contract.
+        columns: Every column that a row may have.
+        loose: Those of them that the contract does not name.
     """
 
     version: int
     package: Package
-    check: Callable[[dict[str, Any]], list[Violation]]
-    columns: tuple[str, ...]
+    checker: RowChecker
+    columns: frozenset[str]
+    loose: tuple[str, ...]
+
+    def normalise(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
+        """Gives a row in the contract's types, without fields that nothing asks for, and what is wrong."""
+        values, violations = self.checker.normalise(row)
+        for name in self.loose:
+            if name in row:
+                values[name] = row[name]
+        return values, violations
 
 
 @dataclass(frozen=True)
@@ -161,8 +171,7 @@ def _load_arm(arm: Arm, folder: Path) -> LoadedArm:
         raise PackageRefused(
             f"The routing names version {arm.version}, but {folder} is version {manifest.version}."
         )
-    names = [column.name for column in manifest.inputs]
-    names += [rule.name for rule in package.contract.columns]
-    names += [name for name in (manifest.entity, manifest.time) if name is not None]
-    columns = tuple(name for name in dict.fromkeys(names) if name != manifest.target)
-    return LoadedArm(arm.version, package, row_checker(package.contract), columns)
+    contract = package.contract
+    names = {column.name for column in manifest.inputs} | {manifest.entity, manifest.time}
+    loose = tuple(sorted(name for name in names if name is not None and name not in contract.types))
+    return LoadedArm(arm.version, package, row_checker(contract), frozenset((*contract.types, *loose)), loose)

@@ -120,7 +120,7 @@ class Service:
         """Answers rows; each answer is in the log before it is given.
 
         Args:
-            rows: Raw rows, which this call may change.
+            rows: Raw rows, as JSON gives them; they are not changed.
             ids: An id for each row; None gets a new one.
             started: `time.perf_counter` when the request came.
             explain: How many reasons to give, 0 for none.
@@ -179,15 +179,14 @@ class Service:
             now = self.now()
             identity = given or new_id("prediction", _EPOCH + timedelta(microseconds=now))
             arm, loaded = self.routing.choose(row, identity)
-            violations = loaded.check(row)
+            values, violations = loaded.normalise(row)
             for found in violations:
                 known = found.field if found.field in loaded.columns else _UNKNOWN_FIELD
                 self.metrics.add("everloop_contract_violations_total", known, found.rule)
-                field = f"{name}.{found.field}" if name else found.field
+                field = ".".join(part for part in (name, found.field) if part) or "row"
                 errors.append(_error(field, found.rule, found.expected, found.type))
             if not violations:
-                logged = {column: row[column] for column in loaded.columns if column in row}
-                asked.append(_Asked(identity, logged, self._time_of(row, now, name), arm, loaded))
+                asked.append(_Asked(identity, values, self._time_of(values, now, name), arm, loaded))
         if errors:
             title = "The row violates its contract." if len(rows) == 1 else "Rows violate their contract."
             raise Refusal(422, title, errors=errors[:_MOST_ERRORS])

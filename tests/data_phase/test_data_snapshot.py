@@ -59,6 +59,26 @@ def test_rows_and_actuals_as_known_then(tmp_path):
     assert taken.time_range == (wanted["at"].min(), wanted["at"].max())
 
 
+def test_the_time_is_inferred_where_the_file_names_none(tmp_path):
+    table, as_of = loans(), START + timedelta(days=60)
+    table = table.with_columns(known=pl.when(pl.col("id") > 20).then(pl.col("known")))
+    named = take(
+        tmp_path,
+        {"loans": table},
+        problem={"target": "defaulted", "time": "at", "label_time": "known"},
+        as_of=as_of,
+    )
+    inferred = take(
+        tmp_path,
+        {"loans": table},
+        problem={"target": "defaulted", "label_time": "known"},
+        as_of=as_of,
+        name="b",
+    )
+    assert (inferred.time, inferred.digest) == ("at", named.digest)
+    assert take(tmp_path, {"loans": table.drop("at")}, problem={"target": "defaulted"}, name="c").time is None
+
+
 def test_actuals_by_delay(tmp_path):
     table, as_of = loans().drop("known"), START + timedelta(days=60)
     problem = {"target": "defaulted", "time": "at", "label_delay": "30d"}

@@ -275,6 +275,8 @@ def test_missing_files_name_the_nearest(tmp_path):
         read(tmp_path, "no/such/folder.csv")
     with pytest.raises(SourceUnreadable, match="is a folder"):
         read(tmp_path, ".")
+    with pytest.raises(SpecFault, match="is a URL"):
+        read(tmp_path, "s3://bucket/rows.parquet")
     with pytest.raises(SpecFault, match="no known format"):
         read(tmp_path, "a.doc", "x")
 

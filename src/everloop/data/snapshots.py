@@ -33,7 +33,7 @@ class Snapshot:
         rows: How many rows there are.
         schema: The columns.
         as_of: Nothing later than this is in it.
-        time: The column of decision times, where the lifecycle file names one.
+        time: The column of decision times, named by the lifecycle file or inferred.
         time_range: The first and the last decision time.
         hidden_actuals: How many rows have their target set to missing because it was not known yet.
         sources: For each source the identity of the content that was read.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from everloop.spec import DataSpec, ProblemSpec
+
+
+# A column of decision times is nearly complete.
+MOST_WITHOUT_TIME = 0.01
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ def take_snapshot(
 ) -> Snapshot:
     """Reads the sources, joins them as `data.table` says and writes the rows.
 
-    Only rows whose `problem.time` is before `as_of` are taken, and a target that was not known then
+    Only rows whose `problem.time` is before `as_of` are taken (where the file names none: the
+    earliest of the complete time columns, as the frame infers it), and a target that was not known then
     (by `label_time`, else by `time` and `label_delay`) is set to missing, its label time too. Times
     are UTC; NaN is missing. Rows are ordered by time, then by all columns; without a time column a
     query's rows are ordered by all columns, and a lone source's rows stay in its own order. So the
@@ -102,6 +107,9 @@ def take_snapshot(
             raw, ordered = _join(connection, data, readings, scratch.resolve())
         with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit) as connection:
             draft = _Draft(connection, raw, _kinds(connection, raw), roles, as_of)
+            if problem is not None and roles.time is None:
+                roles = replace(roles, time=_infer_time(draft))
+                draft = replace(draft, roles=roles)
             schema = _type_columns(draft)
             target = scratch.resolve() / TABLE_FILE
             try:
@@ -235,6 +243,23 @@ def _type_columns(draft: _Draft) -> Schema:
         draft.typed[name] = expression
         columns.append(Column(name, ours))
     return Schema(tuple(columns))
+
+
+def _infer_time(draft: _Draft) -> str | None:
+    """Finds the column of decision times: nearly complete, not constant, the earliest on average."""
+    means = {}
+    for name, kind in draft.kinds.items():
+        ours, expression = typed_column(name, kind)
+        if ours != "time" or name in (draft.roles.target, draft.roles.label_time):
+            continue
+        rows, present, distinct, mean = _one(
+            draft,
+            f"SELECT count(*), count({expression}), count(DISTINCT {expression}), "  # noqa: S608
+            f"avg(epoch_us({expression})) FROM {draft.raw}",
+        )
+        if distinct > 1 and rows - present <= MOST_WITHOUT_TIME * rows:
+            means[name] = mean
+    return min(means, key=lambda name: means[name]) if means else None
 
 
 def _hide_unknown(draft: _Draft) -> int:

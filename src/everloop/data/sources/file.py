@@ -86,6 +86,11 @@ class Files:
 
     def _find(self) -> tuple[Path, ...]:
         pattern = self.surroundings.folder.resolve() / self.spec.file
+        if "://" in self.spec.file:
+            raise SpecFault(
+                f"{self.spec.file} is a URL; a file source reads local files.",
+                hint="copy the file beside everloop.yaml first",
+            )
         if pattern.is_dir():
             raise SourceUnreadable(
                 f"{self.spec.file} is a folder; expected a file or a pattern.",

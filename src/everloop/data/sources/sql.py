@@ -37,7 +37,7 @@ class Database:
 
     The URL is revealed only while a connection is made, and is cut out of every message. A lost
     connection is tried again, from the first row, with pauses that double. The order of rows is the
-    query's own.
+    query's own. Every reading takes all rows, whether the file names a cursor or not.
     """
 
     spec: SqlSource

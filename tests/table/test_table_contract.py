@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001  (times without a zone are among the cases)
 """Contracts: the table's verdict, the row's verdict, and that they are one."""
 
 import math

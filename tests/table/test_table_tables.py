@@ -2,6 +2,7 @@
 
 import gzip
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
@@ -200,3 +201,27 @@ def test_wrong_datasets_are_told(tmp_path):
     (tmp_path / "dataset.json").write_text('{"schema": 1}')
     with pytest.raises(DataFault, match="damaged"):
         Dataset.load(tmp_path)
+
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared real tables are not beside the repository")
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [
+        ("german_credit.csv.gz", 1000, 21),
+        ("heart_disease.csv.gz", 920, 15),
+        ("online_shoppers.csv.gz", 12_330, 18),
+        ("sms_spam.csv.gz", 5572, 2),
+        ("bike_hourly.csv.gz", 17_379, 11),
+        ("wholesale_customers.csv", 440, 8),
+        ("hospital_dirty.csv", 1000, 19),
+        ("elec2.parquet", 45_312, 7),
+        ("clinc150.csv.gz", 23_700, 3),
+    ],
+)
+def test_real_tables_are_read_whole(name, rows, columns):
+    frame = as_frame(DATA / name)
+    assert frame.shape == (rows, columns)
+    assert len(schema_of(frame)) == columns

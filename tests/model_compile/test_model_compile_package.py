@@ -284,6 +284,44 @@ def test_without_a_sample_rows_are_invented(tmp_path: Path) -> None:
     assert certificate["rows"]["test"] == 500
 
 
+def test_without_a_graph_form_the_package_says_so(tmp_path: Path) -> None:
+    from everloop.model.scoring import raw_scores
+
+    plan = Plan(
+        inputs=(PlanInput("amount", "number"), PlanInput("region", "text")),
+        derived=(DerivedColumn("area", parse("lower(region)", TYPES).to_dict()),),
+        encoders=(NumberEncoder("amount", 0, low=0.0, high=1e5), OneHotEncoder("area", 1, ("east", "süd"))),
+        width=3,
+    )
+    table = raw_table()
+    estimator = estimator_of("lightgbm", "binary").fit(encode_table(plan, table), actual_of(table, "binary"))
+    trained = train("lightgbm", "binary", plan=plan, estimator=estimator, calibration=None)
+    write(trained, tmp_path / "package")
+    certificate = read_certificate(tmp_path / "package")
+    assert certificate["passed"]
+    assert "lower" in certificate["absent"]["graph"]
+    assert not {"model.onnx", "MLmodel"} & {path.name for path in (tmp_path / "package").iterdir()}
+    expected = raw_scores(estimator, encode_table(plan, table), trained.frame)
+    assert np.abs(Package(tmp_path / "package").scores(table)[:, 0] - expected).max() <= 1e-12
+
+
+def test_typical_values_are_values_of_the_rows() -> None:
+    from everloop.model.explain import reference_row
+
+    plan = train("linear", "binary").plan
+    table = raw_table(4).with_columns(
+        pl.Series("amount", [5.0, None, float("inf"), 3.0]),
+        pl.Series("count", [4, 1, 2, 3]),
+        pl.Series("region", ["b", "a", "b", "a"]),
+        pl.Series("member", [None, None, None, None], dtype=pl.Boolean),
+        pl.Series("asked", [3, 1, 2, None]).cast(pl.Datetime("us", "UTC")),
+    )
+    found = reference_row(plan, table)
+    assert {name: found[name] for name in ("amount", "count", "region", "member", "asked")} == {
+        "amount": 3.0, "count": 2, "region": "a", "member": None, "asked": 2,
+    }  # fmt: skip
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "mine.txt").write_text("mine")

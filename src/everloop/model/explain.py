@@ -36,8 +36,8 @@ def _typical(column: pl.Series, type_name: str) -> Any:
     if values.is_empty():
         return None
     if type_name in ("text", "boolean"):
-        counts = values.value_counts().sort(by=["count", values.name], descending=[True, False])
-        return counts[values.name][0]
+        counts = values.alias("value").value_counts(name="rows")
+        return counts.sort(by=["rows", "value"], descending=[True, False])["value"][0]
     middle = values.sort()[(len(values) - 1) // 2]
     if type_name == "time" and not isinstance(middle, (int, float)):
         return microseconds(middle)

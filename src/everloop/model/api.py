@@ -35,7 +35,7 @@ class Model:
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes, in the order of `predict_proba`; empty for a number."""
-        return self.trained.frame.classes
+        return tuple(self.trained.frame.classes)
 
     @property
     def evaluation(self) -> Evaluation | None:
@@ -116,7 +116,7 @@ class Model:
         return f"<table>{cells}</table>"
 
 
-def search(
+def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     table: Any,
     target: str | None = None,
     metric: str | None = None,

@@ -53,7 +53,9 @@ def column_kinds(table: pl.DataFrame, inputs: Sequence[str]) -> ColumnKinds:
     """
     from everloop.table.schema import schema_of
 
-    absent = [name for name in inputs if name not in table.columns]
+    inputs = tuple(dict.fromkeys(inputs))
+    known = set(table.columns)
+    absent = [name for name in inputs if name not in known]
     if absent:
         raise DataFault(f"The table has no column {absent[0]!r}, which the problem counts among its inputs.")
     types = schema_of(table.select(inputs)).types
@@ -79,8 +81,10 @@ def column_kinds(table: pl.DataFrame, inputs: Sequence[str]) -> ColumnKinds:
 def _counts(table: pl.DataFrame, inputs: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
     import polars as pl
 
+    schema = table.schema
+
     def cleaned(name: str) -> pl.Expr:
-        return pl.col(name).fill_nan(None) if table.schema[name].is_float() else pl.col(name)
+        return pl.col(name).fill_nan(None) if schema[name].is_float() else pl.col(name)
 
     counts: dict[str, Any] = table.select(
         *(cleaned(name).count().alias(f"present {i}") for i, name in enumerate(inputs)),

@@ -131,7 +131,8 @@ class _Search:
             self.replayed_seconds += trial.seconds
         self.trials.append(trial)
         if trial.error is None:
-            self.pace.learn(learner, configuration, self._train_rows(most_rows), trial.seconds)
+            seconds = trial.seconds if judgement is None else judgement.fitting_seconds
+            self.pace.learn(learner, configuration, self._train_rows(most_rows), seconds)
         self._compare(trial, judgement)
         self._tell(trial)
         return trial

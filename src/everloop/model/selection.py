@@ -34,6 +34,12 @@ QUICK_ROWS = 20_000
 QUICK_JUDGED = 8_000
 FEWEST_ROWS = 200
 REPEATS = 3
+NOISE = 2.0
+"""A gain of fewer standard errors is noise."""
+
+HOLDOUT_PARTS = 4
+
+_Fitted = tuple["Plan", Any, "NDArray[np.float64]", "NDArray[Any]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +119,20 @@ def _gains(
     material: Material, out_of_time: Callable[[], bool]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Gives the metric on each fold, signed so that more is better, and the gains (samples, columns)."""
-    base: list[float] = []
+    base: list[NDArray[np.float64]] = []
     samples: list[NDArray[np.float64]] = []
     for number in range(len(material.folds)):
-        if out_of_time():
-            return np.array(base), None
-        plan, estimator, Xv, actual = _quick_fit(material, number)
-        score = _signed(material, actual, raw_scores(estimator, Xv, material.frame))
+        fitted = _quick_fit(material, number)
+        score = _part_scores(material, fitted)
         base.append(score)
-        samples.extend(_fold_gains(material, number, (plan, estimator, Xv, actual), score))
-    return np.array(base), np.array(samples)
+        found = _fold_gains(material, number, fitted, score, out_of_time)
+        if found is None:
+            return np.concatenate(base), None
+        samples.extend(found)
+    return np.concatenate(base), np.concatenate(samples)
 
 
-def _quick_fit(material: Material, number: int) -> tuple[Plan, Any, NDArray[np.float64], NDArray[Any]]:
+def _quick_fit(material: Material, number: int) -> _Fitted:
     from everloop.runtime.plan_table import encode_table
 
     quick = learner(QUICK_LEARNER)
@@ -141,33 +148,46 @@ def _quick_fit(material: Material, number: int) -> tuple[Plan, Any, NDArray[np.f
 
 
 def _fold_gains(
-    material: Material, number: int, fitted: tuple[Plan, Any, NDArray[np.float64], NDArray[Any]], score: float
-) -> list[NDArray[np.float64]]:
-    plan, estimator, Xv, actual = fitted
+    material: Material,
+    number: int,
+    fitted: _Fitted,
+    score: NDArray[np.float64],
+    out_of_time: Callable[[], bool],
+) -> list[NDArray[np.float64]] | None:
+    """Gives the gains of all columns, (parts, columns), once for each repeat; None when time runs out."""
+    plan, estimator, Xv, _ = fitted
     slots = slots_of(plan, material.features)
     used = getattr(estimator, "feature_importances_", np.ones(Xv.shape[1])) > 0
     random = np.random.default_rng([material.seed, number])
     samples = []
     for _ in range(REPEATS):
         order = random.permutation(len(Xv))
-        gains = np.zeros(len(material.features))
+        gains = np.zeros((len(score), len(material.features)))
         for i, name in enumerate(material.features):
             places = slots[name]
             if used[places].any():  # a slot that no tree reads changes nothing
                 kept = Xv[:, places].copy()
                 Xv[:, places] = kept[order]
-                gains[i] = score - _signed(material, actual, raw_scores(estimator, Xv, material.frame))
+                gains[:, i] = score - _part_scores(material, fitted)
                 Xv[:, places] = kept
+                if out_of_time():
+                    return None
         samples.append(gains)
     return samples
 
 
 def _fold_scores(material: Material) -> NDArray[np.float64]:
-    found = []
-    for number in range(len(material.folds)):
-        _, estimator, Xv, actual = _quick_fit(material, number)
-        found.append(_signed(material, actual, raw_scores(estimator, Xv, material.frame)))
-    return np.array(found)
+    return np.concatenate(
+        [_part_scores(material, _quick_fit(material, number)) for number in range(len(material.folds))]
+    )
+
+
+def _part_scores(material: Material, fitted: _Fitted) -> NDArray[np.float64]:
+    """Scores the rows that judge; those of a single holdout in parts, which show how sure a score is."""
+    _, estimator, Xv, actual = fitted
+    scores = raw_scores(estimator, Xv, material.frame)
+    parts = 1 if len(material.folds) > 1 else HOLDOUT_PARTS
+    return np.array([_signed(material, actual[k::parts], scores[k::parts]) for k in range(parts)])
 
 
 def slots_of(plan: Plan, features: Features) -> dict[str, list[int]]:
@@ -193,8 +213,8 @@ def _signed(material: Material, actual: NDArray[Any], scores: NDArray[np.float64
 
 
 def _noise(gains: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One standard error of each column's mean gain over folds and repeats."""
-    return np.asarray(gains.std(axis=0, ddof=1) / np.sqrt(len(gains)))
+    """Gives how much of each column's mean gain over folds and repeats may be chance."""
+    return np.asarray(NOISE * gains.std(axis=0, ddof=1) / np.sqrt(len(gains)))
 
 
 def _standard_error(values: NDArray[np.float64]) -> float:

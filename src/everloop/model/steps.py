@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.progress import silent
@@ -44,17 +43,18 @@ def train_step(
     """
     from everloop.table.dataset import Dataset
 
-    frame = Frame.from_dict(json.loads((inputs["frame"] / "frame.json").read_bytes()))
+    frame = Frame.load(inputs["frame"])
     dataset = Dataset.load(inputs["dataset"])
-    parts = Parts(
-        dataset.table("train"), dataset.table("validation"), dataset.table("test"), tuple(dataset.features)
-    )
+    held = {
+        name: dataset.table(name) if dataset.counts.get(name) else None for name in ("validation", "test")
+    }
+    parts = Parts(dataset.train, held["validation"], held["test"], tuple(dataset.features))
     goal = GoalSpec.model_validate(settings["goal"])
     journal = folder / JOURNAL_FILE
     trained = train(
         parts,
         frame,
-        training_settings(settings),
+        training_settings(settings, frame),
         stakes=stakes_of(goal, frame),
         journal=journal,
         progress=progress,
@@ -64,7 +64,7 @@ def train_step(
     return facts_of(trained, digest_of_saved(folder))
 
 
-def training_settings(settings: dict[str, Any]) -> TrainingSettings:
+def training_settings(settings: dict[str, Any], frame: Frame) -> TrainingSettings:
     """Reads what a training is asked for from the parts of the lifecycle file."""
     goal = GoalSpec.model_validate(settings["goal"])
     problem = ProblemSpec.model_validate(settings["problem"])
@@ -73,7 +73,7 @@ def training_settings(settings: dict[str, Any]) -> TrainingSettings:
     return TrainingSettings(
         learners=tuple(model.learners),
         budget=Budget(seconds=model.budget.seconds, trials=model.budget.trials),
-        by=data.split.by,
+        by=data.split.by or ("time" if frame.time else "stratified"),
         group=data.split.group,
         select=model.select_features,
         clip=data.clean.outliers == "clip",

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from everloop.table.expression import Expression
     from everloop.table.feature import FeatureDefinition
 
+THREADED_ROWS = 20_000
+"""Below it a second thread waits more than it works."""
+
 SELECTING = 0.15
 """The share of a time budget that feature selection may use."""
 
@@ -182,7 +185,7 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         folds=folds,
         clip=settings.clip,
         seed=settings.seed,
-        threads=settings.threads,
+        threads=settings.threads if table.height >= THREADED_ROWS else 1,
     )
     return material, kinds
 
@@ -242,9 +245,9 @@ def _evaluated(
         choice.name: choice.gain for choice in trained.features if choice.kept and choice.gain is not None
     }
     if parts.test is not None and parts.test.height:
-        table, actual = labelled(parts.test, trained.frame)
-        if len(actual):
-            judged = judged_rows(trained, table, trained.scores(table), actual, settings, stakes, "test")
+        table, known = labelled(parts.test, trained.frame)
+        if len(known):
+            judged = judged_rows(trained, table, trained.scores(table), known, settings, stakes, "test")
             return evaluate(judged, importance=importance)
     scores, actual = trained.held_out_scores, trained.held_out_actual
     if scores is None or actual is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -78,12 +79,14 @@ class Judgement:
         rows: Training rows of the largest fold.
         out_of_fold: The scores behind it.
         complete: False when time ran out before the last fold.
+        fitting_seconds: How long fitting and scoring took, without the preparation.
     """
 
     fold_scores: tuple[float, ...]
     rows: int
     out_of_fold: OutOfFold
     complete: bool = True
+    fitting_seconds: float = 0.0
 
     @property
     def score(self) -> float:
@@ -157,20 +160,22 @@ def judge(
     scores: list[float] = []
     parts: list[NDArray[np.float64]] = []
     positions: list[NDArray[np.int64]] = []
-    rows = 0
+    rows, seconds = 0, 0.0
     for number in range(len(one.folds)):
         if parts and out_of_time():
             break
         X, train, Xv, validation = matrices.get(number, settings, most_rows)
+        start = time.perf_counter()
         estimator = fit_on(learner, X, one.actual[train], one, configuration)
         predicted = raw_scores(estimator, Xv, one.frame)
+        seconds += time.perf_counter() - start
         scores.append(fold_score(one.frame, one.actual[validation], predicted))
         parts.append(predicted)
         positions.append(validation)
         rows = max(rows, len(train))
     found = OutOfFold(np.concatenate(positions), np.concatenate(parts))
     defined = tuple(score for score in scores if not np.isnan(score))
-    return Judgement(defined, rows, found, complete=len(parts) == len(one.folds))
+    return Judgement(defined, rows, found, len(parts) == len(one.folds), seconds)
 
 
 def fit_on(

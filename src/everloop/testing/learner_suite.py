@@ -1,3 +1,4 @@
+# ruff: noqa: S101
 """What every learner must pass: subclass `LearnerSuite` and give it the learner.
 
 Example::

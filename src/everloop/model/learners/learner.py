@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Task = Literal["binary", "multiclass", "regression"]
+Task: TypeAlias = str
+"""``binary``, ``multiclass`` or ``regression``, as in the frame."""
+
 ALL_TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -38,6 +39,8 @@ def learner(name: str) -> Learner:
     Raises:
         ModelFault: When no learner has that name, or its module cannot be used.
     """
+    # Threads that wait by spinning take the processor from a server, or another training, beside them.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     where = known_learners().get(name)
     if where is None:
         known = sorted(known_learners())

@@ -1,0 +1,95 @@
+"""Every learner that ships passes the public suite; the registry finds them and refuses the rest."""
+
+import warnings
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from everloop.core.errors import ModelFault
+from everloop.model.estimator_file import load_estimator
+from everloop.model.learners import Learner, known_learners, learner, learners_for
+from everloop.model.learners.registry import BUILT_IN
+from everloop.testing.learner_suite import LearnerSuite
+
+
+class TestLinear(LearnerSuite):
+    learner = learner("linear")
+
+
+class TestLightGbm(LearnerSuite):
+    learner = learner("lightgbm")
+    configuration: ClassVar = {"rounds": 20, "min_samples_leaf": 5, "row_share": 0.8, "column_share": 0.8}
+
+
+class TestXgBoost(LearnerSuite):
+    learner = learner("xgboost")
+    configuration: ClassVar = {"rounds": 20, "depth": 3, "row_share": 0.8, "learning_rate": 0.3}
+
+
+class TestHistGradientBoosting(LearnerSuite):
+    learner = learner("hist_gradient_boosting")
+    configuration: ClassVar = {"rounds": 20, "min_samples_leaf": 5}
+
+
+class TestRandomForest(LearnerSuite):
+    learner = learner("random_forest")
+    configuration: ClassVar = {"trees": 25, "min_samples_leaf": 2}
+
+
+class TestExtraTrees(LearnerSuite):
+    learner = learner("extra_trees")
+    configuration: ClassVar = {"trees": 25, "min_samples_leaf": 2, "max_features": 1.0}
+
+
+def test_every_built_in_learner_has_a_suite_here() -> None:
+    tested = {cls.learner.name for cls in LearnerSuite.__subclasses__()}
+    assert tested == set(BUILT_IN)
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_a_learner_is_what_the_protocol_says(name: str) -> None:
+    found = learner(name)
+    assert isinstance(found, Learner)
+    assert found.name == name
+    assert name in known_learners()
+
+
+def test_an_unknown_learner_names_the_nearest() -> None:
+    with pytest.raises(ModelFault) as raised:
+        learner("lightgmb")
+    assert "lightgbm" in str(raised.value.hint)
+
+
+def test_learners_come_cheapest_first_and_once() -> None:
+    assert [one.name for one in learners_for("binary", ("random_forest", "linear", "linear"))] == [
+        "linear",
+        "random_forest",
+    ]
+
+
+def test_xgboost_agrees_dense_with_its_own_categories_absent() -> None:
+    """A one-hot slot of 0 is the number 0, never a missing value."""
+    random = np.random.default_rng(0)
+    X = np.eye(4)[random.integers(0, 4, 300)]
+    y = (X[:, 1] + X[:, 2] > 0).astype(int)
+    estimator = learner("xgboost").fit(X, y, task="binary", configuration={"rounds": 20})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ((estimator.predict_proba(X)[:, 1] > 0.5) == y).all()
+
+
+def test_a_file_of_another_type_is_refused(tmp_path) -> None:
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer
+
+    (tmp_path / "bad.skops").write_bytes(skops.io.dumps(FunctionTransformer(print)))
+    with pytest.raises(ModelFault, match="not trusted"):
+        load_estimator(tmp_path / "bad.skops")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04truncated"])
+def test_a_damaged_file_is_refused(tmp_path, content) -> None:
+    (tmp_path / "bad.skops").write_bytes(content)
+    with pytest.raises(ModelFault, match="damaged"):
+        load_estimator(tmp_path / "bad.skops")

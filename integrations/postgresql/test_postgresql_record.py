@@ -25,9 +25,19 @@ def server():
         yield started
 
 
-@pytest.fixture
-def url(server):
+@pytest.fixture(scope="module")
+def database(server):
     return server.new_database()
+
+
+@pytest.fixture(scope="module")
+def english(server):
+    return server.new_database("TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+
+
+@pytest.fixture
+def url(server, database):
+    return server.clear(database)
 
 
 class TestPostgresqlRecord(DurableRecordSuite):
@@ -38,9 +48,9 @@ class TestPostgresqlRecordInEnglish(DurableRecordSuite):
     """The same where the database itself sorts text as people do."""
 
     @pytest.fixture
-    def url(self, server):
+    def url(self, server, english):
         """Gives a database that sorts by the rules of English."""
-        return server.new_database("TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+        return server.clear(english)
 
 
 def test_a_server_killed_in_the_midst_of_a_transaction():

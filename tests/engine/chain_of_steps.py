@@ -41,4 +41,6 @@ def run(folder, progress=silent):
 
 if __name__ == "__main__":
     print("ready", flush=True)
-    print(run(Path(sys.argv[1]))[-1].facts["digest"], flush=True)
+    run(
+        Path(sys.argv[1]), lambda event: event.facts["state"] != "cached" and print(event.message, flush=True)
+    )

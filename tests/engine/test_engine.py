@@ -133,6 +133,15 @@ def test_another_run_notes_what_it_took_over(bench):
     assert len(bench.record.find(StepRow, run="run_1")) == 1
 
 
+def test_a_run_that_failed_notes_what_another_one_made(bench):
+    step = Step("a", "data", 1, failing(1, UsageFault("no")))
+    with pytest.raises(UsageFault):
+        bench.engine.run(step)
+    bench.new_engine("run_2").run(step)
+    assert bench.engine.run(step).cached
+    assert sorted(row.status for row in bench.record.find(StepRow, run="run_1")) == ["cached", "failed"]
+
+
 def test_unchanged_steps_do_not_open_files(bench, monkeypatch):
     a = bench.engine.run(bench.step("a"))
     bench.engine.run(bench.step("b", {"x": a}))

@@ -23,8 +23,13 @@ class TestSqliteRecord(DurableRecordSuite):
         assert isinstance(record, Record)
 
 
+@pytest.fixture(scope="module")
+def database(postgres):
+    return postgres.new_database()
+
+
 @pytest.mark.xdist_group("postgresql")
 class TestPostgresqlRecord(DurableRecordSuite):
     @pytest.fixture
-    def url(self, postgres):
-        return postgres.new_database()
+    def url(self, postgres, database):
+        return postgres.clear(database)

@@ -183,7 +183,8 @@ class Engine:
 
     def _note_unchanged(self, step: Step, done: Done) -> None:
         """Notes once in a run that the step was taken from an earlier one."""
-        if not self.run_id or self.record.find(StepRow, run=self.run_id, key=step.key, limit=1):
+        kept = ("done", "cached")
+        if not self.run_id or self.record.find(StepRow, run=self.run_id, key=step.key, status=kept, limit=1):
             return
         row = replace(self._row(step), status="cached", facts={"result": done.facts, "artifact": done.digest})
         with self.record.transaction():

@@ -134,6 +134,14 @@ class PostgresServer:
             connection.execute(f"CREATE DATABASE {name} {options}")
         return self.url(name)
 
+    def clear(self, url: str) -> str:
+        """Empties a database, which is faster than making another one; gives its address back."""
+        psycopg = require("psycopg", extra="postgresql")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        return url
+
     def _spawned(self, options: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  (PostgreSQL's own program)

@@ -236,6 +236,21 @@ def test_health_metrics_description(packages, start_server):
     assert not Draft202012Validator(schema).is_valid({"amount": "x"})
 
 
+def test_workers_share_a_port(packages, start_server):
+    first = start_server(package=str(packages["binary"]), reuse_port=True, worker="a")
+    port = int(first.url.rsplit(":", 1)[1])
+    second = start_server(package=str(packages["binary"]), reuse_port=True, worker="b", port=port)
+    for _ in range(40):
+        assert httpx.post(f"{first.url}/predict", json=ROW).status_code == 200
+    assert first.stop() == second.stop() == (0, "")
+    assert set(read_log(first.log).predictions["worker"]) == {"a", "b"}
+
+
+def test_many_rows_with_reasons_are_refused(packages, start_server):
+    server = start_server(package=str(packages["binary"]))
+    assert server.client.post("/predict?explain=1", json={"rows": [ROW] * 51}).status_code == 413
+
+
 def test_roles(packages, start_server):
     tokens = tuple(Token(role, hash_token(f"{role}-token")) for role in ("predict", "feedback", "admin"))
     server = start_server(package=str(packages["binary"]), tokens=tokens)
@@ -356,6 +371,7 @@ def test_an_answer_under_fsync_is_on_disk(packages, start_server):
 def test_rehearsal_takes_its_time_from_the_rows(packages, start_server):
     server = start_server(package=str(packages["binary"]), clock="events")
     then = "2013-05-01T06:00:00Z"
+    assert server.client.post("/feedback", json={"id": "p0", "actual": "yes"}).status_code == 422
     assert server.client.post("/predict", json={"row": ROW | {"at": then}, "id": "p1"}).status_code == 200
     assert server.client.post("/predict", json=ROW).status_code == 422
     assert (

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MOST_ID = 200
 _MOST_REASONS = 100
+# Reasons ask the model once for each input of each row, and requests under way wait meanwhile.
+_MOST_EXPLAINED = 50
 
 
 async def predict(service: Service, request: Request) -> Response:
@@ -28,6 +30,10 @@ async def predict(service: Service, request: Request) -> Response:
         rows = body["rows"]
         if len(rows) > limits.rows:
             raise Refusal(413, "There are too many rows.", f"Expected at most {limits.rows} in a request.")
+        if explain and len(rows) > _MOST_EXPLAINED:
+            raise Refusal(
+                413, "There are too many rows.", f"Expected at most {_MOST_EXPLAINED} with reasons."
+            )
         served = await service.predict(
             rows, _ids(body.get("ids"), len(rows)), request.started, explain=explain
         )
@@ -102,7 +108,7 @@ def _actual(service: Service, entry: Any, field: str) -> tuple[str, Any, int]:
         raise Refusal(422, "Feedback is none.", errors=[error])
     identity = _id(entry["id"], f"{field}.id")
     at = entry.get("at")
-    if at is None:
+    if at is None and (service.settings.clock != "events" or service.now()):
         return identity, entry["actual"], service.now()
     if service.settings.clock != "events":
         error = {"field": f"{field}.at", "rule": "clock", "expected": "nothing: the server tells the time"}

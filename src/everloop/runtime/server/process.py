@@ -42,7 +42,7 @@ def serve(settings: ServerSettings, clock: Clock | None = None) -> None:
     """
     import uvicorn
 
-    listener = _listen(settings.host, settings.port)
+    listener = _listen(settings)
     url = _url(listener)
     app = create_app(settings, clock)
     config = uvicorn.Config(
@@ -85,10 +85,13 @@ def _end_well_on_signals() -> None:
             signal.signal(number, lambda *_: None)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(settings: ServerSettings) -> socket.socket:
+    host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if settings.reuse_port:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:

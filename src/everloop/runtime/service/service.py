@@ -165,7 +165,7 @@ class Service:
             await self._until_durable(place)
 
     def now(self) -> int:
-        """Tells the time in microseconds: the clock's, or with `events` that of the latest row."""
+        """Tells the time in microseconds: the clock's, or with `events` that of the latest row, 0 before."""
         return self._latest if self.settings.clock == "events" else microseconds(self._clock.now())
 
     def _check(self, rows: Sequence[Any], ids: Sequence[str | None]) -> list[_Asked]:
@@ -210,7 +210,8 @@ class Service:
         answers: dict[int, Answer] = {}
         for loaded in {id(one.loaded): one.loaded for one in asked}.values():
             places = [place for place, one in enumerate(asked) if one.loaded is loaded]
-            found = loaded.package.answers([asked[place].row for place in places])
+            rows = [asked[place].row for place in places]
+            found = loaded.package.answers(rows) if len(rows) > 1 else [loaded.package.answer(rows[0])]
             answers.update(zip(places, found, strict=True))
         return [
             Served(

@@ -54,6 +54,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         log: The prediction log's folder.
         host: The address to listen on; beyond loopback only with tokens.
         port: The port; 0 takes a free one.
+        reuse_port: Whether other workers listen on the same port, so that the system spreads requests.
         worker: The name of this process in the log.
         durability: `buffer` answers when the line is in the log's buffer, `fsync` when it is on disk.
         clock: `system`, or `events` for a rehearsal of history: the time is that of the row.
@@ -70,6 +71,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     log: str
     host: str = "127.0.0.1"
     port: int = 8700
+    reuse_port: bool = False
     worker: str = "0"
     durability: str = "buffer"
     clock: str = "system"

@@ -1,0 +1,46 @@
+"""Alerts as lines of JSON in a file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from everloop.core.errors import OutsideFault, StorageFull
+from everloop.core.values import to_jsonable
+
+
+@dataclass(frozen=True)
+class FileReceiver:
+    """Appends one line for each alert; the line is on disk when `send` returns.
+
+    Attributes:
+        path: The file; it and its folder are made when they are not there.
+    """
+
+    path: Path
+
+    def send(self, alert: Mapping[str, Any]) -> None:
+        """Appends an alert.
+
+        Raises:
+            StorageFull: When the disk has no room.
+            OutsideFault: When the file cannot be written.
+        """
+        line = json.dumps(to_jsonable(alert), ensure_ascii=False).encode() + b"\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # One write to a file opened for appending: lines of several threads do not mix.
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(handle, line)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            fault = StorageFull if error.errno == errno.ENOSPC else OutsideFault
+            raise fault(f"The alert cannot be written to {self.path}: {error.strerror}.") from None

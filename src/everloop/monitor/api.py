@@ -1,0 +1,76 @@
+"""What users call: the reference of a version, a window's finding, drift of two tables, estimates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from everloop.measure.estimate import estimate_performance
+from everloop.measure.intervals import Interval
+from everloop.monitor.comparing import DriftReport, compare_tables
+from everloop.monitor.judging import judge
+from everloop.monitor.references import reference
+
+__all__ = ["drift", "estimate", "judge", "reference"]
+
+
+def drift(before: Any, after: Any, *, alarms: int = 1, windows: int = 100, seed: int = 0) -> DriftReport:
+    """Says whether a table moved further from another than chance explains, and which columns did.
+
+    Samples drawn again from the first table show how far chance moves each column; the threshold is set on
+    the largest of all columns, so many columns do not make false alarms. Rows are taken as independent:
+    where they have times, `reference` and `judge` also take season into account.
+
+    Args:
+        before: The reference table: Polars, pandas, Arrow, DuckDB or a path; at least 60 rows.
+        after: The current table.
+        alarms: How many false alarms are acceptable ...
+        windows: ... in how many comparisons.
+        seed: Of the sampling.
+
+    Returns:
+        The report; it shows itself in a notebook.
+
+    Raises:
+        DataFault: When a table is too small, or they share no column that can be compared.
+    """
+    return compare_tables(before, after, alarms=alarms, windows=windows, seed=seed)
+
+
+def estimate(
+    scores: ArrayLike,
+    reference_scores: ArrayLike,
+    reference_actuals: ArrayLike,
+    metric: str,
+    *,
+    threshold: float = 0.5,
+    prices: ArrayLike | None = None,
+    seed: int = 0,
+) -> Interval:
+    """Estimates how a model does on rows whose actuals are not known yet.
+
+    It supposes that a score still means what it meant on the reference: inputs may have moved, the
+    chance of the outcome given the score not.
+
+    Args:
+        scores: Scores of the rows, shape (n,).
+        reference_scores: Scores with known actuals, shape (m,), at least 20.
+        reference_actuals: 0/1, shape (m,).
+        metric: Such as ``roc_auc``, ``recall`` or ``value_per_decision``.
+        threshold: The decision is ``score >= threshold``.
+        prices: For ``value_per_decision``, shape (n, 4) or (4,).
+        seed: Of the interval.
+
+    Returns:
+        The estimate with its 95 % interval.
+    """
+    return estimate_performance(
+        scores,
+        reference_scores,
+        reference_actuals,
+        metric,
+        threshold=threshold,
+        prices=prices,
+        seed=seed,
+    )

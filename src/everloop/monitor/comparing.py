@@ -1,0 +1,108 @@
+"""Drift between any two tables, with the reference's own noise as the measure."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+from everloop.core.errors import DataFault
+from everloop.core.values import to_jsonable
+from everloop.monitor.columns import watched_columns
+from everloop.monitor.finding import ColumnDrift, DriftFinding
+from everloop.monitor.judging import judge_drift
+from everloop.monitor.references import ReferenceRules, reference
+from everloop.spec.fields import AlarmBudget
+from everloop.table.tables import as_frame
+
+_SHOWN = 20
+_FEWEST_ROWS = 60
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """How far a table is from another.
+
+    Attributes:
+        finding: Whether it drifted, and each column's distances.
+        rows_reference: Rows of the first table.
+        rows_current: Rows of the second.
+        added: Columns that only the second has.
+        removed: Columns that only the first has.
+        skipped: Columns of both that cannot be compared (times, nested values).
+    """
+
+    finding: DriftFinding
+    rows_reference: int
+    rows_current: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def drifted(self) -> bool:
+        """Whether at least one column moved further than chance explains."""
+        return self.finding.exceeded
+
+    @property
+    def columns(self) -> tuple[ColumnDrift, ...]:
+        """Every distance, the most moved first."""
+        return self.finding.columns
+
+    def moved(self) -> tuple[str, ...]:
+        """The columns that moved, the most moved first."""
+        return self.finding.moved()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Gives the report as what JSON can carry."""
+        return {"drifted": self.drifted, "moved": list(self.moved()), **to_jsonable(vars(self))}
+
+    def __str__(self) -> str:
+        """Writes the report as lines of text."""
+        return "\n".join([self._summary(), *("  ".join(row) for row in self._rows())])
+
+    def _repr_html_(self) -> str:
+        """Shows the report in a notebook."""
+        head = "".join(f"<th>{name}</th>" for name in ("column", "distance", "is", "times its noise"))
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self._rows()
+        )
+        return f"<table><caption>{html.escape(self._summary())}</caption><tr>{head}</tr>{body}</table>"
+
+    def _summary(self) -> str:
+        found = ", ".join(self.moved()) if self.drifted else "none"
+        return f"{self.rows_reference:,} rows against {self.rows_current:,}; moved: {found}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (each.column, each.statistic, f"{each.distance:.4g}", f"{each.standardised:.1f}")
+            for each in self.columns[:_SHOWN]
+        ]
+
+
+def compare_tables(
+    before: Any, after: Any, *, alarms: int = 1, windows: int = 100, seed: int = 0
+) -> DriftReport:
+    """Compares two tables; see `everloop.monitor.drift`."""
+    first, second = as_frame(before), as_frame(after)
+    shared = tuple(name for name in first.columns if name in second.columns)
+    watched = watched_columns(first, shared)
+    if not watched:
+        raise DataFault("The two tables share no column that can be compared.")
+    for name, frame in (("reference", first), ("current", second)):
+        if frame.height < _FEWEST_ROWS:
+            raise DataFault(
+                f"The {name} table has {frame.height} rows; at least {_FEWEST_ROWS} are needed to tell a "
+                "shift from noise."
+            )
+    rules = ReferenceRules(alarm=AlarmBudget(alarms, windows), window_rows=second.height, seed=seed)
+    made = reference(first, watched, rules=rules)
+    return DriftReport(
+        finding=judge_drift(second, made, seed=seed),
+        rows_reference=first.height,
+        rows_current=second.height,
+        added=tuple(name for name in second.columns if name not in first.columns),
+        removed=tuple(name for name in first.columns if name not in second.columns),
+        skipped=tuple(name for name in shared if name not in watched),
+    )

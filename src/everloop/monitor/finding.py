@@ -1,0 +1,117 @@
+"""What was found in a window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from everloop.core.values import to_jsonable
+from everloop.measure.intervals import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDrift:
+    """How far one column is from the reference, by one distance.
+
+    Attributes:
+        column: Its name; ``(score)`` is the model's score.
+        statistic: The distance's name in `everloop.measure.drift.DISTANCES`.
+        distance: The distance.
+        standardised: The distance on the scale of the reference's own variation; NaN without a budget.
+    """
+
+    column: str
+    statistic: str
+    distance: float
+    standardised: float
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFinding:
+    """Whether the inputs or the score moved more than the alarm budget allows.
+
+    Attributes:
+        status: ``drift``, ``none``, ``too few`` (rows) or ``no budget`` (the reference was too small).
+        statistic: The largest standardised distance.
+        threshold: What it was compared with.
+        columns: Every watched distance, the most moved first.
+        reason: The same in a sentence.
+    """
+
+    status: str
+    statistic: float
+    threshold: float
+    columns: tuple[ColumnDrift, ...]
+    reason: str
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether it is an alarm."""
+        return self.status == "drift"
+
+    def moved(self) -> tuple[str, ...]:
+        """The columns beyond the threshold, the most moved first, each once."""
+        beyond = [each.column for each in self.columns if each.standardised > self.threshold]
+        return tuple(dict.fromkeys(beyond))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A number of the window, measured from actuals or estimated without.
+
+    Attributes:
+        status: ``known``, ``too early`` or ``estimated``; ``none`` where it cannot be said at all.
+        interval: The number, with its interval; NaN where it is not known.
+        actuals: How many actuals are behind it.
+        note: What it rests on.
+    """
+
+    status: str
+    interval: Interval
+    actuals: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class WindowFinding:
+    """All that was found in a window.
+
+    Attributes:
+        since: The window's start.
+        until: Its end, not in it.
+        version: The version that answered.
+        predictions: How many.
+        actuals: How many of them have their actual.
+        maturity: The share of actuals that can be expected to be known by now.
+        drift: Whether inputs or score moved.
+        score_mean: The mean score; NaN with no prediction.
+        score_shift: It less the reference's mean score.
+        violation_share: The share of requests that broke the contract; None where not counted.
+        performance: Each metric from the actuals that are known.
+        estimated: Each metric estimated without actuals; it supposes that no concept has drifted.
+        value: Value per decision from the known actuals; None without prices.
+        against_today: The same less what today's rule would have earned on the same rows.
+        estimated_value: Value per decision, estimated without actuals.
+    """
+
+    since: datetime
+    until: datetime
+    version: str | None
+    predictions: int
+    actuals: int
+    maturity: float
+    drift: DriftFinding
+    score_mean: float
+    score_shift: float
+    violation_share: float | None = None
+    performance: Mapping[str, Measured] = field(default_factory=dict)
+    estimated: Mapping[str, Measured] = field(default_factory=dict)
+    value: Measured | None = None
+    against_today: Measured | None = None
+    estimated_value: Measured | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Gives the finding as what JSON can carry."""
+        return dict(to_jsonable(vars(self)))

@@ -1,0 +1,225 @@
+"""Judging a window: a function from its rows and the reference to a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.core.errors import DataFault
+from everloop.measure.estimate import ESTIMATED, estimate_performance
+from everloop.measure.intervals import UNKNOWN, bootstrap_interval
+from everloop.measure.maturity import DelayCurve, MaturedMean, matured_mean
+from everloop.measure.metrics import compute, metric_named
+from everloop.measure.pricing import decision_values
+from everloop.monitor.finding import ColumnDrift, DriftFinding, Measured, WindowFinding
+from everloop.monitor.references import SCORE, Reference, statistics_of
+from everloop.monitor.window import Window
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_LEAST_CHANCE = 0.05
+_BOOTSTRAP = 300
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How windows are judged.
+
+    Attributes:
+        metrics: Which metrics are measured, and estimated where they can be.
+        threshold: The decision is ``score >= threshold``; for estimates.
+        maturity: Below this share of known actuals it is too early to measure.
+        task: ``binary``, ``multiclass`` or ``regression``.
+        seed: Of sampling and intervals.
+    """
+
+    metrics: tuple[str, ...] = ()
+    threshold: float = 0.5
+    maturity: float = 0.5
+    task: str = "binary"
+    seed: int = 0
+
+
+def judge(
+    window: Window, reference: Reference, rules: Rules, *, delay: DelayCurve | None = None
+) -> WindowFinding:
+    """Judges a window of the prediction log.
+
+    Args:
+        window: Its rows.
+        reference: What it is compared with.
+        rules: How.
+        delay: When actuals come; without it each actual that is there counts the same, and the share of
+            actuals that are there is the window's maturity.
+
+    Returns:
+        The finding. What cannot be said yet says so.
+
+    Raises:
+        DataFault: When the window's arrays do not fit each other.
+    """
+    _check(window)
+    known = ~np.isnan(window.actuals)
+    chances = _chances(window, known, delay)
+    mean = float(window.scores.mean()) if window.scores.size else float("nan")
+    before = reference.histograms[SCORE].mean if SCORE in reference.histograms else float("nan")
+    value, against = _values(window, chances, rules)
+    estimated = {
+        name: _estimate(name, window, reference, rules) for name in rules.metrics if name in ESTIMATED
+    }
+    return WindowFinding(
+        since=window.since,
+        until=window.until,
+        version=window.version,
+        predictions=window.inputs.height,
+        actuals=int(known.sum()),
+        maturity=float(chances.mean()) if chances.size else 0.0,
+        drift=judge_drift(window.inputs, reference, scores=window.scores, seed=rules.seed),
+        score_mean=mean,
+        score_shift=mean - before,
+        violation_share=_violation_share(window),
+        performance={name: _measure(name, window, chances, rules) for name in rules.metrics},
+        estimated=estimated if rules.task == "binary" else {},
+        value=value,
+        against_today=against,
+        estimated_value=None
+        if window.prices is None or rules.task != "binary"
+        else _estimate("value_per_decision", window, reference, rules),
+    )
+
+
+def judge_drift(
+    rows: pl.DataFrame,
+    reference: Reference,
+    *,
+    scores: NDArray[np.float64] | None = None,
+    seed: int = 0,
+) -> DriftFinding:
+    """Says whether inputs or score moved more than the alarm budget allows.
+
+    A window of more rows than the reference's windows is sampled down to their size; one of less than
+    half of it is not judged, since its noise alone would look like a shift.
+    """
+    size, height = reference.window_rows, rows.height
+    if height > size:
+        picked = np.sort(np.random.default_rng(seed).choice(height, size, replace=False))
+        rows, scores = rows[picked], None if scores is None else scores[picked]
+    statistics = statistics_of(reference.histograms, reference.watched, rows, scores)
+    budget = reference.budget
+    if budget is None:
+        unknown = (float("nan"),) * len(statistics)
+        order, standardised = tuple(range(len(statistics))), unknown
+        status, reason = "no budget", "The reference has too few windows to know its own variation."
+        statistic = threshold = float("nan")
+    else:
+        found = budget.judge(statistics)
+        order, standardised = found.order, found.standardised
+        statistic, threshold = found.statistic, found.threshold
+        few = 2 * height < size
+        status = "too few" if few else "drift" if found.exceeded else "none"
+        reason = _drift_reason(status, height, reference)
+    columns = tuple(ColumnDrift(*reference.watched[i], statistics[i], standardised[i]) for i in order)
+    return DriftFinding(status, statistic, threshold, columns, reason)
+
+
+def _drift_reason(status: str, rows: int, reference: Reference) -> str:
+    promise = "" if reference.budget is None or reference.budget.attainable else f" {reference.budget.reason}"
+    sentences = {
+        "too few": f"{rows} predictions are too few to compare with windows of {reference.window_rows}.",
+        "drift": "At least one column moved further than windows of the reference move by themselves.",
+        "none": "No column moved further than windows of the reference move by themselves.",
+    }
+    return sentences[status] + promise
+
+
+def _check(window: Window) -> None:
+    rows = window.inputs.height
+    sizes = {
+        "scores": window.scores,
+        "decisions": window.decisions,
+        "actuals": window.actuals,
+        "ages": window.ages,
+    }
+    for name, array in sizes.items():
+        if array.shape != (rows,):
+            raise DataFault(
+                f"The window has {name} of shape {array.shape} for {rows} rows; one each was expected."
+            )
+
+
+def _chances(window: Window, known: NDArray[np.bool_], delay: DelayCurve | None) -> NDArray[np.float64]:
+    if delay is None:
+        return np.full(known.shape, known.mean() if known.size else 0.0)
+    return delay.known_by(window.ages)
+
+
+def _measured(found: MaturedMean, note: str) -> Measured:
+    return Measured(found.status, found.interval, found.known, note)
+
+
+def _values(
+    window: Window, chances: NDArray[np.float64], rules: Rules
+) -> tuple[Measured | None, Measured | None]:
+    """Value per decision, and the same less today's, from the actuals that are known."""
+    if window.prices is None:
+        return None, None
+    known = ~np.isnan(window.actuals)
+
+    def earned(decisions: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = np.full(known.shape, np.nan)
+        if window.prices is not None and known.any():
+            values[known] = decision_values(window.actuals[known], decisions[known], window.prices[known])
+        return values
+
+    ours = earned(window.decisions)
+    note = "each known actual counts 1 / its chance to be known by now"
+    value = _measured(matured_mean(ours, chances, maturity=rules.maturity), note)
+    if window.today is None:
+        return value, None
+    gain = ours - earned(window.today)
+    return value, _measured(matured_mean(gain, chances, maturity=rules.maturity), note + ", paired by row")
+
+
+def _measure(name: str, window: Window, chances: NDArray[np.float64], rules: Rules) -> Measured:
+    """A metric from the known actuals, each weighed by 1 / its chance to be known."""
+    used = ~np.isnan(window.actuals) & (chances >= _LEAST_CHANCE)
+    if not used.any() or chances.mean() < rules.maturity:
+        return Measured("too early", UNKNOWN, int(used.sum()), "too few actuals can be known by now")
+    predicted = window.scores if metric_named(name).needs in {"score", "probabilities"} else window.decisions
+    weights = 1 / chances[used]
+    statistic: Callable[..., float] = lambda a, p, w: compute(name, a, p, w)  # noqa: E731
+    interval = bootstrap_interval(
+        statistic, window.actuals[used], predicted[used], weights, seed=rules.seed, repeats=_BOOTSTRAP
+    )
+    return Measured(
+        "known", interval, int(used.sum()), "each known actual counts 1 / its chance to be known by now"
+    )
+
+
+def _estimate(name: str, window: Window, reference: Reference, rules: Rules) -> Measured:
+    """A metric without actuals, from what scores meant on the reference."""
+    try:
+        interval = estimate_performance(
+            window.scores,
+            reference.scores,
+            reference.actuals,
+            name,
+            threshold=rules.threshold,
+            prices=window.prices,
+            seed=rules.seed,
+        )
+    except DataFault as fault:
+        return Measured("none", UNKNOWN, 0, fault.message)
+    return Measured("estimated", interval, 0, "supposes that a score means what it meant on the reference")
+
+
+def _violation_share(window: Window) -> float | None:
+    if window.violations is None:
+        return None
+    requests = window.inputs.height + window.violations
+    return window.violations / requests if requests else 0.0

@@ -1,0 +1,123 @@
+"""Which windows are due, and the rows of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.measure.maturity import DelayCurve, delay_curve
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from everloop.spec.monitor import WindowSpec
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rows of one window of the prediction log, and what is known of them.
+
+    Attributes:
+        since: The window's start; it is in the window.
+        until: Its end; it is not.
+        inputs: The rows as served.
+        scores: Shape (n,): the chance of the positive class where binary, the number where regression.
+        decisions: Shape (n,): 0/1 where binary, the number where regression.
+        actuals: Shape (n,): NaN where not known yet.
+        ages: Shape (n,): seconds since each prediction.
+        prices: Shape (n, 4) or None.
+        today: What would be decided without a model, 0/1, shape (n,), or None.
+        violations: How many requests broke the contract, where it was counted.
+        version: The version that answered.
+    """
+
+    since: datetime
+    until: datetime
+    inputs: pl.DataFrame
+    scores: NDArray[np.float64]
+    decisions: NDArray[np.float64]
+    actuals: NDArray[np.float64]
+    ages: NDArray[np.float64]
+    prices: NDArray[np.float64] | None = None
+    today: NDArray[np.float64] | None = None
+    violations: int | None = None
+    version: str | None = None
+
+
+def windows_due(
+    times: pl.Series, spec: WindowSpec, *, now: datetime, since: datetime | None = None
+) -> list[tuple[datetime, datetime]]:
+    """Gives the windows that are over and not judged yet.
+
+    Args:
+        times: When the predictions were made, in UTC.
+        spec: How windows are cut. By time they follow each other from the first prediction on (or from
+            ``since``); a span without predictions is skipped. By count a window ends before the first
+            prediction of the next one.
+        now: The time of asking; a window that is not over is not due.
+        since: Where the last judged window ended.
+
+    Returns:
+        Start and end of each, the end not in it.
+    """
+    import polars as pl
+
+    moments = times.filter((times < now) & (times >= since)) if since else times.filter(times < now)
+    moments = moments.drop_nulls().sort()
+    if moments.is_empty():
+        return []
+    if spec.predictions is not None:
+        size = spec.predictions
+        starts = [*range(0, len(moments) - size, size)]
+        ends = [moments[start + size] for start in starts]
+        # Predictions of the same moment stay together.
+        return [
+            (moments[start], end) for start, end in zip(starts, ends, strict=True) if moments[start] < end
+        ]
+    length = spec.time or timedelta(days=1)
+    origin = since or moments[0]
+    number = (
+        ((moments - origin).dt.total_microseconds() // (length // timedelta(microseconds=1))).unique().sort()
+    )
+    ends = [origin + length * (int(k) + 1) for k in number.cast(pl.Int64)]
+    return [(end - length, end) for end in ends if end <= now]
+
+
+def delay_of(joined: pl.DataFrame, *, now: datetime) -> DelayCurve | None:
+    """Learns when actuals come from the prediction log.
+
+    Args:
+        joined: With `time` and `known_at` (null while waiting), as `LogTables.joined` gives it.
+        now: The age of a prediction that waits is counted until now.
+
+    Returns:
+        The curve, or None with no prediction.
+    """
+    import polars as pl
+
+    if joined.is_empty():
+        return None
+    waits = joined["known_at"].is_null()
+    until = joined.select(pl.col("known_at").fill_null(now))["known_at"]
+    seconds = (until - joined["time"]).dt.total_microseconds().to_numpy() / 1e6
+    return delay_curve(np.maximum(seconds, 0.0), waits.to_numpy())
+
+
+def rows_of(joined: pl.DataFrame, since: datetime, until: datetime) -> pl.DataFrame:
+    """Takes the predictions of a window."""
+    import polars as pl
+
+    return joined.filter((pl.col("time") >= since) & (pl.col("time") < until))
+
+
+def ages_of(times: pl.Series, *, now: datetime) -> NDArray[np.float64]:
+    """Gives the seconds since each prediction, shape (n,)."""
+    import polars as pl
+
+    ages = times.to_frame("time").select((pl.lit(now) - pl.col("time")).dt.total_microseconds())["literal"]
+    seconds: NDArray[np.float64] = np.maximum(ages.to_numpy() / 1e6, 0.0)
+    return seconds

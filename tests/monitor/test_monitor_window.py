@@ -1,0 +1,230 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from everloop.core.errors import DataFault, PackageRefused
+from everloop.core.units import parse_duration
+from everloop.measure.maturity import delay_curve
+from everloop.monitor import Reference, ReferenceRules, Rules, Window, judge, reference, windows_due
+from everloop.monitor.references import REFERENCE_FILE, SCORE
+from everloop.monitor.window import ages_of, delay_of, rows_of
+from everloop.spec.fields import AlarmBudget
+from everloop.spec.monitor import WindowSpec
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+DAY = WindowSpec.model_validate("1d")
+PRICES = np.array([5.0, -2.0, -8.0, 1.0])
+
+
+def world(n, seed, shift=0.0, days=60):
+    """Rows, scores (calibrated) and actuals; a season of a week in one column."""
+    random = np.random.default_rng(seed)
+    hours = np.sort(random.uniform(0, 24 * days, n))
+    heat = random.normal(0, 1, n) + np.sin(2 * np.pi * hours / 168) + shift
+    scores = 1 / (1 + np.exp(1 - heat))
+    rows = pl.DataFrame({"heat": heat, "kind": np.where(random.random(n) < 0.4, "a", "b")})
+    actuals = (random.random(n) < scores).astype(float)
+    times = pl.Series("time", [START + timedelta(hours=hour) for hour in hours])
+    return rows, scores, actuals, times
+
+
+def made(days=60, per_day=300):
+    alarm = AlarmBudget(1, 20)
+    rows, scores, actuals, times = world(days * per_day, 1, days=days)
+    return reference(rows, scores=scores, actuals=actuals, times=times, rules=ReferenceRules(DAY, alarm))
+
+
+REFERENCE = made()
+
+
+def window(n=300, seed=2, shift=0.0, known=1.0, age=30.0):
+    rows, scores, actuals, _ = world(n, seed, shift, days=7)
+    random = np.random.default_rng(seed)
+    return Window(
+        since=START,
+        until=START + timedelta(days=1),
+        inputs=rows,
+        scores=scores,
+        decisions=(scores >= 0.3) * 1.0,
+        actuals=np.where(random.random(n) < known, actuals, np.nan),
+        ages=np.full(n, age * 86400),
+        prices=np.broadcast_to(PRICES, (n, 4)),
+        today=np.zeros(n),
+        version="v1",
+    )
+
+
+RULES = Rules(metrics=("roc_auc", "recall", "log_loss"), threshold=0.3)
+
+
+def test_the_reference_is_cut_in_time_and_says_what_it_can_promise():
+    assert REFERENCE.cut == "time"
+    assert REFERENCE.budget.windows == 60
+    assert REFERENCE.budget.attainable
+    assert set(REFERENCE.histograms) == {"heat", "kind", SCORE}
+    few = made(days=10)
+    assert not few.budget.attainable
+    assert "needs 19" in few.budget.reason
+
+
+def test_the_reference_without_times_is_sampled():
+    rows, scores, actuals, _ = world(2000, 1)
+    found = reference(rows, scores=scores, actuals=actuals)
+    assert found.cut == "resampled"
+    assert found.budget.attainable
+
+
+def test_the_reference_round_trips(tmp_path):
+    REFERENCE.save(tmp_path)
+    again = Reference.load(tmp_path)
+    assert again == REFERENCE
+    assert judge(window(), again, RULES).to_dict() == judge(window(), REFERENCE, RULES).to_dict()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"format": 1}', b'{"format": 1, "rows": "x"}', b"\xff\x00"]
+)
+def test_a_damaged_reference_is_refused(tmp_path, content):
+    (tmp_path / REFERENCE_FILE).write_bytes(content)
+    with pytest.raises(PackageRefused):
+        Reference.load(tmp_path)
+    with pytest.raises(PackageRefused, match="no reference"):
+        Reference.load(tmp_path / "nowhere")
+
+
+def test_a_quiet_window_is_quiet_and_a_moved_one_is_not():
+    quiet = judge(window(), REFERENCE, RULES)
+    assert quiet.drift.status == "none"
+    assert json.dumps(quiet.to_dict(), allow_nan=False)
+    moved = judge(window(shift=2.0), REFERENCE, RULES)
+    assert moved.drift.exceeded
+    assert set(moved.drift.moved()) == {"heat", SCORE}
+    assert moved.score_shift > 0.2
+
+
+def test_season_is_in_the_null():
+    alarms = sum(
+        judge(
+            replace(
+                window(), inputs=rows[day * 300 : day * 300 + 300], scores=scores[day * 300 : day * 300 + 300]
+            ),
+            REFERENCE,
+            Rules(),
+        ).drift.exceeded
+        for rows, scores, _, _ in [world(300 * 100, 9, days=100)]
+        for day in range(100)
+    )
+    assert alarms <= 12  # 5 are expected
+
+
+def test_performance_and_value_from_known_actuals():
+    found = judge(window(3000), REFERENCE, RULES)
+    assert found.performance["roc_auc"].status == "known"
+    assert found.performance["log_loss"].interval.known
+    assert (
+        found.value.interval.estimate > found.value.interval.estimate - found.against_today.interval.estimate
+    )
+    assert found.against_today.interval.low > 0
+    assert found.estimated["roc_auc"].interval.contains(found.performance["roc_auc"].interval.estimate)
+    assert found.estimated_value.interval.contains(found.value.interval.estimate)
+    assert "log_loss" not in found.estimated
+
+
+def test_too_early_is_said_and_the_estimate_stands_in():
+    delay = delay_curve(np.random.default_rng(0).exponential(20 * 86400, 5000), np.zeros(5000))
+    found = judge(window(1000, known=0.1, age=2.0), REFERENCE, RULES, delay=delay)
+    assert found.performance["recall"].status == "too early"
+    assert found.value.status == "too early"
+    assert found.maturity == pytest.approx(0.095, abs=0.02)
+    assert found.estimated["recall"].interval.known
+    later = judge(window(1000, known=0.78, age=30.0), REFERENCE, RULES, delay=delay)
+    assert later.performance["recall"].status == "known"
+
+
+def test_an_empty_window_and_a_small_one_are_judged_without_a_number():
+    empty = judge(window(0), REFERENCE, RULES)
+    assert (empty.predictions, empty.drift.status) == (0, "too few")
+    assert not empty.performance["recall"].interval.known
+    assert judge(window(40), REFERENCE, RULES).drift.status == "too few"
+
+
+def test_a_window_with_other_columns_is_judged_by_what_it_has():
+    strange = replace(window(), inputs=window().inputs.with_columns(heat=pl.lit("text"), kind=pl.lit(7)))
+    found = judge(strange, REFERENCE, RULES)
+    assert {"heat", "kind"} <= set(found.drift.moved())
+    bare = replace(window(), inputs=window().inputs.select("kind"))
+    assert judge(bare, REFERENCE, RULES).drift.status == "none"
+
+
+def test_violations_are_a_share_of_requests():
+    assert judge(replace(window(), violations=100), REFERENCE, RULES).violation_share == 0.25
+    assert judge(window(), REFERENCE, RULES).violation_share is None
+
+
+def test_a_regression_is_measured_too():
+    random = np.random.default_rng(3)
+    numbers = random.normal(10, 2, 300)
+    base = replace(window(), scores=numbers, decisions=numbers, actuals=numbers + random.normal(0, 1, 300))
+    found = judge(
+        replace(base, prices=None, today=None), REFERENCE, Rules(metrics=("rmse",), task="regression")
+    )
+    assert found.performance["rmse"].interval.contains(1.0)
+    assert found.value is None
+    assert found.estimated == {}
+
+
+def moments(*hours):
+    return pl.Series(
+        "time", [START + timedelta(hours=hour) for hour in hours], dtype=pl.Datetime("us", "UTC")
+    )
+
+
+def test_windows_due_by_time():
+    times = moments(0, 5, 23, 24, 80)
+    day = timedelta(days=1)
+    now = START + timedelta(hours=90)
+    due = windows_due(times, DAY, now=now)
+    assert due == [(START, START + day), (START + day, START + 2 * day)]
+    assert windows_due(times, DAY, now=now + day, since=START + 2 * day) == [
+        (START + 3 * day, START + 4 * day)
+    ]
+    assert windows_due(moments(), DAY, now=now) == []
+
+
+def test_windows_due_by_count():
+    spec = WindowSpec.model_validate({"predictions": 2})
+    due = windows_due(moments(0, 1, 2, 3, 4), spec, now=START + timedelta(days=9))
+    assert [(a - START, b - START) for a, b in due] == [
+        (timedelta(hours=0), timedelta(hours=2)),
+        (timedelta(hours=2), timedelta(hours=4)),
+    ]
+
+
+def test_the_delay_is_learned_from_the_log():
+    joined = pl.DataFrame(
+        {
+            "time": moments(0, 0, 1),
+            "known_at": pl.Series([START + timedelta(hours=2), None, START + timedelta(hours=5)]).cast(
+                pl.Datetime("us", "UTC")
+            ),
+        }
+    )
+    curve = delay_of(joined, now=START + timedelta(hours=3))
+    assert curve.known_by([3600 * 2.5]).tolist() == [pytest.approx(1 / 3)]
+    assert delay_of(joined.clear(), now=START) is None
+    assert rows_of(joined, START, START + timedelta(hours=1)).height == 2
+    assert ages_of(joined["time"], now=START + timedelta(hours=2)).tolist() == [7200, 7200, 3600]
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(DataFault, match="scores of shape"):
+        judge(replace(window(), scores=np.zeros(3)), REFERENCE, RULES)
+    with pytest.raises(DataFault, match="no row"):
+        reference(pl.DataFrame({"a": []}))
+    with pytest.raises(DataFault, match="for 2 rows"):
+        reference(pl.DataFrame({"a": [1, 2]}), scores=[0.1])
+    assert parse_duration("1d") == DAY.time

@@ -71,7 +71,7 @@ class Candidate:
 
         column = self.rows[self.frame.target]
         if self.frame.task == "regression":
-            return column.cast(pl.Float64).to_numpy()
+            return np.asarray(column.cast(pl.Float64).to_numpy(), dtype=np.float64)
         return class_indices(column, self.frame.classes)
 
     @cached_property

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # What a move makes of the rollout's state.
 _STATES = {"advance": "running", "promote": "promoted", "ask": "waiting", "roll_back": "rolled_back"}
 # What a hand may do: the verb to the states it may be done in and the state it leads to.
+# Where a package lies in the artifact of its step.
+PACKAGE_FOLDER = "package"
 BY_HAND: dict[str, tuple[tuple[str, ...], str]] = {
     "pause": (("running",), "paused"),
     "resume": (("paused",), "running"),
@@ -93,21 +95,12 @@ def apply_move(
     """
     if move.kind == "wait" or (move.kind == "ask" and rollout.state == "waiting"):
         return None
-    return _change(
-        record,
-        rollout,
-        state=_STATES[move.kind],
-        step=move.step,
-        share=move.share,
-        answer=move.kind,
-        reason=move.reason,
-        facts={
-            "requests": evidence.requests,
-            "seconds": evidence.seconds,
-            "guards": to_jsonable(list(evidence.guards)),
-        },
-        at=at,
-    )
+    facts = {
+        "requests": evidence.requests,
+        "seconds": evidence.seconds,
+        "guards": to_jsonable(list(evidence.guards)),
+    }
+    return _change(record, rollout, move, _STATES[move.kind], facts, at)
 
 
 def move_by_hand(
@@ -125,17 +118,8 @@ def move_by_hand(
             f"A rollout that is {rollout.state} cannot {verb}; it must be {' or '.join(allowed)}."
         )
     share = {"promote": 1.0, "abort": 0.0}.get(verb, rollout.share)
-    return _change(
-        record,
-        rollout,
-        state=state,
-        step=rollout.step,
-        share=share,
-        answer=verb,
-        reason=reason or f"by hand, {who}",
-        facts={"who": who},
-        at=at,
-    )
+    move = Move(verb, rollout.step, share, reason or f"by hand, {who}")
+    return _change(record, rollout, move, state, {"who": who}, at)
 
 
 def project(record: Record, store: ArtifactStore, lifecycle: str, path: Path) -> Routing | None:
@@ -162,7 +146,7 @@ def project(record: Record, store: ArtifactStore, lifecycle: str, path: Path) ->
     routing = Routing(
         lifecycle=lifecycle,
         generation=now.generation,
-        champion=_arm(store, serving, 1.0, "champion", ""),
+        champion=_arm(store, serving, 1.0, "blue_green", ""),
         challenger=challenger,
     )
     if not path.exists() or read_routing(path) != routing:
@@ -173,7 +157,7 @@ def project(record: Record, store: ArtifactStore, lifecycle: str, path: Path) ->
 def _arm(store: ArtifactStore, version: VersionRow, share: float, strategy: str, salt: str) -> Arm:
     return Arm(
         version=version.number,
-        package=str(store.open(version.package)),
+        package=str(store.open(version.package) / PACKAGE_FOLDER),
         share=share,
         strategy=strategy,
         salt=salt,
@@ -220,7 +204,7 @@ def _start_rollout(
         at=at,
         kind="rollout",
         answer="start",
-        reason=f"v{version.number} passed its gate against v{serving.number}; {rollout.strategy} at {share:.0%}",
+        reason=f"v{version.number} passed its gate; {rollout.strategy} at {share:.0%} beside v{serving.number}",
         facts={"rollout": rollout.id, "version": version.id, "champion": serving.id},
     )
     record.add(rollout)
@@ -233,34 +217,26 @@ def _start_rollout(
 
 
 def _change(
-    record: Record,
-    rollout: RolloutRow,
-    *,
-    state: str,
-    step: int,
-    share: float,
-    answer: str,
-    reason: str,
-    facts: dict[str, Any],
-    at: datetime,
+    record: Record, rollout: RolloutRow, move: Move, state: str, facts: dict[str, Any], at: datetime
 ) -> DecisionRow:
     decision = DecisionRow(
         id=new_id("decision", at),
         lifecycle=rollout.lifecycle,
         at=at,
         kind="rollout",
-        answer=answer,
-        reason=reason,
-        facts=facts | {"rollout": rollout.id, "from": rollout.state, "step": step, "share": share},
+        answer=move.kind,
+        reason=move.reason,
+        facts=facts | {"rollout": rollout.id, "from": rollout.state, "step": move.step, "share": move.share},
     )
-    moved = step != rollout.step
-    notes = rollout.facts | ({"step_since": to_jsonable(at)} if moved else {})
+    notes = rollout.facts | ({"step_since": to_jsonable(at)} if move.step != rollout.step else {})
     with record.transaction():
         # Read again inside the transaction: another controller may have been faster.
         require_open(record.get(RolloutRow, rollout.id))
         record.add(decision)
         record.link(rollout.id, decision.id, "rollout")
-        record.put(replace(rollout, state=state, step=step, share=share, facts=notes, updated_at=at))
+        record.put(
+            replace(rollout, state=state, step=move.step, share=move.share, facts=notes, updated_at=at)
+        )
         _settle(record, rollout, state, at, decision)
     return decision
 

@@ -1,0 +1,150 @@
+"""What each line of a pass does: which function runs, on which settings and inputs.
+
+Each function takes the pass and gives the finished step. Settings are the parts of the lifecycle file
+that the result depends on, and no more, so that a change elsewhere does nothing again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.digest import digest_value
+from everloop.core.files import write_file
+from everloop.core.values import to_jsonable
+from everloop.data.steps import (
+    contract_settings,
+    contract_step,
+    dataset_settings,
+    dataset_step,
+    snapshot_settings,
+    snapshot_step,
+)
+from everloop.deploy.release import PACKAGE_FOLDER
+from everloop.deploy.versions import find_version, number_for
+from everloop.engine import Done, Step
+from everloop.goal.steps import brief_step
+from everloop.loop.steps import CONTRACT_FILE, gate_step, package_step, reference_step
+from everloop.model.steps import train_step
+from everloop.problem.steps import frame_step
+from everloop.record.rows import VersionRow
+
+if TYPE_CHECKING:
+    from everloop.loop.pass_ import Pass
+
+
+def snapshot(this: Pass) -> Done:
+    """Takes the data as it is known at the pass's time."""
+    workspace = this.workspace
+    memo = workspace.state_folder / "digests.json"
+    now = this.as_of or workspace.clock.now()
+    settings = snapshot_settings(workspace.spec, now, memo=memo, clock=workspace.clock)
+    content = digest_value({key: value for key, value in settings.items() if key != "as_of"})
+    if this.as_of is None:
+        settings["as_of"] = _unchanged_since(this, content) or settings["as_of"]
+    taken = this.do(Step("snapshot", "data", 1, snapshot_step, settings))
+    latest = {"content": content, "as_of": settings["as_of"], "hidden": taken.facts["hidden_actuals"]}
+    if this.as_of is None and workspace.record.state(workspace.name, "snapshot") != latest:
+        workspace.record.set_state(workspace.name, "snapshot", latest)
+    return taken
+
+
+def _unchanged_since(this: Pass, content: str) -> str | None:
+    """Gives the time of the last snapshot where one taken now would be the same.
+
+    That is so where the sources have the same content and nothing was hidden from it: no actual is
+    known now that was not known then.
+    """
+    latest = this.workspace.record.state(this.workspace.name, "snapshot") or {}
+    same = latest.get("content") == content and latest.get("hidden") == 0
+    return str(latest["as_of"]) if same else None
+
+
+def contract(this: Pass, taken: Done) -> Done:
+    """Holds the snapshot against its contract; the first time the contract is learned and written."""
+    workspace = this.workspace
+    settings = contract_settings(workspace.spec)
+    done = this.do(Step("contract", "data", 1, contract_step, settings, {"snapshot": taken}))
+    if not done.facts["learned"] or workspace.spec.data.contract is None:
+        return done
+    write_file(workspace.contract_path, (done.path / CONTRACT_FILE).read_bytes())
+    settings = contract_settings(workspace.spec)
+    return this.do(Step("contract", "data", 1, contract_step, settings, {"snapshot": taken}))
+
+
+def frame(this: Pass, taken: Done) -> Done:
+    """Resolves the problem and judges its labels."""
+    spec = this.workspace.spec
+    settings = {"problem": _dump(spec.problem), "seed": spec.model.seed}
+    return this.do(Step("frame", "problem", 1, frame_step, settings, {"snapshot": taken}))
+
+
+def brief(this: Pass, taken: Done, framed: Done) -> Done:
+    """Says what decisions are worth today, and what the goal requires."""
+    settings = {"goal": _dump(this.workspace.spec.goal)}
+    return this.do(Step("brief", "goal", 1, brief_step, settings, {"snapshot": taken, "frame": framed}))
+
+
+def dataset(this: Pass, taken: Done, framed: Done) -> Done:
+    """Cleans, features and splits the snapshot, and stops where it leaks."""
+    settings = dataset_settings(this.workspace.spec)
+    return this.do(Step("dataset", "data", 1, dataset_step, settings, {"snapshot": taken, "frame": framed}))
+
+
+def train(this: Pass, prepared: Done, framed: Done) -> Done:
+    """Searches for the model whose decisions are worth most."""
+    spec = this.workspace.spec
+    settings = {
+        "goal": _dump(spec.goal),
+        "problem": _dump(spec.problem),
+        "data": dataset_settings(spec)["data"],
+        "model": _dump(spec.model),
+    }
+    inputs = {"dataset": prepared, "frame": framed}
+    watched = this.watched(train_step)
+    return this.do(Step("train", "model", 1, watched, settings, inputs))
+
+
+def reference(this: Pass, trained: Done, prepared: Done) -> Done:
+    """Keeps the distributions that windows will be compared with."""
+    spec = this.workspace.spec
+    settings = {"monitor": _dump(spec.monitor), "goal": _dump(spec.goal), "seed": spec.model.seed}
+    inputs = {"trained": trained, "dataset": prepared}
+    return this.do(Step("reference", "monitor", 1, reference_step, settings, inputs))
+
+
+def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred: Done) -> Done:
+    """Compiles the model and proves the compiled one equal."""
+    workspace = this.workspace
+    number = number_for(workspace.record, workspace.name, trained.key)
+    known = find_version(workspace.record, workspace.name, number)
+    settings = {
+        "lifecycle": workspace.name,
+        "version": number,
+        "created": to_jsonable(known.at if known else this.as_of or workspace.clock.now()),
+        "lineage": {"dataset": prepared.key, "trained": trained.key},
+        "seed": workspace.spec.model.seed,
+    }
+    inputs = {"trained": trained, "dataset": prepared, "contract": enforced, "reference": referred}
+    return this.do(Step("package", "model", 1, package_step, settings, inputs))
+
+
+def gate(
+    this: Pass, version: VersionRow, packaged: Done, prepared: Done, framed: Done, enforced: Done
+) -> Done:
+    """Holds the version against all that its lifecycle requires, and against its rival.
+
+    The rival is the champion that served when the version was made, so that the same version is
+    judged once, whatever serves later.
+    """
+    workspace = this.workspace
+    rival = version.facts.get("rival")
+    folder = None
+    if rival is not None:
+        folder = str(workspace.store.open(workspace.record.get(VersionRow, rival).package) / PACKAGE_FOLDER)
+    settings = {"spec": workspace.spec.to_dict(), "champion": folder}
+    inputs = {"package": packaged, "dataset": prepared, "frame": framed, "contract": enforced}
+    return this.do(Step("gate", "deploy", 1, gate_step, settings, inputs))
+
+
+def _dump(part: Any) -> dict[str, Any]:
+    return dict(part.model_dump(mode="json", by_alias=True))

@@ -1,0 +1,104 @@
+"""The line of result that each step is told with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Facts = dict[str, Any]
+
+
+def result_line(step: str, facts: Facts) -> str | None:
+    """Gives a step's result in a line; None where it has none worth telling."""
+    tell = LINES.get(step)
+    return tell(facts) if tell else None
+
+
+def _snapshot(facts: Facts) -> str:
+    line = f"{facts['rows']:,} rows, {len(facts['schema'].get('columns', facts['schema']))} columns"
+    if facts.get("time_range"):
+        line += f", {facts['time_range'][0][:10]} to {facts['time_range'][1][:10]}"
+    if facts.get("hidden_actuals"):
+        line += f"; {facts['hidden_actuals']:,} actuals not known yet"
+    return line
+
+
+def _contract(facts: Facts) -> str:
+    report = facts["report"]
+    verb = "learned" if facts["learned"] else "held"
+    warnings = [finding for finding in report["findings"] if finding["severity"] != "error"]
+    return f"contract {verb}: {report['rows']:,} rows satisfy it" + (
+        f", {len(warnings)} warnings" if warnings else ""
+    )
+
+
+def _frame(facts: Facts) -> str:
+    frame, labels = facts["frame"], facts["sufficiency"]
+    line = f"{frame['task']}"
+    if frame["positive"] is not None:
+        line += f", {frame['positive']!r} is positive"
+    line += f", judged by {frame['metric']}"
+    if frame["time"]:
+        line += f", decided at {frame['time']}"
+    if frame["label_delay_seconds"]:
+        line += f", actuals within {frame['label_delay_seconds'] / 3600:.1f} h"
+    return f"{line}; labels: {labels['verdict']} ({labels['reason']})"
+
+
+def _brief(facts: Facts) -> str:
+    if facts["today"] is None:
+        return f"{facts['verdict']}: {'; '.join(facts['reasons'])}"
+    today, money = facts["today"], facts["currency"]
+    return (
+        f"a decision is worth {today['estimate']:.2f} {money} today, {facts['perfect']:.2f} if always right; "
+        f"{facts['verdict']}: {'; '.join(facts['reasons'])}"
+    )
+
+
+def _dataset(facts: Facts) -> str:
+    rows = ", ".join(f"{count:,} {part}" for part, count in facts["rows"].items())
+    cleaned = f"; {len(facts['cleaning'])} cleanings" if facts["cleaning"] else ""
+    features = f"; {len(facts['features'])} features" if facts["features"] else ""
+    return f"split by {facts['split']['by']}: {rows}{cleaned}{features}; no leak blocks"
+
+
+def _train(facts: Facts) -> str:
+    line = (
+        f"{facts['learner']} of {len(facts['learners_tried'])} learners, {facts['trials']} trials; "
+        f"{len(facts['features'])} inputs kept, {len(facts['left_out'])} left out"
+    )
+    if facts.get("value") and facts.get("value_today"):
+        line += (
+            f"; a decision is worth {facts['value']['estimate']:.2f}, today's {facts['value_today']['estimate']:.2f}, "
+            f"on {facts['evaluated_on']}"
+        )
+    elif facts.get("metric"):
+        line += f"; {facts['metric']} {facts['metrics'][facts['metric']]['estimate']:.4g}"
+    return line
+
+
+def _package(facts: Facts) -> str:
+    parity = facts["parity"]
+    return f"v{facts['version']} compiled, {facts['bytes'] / 1e6:.1f} MB; parity {_parity(parity)}"
+
+
+def _parity(parity: Facts) -> str:
+    rows = parity.get("rows")
+    total = sum(rows.values()) if isinstance(rows, dict) else rows
+    return f"proven on {total:,} rows" if isinstance(total, int) else "proven"
+
+
+def _gate(facts: Facts) -> str:
+    return f"gate {'passed' if facts['passed'] else 'refused'}: {facts['reason']}"
+
+
+LINES: dict[str, Callable[[Facts], str]] = {
+    "snapshot": _snapshot,
+    "contract": _contract,
+    "frame": _frame,
+    "brief": _brief,
+    "dataset": _dataset,
+    "train": _train,
+    "package": _package,
+    "gate": _gate,
+}

@@ -1,0 +1,136 @@
+"""Where one lifecycle lives: its file, record, artifacts, log and routing, opened together."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from everloop.core.clock import Clock, SystemClock
+from everloop.core.errors import RecordBusy
+from everloop.core.files import storage_faults
+from everloop.core.progress import Progress, silent
+from everloop.record import open_record
+from everloop.record.store import ArtifactStore
+from everloop.spec import Secret
+
+if TYPE_CHECKING:
+    from everloop.record import Record
+    from everloop.spec import LifecycleSpec
+
+STATE_FOLDER = ".everloop"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A lifecycle with everything that it needs to run. Close it, or use it in a `with` block.
+
+    Attributes:
+        spec: The lifecycle file.
+        record: The database of what was done.
+        store: The artifacts.
+        clock: What tells the time.
+        progress: Who is told what happens.
+    """
+
+    spec: LifecycleSpec
+    record: Record
+    store: ArtifactStore
+    clock: Clock = field(default_factory=SystemClock)
+    progress: Progress = silent
+
+    @classmethod
+    def open(
+        cls,
+        spec: LifecycleSpec,
+        *,
+        clock: Clock | None = None,
+        progress: Progress = silent,
+    ) -> Workspace:
+        """Opens record and artifacts as the file names them; relative places are beside the file.
+
+        Raises:
+            RecordBusy: When another process holds the record.
+            RecordUnreachable: When the record's database does not answer.
+        """
+        with storage_faults(spec.folder / STATE_FOLDER):
+            (spec.folder / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+        address = spec.record.reveal() if isinstance(spec.record, Secret) else spec.record
+        record = open_record(_beside(address, spec.folder))
+        store = ArtifactStore(
+            _beside(spec.artifacts, spec.folder), cache=spec.folder / STATE_FOLDER / "cache"
+        )
+        return cls(spec, record, store, clock or SystemClock(), progress)
+
+    @property
+    def name(self) -> str:
+        """The lifecycle's name."""
+        return self.spec.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the lifecycle file."""
+        return self.spec.folder
+
+    @property
+    def state_folder(self) -> Path:
+        """Where what is not in the record lies: log, routing, locks."""
+        return self.spec.folder / STATE_FOLDER
+
+    @property
+    def log_folder(self) -> Path:
+        """The prediction log."""
+        return self.state_folder / "log"
+
+    @property
+    def routing_path(self) -> Path:
+        """What the server reads to know which versions serve."""
+        return self.state_folder / "routing.json"
+
+    @property
+    def contract_path(self) -> Path:
+        """The contract's file, `contract.yaml` where the lifecycle file names none."""
+        return self.spec.folder / (self.spec.data.contract or "contract.yaml")
+
+    def close(self) -> None:
+        """Lets go of the record and the store."""
+        self.record.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        """Gives the workspace itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes it."""
+        self.close()
+
+    @contextmanager
+    def sole(self, name: str) -> Iterator[None]:
+        """Holds a name for this process alone, such as ``run``; a killed process lets go of it.
+
+        Raises:
+            RecordBusy: When another process holds it.
+        """
+        path = self.state_folder / f"{name}.lock"
+        with storage_faults(path), path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RecordBusy(
+                    f"Another process is at work on {self.name} ({name}).",
+                    hint="everloop status; or wait until it has finished",
+                ) from None
+            yield
+
+
+def _beside(address: str, folder: Path) -> str:
+    """Resolves a relative path in an address against the lifecycle file's folder."""
+    prefix = "sqlite:///"
+    if address.startswith(prefix):
+        path = address.removeprefix(prefix)
+        return address if path.startswith("/") else f"{prefix}{(folder / path).resolve()}"
+    return address if "://" in address else str((folder / address).resolve())

@@ -150,7 +150,7 @@ def test_thresholds_without_prices_keep_their_bounds() -> None:
 
 
 def test_the_step_writes_a_model_and_says_what_it_did(tmp_path) -> None:
-    from everloop.model import Trained
+    from everloop.model import Trained, search
     from everloop.model.steps import train_step
     from everloop.table.dataset import Dataset
 
@@ -200,6 +200,8 @@ def test_the_step_writes_a_model_and_says_what_it_did(tmp_path) -> None:
     for file in (tmp_path / "one").iterdir():
         if file.name != "timings.json":
             assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+    model = search(Dataset.load(tmp_path / "dataset"), frame=frame, budget={"trials": 1}, learners=["linear"])
+    assert (model.evaluation.part, model.evaluation.rows) == ("test", 200)
     loaded = Trained.load(tmp_path / "one")
     assert loaded.evaluation.rows == 200
     assert not (tmp_path / "one" / "trials.jsonl").exists()

@@ -327,3 +327,32 @@ def test_the_input_is_never_changed() -> None:
     before = pandas.copy(deep=True)
     search(pandas, "bad", budget={"trials": 1}, learners=["linear"]).predict(pandas)
     assert pandas.equals(before)
+
+
+def test_a_search_by_time_ends_in_time_and_tries_every_learner() -> None:
+    """A clock that only trials move: each takes a second, and the budget is twelve."""
+    from everloop.model.columns import column_kinds
+    from everloop.model.features import Features
+    from everloop.model.folds import FoldPlan, make_folds
+    from everloop.model.learners import learners_for
+    from everloop.model.searching import run_search
+    from everloop.model.targets import labelled
+    from everloop.model.trial import Material
+    from everloop.table.schema import schema_of
+
+    table = people()
+    frame = quick_frame(table, "bad")
+    rows, actual = labelled(table, frame)
+    features = Features(column_kinds(rows, frame.inputs).kept, schema_of(rows).types)
+    material = Material(rows, frame, actual, features, make_folds(rows, frame, actual, FoldPlan()), threads=1)
+    now = [0.0]
+
+    def tick(event: Event) -> None:
+        now[0] += 1.0
+
+    found = run_search(
+        material, learners_for("binary", QUICK), Budget(seconds=12), progress=tick, timer=lambda: now[0]
+    )
+    assert {trial.learner for trial in found.trials} == set(QUICK)
+    assert 8 <= len(found.trials) <= 12
+    assert found.best.score == max(trial.score for trial in found.trials)

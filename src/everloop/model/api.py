@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from everloop.core.progress import Progress
     from everloop.model.evaluation import Evaluation
     from everloop.model.searching import Budget
+    from everloop.model.train import Parts
     from everloop.model.trained import Trained
     from everloop.spec.frame import Frame
 
@@ -135,7 +136,8 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     on the folds. Keep rows aside for a judgement that no choice has touched.
 
     Args:
-        table: Polars, pandas, Arrow, DuckDB or a path; never changed.
+        table: Polars, pandas, Arrow, DuckDB or a path; never changed. Of a `table.dataset.Dataset` the
+            parts are used for what they are.
         target: The column to predict; may be left out where `frame` says it.
         metric: What to optimise; by default ``roc_auc``, ``log_loss`` or ``rmse``.
         budget: ``"60s"``, a number of seconds, or ``{"trials": 20}``, which makes it deterministic.
@@ -159,15 +161,15 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     from everloop.core.errors import UsageFault
     from everloop.measure.metrics import metric_named
     from everloop.model.quick_frame import quick_frame
-    from everloop.model.train import Parts, TrainingSettings, train
+    from everloop.model.train import TrainingSettings, train
 
-    rows = _frame_of(table)
+    parts = _parts_of(table)
     if metric is not None:
         metric_named(metric)
     if frame is None:
         if target is None:
             raise UsageFault("A search needs a target.", hint='such as search(table, target="churned")')
-        frame = quick_frame(rows, target, metric=metric, time=time)
+        frame = quick_frame(parts.train, target, metric=metric, time=time)
     elif metric is not None:
         frame = replace(frame, metric=metric)
     _require_metric_of_task(frame)
@@ -178,7 +180,7 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
         select=select_features,
         seed=seed,
     )
-    return Model(train(Parts(rows), frame, settings, progress=progress))
+    return Model(train(parts, frame, settings, progress=progress))
 
 
 def evaluate(model: Model | Trained, table: Any) -> Evaluation:
@@ -224,6 +226,15 @@ def _budget(given: str | float | Mapping[str, int]) -> Budget:
     if isinstance(given, (int, float)):
         return Budget(seconds=float(given))
     return Budget(**given)
+
+
+def _parts_of(table: Any) -> Parts:
+    from everloop.model.train import Parts, parts_of
+    from everloop.table.dataset import Dataset
+
+    if not isinstance(table, Dataset):
+        return Parts(_frame_of(table))
+    return parts_of(table)
 
 
 def _frame_of(table: Any) -> Any:

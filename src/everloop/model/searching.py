@@ -33,8 +33,12 @@ LOW_RUNG_ROWS = 25_000
 """Training rows of a trial on the low rung; a table of less than twice as many has one rung only."""
 
 PROMOTED = 3
+MOST_PROMOTED = 20
 EXPLORING = 0.55
 """The share of the time that goes to the low rung, where there are two."""
+
+FIRST_TRIES = 0.75
+"""Until so much of the time is used, a learner that was not tried yet may be."""
 
 UNLUCKY = 3
 """So many proposals in a row that would not fit into the time end the exploration."""
@@ -111,8 +115,7 @@ class _Search:
         if self.budget.seconds is None or self.best is None:
             return True
         expected = self.pace.of_trial(learner, configuration, self._train_rows(most_rows))
-        later = (1 - share) * self.budget.seconds
-        return expected <= self.left() - later
+        return expected <= min(self.left(), share * self.budget.seconds - self.spent())
 
     def _train_rows(self, most_rows: int) -> int:
         return sum(min(len(fold.train), most_rows) for fold in self.material.folds)
@@ -244,7 +247,7 @@ def run_search(
     )
     largest = max(len(fold.train) for fold in material.folds)
     rungs = (LOW_RUNG_ROWS, largest) if largest >= 2 * LOW_RUNG_ROWS else (largest,)
-    promoted = 0 if len(rungs) == 1 else max(1, min(PROMOTED, (budget.trials or 4 * PROMOTED) // 4))
+    promoted = 0 if len(rungs) == 1 else _promoted(budget)
     _explore(search, rungs[0], promoted, EXPLORING if promoted else 1.0)
     if promoted:
         _promote(search, rungs[-1], promoted)
@@ -259,7 +262,8 @@ def _explore(search: _Search, most_rows: int, promoted: int, share: float) -> No
     for learner, configuration in portfolio_of(search.learners):
         if len(search.trials) >= count:
             return
-        if search.fits(learner, configuration, most_rows, share):
+        untried = all(trial.learner != learner.name for trial in search.trials)
+        if search.fits(learner, configuration, most_rows, max(share, FIRST_TRIES) if untried else share):
             trial = search.run(learner, configuration, most_rows)
             proposals.learn_of(learner, configuration, trial.score)
     unlucky = 0
@@ -275,14 +279,29 @@ def _explore(search: _Search, most_rows: int, promoted: int, share: float) -> No
         proposals.learn(search.run(learner, configuration, most_rows).score)
 
 
-def _promote(search: _Search, most_rows: int, promoted: int) -> None:
-    """Tries the best configurations of the low rung on all rows, those that fit into the time."""
-    by_name = {one.name: one for one in search.learners}
-    ranked = sorted(
+def _promoted(budget: Budget) -> int:
+    """Gives how many configurations go on to all rows; with a time, as many as fit into it."""
+    return MOST_PROMOTED if budget.trials is None else max(1, min(PROMOTED, budget.trials // 4))
+
+
+def _ranked(search: _Search) -> list[Trial]:
+    """Ranks trials, the best of each learner before any second best: learners gain unlike from rows."""
+    by_score = sorted(
         (trial for trial in search.trials if trial.score is not None),
         key=lambda trial: -search.signed(trial.score or 0.0),
     )
-    for trial in ranked:
+    places: dict[str, int] = {}
+    order = []
+    for position, trial in enumerate(by_score):
+        places[trial.learner] = places.get(trial.learner, -1) + 1
+        order.append((places[trial.learner], position, trial))
+    return [trial for *_, trial in sorted(order, key=lambda item: item[:2])]
+
+
+def _promote(search: _Search, most_rows: int, promoted: int) -> None:
+    """Tries the best configurations of the low rung on all rows, those that fit into the time."""
+    by_name = {one.name: one for one in search.learners}
+    for trial in _ranked(search):
         if promoted and search.fits(by_name[trial.learner], trial.configuration, most_rows):
             search.run(by_name[trial.learner], dict(trial.configuration), most_rows)
             promoted -= 1

@@ -8,7 +8,7 @@ from everloop.core.progress import silent
 from everloop.core.values import to_jsonable
 from everloop.model.searching import Budget
 from everloop.model.today import decisions_today
-from everloop.model.train import Parts, Stakes, TrainingSettings, train
+from everloop.model.train import Stakes, TrainingSettings, parts_of, train
 from everloop.model.trained import digest_of_saved
 from everloop.spec import DataSpec, GoalSpec, ModelSpec, ProblemSpec
 from everloop.spec.frame import Frame
@@ -44,11 +44,7 @@ def train_step(
     from everloop.table.dataset import Dataset
 
     frame = Frame.load(inputs["frame"])
-    dataset = Dataset.load(inputs["dataset"])
-    held = {
-        name: dataset.table(name) if dataset.counts.get(name) else None for name in ("validation", "test")
-    }
-    parts = Parts(dataset.train, held["validation"], held["test"], tuple(dataset.features))
+    parts = parts_of(Dataset.load(inputs["dataset"]))
     goal = GoalSpec.model_validate(settings["goal"])
     journal = folder / JOURNAL_FILE
     trained = train(

@@ -17,7 +17,7 @@ from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.learners.registry import learners_for
 from everloop.model.scoring import calibrated
 from everloop.model.searching import Budget, run_search
-from everloop.model.selection import select_features
+from everloop.model.selection import select_features, warm_up
 from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.model.trial import Material, fit_final
@@ -35,14 +35,15 @@ if TYPE_CHECKING:
     from everloop.model.columns import ColumnKinds
     from everloop.model.searching import Found
     from everloop.spec.frame import Frame
+    from everloop.table.dataset import Dataset
     from everloop.table.expression import Expression
     from everloop.table.feature import FeatureDefinition
 
 THREADED_ROWS = 20_000
 """Below it a second thread waits more than it works."""
 
-SELECTING = 0.15
-"""The share of a time budget that feature selection may use."""
+SELECTING = 0.25
+"""The share of a time budget that feature selection may use, once its learner is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,14 @@ class Parts:
     validation: pl.DataFrame | None = None
     test: pl.DataFrame | None = None
     definitions: tuple[FeatureDefinition, ...] = ()
+
+
+def parts_of(dataset: Dataset) -> Parts:
+    """Gives a dataset's parts; one that it does not have, or that is empty, is None."""
+    validation, test = (
+        dataset.table(name) if dataset.counts.get(name) else None for name in ("validation", "test")
+    )
+    return Parts(dataset.train, validation, test, tuple(dataset.features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +220,10 @@ def _selected(
     if not settings.select:
         kept = tuple(FeatureChoice(name, True, "selection is switched off") for name in material.features)
         return material, kept + left_out, "Feature selection is switched off."
-    limit = float("inf") if settings.budget.seconds is None else SELECTING * settings.budget.seconds
-    selection = select_features(material, out_of_time=lambda: time.perf_counter() - started > limit)
+    warm_up(material)
+    now, seconds = time.perf_counter(), settings.budget.seconds
+    until = float("inf") if seconds is None else now + SELECTING * (seconds - (now - started))
+    selection = select_features(material, out_of_time=lambda: time.perf_counter() > until)
     progress(Event("model", selection.note))
     return (
         replace(material, features=material.features.only(selection.kept)),

@@ -63,19 +63,24 @@ RULES = Rules(metrics=("roc_auc", "recall", "log_loss"), threshold=0.3)
 
 def test_the_reference_is_cut_in_time_and_says_what_it_can_promise():
     assert REFERENCE.cut == "time"
-    assert REFERENCE.budget.windows == 60
-    assert REFERENCE.budget.attainable
+    assert list(REFERENCE.budgets) == sorted(REFERENCE.budgets, reverse=True)
+    largest, *smaller = REFERENCE.budgets
+    assert 250 < largest < 300
+    assert smaller == [largest // 3, largest // 9]
+    assert REFERENCE.budgets[largest].windows >= 50
+    assert REFERENCE.budgets[largest].attainable
     assert set(REFERENCE.histograms) == {"heat", "kind", SCORE}
     few = made(days=10)
-    assert not few.budget.attainable
-    assert "needs 19" in few.budget.reason
+    assert not any(budget.attainable for budget in few.budgets.values())
+    assert "needs 19" in judge(window(), few, RULES).drift.reason
 
 
 def test_the_reference_without_times_is_sampled():
     rows, scores, actuals, _ = world(2000, 1)
     found = reference(rows, scores=scores, actuals=actuals)
     assert found.cut == "resampled"
-    assert found.budget.attainable
+    assert found.budgets[1000].attainable
+    assert judge(window(1200), found, RULES).drift.status in {"none", "drift"}
 
 
 def test_the_reference_round_trips(tmp_path):
@@ -149,7 +154,8 @@ def test_an_empty_window_and_a_small_one_are_judged_without_a_number():
     empty = judge(window(0), REFERENCE, RULES)
     assert (empty.predictions, empty.drift.status) == (0, "too few")
     assert not empty.performance["recall"].interval.known
-    assert judge(window(40), REFERENCE, RULES).drift.status == "too few"
+    assert judge(window(29), REFERENCE, RULES).drift.status == "too few"
+    assert judge(window(40, shift=2.5), REFERENCE, RULES).drift.exceeded
 
 
 def test_a_window_with_other_columns_is_judged_by_what_it_has():
@@ -175,6 +181,18 @@ def test_a_regression_is_measured_too():
     assert found.performance["rmse"].interval.contains(1.0)
     assert found.value is None
     assert found.estimated == {}
+
+
+def test_many_classes_are_measured_too():
+    random = np.random.default_rng(4)
+    chances = random.dirichlet(np.ones(3), 300)
+    classes = random.integers(0, 3, 300) * 1.0
+    base = replace(window(), decisions=chances.argmax(axis=1) * 1.0, actuals=classes, prices=None, today=None)
+    rules = Rules(metrics=("accuracy", "log_loss"), task="multiclass")
+    assert judge(base, REFERENCE, rules).performance["log_loss"].status == "none"
+    found = judge(replace(base, probabilities=chances), REFERENCE, rules).performance
+    assert found["log_loss"].interval.known
+    assert found["accuracy"].interval.contains(1 / 3)
 
 
 def moments(*hours):

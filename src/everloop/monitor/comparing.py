@@ -96,7 +96,9 @@ def compare_tables(
                 f"The {name} table has {frame.height} rows; at least {_FEWEST_ROWS} are needed to tell a "
                 "shift from noise."
             )
-    rules = ReferenceRules(alarm=AlarmBudget(alarms, windows), window_rows=second.height, seed=seed)
+    rules = ReferenceRules(
+        alarm=AlarmBudget(alarms, windows), window_rows=second.height, smaller=False, seed=seed
+    )
     made = reference(first, watched, rules=rules)
     return DriftReport(
         finding=judge_drift(second, made, seed=seed),

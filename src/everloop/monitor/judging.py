@@ -102,39 +102,44 @@ def judge_drift(
 ) -> DriftFinding:
     """Says whether inputs or score moved more than the alarm budget allows.
 
-    A window of more rows than the reference's windows is sampled down to their size; one of less than
-    half of it is not judged, since its noise alone would look like a shift.
+    The window is sampled down to the next smaller size that the reference has a threshold for, so that
+    both carry the same noise.
+
+    Args:
+        rows: The window's rows.
+        reference: What it is compared with.
+        scores: Their scores, shape (n,); the score is not compared without.
+        seed: Of the sampling.
     """
-    size, height = reference.window_rows, rows.height
-    if height > size:
+    height = rows.height
+    size = max((size for size in reference.budgets if size <= height), default=None)
+    if size is not None and height > size:
         picked = np.sort(np.random.default_rng(seed).choice(height, size, replace=False))
         rows, scores = rows[picked], None if scores is None else scores[picked]
     statistics = statistics_of(reference.histograms, reference.watched, rows, scores)
-    budget = reference.budget
-    if budget is None:
-        unknown = (float("nan"),) * len(statistics)
-        order, standardised = tuple(range(len(statistics))), unknown
-        status, reason = "no budget", "The reference has too few windows to know its own variation."
-        statistic = threshold = float("nan")
-    else:
-        found = budget.judge(statistics)
-        order, standardised = found.order, found.standardised
-        statistic, threshold = found.statistic, found.threshold
-        few = 2 * height < size
-        status = "too few" if few else "drift" if found.exceeded else "none"
-        reason = _drift_reason(status, height, reference)
-    columns = tuple(ColumnDrift(*reference.watched[i], statistics[i], standardised[i]) for i in order)
-    return DriftFinding(status, statistic, threshold, columns, reason)
+    if size is None:
+        columns = [
+            ColumnDrift(*pair, distance, float("nan"))
+            for pair, distance in zip(reference.watched, statistics, strict=True)
+        ]
+        status, reason = _unjudged(height, reference)
+        return DriftFinding(status, float("nan"), float("nan"), tuple(columns), reason)
+    budget = reference.budgets[size]
+    found = budget.judge(statistics)
+    columns = [ColumnDrift(*reference.watched[i], statistics[i], found.standardised[i]) for i in found.order]
+    moved = "At least one" if found.exceeded else "No"
+    reason = f"{moved} column moved further than windows of the reference move by themselves."
+    if not budget.attainable:
+        reason = f"{reason} {budget.reason}"
+    status = "drift" if found.exceeded else "none"
+    return DriftFinding(status, found.statistic, found.threshold, tuple(columns), reason)
 
 
-def _drift_reason(status: str, rows: int, reference: Reference) -> str:
-    promise = "" if reference.budget is None or reference.budget.attainable else f" {reference.budget.reason}"
-    sentences = {
-        "too few": f"{rows} predictions are too few to compare with windows of {reference.window_rows}.",
-        "drift": "At least one column moved further than windows of the reference move by themselves.",
-        "none": "No column moved further than windows of the reference move by themselves.",
-    }
-    return sentences[status] + promise
+def _unjudged(rows: int, reference: Reference) -> tuple[str, str]:
+    if not reference.budgets:
+        return "no budget", "The reference has too few windows to know its own variation."
+    least = min(reference.budgets)
+    return "too few", f"{rows} predictions are too few to be told from noise; {least} are needed."
 
 
 def _check(window: Window) -> None:
@@ -190,7 +195,9 @@ def _measure(name: str, window: Window, chances: NDArray[np.float64], rules: Rul
     used = ~np.isnan(window.actuals) & (chances >= _LEAST_CHANCE)
     if not used.any() or chances.mean() < rules.maturity:
         return Measured("too early", UNKNOWN, int(used.sum()), "too few actuals can be known by now")
-    predicted = window.scores if metric_named(name).needs in {"score", "probabilities"} else window.decisions
+    predicted = _predicted(name, window, rules)
+    if predicted is None:
+        return Measured("none", UNKNOWN, int(used.sum()), "the window has no probabilities of all classes")
     weights = 1 / chances[used]
     statistic: Callable[..., float] = lambda a, p, w: compute(name, a, p, w)  # noqa: E731
     interval = bootstrap_interval(
@@ -199,6 +206,14 @@ def _measure(name: str, window: Window, chances: NDArray[np.float64], rules: Rul
     return Measured(
         "known", interval, int(used.sum()), "each known actual counts 1 / its chance to be known by now"
     )
+
+
+def _predicted(name: str, window: Window, rules: Rules) -> NDArray[np.float64] | None:
+    """What a metric judges: scores, decisions, or the probabilities of all classes."""
+    needs = metric_named(name).needs
+    if needs == "probabilities" and rules.task == "multiclass":
+        return window.probabilities
+    return window.scores if needs in {"score", "probabilities"} else window.decisions
 
 
 def _estimate(name: str, window: Window, reference: Reference, rules: Rules) -> Measured:

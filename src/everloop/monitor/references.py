@@ -38,9 +38,12 @@ SCORE = "(score)"
 """The score's name among the watched columns."""
 
 FEWEST_ROWS = 30
-"""Rows below which a span of the reference is no window."""
+"""Rows below which no window is judged."""
 
 _CALIBRATION_ROWS = 5000
+_USUAL = 0.1
+"""The share of windows of the reference that may be smaller than the largest size that is judged."""
+
 _FEWEST_DRAWS = 199
 _MOST_DRAWS = 2000
 
@@ -55,8 +58,8 @@ class Reference:
         until: The time of its last row.
         histograms: Each watched column's histogram; the score's under `SCORE`.
         watched: The pairs of column and distance that the budget holds, in its order.
-        budget: The threshold of alarms; None where the reference was too small for one.
-        window_rows: How many rows of a window are compared, so that noise is the same.
+        budgets: The threshold of alarms for windows of so many rows, the largest first; none where the
+            reference was too small for one.
         cut: How its windows were cut: ``time``, ``count`` or ``resampled``.
         scores: Scores with known actuals, for estimating performance; at most 5,000.
         actuals: 0/1 for each of them.
@@ -68,8 +71,7 @@ class Reference:
     until: datetime | None
     histograms: Mapping[str, Histogram]
     watched: tuple[tuple[str, str], ...]
-    budget: Budget | None
-    window_rows: int
+    budgets: Mapping[int, Budget]
     cut: str
     scores: tuple[float, ...] = ()
     actuals: tuple[int, ...] = ()
@@ -84,8 +86,7 @@ class Reference:
             "until": to_jsonable(self.until),
             "histograms": {name: found.to_dict() for name, found in self.histograms.items()},
             "watched": [list(pair) for pair in self.watched],
-            "budget": to_jsonable(self.budget.to_dict()) if self.budget else None,
-            "window_rows": self.window_rows,
+            "budgets": {str(size): to_jsonable(budget.to_dict()) for size, budget in self.budgets.items()},
             "cut": self.cut,
             "scores": list(self.scores),
             "actuals": list(self.actuals),
@@ -108,8 +109,7 @@ class Reference:
                 until=parse_time(data["until"]) if data["until"] else None,
                 histograms={name: Histogram.from_dict(found) for name, found in data["histograms"].items()},
                 watched=tuple((column, statistic) for column, statistic in data["watched"]),
-                budget=Budget.from_dict(data["budget"]) if data["budget"] else None,
-                window_rows=int(data["window_rows"]),
+                budgets={int(size): Budget.from_dict(budget) for size, budget in data["budgets"].items()},
                 cut=data["cut"],
                 scores=tuple(data["scores"]),
                 actuals=tuple(data["actuals"]),
@@ -151,14 +151,15 @@ class ReferenceRules:
         window: The live window. Where rows have times the reference is cut into windows of its duration
             (or of its number of predictions) in time order, so that season is in the alarm's threshold.
         alarm: How many false alarms in how many windows.
-        window_rows: A window of more rows is sampled down to so many, here and live. Without times, the size
-            of the windows that are drawn.
+        window_rows: A window of more rows is sampled down to so many, here and live.
+        smaller: Whether windows of fewer rows shall be judged too, by thresholds of their own.
         seed: Of the sampling.
     """
 
     window: WindowSpec = field(default_factory=lambda: WindowSpec(time=timedelta(days=1), predictions=None))
     alarm: AlarmBudget = field(default_factory=lambda: AlarmBudget(1, 100))
     window_rows: int = 1000
+    smaller: bool = True
     seed: int = 0
 
 
@@ -204,13 +205,20 @@ def reference(
         (name, statistic) for name, found in histograms.items() for statistic in STATISTICS[found.bins.kind]
     )
     if times is None:
-        cut, window_rows = "resampled", rules.window_rows
-        tables = _resampled(histograms, watched, rules, random)
+        cut = "resampled"
+        tables = {
+            size: _resampled(histograms, watched, size, rules) for size in _sizes(rules.window_rows, rules)
+        }
     else:
         cut, spans = _spans(frame.height, times, rules.window)
-        spans = [_sampled(span, rules.window_rows, random) for span in spans if len(span) >= FEWEST_ROWS]
-        window_rows = max((len(span) for span in spans), default=rules.window_rows)
-        tables = [_of_span(histograms, watched, frame[span], _part(score, span)) for span in spans]
+        usual = int(np.quantile([len(span) for span in spans], _USUAL)) if spans else 0
+        tables = {
+            size: [
+                _of_span(histograms, watched, frame[span], _part(score, span))
+                for span in (_sampled(span, size, random) for span in spans if len(span) >= size)
+            ]
+            for size in _sizes(min(rules.window_rows, usual), rules)
+        }
     known = _known(score, actuals, random)
     return Reference(
         rows=frame.height,
@@ -218,10 +226,11 @@ def reference(
         until=_time(times, first=False),
         histograms=histograms,
         watched=watched,
-        budget=fit_budget(np.array(tables), rules.alarm.alarms, rules.alarm.windows)
-        if len(tables) > 1 and watched
-        else None,
-        window_rows=window_rows,
+        budgets={
+            size: fit_budget(np.array(table), rules.alarm.alarms, rules.alarm.windows)
+            for size, table in tables.items()
+            if len(table) > 1 and watched
+        },
         cut=cut,
         scores=known[0],
         actuals=known[1],
@@ -306,22 +315,31 @@ def _score(scores: ArrayLike | None, rows: int) -> NDArray[np.float64] | None:
     return array
 
 
+def _sizes(largest: int, rules: ReferenceRules) -> list[int]:
+    """How many rows the windows have that a threshold is fitted for, the largest first."""
+    sizes = [largest] if largest >= FEWEST_ROWS else []
+    while rules.smaller and sizes and sizes[-1] // 3 >= FEWEST_ROWS:
+        sizes.append(sizes[-1] // 3)
+    return sizes
+
+
 def _resampled(
     histograms: Mapping[str, Histogram],
     watched: tuple[tuple[str, str], ...],
+    size: int,
     rules: ReferenceRules,
-    random: np.random.Generator,
 ) -> list[list[float]]:
     """Measures what chance alone does: both a reference and a window drawn again from the histograms.
 
     Columns are drawn one by one, as if independent; where they hang together alarms are a little rarer
     than asked.
     """
+    random = np.random.default_rng(rules.seed)
     draws = int(min(_MOST_DRAWS, max(_FEWEST_DRAWS, 2 * rules.alarm.windows / rules.alarm.alarms)))
     found = []
     for _ in range(draws):
         distances = {
-            name: distances_of(_drawn(whole, whole.rows, random), _drawn(whole, rules.window_rows, random))
+            name: distances_of(_drawn(whole, whole.rows, random), _drawn(whole, size, random))
             for name, whole in histograms.items()
         }
         found.append([distances[column][statistic] for column, statistic in watched])

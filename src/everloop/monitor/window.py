@@ -25,14 +25,17 @@ class Window:
         since: The window's start; it is in the window.
         until: Its end; it is not.
         inputs: The rows as served.
-        scores: Shape (n,): the chance of the positive class where binary, the number where regression.
-        decisions: Shape (n,): 0/1 where binary, the number where regression.
+        scores: Shape (n,): the chance of the positive class where binary, of the chosen one where
+            multiclass, the number where regression.
+        decisions: Shape (n,): 0/1 where binary, class indices where multiclass, the number where
+            regression.
         actuals: Shape (n,): NaN where not known yet.
         ages: Shape (n,): seconds since each prediction.
         prices: Shape (n, 4) or None.
         today: What would be decided without a model, 0/1, shape (n,), or None.
         violations: How many requests broke the contract, where it was counted.
         version: The version that answered.
+        probabilities: Of all classes where multiclass, shape (n, classes).
     """
 
     since: datetime
@@ -46,6 +49,7 @@ class Window:
     today: NDArray[np.float64] | None = None
     violations: int | None = None
     version: str | None = None
+    probabilities: NDArray[np.float64] | None = None
 
 
 def windows_due(

@@ -1,0 +1,13 @@
+"""Options that several verbs have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LifecycleFile = Annotated[
+    Path, typer.Option("--file", "-f", metavar="PATH", help="The lifecycle file, or its folder.")
+]
+DEFAULT_FILE = Path("everloop.yaml")

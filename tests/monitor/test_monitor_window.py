@@ -10,7 +10,8 @@ from everloop.core.errors import DataFault, PackageRefused
 from everloop.core.units import parse_duration
 from everloop.measure.maturity import delay_curve
 from everloop.monitor import Reference, ReferenceRules, Rules, Window, judge, reference, windows_due
-from everloop.monitor.references import REFERENCE_FILE, SCORE
+from everloop.monitor.references import REFERENCE_FILE
+from everloop.monitor.variation import SCORE
 from everloop.monitor.window import ages_of, delay_of, rows_of
 from everloop.spec.fields import AlarmBudget
 from everloop.spec.monitor import WindowSpec
@@ -70,7 +71,9 @@ def test_the_reference_is_cut_in_time_and_says_what_it_can_promise():
     assert REFERENCE.budgets[largest].windows >= 50
     assert REFERENCE.budgets[largest].attainable
     assert set(REFERENCE.histograms) == {"heat", "kind", SCORE}
-    few = made(days=10)
+    few = made(days=12)
+    assert few.cut == "time"
+    assert made(days=5).cut == "resampled"
     assert not any(budget.attainable for budget in few.budgets.values())
     assert "needs 19" in judge(window(), few, RULES).drift.reason
 

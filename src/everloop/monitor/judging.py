@@ -16,7 +16,8 @@ from everloop.measure.maturity import DelayCurve, MaturedMean, matured_mean
 from everloop.measure.metrics import compute, metric_named
 from everloop.measure.pricing import decision_values
 from everloop.monitor.finding import ColumnDrift, DriftFinding, Measured, WindowFinding
-from everloop.monitor.references import SCORE, Reference, statistics_of
+from everloop.monitor.references import Reference
+from everloop.monitor.variation import SCORE, statistics_of
 from everloop.monitor.window import Window
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # A text of no more different values than this, each of which comes often, is a list of categories.
 MOST_CATEGORIES = 20
 ROWS_PER_CATEGORY = 20
+MANY_ROWS = 1000
 # The next table may have this share of the rows.
 ROW_SHARE = 0.1
 
@@ -25,8 +26,8 @@ ROW_SHARE = 0.1
 def learn(table: Any, *, known_later: Collection[str] = ()) -> Contract:
     """Learns what a table must satisfy from one that does.
 
-    - A column has its type, and no missing value where it has none now; otherwise half as many again
-      as now, and 5 % more.
+    - A column has its type. It may miss half as many values again as now, and 5 % more; one that
+      misses none in a small table, or that says when, misses none.
     - A number lies in the range it has now, widened by its whole length at both ends; a number that
       is never negative stays so, a share stays between 0 and 1.
     - A text of few values that come often has no other values, and a column that names rows names
@@ -87,7 +88,8 @@ def _of(facts: dict[str, Any], position: int) -> dict[str, Any]:
 
 def _rule(name: str, kind: Any, rows: int, facts: dict[str, Any], *, later: bool) -> ColumnRule:
     missing, present = facts["missing"], rows - facts["missing"]
-    nullable = later or missing > 0
+    # In many rows, none missing so far does not say that none ever will.
+    nullable = later or missing > 0 or (rows >= MANY_ROWS and kind != "time")
     share = min(1.0, round(1.5 * missing / rows + 0.05, 4))
     most = share if nullable and not later and share < 1.0 else None
     distinct = facts.get("distinct", 0)

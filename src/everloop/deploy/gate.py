@@ -148,7 +148,7 @@ def _better_than_today(question: Question) -> Iterator[Check]:
     values = question.candidate.values
     if values is None or question.today is None:
         return
-    gain = paired_interval(values, question.today)
+    gain = paired_interval(question.today, values)
     yield Check(
         "better than today",
         "a decision is worth more than today's",
@@ -163,7 +163,7 @@ def _not_worse_than_champion(question: Question) -> Iterator[Check]:
     if champion is None:
         return
     if candidate.values is not None and champion.values is not None:
-        gain = paired_interval(candidate.values, champion.values)
+        gain = paired_interval(champion.values, candidate.values)
         margin = MARGIN * abs(float(champion.values.mean()))
         found = f"{gain.estimate:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) a decision, on the same rows"
         yield Check(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # What a move makes of the rollout's state.
 _STATES = {"advance": "running", "promote": "promoted", "ask": "waiting", "roll_back": "rolled_back"}
 # What a hand may do: the verb to the states it may be done in and the state it leads to.
+# How a version is linked to the decisions that brought it out.
+_ROLES = ("released", "challenger")
 # Where a package lies in the artifact of its step.
 PACKAGE_FOLDER = "package"
 BY_HAND: dict[str, tuple[tuple[str, ...], str]] = {
@@ -175,7 +177,7 @@ def _first_release(record: Record, version: VersionRow, at: datetime) -> Decisio
         facts={"version": version.id},
     )
     record.add(decision)
-    record.link(version.id, decision.id, "version")
+    record.link(version.id, decision.id, "released")
     _deploy(record, version.lifecycle, at, champion=version.id, challenger=None, decision=decision)
     set_status(record, version.id, "champion")
     return decision
@@ -204,7 +206,7 @@ def _start_rollout(
         at=at,
         kind="rollout",
         answer="start",
-        reason=f"v{version.number} passed its gate; {rollout.strategy} at {share:.0%} beside v{serving.number}",
+        reason=f"v{version.number} passed its gate; {rollout.strategy} of {share:.0%} beside v{serving.number}",
         facts={"rollout": rollout.id, "version": version.id, "champion": serving.id},
     )
     record.add(rollout)
@@ -276,5 +278,8 @@ def _deploy(
 
 
 def _latest_decision(record: Record, version: str) -> DecisionRow:
-    decisions = [link.effect for link in record.effects(version) if link.effect.startswith("decision_")]
-    return record.get(DecisionRow, decisions[-1])
+    """Gives the decision by which a version came to serve or to be on its way."""
+    decisions = [
+        record.get(DecisionRow, link.effect) for link in record.effects(version) if link.role in _ROLES
+    ]
+    return decisions[-1]

@@ -163,6 +163,7 @@ class Pass:
 
     def register(self, trained: Done, packaged: Done) -> VersionRow:
         """Registers the version that was packaged, once."""
+        created = packaged.facts["created"]
         workspace = self.workspace
         number = packaged.facts["version"]
         known = find_version(workspace.record, workspace.name, number)
@@ -179,6 +180,7 @@ class Pass:
             facts={
                 "trained": trained.key,
                 "rival": serving.id if serving else None,
+                "created": created,
                 "learner": trained.facts["learner"],
                 "threshold": trained.facts["threshold"],
                 "as_of": to_jsonable(self.as_of),

@@ -106,8 +106,7 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
 
 def reference(this: Pass, trained: Done, prepared: Done) -> Done:
     """Keeps the distributions that windows will be compared with."""
-    spec = this.workspace.spec
-    settings = {"monitor": _dump(spec.monitor), "goal": _dump(spec.goal), "seed": spec.model.seed}
+    settings = {"spec": this.workspace.spec.to_dict()}
     inputs = {"trained": trained, "dataset": prepared}
     return this.do(Step("reference", "monitor", 1, reference_step, settings, inputs))
 
@@ -117,10 +116,11 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
     workspace = this.workspace
     number = number_for(workspace.record, workspace.name, trained.key)
     known = find_version(workspace.record, workspace.name, number)
+    created = known.facts["created"] if known else to_jsonable(this.as_of or workspace.clock.now())
     settings = {
         "lifecycle": workspace.name,
         "version": number,
-        "created": to_jsonable(known.at if known else this.as_of or workspace.clock.now()),
+        "created": created,
         "lineage": {"dataset": prepared.key, "trained": trained.key},
         "seed": workspace.spec.model.seed,
     }

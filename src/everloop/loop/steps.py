@@ -17,10 +17,12 @@ from everloop.deploy.release import PACKAGE_FOLDER
 from everloop.measure.value import decision_values
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained
+from everloop.monitor.references import ReferenceRules, reference
 from everloop.spec import LifecycleSpec
 from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
 from everloop.table.dataset import Dataset
+from everloop.table.labels import class_indices, label_text
 from everloop.table.prices import Prices
 from everloop.table.schema import schema_of
 from everloop.table.today import today_decisions
@@ -32,6 +34,46 @@ if TYPE_CHECKING:
 CONTRACT_FILE = "contract.yaml"
 GATE_FILE = "gate.json"
 REFERENCE_FILE = "reference.json"
+MOST_WINDOW_ROWS = 1000
+
+
+def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+    """Keeps what windows will be compared with, from rows that the model did not learn from.
+
+    Args:
+        folder: Gets `reference.json`.
+        settings: `spec`, the lifecycle file.
+        inputs: `trained`, `dataset`.
+
+    Returns:
+        How many rows and windows it rests on, and what a decision was worth on them.
+    """
+    import polars as pl
+
+    spec = LifecycleSpec.model_validate(settings["spec"])
+    trained = Trained.load(inputs["trained"])
+    frame = trained.frame
+    dataset = Dataset.load(inputs["dataset"])
+    unseen = [part for part in ("validation", "test") if part in dataset.counts]
+    rows = pl.concat([dataset.table(part) for part in unseen or ["train"]])
+    scores = trained.scores(rows)
+    actuals = class_indices(rows[frame.target], frame.classes) if frame.task == "binary" else None
+    made = reference(
+        rows,
+        tuple(item.name for item in trained.plan.inputs),
+        scores=scores if scores.ndim == 1 else None,
+        actuals=actuals,
+        times=rows[frame.time] if frame.time else None,
+        rules=ReferenceRules(
+            window=spec.monitor.window,
+            alarm=spec.monitor.drift.alarm,
+            window_rows=_rows_of_a_window(spec),
+            seed=spec.model.seed,
+        ),
+        facts=worth(spec, rows, frame, trained.predict(rows)),
+    )
+    made.save(folder)
+    return {"rows": made.rows, "cut": made.cut, "watched": len(made.watched), **made.facts}
 
 
 def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
@@ -62,6 +104,7 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
     files = [path for path in (folder / PACKAGE_FOLDER).iterdir() if path.is_file()]
     return {
         "version": manifest.version,
+        "created": settings["created"],
         "files": manifest.files,
         "bytes": sum(path.stat().st_size for path in files),
         "parity": certificate,
@@ -98,6 +141,31 @@ def gate_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -
     return facts
 
 
+def worth(spec: LifecycleSpec, rows: pl.DataFrame, frame: Frame, predictions: Any) -> dict[str, float]:
+    """Gives what decisions on labelled rows are worth: `value_per_decision`, `today` and `gain`."""
+    prices = prices_of(spec, rows)
+    if prices is None or frame.task != "binary":
+        return {}
+    positive = class_indices(rows[frame.target], frame.classes) == 1.0
+    texts = np.array([label_text(label) for label in predictions])
+    values = decision_values(positive, texts == frame.positive, prices.of_table(rows))
+    facts = {"value_per_decision": float(values.mean())}
+    today = values_today(spec, rows, frame, prices)
+    if today is not None:
+        facts |= {"today": float(today.mean()), "gain": float((values - today).mean())}
+    return facts
+
+
+def _rows_of_a_window(spec: LifecycleSpec) -> int:
+    """Gives how many predictions a live window is expected to have: noise is compared with like noise."""
+    if spec.monitor.window.predictions is not None:
+        return min(MOST_WINDOW_ROWS, spec.monitor.window.predictions)
+    if spec.goal.volume is None or spec.monitor.window.time is None:
+        return MOST_WINDOW_ROWS
+    months = spec.monitor.window.time.total_seconds() / (30 * 86400)
+    return max(30, min(MOST_WINDOW_ROWS, round(spec.goal.volume.per_month * months)))
+
+
 def held_out(dataset: Dataset) -> pl.DataFrame:
     """Gives the rows that nothing was fitted on or chosen by: the test part, else the validation part."""
     return dataset.table("test" if "test" in dataset.counts else "validation")
@@ -114,8 +182,6 @@ def values_today(
     """Gives what today's decisions are worth on labelled rows, (rows,); None where that is not stated."""
     if prices is None or spec.goal.today is None or frame.task != "binary":
         return None
-    from everloop.table.labels import class_indices
-
     positive = class_indices(rows[frame.target], frame.classes) == 1.0
     decided = today_decisions(spec.goal.today, rows, frame)
     return decision_values(positive, decided, prices.of_table(rows))

@@ -67,11 +67,10 @@ def _train(facts: Facts) -> str:
         f"{facts['learner']} of {len(facts['learners_tried'])} learners, {facts['trials']} trials; "
         f"{len(facts['features'])} inputs kept, {len(facts['left_out'])} left out"
     )
-    if facts.get("value") and facts.get("value_today"):
-        line += (
-            f"; a decision is worth {facts['value']['estimate']:.2f}, today's {facts['value_today']['estimate']:.2f}, "
-            f"on {facts['evaluated_on']}"
-        )
+    value, today = facts.get("value"), facts.get("value_today")
+    if value and today:
+        line += f"; on {facts['evaluated_on']} a decision is worth {value['estimate']:.2f}"
+        line += f", today's {today['estimate']:.2f}"
     elif facts.get("metric"):
         line += f"; {facts['metric']} {facts['metrics'][facts['metric']]['estimate']:.4g}"
     return line

@@ -1,0 +1,112 @@
+"""`everloop data`: the data phase alone, on any table."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from everloop.cli.output import Answer
+
+Table = Annotated[str, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines; a glob takes many.")]
+
+
+def learn(
+    file: Table,
+    contract: Annotated[
+        Path, typer.Option("--contract", "-c", metavar="C", help="Where to write it.")
+    ] = Path("contract.yaml"),
+    known_later: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column that may be missing, such as the target."),
+    ] = None,
+) -> Answer:
+    """Learns what a table must satisfy from one that does, and writes it as a contract.
+
+    Example:
+        everloop data learn loans.parquet --contract contract.yaml --known-later defaulted
+    """
+    from everloop import data
+    from everloop.core.errors import UsageFault
+    from everloop.table.contract import save_contract
+
+    if contract.exists():
+        raise UsageFault(
+            f"{contract} is there already; a contract that may be edited by hand is not replaced.",
+            hint=f"everloop data learn {file} --contract new-{contract.name}",
+        )
+    learned = data.learn(file, known_later=tuple(known_later or ()))
+    save_contract(learned, contract)
+    facts = {"contract": str(contract), **learned.to_dict()}
+    rules = f"{len(learned.columns)} columns, {len(learned.rules)} rules of the table"
+    return Answer(facts, f"wrote {contract}: {rules}\nnext: everloop data check FILE --contract {contract}")
+
+
+def check(
+    file: Table,
+    contract: Annotated[
+        Path, typer.Option("--contract", "-c", metavar="C", help="The contract.")
+    ] = Path("contract.yaml"),
+) -> Answer:
+    """Holds a table against a contract. The status is 1 where the table breaks it.
+
+    Example:
+        everloop data check loans-june.parquet --contract contract.yaml
+    """
+    from everloop import data
+    from everloop.table.contract import load_contract
+
+    report = data.check(file, load_contract(contract))
+    lines = [f"{'passed' if report.passed else 'refused'}: {report.rows:,} rows, {contract}"]
+    lines += [f"  {finding.severity}: {finding.sentence()}" for finding in report.findings]
+    return Answer(report.to_dict(), "\n".join(lines), status=0 if report.passed else 1)
+
+
+def profile(
+    file: Table,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="OUT", help="Write the profile as a page, too.")
+    ] = None,
+) -> Answer:
+    """Shows what a table holds, column by column.
+
+    Example:
+        everloop data profile loans.parquet --html profile.html
+    """
+    from everloop import data
+    from everloop.core.files import write_file
+
+    found = data.profile(file)
+    text = str(found)
+    if html_file is not None:
+        write_file(html_file, _page(f"Profile of {file}", found).encode())
+        text += f"\nwrote {html_file}"
+    return Answer(found.to_dict(), text)
+
+
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A table.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+) -> Answer:
+    """Compares two tables: columns, rows and each column's distribution.
+
+    Example:
+        everloop data diff loans-may.parquet loans-june.parquet
+    """
+    from everloop import data
+
+    found = data.diff(before, after)
+    return Answer(found.to_dict(), str(found))
+
+
+def _page(title: str, shown: Any) -> str:
+    style = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.3em .7em;text-align:left;border-bottom:1px solid #ccc}"
+    head = f"<meta charset=utf-8><title>{html.escape(title)}</title><style>{style}</style>"
+    return f"<!doctype html>{head}<h1>{html.escape(title)}</h1>{shown._repr_html_()}"  # noqa: SLF001  (what notebooks call)
+
+
+COMMANDS: dict[str, Callable[..., Answer]] = {"learn": learn, "check": check, "profile": profile, "diff": diff}
+"""The verbs of `everloop data`."""

@@ -1,0 +1,22 @@
+"""`everloop retrain`."""
+
+from __future__ import annotations
+
+import typer
+
+from everloop.cli.options import DEFAULT_FILE, LifecycleFile
+from everloop.cli.output import Answer
+from everloop.cli.progress import watching
+from everloop.cli.run import answer_of, pass_once
+
+
+def command(context: typer.Context, file: LifecycleFile = DEFAULT_FILE) -> Answer:
+    """Makes a run on the data as it is known now; a version that passes its gate becomes the challenger.
+
+    The status is 1 where the gate refused the version.
+
+    Example:
+        everloop retrain
+    """
+    with watching(context) as progress:
+        return answer_of(pass_once(file, progress, reason="retrain, by hand"), file)

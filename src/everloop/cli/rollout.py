@@ -1,0 +1,181 @@
+"""`everloop rollout`: status, and the moves that a person makes."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from everloop.cli.options import DEFAULT_FILE, LifecycleFile
+from everloop.cli.output import Answer, pairs
+from everloop.cli.reading import opened, shown_time, version_number
+
+if TYPE_CHECKING:
+    from everloop.loop.workspace import Workspace
+    from everloop.record.rows import RolloutRow, VersionRow
+
+Who = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the decision.")]
+
+
+def status(file: LifecycleFile = DEFAULT_FILE) -> Answer:
+    """Shows the rollout that is under way, or the last one, with what was decided about it.
+
+    Example:
+        everloop rollout status
+    """
+    with opened(file) as workspace:
+        facts = read_rollout(workspace)
+    return Answer(facts, _render(facts))
+
+
+def start(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="A version that passed its gate: v2.")],
+    file: LifecycleFile = DEFAULT_FILE,
+) -> Answer:
+    """Starts the rollout of a version that passed its gate: a challenger beside the champion.
+
+    Example:
+        everloop rollout start v2
+    """
+    from everloop.core.errors import UsageFault
+    from everloop.deploy.release import project, release
+    from everloop.deploy.versions import require_version
+
+    number = version_number(version)
+    if number is None:
+        raise UsageFault(f"{version!r} is not a version; expected a number such as v2.", hint="everloop status")
+    with opened(file) as workspace:
+        record = workspace.record
+        row = require_version(record, workspace.name, number)
+        decision = release(
+            record, row, workspace.spec.deploy, workspace.clock.now(), gate=_passed_gate(workspace, row)
+        )
+        project(record, workspace.store, workspace.name, workspace.routing_path)
+    facts = {"decision": decision.id, "answer": decision.answer, "reason": decision.reason}
+    return Answer(facts, pairs([("rollout", f"{decision.answer}: {decision.reason}"), ("id", decision.id)]))
+
+
+def _passed_gate(workspace: Workspace, version: VersionRow) -> str:
+    """Gives the id of the gate's decision that let a version pass.
+
+    Raises:
+        GateRefused: When no gate did.
+    """
+    from everloop.core.errors import GateRefused
+    from everloop.record.rows import DecisionRow
+
+    record = workspace.record
+    gates = record.find(DecisionRow, order="-at", lifecycle=workspace.name, kind="gate")
+    for gate in gates:
+        if gate.facts.get("version") == version.id:
+            if gate.answer == "passed":
+                return gate.id
+            raise GateRefused(
+                f"The gate refused v{version.number}: {gate.reason}.", hint=f"everloop why {gate.id}"
+            )
+    raise GateRefused(f"v{version.number} was not judged by its gate yet.", hint="everloop run")
+
+
+def _by_hand(verb: str, purpose: str) -> Callable[..., Answer]:
+    """Makes the command of a move by hand."""
+
+    def move(file: LifecycleFile = DEFAULT_FILE, who: Who = None, reason: Reason = "") -> Answer:
+        with opened(file) as workspace:
+            facts = move_rollout(workspace, verb, who=who or _user(), reason=reason)
+        return Answer(facts, pairs([(verb, facts["reason"]), ("state", facts["state"]), ("id", facts["decision"])]))
+
+    move.__doc__ = f"{purpose}\n\nExample:\n    everloop rollout {verb} --reason 'seen enough'\n"
+    return move
+
+
+def move_rollout(workspace: Workspace, verb: str, *, who: str, reason: str) -> dict[str, Any]:
+    """Moves the rollout that is under way, and writes anew what the server reads.
+
+    Raises:
+        NotFound: When no rollout is under way.
+        UsageFault: When its state does not allow the move.
+    """
+    from everloop.core.errors import NotFound
+    from everloop.deploy.release import move_by_hand, project
+    from everloop.deploy.versions import open_rollout
+    from everloop.record.rows import RolloutRow
+
+    record = workspace.record
+    rollout = open_rollout(record, workspace.name)
+    if rollout is None:
+        raise NotFound(f"No rollout of {workspace.name} is under way.", hint="everloop rollout start VERSION")
+    told = f"{reason} ({who})" if reason else ""
+    decision = move_by_hand(record, rollout, verb, workspace.clock.now(), who=who, reason=told)
+    project(record, workspace.store, workspace.name, workspace.routing_path)
+    state = record.get(RolloutRow, rollout.id).state
+    return {"decision": decision.id, "rollout": rollout.id, "state": state, "reason": decision.reason}
+
+
+def read_rollout(workspace: Workspace) -> dict[str, Any]:
+    """Reads the rollout under way, or the last one, and its decisions."""
+    from everloop.deploy.versions import open_rollout
+    from everloop.record.rows import DecisionRow, RolloutRow, VersionRow
+
+    record = workspace.record
+    last = record.find(RolloutRow, order="-at", limit=1, lifecycle=workspace.name)
+    rollout: RolloutRow | None = open_rollout(record, workspace.name) or (last[0] if last else None)
+    if rollout is None:
+        return {"rollout": None}
+
+    def number(identity: str | None) -> str | None:
+        return f"v{record.get(VersionRow, identity).number}" if identity else None
+
+    decisions = record.find(DecisionRow, order="at", lifecycle=workspace.name, kind="rollout")
+    return {
+        "rollout": rollout.id,
+        "state": rollout.state,
+        "strategy": rollout.strategy,
+        "champion": number(rollout.champion),
+        "challenger": number(rollout.challenger),
+        "step": rollout.step + 1,
+        "share": rollout.share,
+        "since": rollout.at,
+        "decisions": [
+            {"id": row.id, "at": row.at, "answer": row.answer, "reason": row.reason}
+            for row in decisions
+            if row.facts.get("rollout") == rollout.id
+        ],
+    }
+
+
+def _render(facts: dict[str, Any]) -> str:
+    if facts["rollout"] is None:
+        return "There was no rollout yet."
+    decisions = [f"{shown_time(one['at'])}  {one['answer']}: {one['reason']}" for one in facts["decisions"]]
+    return pairs(
+        [
+            ("rollout", f"{facts['strategy']} {facts['state']}, step {facts['step']}"),
+            ("champion", facts["champion"]),
+            ("challenger", f"{facts['challenger']} at {facts['share']:.0%}"),
+            ("since", shown_time(facts["since"])),
+            ("id", facts["rollout"]),
+            ("decided", "\n".join(decisions) or None),
+        ]
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"
+
+
+COMMANDS: dict[str, Callable[..., Answer]] = {
+    "status": status,
+    "start": start,
+    "pause": _by_hand("pause", "Holds the rollout where it is until it is resumed."),
+    "resume": _by_hand("resume", "Lets a paused rollout go on."),
+    "promote": _by_hand("promote", "Makes the challenger the champion, at once."),
+    "abort": _by_hand("abort", "Sends all requests back to the champion."),
+}
+"""The verbs of `everloop rollout`."""

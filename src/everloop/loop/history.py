@@ -163,7 +163,9 @@ def _sampled(whole: History, sample: float, seed: int) -> History:
 
     texts = whole.rows.select(pl.struct(pl.all()).struct.json_encode().alias("text"))
     # The second of two equal rows is another event.
-    numbered = texts.select((pl.col("text") + pl.cum_count("text").over("text").cast(pl.String)).alias("text"))
+    numbered = texts.select(
+        (pl.col("text") + pl.cum_count("text").over("text").cast(pl.String)).alias("text")
+    )
     contents = [text.encode() for text in numbered["text"]]
     limit, key = int(sample * _SPACE), seed.to_bytes(8, "big", signed=True)
     kept = [

@@ -79,7 +79,10 @@ class Servers:
         self._workers = [
             _Worker(
                 msgspec.structs.replace(
-                    settings, worker=str(number), reuse_port=shared, ready_file=str(ready_path(folder, number))
+                    settings,
+                    worker=str(number),
+                    reuse_port=shared,
+                    ready_file=str(ready_path(folder, number)),
                 ),
                 folder / f"server-{number}.json",
                 folder / f"server-{number}.log",

@@ -18,7 +18,9 @@ from everloop.record.store import ArtifactStore
 from everloop.spec import Secret
 
 if TYPE_CHECKING:
+    from everloop.loop.served import ServedVersion
     from everloop.record import Record
+    from everloop.record.rows import VersionRow
     from everloop.spec import LifecycleSpec
 
 STATE_FOLDER = ".everloop"
@@ -41,6 +43,7 @@ class Workspace:
     store: ArtifactStore
     clock: Clock = field(default_factory=SystemClock)
     progress: Progress = silent
+    _opened: dict[str, ServedVersion] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -94,6 +97,14 @@ class Workspace:
     def contract_path(self) -> Path:
         """The contract's file, `contract.yaml` where the lifecycle file names none."""
         return self.spec.folder / (self.spec.data.contract or "contract.yaml")
+
+    def served(self, version: VersionRow) -> ServedVersion:
+        """Opens a version's package, once in this workspace's life."""
+        from everloop.loop.served import ServedVersion
+
+        if version.id not in self._opened:
+            self._opened[version.id] = ServedVersion.of(self, version)
+        return self._opened[version.id]
 
     def close(self) -> None:
         """Lets go of the record and the store."""

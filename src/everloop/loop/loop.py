@@ -1,0 +1,155 @@
+"""The loop: what happens as time passes.
+
+`Loop.tick` does all that is due at the clock's time and returns. In production `everloop up` calls it
+every second or so on the system clock; in a rehearsal the clock follows the requests; in a backtest it is
+simulated. Everything it decides is in the record before the next thing begins, so a loop that was killed
+goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from everloop.core.values import to_jsonable
+from everloop.deploy.release import project
+from everloop.deploy.versions import champion
+from everloop.loop.deciding import decide, retrain
+from everloop.loop.rolling import advance
+from everloop.loop.watching import Judged, judge_due, settle
+from everloop.record.rows import DecisionRow
+from everloop.runtime.log import read_log
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from everloop.loop.pass_ import RunResult
+    from everloop.loop.workspace import Workspace
+
+TICKED = "ticked"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that a tick did.
+
+    Attributes:
+        kind: `window`, `settled`, `alert`, `retrain`, `run` or `rollout`.
+        text: It in a line.
+        id: The row that it is in the record.
+    """
+
+    kind: str
+    text: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """All that was done at a time."""
+
+    at: datetime
+    happenings: tuple[Happening, ...]
+
+
+class Loop:
+    """The loop of one lifecycle. One process at a time may tick; others get `RecordBusy`.
+
+    Args:
+        workspace: The lifecycle, with the clock that the loop lives on.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    def tick(self, *, act: bool = True) -> Tick:
+        """Does what is due now.
+
+        Args:
+            act: Whether to carry decisions out: to retrain, and to move the rollout. Without it windows
+                are judged, alerts sent and decisions written down.
+
+        Returns:
+            What was done, in order.
+
+        Raises:
+            RecordBusy: When another process is at it.
+        """
+        workspace = self.workspace
+        with workspace.sole("loop"):
+            now = workspace.clock.now()
+            happenings = tuple(self._do(now, act=act))
+            workspace.record.set_state(workspace.name, TICKED, to_jsonable(now))
+        return Tick(now, happenings)
+
+    def _do(self, now: datetime, *, act: bool) -> Iterator[Happening]:
+        import polars as pl
+
+        workspace = self.workspace
+        project(workspace.record, workspace.store, workspace.name, workspace.routing_path)
+        if champion(workspace.record, workspace.name) is None:
+            return
+        # Read whole at each tick: what lies past is sealed as Parquet, and the log is the only memory.
+        joined = read_log(workspace.log_folder, until=now).joined()
+        if joined.is_empty():
+            return
+        answered = joined.filter(pl.col("arm") != "shadow")
+        for found in settle(workspace, answered, now):
+            yield Happening("settled", _window_line(found), found.row.id)
+        judged = judge_due(workspace, answered, now)
+        for found in judged:
+            yield Happening("window", _window_line(found), found.row.id)
+            yield from (Happening("alert", alert.message, alert.id) for alert in found.alerts)
+        if act:
+            yield from self._roll(joined, now)
+        if judged:
+            yield from self._decide(judged, answered, now, act=act)
+
+    def _roll(self, joined: pl.DataFrame, now: datetime) -> Iterator[Happening]:
+        moved = advance(self.workspace, joined, now)
+        if moved is not None:
+            self._project()
+            yield Happening("rollout", f"{moved.answer}: {moved.reason}", moved.id)
+
+    def _decide(
+        self, judged: list[Judged], answered: pl.DataFrame, now: datetime, *, act: bool
+    ) -> Iterator[Happening]:
+        import polars as pl
+
+        since = judged[-1].version.row.at
+        known = answered.filter((pl.col("time") >= since) & pl.col("actual").is_not_null()).height
+        decision = decide(self.workspace, judged, known, now)
+        yield Happening("retrain", f"{decision.answer}: {decision.reason}", decision.id)
+        if decision.answer == "retrain" and act:
+            done = retrain(self.workspace, decision, now)
+            yield _failed(done) if isinstance(done, DecisionRow) else _ran(done)
+
+    def _project(self) -> None:
+        workspace = self.workspace
+        project(workspace.record, workspace.store, workspace.name, workspace.routing_path)
+
+
+def _window_line(found: Judged) -> str:
+    finding = found.finding
+    span = f"{finding.since:%Y-%m-%d} to {finding.until:%Y-%m-%d}"
+    line = f"{span}: {finding.predictions:,} predictions of v{found.version.row.number}"
+    if finding.value is not None and finding.value.status == "known":
+        line += f", a decision is worth {finding.value.interval}"
+    if finding.against_today is not None and finding.against_today.status == "known":
+        line += f", {finding.against_today.interval.estimate:+.2f} against today"
+    return f"{line}; drift {finding.drift.statistic:.1f} of {finding.drift.threshold:.1f} allowed"
+
+
+def _failed(decision: DecisionRow) -> Happening:
+    return Happening("retrain", f"failed: {decision.reason}", decision.id)
+
+
+def _ran(result: RunResult) -> Happening:
+    text = f"v{result.version.number}" if result.version else "a run"
+    if result.gate is not None:
+        text += f": gate {result.gate.answer}; {result.gate.reason}"
+    if result.release is not None:
+        text += f"; {result.release.answer}"
+    return Happening("run", text, result.run.id)

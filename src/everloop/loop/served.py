@@ -1,0 +1,144 @@
+"""What was served, read back from the prediction log as the arrays that are judged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.deploy.release import PACKAGE_FOLDER
+from everloop.loop.steps import prices_of
+from everloop.monitor.references import Reference
+from everloop.runtime.log import LogTables
+from everloop.runtime.package import Package
+from everloop.spec.frame import Frame
+from everloop.table.labels import class_indices
+from everloop.table.today import today_decisions
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from everloop.loop.workspace import Workspace
+    from everloop.record.rows import VersionRow
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """A version with what its package and its training say of it.
+
+    Attributes:
+        row: The version.
+        folder: Its package.
+        frame: The problem that it answers.
+    """
+
+    row: VersionRow
+    folder: Path
+    frame: Frame
+
+    @classmethod
+    def of(cls, workspace: Workspace, row: VersionRow) -> ServedVersion:
+        """Opens a version's package and reads its frame."""
+        trained = workspace.store.open(row.facts["trained"]) / "trained.json"
+        frame = Frame.from_dict(json.loads(trained.read_bytes())["frame"])
+        return cls(row, workspace.store.open(row.package) / PACKAGE_FOLDER, frame)
+
+    @cached_property
+    def package(self) -> Package:
+        """The loaded package."""
+        return Package(self.folder)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What its windows are compared with."""
+        return Reference.load(self.folder)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The columns of a row as served, with their types."""
+        return dict(self.package.contract.types)
+
+
+@dataclass(frozen=True)
+class ServedRows:
+    """Lines of the log, all answered by one version, as arrays.
+
+    Attributes:
+        lines: The joined log: `id`, `time`, `arm`, `row`, `score`, `prediction`, `actual`, `known_at`.
+        inputs: The rows as served, a column for each.
+        by: The version that answered.
+    """
+
+    lines: pl.DataFrame
+    inputs: pl.DataFrame
+    by: ServedVersion
+
+    @classmethod
+    def of(cls, lines: pl.DataFrame, by: ServedVersion) -> ServedRows:
+        """Reads the rows of log lines by the contract of a version."""
+        log = LogTables(lines, lines.clear())
+        return cls(lines, log.rows(by.types), by)
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The scores, (n,)."""
+        return self.lines["score"].to_numpy().astype(np.float64)
+
+    @property
+    def decisions(self) -> NDArray[np.float64]:
+        """What was decided: 0/1, class positions or numbers, (n,)."""
+        return self._numbers("prediction")
+
+    @property
+    def actuals(self) -> NDArray[np.float64]:
+        """The actuals in the same form; NaN where not known yet, (n,)."""
+        return self._numbers("actual")
+
+    def prices(self, workspace: Workspace) -> NDArray[np.float64] | None:
+        """What each outcome is worth, (n, 4)."""
+        found = prices_of(workspace.spec, self.inputs)
+        return None if found is None or self.by.frame.task != "binary" else found.of_table(self.inputs)
+
+    def today(self, workspace: Workspace) -> NDArray[np.float64] | None:
+        """What would be decided without a model, 0/1, (n,)."""
+        rule = workspace.spec.goal.today
+        if rule is None or self.by.frame.task != "binary":
+            return None
+        return today_decisions(rule, self.inputs, self.by.frame).astype(np.float64)
+
+    def labelled(self) -> ServedRows:
+        """Gives the rows whose actual is known."""
+        known = self.lines["actual"].is_not_null()
+        return ServedRows(self.lines.filter(known), self.inputs.filter(known), self.by)
+
+    def with_target(self) -> pl.DataFrame:
+        """Gives the inputs with the actual as the target's column."""
+        return self.inputs.with_columns(self.lines["actual"].alias(self.by.frame.target))
+
+    def _numbers(self, column: str) -> NDArray[np.float64]:
+        import polars as pl
+
+        if self.by.frame.task == "regression":
+            return self.lines[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        return class_indices(self.lines[column], self.by.frame.classes)
+
+
+def version_of_most(lines: pl.DataFrame) -> int:
+    """Gives the number of the version that answered most of the lines."""
+    counts = lines["version"].value_counts(sort=True)
+    return int(counts["version"][0])
+
+
+def facts_of(finding: Any) -> dict[str, Any]:
+    """Gives a window's finding as the record keeps it: the columns that moved most, not all of them."""
+    facts: dict[str, Any] = finding.to_dict()
+    facts["drift"]["columns"] = facts["drift"]["columns"][:MOST_COLUMNS]
+    return facts
+
+
+MOST_COLUMNS = 12

@@ -1,0 +1,194 @@
+"""Windows of the prediction log: judged when they are over, and once more when their actuals are in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.clock import parse_time
+from everloop.core.errors import EverloopError, OutsideFault
+from everloop.core.ids import new_id
+from everloop.core.progress import Event
+from everloop.core.values import to_jsonable
+from everloop.deploy.versions import require_version
+from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
+from everloop.monitor.alerts import receiver_for
+from everloop.monitor.finding import WindowFinding
+from everloop.monitor.judging import Rules, judge
+from everloop.monitor.window import Window, ages_of, delay_of, rows_of, windows_due
+from everloop.record.rows import AlertRow, WindowRow
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from everloop.loop.workspace import Workspace
+
+# Until this share of a window's actuals can be known, it is judged once more later.
+SETTLED = 0.99
+_STATE = "windows_judged_until"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A window that was judged now.
+
+    Attributes:
+        row: Its row.
+        finding: What was found.
+        version: The version that answered it.
+        alerts: What deserves attention.
+    """
+
+    row: WindowRow
+    finding: WindowFinding
+    version: ServedVersion
+    alerts: tuple[AlertRow, ...] = ()
+
+
+def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
+    """Judges the windows that are over and not judged yet.
+
+    Args:
+        workspace: The lifecycle.
+        joined: The prediction log with its actuals, without shadows.
+        now: The time of asking.
+
+    Returns:
+        What was found, oldest first; rows and alerts are in the record, alerts were sent.
+    """
+    record = workspace.record
+    kept = record.state(workspace.name, _STATE)
+    since = parse_time(kept) if kept else None
+    judged = []
+    for start, end in windows_due(joined["time"], workspace.spec.monitor.window, now=now, since=since):
+        found = _judge(workspace, joined, start, end, now)
+        row = _row(workspace, found, new_id("window", now), now)
+        alerts = _alerts(workspace, row, found, now)
+        with record.transaction():
+            record.add(row)
+            record.link(found.version.row.id, row.id, "version")
+            for alert in alerts:
+                record.add(alert)
+                record.link(row.id, alert.id, "window")
+            record.set_state(workspace.name, _STATE, to_jsonable(end))
+        for alert in alerts:
+            _send(workspace, alert)
+        judged.append(replace(found, row=row, alerts=alerts))
+    return judged
+
+
+def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
+    """Judges windows once more whose actuals are in by now."""
+    record = workspace.record
+    settled = []
+    for row in record.find(WindowRow, lifecycle=workspace.name, status="open"):
+        if row.since is None or row.until is None:
+            continue
+        delay = timedelta(seconds=float(row.facts.get("delay_seconds") or 0))
+        if now < row.until + delay:
+            continue
+        found = _judge(workspace, joined, row.since, row.until, now)
+        again = replace(row, status="settled", actuals=found.finding.actuals, facts=_facts(workspace, found))
+        record.put(again)
+        settled.append(replace(found, row=again))
+    return settled
+
+
+def _judge(
+    workspace: Workspace, joined: pl.DataFrame, start: datetime, end: datetime, now: datetime
+) -> Judged:
+    import polars as pl
+
+    lines = rows_of(joined, start, end)
+    number = version_of_most(lines)
+    version = workspace.served(require_version(workspace.record, workspace.name, number))
+    served = ServedRows.of(lines.filter(pl.col("version") == number), version)
+    window = Window(
+        since=start,
+        until=end,
+        inputs=served.inputs,
+        scores=served.scores,
+        decisions=served.decisions,
+        actuals=served.actuals,
+        ages=ages_of(served.lines["time"], now=now),
+        prices=served.prices(workspace),
+        today=served.today(workspace),
+        version=version.row.id,
+    )
+    frame, manifest = version.frame, version.package.manifest
+    rules = Rules(
+        metrics=_metrics(frame.task, frame.metric),
+        threshold=0.5 if manifest.threshold is None else manifest.threshold,
+        task=frame.task,
+        seed=workspace.spec.model.seed,
+    )
+    finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now))
+    return Judged(WindowRow("", workspace.name, now), finding, version)
+
+
+def _metrics(task: str, metric: str) -> tuple[str, ...]:
+    """The frame's metric and what people ask for; those that need one score or decision a row."""
+    beside = {"binary": ("precision", "recall", "positive_rate"), "regression": ("mae",), "multiclass": ()}
+    chosen = () if task == "multiclass" else (metric,)
+    return tuple(dict.fromkeys((*chosen, *beside[task]))) or ("accuracy",)
+
+
+def _row(workspace: Workspace, found: Judged, identity: str, now: datetime) -> WindowRow:
+    finding = found.finding
+    return WindowRow(
+        id=identity,
+        lifecycle=workspace.name,
+        at=now,
+        since=finding.since,
+        until=finding.until,
+        version=found.version.row.id,
+        status="settled" if finding.maturity >= SETTLED else "open",
+        predictions=finding.predictions,
+        actuals=finding.actuals,
+        facts=_facts(workspace, found),
+    )
+
+
+def _facts(workspace: Workspace, found: Judged) -> dict[str, Any]:
+    stated = workspace.spec.problem.label_delay
+    delay = stated.total_seconds() if stated else found.version.frame.label_delay_seconds
+    return facts_of(found.finding) | {"number": found.version.row.number, "delay_seconds": delay}
+
+
+def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) -> tuple[AlertRow, ...]:
+    finding, number = found.finding, found.version.row.number
+    told = []
+    if finding.drift.exceeded:
+        moved = ", ".join(finding.drift.moved()[:3])
+        text = f"{moved} moved: {finding.drift.statistic:.1f} against {finding.drift.threshold:.1f} allowed"
+        told.append(("drift", text))
+    before = found.version.reference.facts.get("gain")
+    gain = finding.against_today
+    if before is not None and gain is not None and gain.status == "known" and gain.interval.high < before:
+        text = f"v{number} adds {gain.interval} to today's decisions; {before:.2f} on its reference"
+        told.append(("value", text))
+    return tuple(
+        AlertRow(
+            id=new_id("alert", now),
+            lifecycle=workspace.name,
+            at=now,
+            window=row.id,
+            kind=kind,
+            severity="warning",
+            message=text,
+            facts={"since": to_jsonable(row.since), "until": to_jsonable(row.until), "version": number},
+        )
+        for kind, text in told
+    )
+
+
+def _send(workspace: Workspace, alert: AlertRow) -> None:
+    """Tells every receiver; one that is down is named and does not hold up the loop."""
+    for target in workspace.spec.monitor.alerts:
+        try:
+            receiver_for(target, folder=workspace.folder, clock=workspace.clock).send(to_jsonable(alert))
+        except OutsideFault as fault:
+            workspace.progress(Event("monitor", f"an alert did not arrive: {fault.message}", kind="notice"))
+        except EverloopError as error:
+            workspace.progress(Event("monitor", error.message, kind="notice"))

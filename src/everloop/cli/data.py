@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from everloop.cli.output import Answer
+
+if TYPE_CHECKING:
+    from everloop.data import ColumnProfile, Profile
+    from everloop.report import Picture
 
 Table = Annotated[str, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines; a glob takes many.")]
 
@@ -47,9 +50,9 @@ def learn(
 
 def check(
     file: Table,
-    contract: Annotated[
-        Path, typer.Option("--contract", "-c", metavar="C", help="The contract.")
-    ] = Path("contract.yaml"),
+    contract: Annotated[Path, typer.Option("--contract", "-c", metavar="C", help="The contract.")] = Path(
+        "contract.yaml"
+    ),
 ) -> Answer:
     """Holds a table against a contract. The status is 1 where the table breaks it.
 
@@ -102,11 +105,44 @@ def diff(
     return Answer(found.to_dict(), str(found))
 
 
-def _page(title: str, shown: Any) -> str:
-    style = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.3em .7em;text-align:left;border-bottom:1px solid #ccc}"
-    head = f"<meta charset=utf-8><title>{html.escape(title)}</title><style>{style}</style>"
-    return f"<!doctype html>{head}<h1>{html.escape(title)}</h1>{shown._repr_html_()}"  # noqa: SLF001  (what notebooks call)
+def _page(title: str, found: Profile) -> str:
+    """Draws a profile as a page of its own, with a picture of each column of numbers."""
+    from everloop.report import Page, Section, render
+    from everloop.report import Table as Rows
+
+    headings = ["column", "type", "missing", "distinct", "low", "high", "notes"]
+    rows = [_row(one) for one in found.columns]
+    pictures = [_picture(one) for one in found.columns if _is_spread(one)]
+    subtitle = f"{found.rows:,} rows, {found.duplicates:,} repeated"
+    sections = [Section("Columns", [Rows(headings, rows)]), Section("Numbers", pictures)]
+    return render(Page(title, subtitle, [one for one in sections if one.blocks]))
 
 
-COMMANDS: dict[str, Callable[..., Answer]] = {"learn": learn, "check": check, "profile": profile, "diff": diff}
+def _row(column: ColumnProfile) -> list[Any]:
+    missing, notes = f"{column.missing_share:.1%}", ", ".join(column.notes)
+    return [column.name, column.type, missing, column.distinct, column.low, column.high, notes]
+
+
+def _is_spread(column: ColumnProfile) -> bool:
+    return bool(column.histogram) and isinstance(column.low, (int, float)) and column.low < column.high
+
+
+def _picture(column: ColumnProfile) -> Picture:
+    from everloop.report import Picture
+    from everloop.report.pictures import histogram
+
+    low, high, bins = float(column.low), float(column.high), len(column.histogram)
+    edges = [low + (high - low) * place / bins for place in range(bins + 1)]
+    shares = [count / max(1, sum(column.histogram)) for count in column.histogram]
+    return Picture(
+        histogram({column.name: (edges, shares)}, x_label=column.name), f"Values of {column.name}."
+    )
+
+
+COMMANDS: dict[str, Callable[..., Answer]] = {
+    "learn": learn,
+    "check": check,
+    "profile": profile,
+    "diff": diff,
+}
 """The verbs of `everloop data`."""

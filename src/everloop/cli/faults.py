@@ -30,7 +30,9 @@ def fault_of(error: BaseException, command: str) -> EverloopError:
         return error
     if _is_full(error):
         place = getattr(error, "filename", None)
-        return StorageFull(f"No room left on the disk{f' while writing {place}' if place else ''}.", hint=KEPT)
+        return StorageFull(
+            f"No room left on the disk{f' while writing {place}' if place else ''}.", hint=KEPT
+        )
     if isinstance(error, MemoryError):
         return OutsideFault(
             "There is not enough memory for this.",

@@ -29,10 +29,8 @@ class Answer:
 
 def give(answer: Answer, *, as_json: bool) -> int:
     """Prints an answer and gives its exit status."""
-    if as_json:
-        text = json.dumps(to_jsonable(answer.facts), indent=2, ensure_ascii=False)
-    else:
-        text = answer.text
+    facts = to_jsonable(answer.facts) if as_json else None
+    text = json.dumps(facts, indent=2, ensure_ascii=False) if as_json else answer.text
     with quiet_pipe():
         if text:
             sys.stdout.write(text.rstrip("\n") + "\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,10 +46,14 @@ def start(
 
     number = version_number(version)
     if number is None:
-        raise UsageFault(f"{version!r} is not a version; expected a number such as v2.", hint="everloop status")
+        raise UsageFault(
+            f"{version!r} is not a version; expected a number such as v2.", hint="everloop status"
+        )
     with opened(file) as workspace:
         record = workspace.record
         row = require_version(record, workspace.name, number)
+        if row.status in ("champion", "challenger"):
+            raise UsageFault(f"v{number} is the {row.status} already.", hint="everloop rollout status")
         decision = release(
             record, row, workspace.spec.deploy, workspace.clock.now(), gate=_passed_gate(workspace, row)
         )
@@ -69,9 +72,8 @@ def _passed_gate(workspace: Workspace, version: VersionRow) -> str:
     from everloop.record.rows import DecisionRow
 
     record = workspace.record
-    gates = record.find(DecisionRow, order="-at", lifecycle=workspace.name, kind="gate")
-    for gate in gates:
-        if gate.facts.get("version") == version.id:
+    for gate in record.find(DecisionRow, order="-at", lifecycle=workspace.name):
+        if gate.kind == "gate" and gate.facts.get("version") == version.id:
             if gate.answer == "passed":
                 return gate.id
             raise GateRefused(
@@ -86,7 +88,9 @@ def _by_hand(verb: str, purpose: str) -> Callable[..., Answer]:
     def move(file: LifecycleFile = DEFAULT_FILE, who: Who = None, reason: Reason = "") -> Answer:
         with opened(file) as workspace:
             facts = move_rollout(workspace, verb, who=who or _user(), reason=reason)
-        return Answer(facts, pairs([(verb, facts["reason"]), ("state", facts["state"]), ("id", facts["decision"])]))
+        return Answer(
+            facts, pairs([(verb, facts["reason"]), ("state", facts["state"]), ("id", facts["decision"])])
+        )
 
     move.__doc__ = f"{purpose}\n\nExample:\n    everloop rollout {verb} --reason 'seen enough'\n"
     return move
@@ -129,7 +133,7 @@ def read_rollout(workspace: Workspace) -> dict[str, Any]:
     def number(identity: str | None) -> str | None:
         return f"v{record.get(VersionRow, identity).number}" if identity else None
 
-    decisions = record.find(DecisionRow, order="at", lifecycle=workspace.name, kind="rollout")
+    decisions = record.find(DecisionRow, order="at", lifecycle=workspace.name)
     return {
         "rollout": rollout.id,
         "state": rollout.state,

@@ -11,11 +11,13 @@ from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer, pairs
 from everloop.cli.progress import watching
 from everloop.cli.reading import opened, optional_time
+from everloop.cli.support import refuse_unsupported
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from everloop.loop.run import RunResult
+    from everloop.core.progress import Progress
+    from everloop.loop.pass_ import RunResult
 
 
 def command(
@@ -49,7 +51,7 @@ def command(
 
 def pass_once(
     file: Path,
-    progress: object,
+    progress: Progress,
     *,
     until: str | None = None,
     since: str | None = None,
@@ -60,6 +62,7 @@ def pass_once(
     from everloop.loop.run import run_once
 
     with opened(file, progress) as workspace:
+        refuse_unsupported(workspace.spec)
         return run_once(workspace, as_of=as_of, until=until, since=since, reason=reason)
 
 

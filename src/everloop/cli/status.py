@@ -10,6 +10,7 @@ from everloop.cli.reading import opened, shown_time
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
+    from everloop.record import Record
     from everloop.record.rows import VersionRow
 
 SHOWN = 5
@@ -56,7 +57,7 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
         "owner": workspace.spec.owner,
         "statement": workspace.spec.goal.statement,
         "run": _run(runs[0]) if runs else None,
-        "versions": [_version(row) for row in latest(VersionRow, "-number")],
+        "versions": [_version(row, _values(record, row)) for row in latest(VersionRow, "-number")],
         "deployment": serving,
         "rollout": _plain(rollout, "id", "strategy", "state", "step", "share", "at") if rollout else None,
         "windows": [
@@ -142,24 +143,30 @@ def _run(row: Any) -> dict[str, Any]:
     }
 
 
-def _version(row: VersionRow) -> dict[str, Any]:
+def _values(record: Record, row: VersionRow) -> dict[str, float]:
+    """Reads what was measured of a version on held-out rows: its value first, where there is one."""
+    from everloop.record.rows import StepRow
+
+    steps = record.find(StepRow, key=row.facts.get("trained", ""), status="done", limit=1)
+    value = steps[0].facts["result"].get("value") if steps else None
+    known = {VALUE: value["estimate"]} if value else {}
+    numbers = {name: number for name, number in row.metrics.items() if isinstance(number, (int, float))}
+    return known | numbers
+
+
+def _version(row: VersionRow, values: dict[str, float]) -> dict[str, Any]:
+    told = "-"
+    for name, number in list(values.items())[:1]:
+        told = f"{number:.2f} a decision" if name == VALUE else f"{name} {number:.4g}"
     return {
         "id": row.id,
         "number": row.number,
         "status": row.status,
         "at": row.at,
         "learner": row.facts.get("learner", "-"),
-        "value": told_value(row.metrics),
-        "metrics": row.metrics,
+        "value": told,
+        "metrics": values,
     }
-
-
-def told_value(metrics: dict[str, Any]) -> str:
-    """Tells a version's worth in a word: its value per decision, else its first metric."""
-    known = {name: number for name, number in metrics.items() if isinstance(number, (int, float))}
-    if VALUE in known:
-        return f"{known[VALUE]:.2f} a decision"
-    return next((f"{name} {number:.4g}" for name, number in known.items()), "-")
 
 
 def _run_line(run: dict[str, Any]) -> str:
@@ -175,7 +182,8 @@ def _serving_line(serving: dict[str, Any]) -> str:
 
 
 def _rollout_line(rollout: dict[str, Any]) -> str:
-    return f"{rollout['strategy']} {rollout['state']} at {rollout['share']:.0%}, step {rollout['step'] + 1} ({rollout['id']})"
+    where = f"at {rollout['share']:.0%}, step {rollout['step'] + 1} ({rollout['id']})"
+    return f"{rollout['strategy']} {rollout['state']} {where}"
 
 
 def _short(text: str, width: int = 72) -> str:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    identity: Annotated[
-        str, typer.Argument(metavar="ID", help="An id, or a version's number such as v7.")
-    ],
+    identity: Annotated[str, typer.Argument(metavar="ID", help="An id, or a version's number such as v7.")],
     file: LifecycleFile = DEFAULT_FILE,
     depth: Annotated[int, typer.Option(min=1, help="How far to go back.")] = 24,
 ) -> Answer:

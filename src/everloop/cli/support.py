@@ -1,0 +1,168 @@
+"""What the lifecycle file can say and this release does not do: refused before anything is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from everloop.core.errors import EverloopError, SpecFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from everloop.spec import LifecycleSpec
+
+_PYTHON_FEATURE = re.compile(r"^\s*[\w./-]+\.py:\w+\s*$")
+# Measured by the gate beside the metrics of the field.
+_OWN_METRICS = ("value_per_decision",)
+
+
+def refusals(spec: LifecycleSpec) -> list[EverloopError]:
+    """Gives an error for each thing in the file that cannot be done here; none means it can run."""
+    return [fault for rule in RULES for fault in rule(spec)]
+
+
+def refuse_unsupported(spec: LifecycleSpec) -> None:
+    """Raises when the file asks for what cannot be done here.
+
+    Raises:
+        SpecFault: With everything that cannot be done.
+    """
+    raise_all(refusals(spec))
+
+
+def raise_all(faults: list[EverloopError]) -> None:
+    """Raises one error that tells all of them; does nothing where there is none."""
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        worst = max(faults, key=lambda fault: fault.exit_status)
+        lines = [f"  {_told(fault)}" for fault in faults]
+        raise type(worst)(f"{len(faults)} things are wrong:\n" + "\n".join(lines))
+
+
+def _told(fault: EverloopError) -> str:
+    place = f"{fault.place}: " if fault.place else ""
+    return f"{place}{fault.message}{f' ({fault.hint})' if fault.hint else ''}"
+
+
+def _sources(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.data.sources import source_class
+    from everloop.data.taking import source_kind
+
+    for name, source in spec.data.sources.items():
+        try:
+            source_class(source_kind(source))
+        except EverloopError as error:
+            yield SpecFault(error.message, hint=error.hint, place=f"data.sources.{name}")
+
+
+def _features(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    for name, feature in spec.data.features.items():
+        place = f"data.features.{name}"
+        if not isinstance(feature, str):
+            yield SpecFault(
+                "Features joined from another source are not in this release.",
+                hint="join the source in data.table: asof left join ... on ... and time >= ...",
+                place=place,
+            )
+        elif _PYTHON_FEATURE.match(feature):
+            yield SpecFault(
+                "Features in Python are not in this release.",
+                hint="write it as an SQL expression",
+                place=place,
+            )
+
+
+def _task(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.problem.frame import SUPPORTED_TASKS
+
+    if spec.problem.task is not None and spec.problem.task not in SUPPORTED_TASKS:
+        yield _unknown("problem.task", spec.problem.task, SUPPORTED_TASKS)
+
+
+def _engines(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    for place, asked, known in (
+        ("engine.train", spec.engine.train, "local"),
+        ("engine.data", spec.engine.data, "polars"),
+        ("model.tuner", spec.model.tuner, "optuna"),
+    ):
+        if asked != known:
+            yield _unknown(place, asked, (known,))
+    for name in spec.integrations:
+        yield SpecFault(
+            f"The integration {name!r} is not in this release.", hint="leave it out", place="integrations"
+        )
+
+
+def _learners(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.model.learners.registry import known_learners
+
+    known = sorted(known_learners())
+    for name in spec.model.learners:
+        if name not in known:
+            yield _unknown("model.learners", name, known)
+
+
+def _metrics(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.measure.metrics import METRICS
+
+    known = [*_OWN_METRICS, *METRICS]
+    for place, bounds in (("goal.require", spec.goal.require), ("problem.require", spec.problem.require)):
+        for name in bounds:
+            if name not in known:
+                yield _unknown(place, name, known)
+            if name in _OWN_METRICS and spec.goal.value is None:
+                yield SpecFault(
+                    f"{name} is required, but decisions have no price.",
+                    hint="state goal.value, or leave the bound out",
+                    place=place,
+                )
+    if spec.problem.optimise is not None and spec.problem.optimise not in METRICS:
+        yield _unknown("problem.optimise", spec.problem.optimise, METRICS)
+
+
+def _guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.deploy.guards import require_known
+
+    try:
+        require_known(spec.deploy)
+    except EverloopError as error:
+        yield error
+
+
+def _alerts(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from importlib.metadata import entry_points
+
+    from everloop.monitor.alerts.registry import ENTRY_POINTS, RECEIVERS
+
+    known = {*RECEIVERS, *(point.name for point in entry_points(group=ENTRY_POINTS))}
+    for position, target in enumerate(spec.monitor.alerts):
+        kind = next(iter(type(target).model_fields))
+        if kind not in known:
+            yield _unknown(f"monitor.alerts[{position}]", kind, sorted(known))
+
+
+def _unknown(place: str, asked: str, known: Iterable[str]) -> SpecFault:
+    names = list(known)
+    near = get_close_matches(asked, names, n=1)
+    return SpecFault(
+        f"{place} names {asked!r}; this release knows {', '.join(names)}.",
+        hint=f"did you mean {near[0]!r}?" if near else None,
+        place=place,
+    )
+
+
+RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
+    _sources,
+    _features,
+    _task,
+    _engines,
+    _learners,
+    _metrics,
+    _guards,
+    _alerts,
+)
+"""What is looked at, in the order of the file."""

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 VERBS: dict[str, tuple[str, str, str]] = {
     "new": ("everloop.cli.new:command", "start a lifecycle: look at data and write everloop.yaml", "Begin"),
-    "check": ("everloop.cli.check:command", "validate the file and reach the sources; change nothing", "Begin"),
+    "check": (
+        "everloop.cli.check:command",
+        "validate the file and reach the sources; change nothing",
+        "Begin",
+    ),
     "schema": ("everloop.cli.schema:command", "print the JSON Schema of everloop.yaml", "Begin"),
     "doctor": ("everloop.cli.doctor:command", "what is installed, reachable, misconfigured", "Begin"),
     "run": ("everloop.cli.run:command", "one pass: goal, problem, data, model, gate, release", "Work"),
     "retrain": ("everloop.cli.retrain:command", "a run on fresh data with a challenger at its end", "Work"),
+    "up": ("everloop.cli.up:command", "serve, watch, roll out and retrain until stopped", "Work"),
+    "serve": ("everloop.cli.serve:command", "the model server alone", "Work"),
+    "replay": ("everloop.cli.replay:command", "send rows of the past to a running server, in order", "Work"),
     "predict": ("everloop.cli.predict:command", "score a file with the champion or any package", "Work"),
-    "feedback": ("everloop.cli.feedback:command", "send actuals of earlier predictions to the server", "Work"),
+    "feedback": (
+        "everloop.cli.feedback:command",
+        "send actuals of earlier predictions to the server",
+        "Work",
+    ),
     "status": ("everloop.cli.status:command", "the whole loop at a glance", "Watch"),
     "monitor": ("everloop.cli.monitor:command", "judge the windows that are due, now", "Watch"),
     "rollout": ("everloop.cli.rollout:COMMANDS", "look at the rollout, or move it by hand", "Watch"),

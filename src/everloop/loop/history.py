@@ -59,7 +59,7 @@ class History:
     def requests(self, since: datetime, until: datetime, batch: int) -> Iterator[Request]:
         """Gives what happens from `since` to before `until`, in order.
 
-        Predictions come in batches of the given size; the actuals that came to be known meanwhile follow each.
+        Predictions come in batches of the given size; after each follow the actuals that came meanwhile.
         """
         times, known = _microseconds(self.facts["time"]), _microseconds(self.facts["known_at"])
         low, high = _moment(since), _moment(until)

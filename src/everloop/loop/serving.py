@@ -123,6 +123,11 @@ class Servers:
         self._watcher.start()
         return self.url
 
+    def wait(self) -> None:
+        """Waits for ever, while the processes are looked after."""
+        while True:
+            self._stopping.wait(60.0)
+
     def stop(self) -> None:
         """Tells all to end, waits until they have drained, and ends by force what does not."""
         self._stopping.set()

@@ -36,6 +36,7 @@ class Workspace:
         store: The artifacts.
         clock: What tells the time.
         progress: Who is told what happens.
+        state: Where log, routing and locks lie, if not in `.everloop` beside the lifecycle file.
     """
 
     spec: LifecycleSpec
@@ -43,6 +44,7 @@ class Workspace:
     store: ArtifactStore
     clock: Clock = field(default_factory=SystemClock)
     progress: Progress = silent
+    state: Path | None = None
     _opened: dict[str, ServedVersion] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -81,7 +83,7 @@ class Workspace:
     @property
     def state_folder(self) -> Path:
         """Where what is not in the record lies: log, routing, locks."""
-        return self.spec.folder / STATE_FOLDER
+        return self.state or self.spec.folder / STATE_FOLDER
 
     @property
     def log_folder(self) -> Path:

@@ -30,7 +30,7 @@ class LogTables:
         predictions: One row a line, by time: `id` (text), `time` (UTC), `version` (integer), `arm`,
             `row` (the row as served, as JSON text), `score` (number; of several classes the chosen
             one's), `scores` (list of numbers; null unless there are several classes), `prediction`
-            (text), `latency_us`, `worker`.
+            (text), `latency_us`, `worker`. What was asked again under the same id is left out.
         actuals: One row for each actual that says something new about its prediction, by time: `id`,
             `actual` (text), `time` (UTC), `worker`. The same actual sent again is left out; one that
             corrects another is kept beside it.
@@ -106,8 +106,11 @@ def read_log(folder: str | Path, since: datetime | None = None, until: datetime 
         .sort("time", maintain_order=True)
         for index, schema in enumerate(schemas)
     ]
+    # A client that did not hear the answer asks again under the same id: that is one prediction.
+    shadow = pl.col("arm") == "shadow"
+    first = pl.struct("id", shadow.alias("shadow")).is_first_distinct()
     fresh = pl.col("actual").ne_missing(pl.col("actual").shift(1).over("id"))
-    return LogTables(tables[0], tables[1].filter(fresh))
+    return LogTables(tables[0].filter(first), tables[1].filter(fresh))
 
 
 def tables_of(lines: Sequence[Line], worker: str) -> tuple[pl.DataFrame, pl.DataFrame]:

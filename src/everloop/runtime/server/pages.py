@@ -27,6 +27,7 @@ async def ready(service: Service, _request: Request) -> Response:
         "champion": loaded.champion.version if loaded else None,
         "challenger": loaded.challenger.version if loaded and loaded.challenger else None,
         "draining": service.draining,
+        "clock": service.settings.clock,
         "routing_fault": None if fault is None else fault.message,
         "log": log,
     }

@@ -180,8 +180,13 @@ class Trained:
         }
 
     @classmethod
-    def load(cls, folder: Path | str) -> Trained:
+    def load(cls, folder: Path | str, *, estimator: bool = True) -> Trained:
         """Reads a folder that `save` wrote.
+
+        Args:
+            folder: The folder.
+            estimator: Whether to read the estimator too, which needs the learner's library; without it the
+                model can be told about, but not used.
 
         Raises:
             ModelFault: When the folder holds no trained model, or a damaged one.
@@ -189,7 +194,7 @@ class Trained:
         folder = Path(folder)
         try:
             facts = json.loads((folder / "trained.json").read_bytes())
-            return cls._from_facts(folder, facts)
+            return cls._from_facts(folder, facts, estimator=estimator)
         except FileNotFoundError as error:
             raise ModelFault(
                 f"{folder} holds no trained model: {Path(error.filename).name} is missing."
@@ -200,7 +205,7 @@ class Trained:
             ) from error
 
     @classmethod
-    def _from_facts(cls, folder: Path, facts: dict[str, Any]) -> Trained:
+    def _from_facts(cls, folder: Path, facts: dict[str, Any], *, estimator: bool) -> Trained:
         if facts["format"] != FORMAT:
             raise ModelFault(
                 f"The trained model in {folder} has format {facts['format']}; this reads {FORMAT}."
@@ -212,7 +217,7 @@ class Trained:
             **{name: facts[name] for name in plain},
             frame=Frame.from_dict(facts["frame"]),
             plan=Plan.load(folder / "plan.json"),
-            estimator=load_estimator(folder / "estimator.skops"),
+            estimator=load_estimator(folder / "estimator.skops") if estimator else None,
             calibration=Sigmoid(**facts["calibration"]) if facts["calibration"] else None,
             trials=tuple(
                 Trial(

@@ -16,30 +16,56 @@ from typing import TYPE_CHECKING
 from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from everloop.report.page import Block, Code, Facts, Figures, Page, Picture, Section, Table, Text, Verdict
-    from everloop.report.pictures import Line, Mark
+    from everloop.report.page import (
+        Badge,
+        Beside,
+        Block,
+        Bullets,
+        Code,
+        Facts,
+        Figures,
+        Fold,
+        Page,
+        Picture,
+        Ref,
+        Section,
+        Stage,
+        Stages,
+        Table,
+        Text,
+        Verdict,
+    )
     from everloop.report.rendering import render
+    from everloop.report.timelines import Lane, Line, Mark, Span
 
+_PAGE = (
+    "Badge Beside Block Bullets Code Facts Figures Fold Page Picture Ref Section Stage Stages Table Text Verdict"
+).split()
 _HOME = {
-    **dict.fromkeys(
-        ("Block", "Code", "Facts", "Figures", "Page", "Picture", "Section", "Table", "Text", "Verdict"),
-        "page",
-    ),
-    "Line": "pictures",
-    "Mark": "pictures",
+    **dict.fromkeys(_PAGE, "page"),
+    **dict.fromkeys(("Lane", "Line", "Mark", "Span"), "timelines"),
     "render": "rendering",
 }
 
 __all__ = [
+    "Badge",
+    "Beside",
     "Block",
+    "Bullets",
     "Code",
     "Facts",
     "Figures",
+    "Fold",
+    "Lane",
     "Line",
     "Mark",
     "Page",
     "Picture",
+    "Ref",
     "Section",
+    "Span",
+    "Stage",
+    "Stages",
     "Table",
     "Text",
     "Verdict",

@@ -8,11 +8,45 @@ from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
+class Ref:
+    """Text in a table or among facts that names something with a page of its own.
+
+    Attributes:
+        id: What it names.
+        text: What is shown; a link where the page is drawn with links, else plain text.
+    """
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A word in a table that is told apart by colour as well.
+
+    Attributes:
+        text: The word.
+        tone: `yes`, `no`, `open` or `plain`.
+    """
+
+    text: str
+    tone: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """A paragraph."""
 
     kind: ClassVar[str] = "text"
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """Sentences that stand for themselves, one below the other."""
+
+    kind: ClassVar[str] = "bullets"
+    sentences: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +67,31 @@ class Figures:
 
     kind: ClassVar[str] = "figures"
     figures: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stop of a way.
+
+    Attributes:
+        name: What it is called.
+        state: `yes` (done), `no` (stopped here), `open` (under way) or `ahead` (not reached).
+        note: What came of it, in a line.
+        anchor: The section of the page that tells more.
+    """
+
+    name: str
+    state: str
+    note: str = ""
+    anchor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """A way from left to right, with what came of each of its stops."""
+
+    kind: ClassVar[str] = "stages"
+    stages: Sequence[Stage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +123,38 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An answer: ``yes``, ``no`` or ``open``, with its reason."""
+    """An answer: ``yes``, ``no`` or ``open``, with its reason.
+
+    Attributes:
+        answer: Which of the three; it decides the colour.
+        text: The reason.
+        label: The answer in a word of its own, such as ``Passed.``.
+    """
 
     kind: ClassVar[str] = "verdict"
     answer: str
     text: str
+    label: str = ""
 
 
-Block = Text | Facts | Figures | Table | Picture | Code | Verdict
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Blocks next to each other; below each other where the screen is narrow."""
+
+    kind: ClassVar[str] = "beside"
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Blocks that are shown when their title is clicked."""
+
+    kind: ClassVar[str] = "fold"
+    title: str
+    blocks: Sequence[Block]
+
+
+Block = Text | Bullets | Facts | Figures | Stages | Table | Picture | Code | Verdict | Beside | Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +186,15 @@ class Page:
         subtitle: Of what and when.
         sections: From top to bottom; a list of contents links to them.
         footer: Where it came from.
+        lead: What to take from the page, in a sentence or two.
+        summary: Blocks above the first section.
+        trail: The pages above this one; shown where the page is drawn with links.
     """
 
     title: str
     subtitle: str
     sections: Sequence[Section] = field(default_factory=tuple)
     footer: str = ""
+    lead: str = ""
+    summary: Sequence[Block] = field(default_factory=tuple)
+    trail: Sequence[Ref] = field(default_factory=tuple)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.extras import require
+from everloop.report.page import Badge, Ref
+from everloop.report.writing import MISSING, number
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
     from everloop.report.page import Page
 
+Linker = Callable[[str], str | None]
 
-MISSING = "\N{EN DASH}"
+
+def no_links(identity: str) -> None:
+    """Links nothing: what a page in a file of its own does."""
 
 
-def render(page: Page) -> str:
+def render(page: Page, *, link: Linker = no_links) -> str:
     """Gives a page as HTML.
 
     Args:
         page: The page; all text in it is escaped, SVG drawings are taken as they are.
+        link: From what a `Ref` names to the address of its page; None leaves it as text.
 
     Returns:
         One HTML document that needs no other file.
@@ -29,7 +35,7 @@ def render(page: Page) -> str:
     Raises:
         MissingExtra: When Jinja2 is not installed.
     """
-    return _template().render(page=page)
+    return _template().render(page=page, link=link)
 
 
 def cell(value: Any) -> str:
@@ -41,21 +47,13 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return _number(value)
+        return number(value)
     return str(value)
 
 
 def is_number(value: Any) -> bool:
     """Tells whether a table sets the value to the right."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return MISSING
-    if value == 0 or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4g}"
 
 
 @cache
@@ -70,5 +68,7 @@ def _template() -> Template:
     )
     environment.filters["cell"] = cell
     environment.tests["numeric"] = is_number
+    environment.tests["ref"] = lambda value: isinstance(value, Ref)
+    environment.tests["badge"] = lambda value: isinstance(value, Badge)
     template: Template = environment.get_template("page.html.j2")
     return template

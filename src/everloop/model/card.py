@@ -1,0 +1,340 @@
+"""The model card: what is on record about a version, as one self-contained page.
+
+The sections follow "Model Cards for Model Reporting" (Mitchell et al., FAT* 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from everloop.model import card_pictures as draw
+from everloop.report import (
+    Bullets,
+    Facts,
+    Figures,
+    Fold,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Text,
+    pictures,
+    render,
+)
+from everloop.report.writing import day, moment, money, number, percent, plural, span
+
+if TYPE_CHECKING:
+    from everloop.model.trained import Trained
+    from everloop.report.page import Block
+
+_FEW_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a card says beyond the trained model, as the record has it.
+
+    Attributes:
+        lifecycle: The lifecycle's name.
+        version: The version's number; None before it has one.
+        created: When the version was made.
+        owner: Who answers for it.
+        brief: Facts of the goal's brief.
+        snapshot: Facts of the snapshot.
+        dataset: Facts of the dataset.
+        labels: Facts of the problem's sufficiency.
+    """
+
+    lifecycle: str
+    version: int | None = None
+    created: datetime | None = None
+    owner: str = ""
+    brief: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: Mapping[str, Any] = field(default_factory=dict)
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def currency(self) -> str:
+        """The money that decisions are priced in."""
+        return str(self.brief.get("currency") or "")
+
+
+def card_html(trained: Trained, facts: CardFacts) -> str:
+    """Writes the model card; the same arguments give the same bytes.
+
+    Args:
+        trained: The model.
+        facts: What the record says around it. What is not on record is said to be unknown.
+
+    Returns:
+        One HTML document.
+
+    Raises:
+        MissingExtra: When Jinja2 or Matplotlib is not installed.
+    """
+    return render(card_page(trained, facts))
+
+
+def card_page(trained: Trained, facts: CardFacts) -> Page:
+    """Builds the card as a page."""
+    name = facts.lifecycle if facts.version is None else f"{facts.lifecycle} v{facts.version}"
+    made = "" if facts.created is None else f", made {moment(facts.created)} UTC"
+    return Page(
+        title=name,
+        subtitle=f"Model card{made}{f', owner {facts.owner}' if facts.owner else ''}",
+        sections=card_sections(trained, facts),
+        footer="Everything on this card comes from the record of the run that made the version.",
+        lead=draw.gain_sentence(trained.evaluation, facts.currency) if trained.evaluation else "",
+        summary=[_figures(trained, facts)],
+    )
+
+
+def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
+    """Gives the card's sections; those that nothing is known for say so in the last one."""
+    sections = [
+        _purpose(trained, facts),
+        _value(trained, facts),
+        _metrics(trained),
+        _groups(trained),
+        _data(facts),
+        _features(trained),
+        _search(trained),
+        _limits(trained, facts),
+    ]
+    return [section for section in sections if section.blocks]
+
+
+def _figures(trained: Trained, facts: CardFacts) -> Figures:
+    found = trained.evaluation
+    shown = [("learner", trained.learner, plural(len(trained.trials), "trial"))]
+    if found is not None and found.value is not None:
+        ends = span(found.value.to_dict(), facts.currency)
+        shown.append(("value of a decision", money(found.value.estimate, facts.currency), ends))
+    if found is not None and found.gain is not None:
+        ends = span(found.gain.to_dict(), facts.currency)
+        shown.append(("more than today", money(found.gain.estimate, facts.currency, signed=True), ends))
+    if found is not None and found.metric in found.metrics:
+        shown.append((found.metric, number(found.score.estimate), span(found.score.to_dict())))
+    if trained.threshold is not None:
+        shown.append(("threshold", number(trained.threshold), "positive from this score on"))
+    kept = sum(each.kept for each in trained.features)
+    shown.append(("columns read", str(kept), f"{len(trained.features) - kept} left out"))
+    return Figures(shown)
+
+
+def _purpose(trained: Trained, facts: CardFacts) -> Section:
+    frame, brief = trained.frame, facts.brief
+    answer = {"binary": f"whether {frame.target} is {frame.positive}", "regression": frame.target}
+    told: dict[str, Any] = {
+        "Answers": answer.get(frame.task, f"which class {frame.target} is"),
+        "Task": frame.task,
+        "Classes": ", ".join(frame.classes) or None,
+        "Judged by": frame.metric,
+        "Decided at": frame.time,
+        "About": frame.entity,
+        "Decides today": "; ".join(f"always {k}: {money(v, facts.currency)}" for k, v in _constants(brief)),
+        "Required": ", ".join(f"{name} {bound}" for name, bound in (brief.get("required") or {}).items()),
+    }
+    shown = Facts({name: value for name, value in told.items() if value})
+    statement = str(brief.get("statement") or "The goal is not stated on record.")
+    threshold: list[Block] = []
+    if trained.threshold is not None:
+        text = f"A decision is positive from a score of {number(trained.threshold)} on."
+        threshold = [Text(f"{text} {trained.threshold_reason}".strip())]
+    return Section("Purpose", [shown, *threshold], lead=statement)
+
+
+def _constants(brief: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return list((brief.get("constants") or {}).items())
+
+
+def _value(trained: Trained, facts: CardFacts) -> Section:
+    found = trained.evaluation
+    if found is None:
+        return Section("Value", [])
+    blocks = [
+        *draw.value_picture(found, facts.currency),
+        *draw.quality_pictures(found, facts.currency),
+        *draw.requirement_table(found),
+        *draw.confusion_table(found),
+    ]
+    return Section("Value", blocks, lead=draw.gain_sentence(found, facts.currency))
+
+
+def _metrics(trained: Trained) -> Section:
+    found = trained.evaluation
+    if found is None:
+        return Section("Metrics", [])
+    return Section(
+        "Metrics",
+        draw.metric_blocks(found),
+        lead=f"Measured on {found.rows:,} rows of the {found.part} part, each with its 95 % interval.",
+    )
+
+
+def _groups(trained: Trained) -> Section:
+    found = trained.evaluation
+    if found is None:
+        return Section("Slices and groups", [])
+    blocks = [*draw.slice_blocks(found), *draw.fairness_blocks(found)]
+    lead = "Where the model does worse than on all rows"
+    if found.fairness:
+        lead += ", and how the groups of each sensitive column fare"
+    return Section("Slices and groups", blocks, lead=f"{lead}.")
+
+
+def _data(facts: CardFacts) -> Section:
+    taken, prepared = facts.snapshot, facts.dataset
+    blocks: list[Block] = []
+    told: dict[str, Any] = {}
+    if taken:
+        told |= {"Snapshot": f"{taken['rows']:,} rows, known at {moment(taken.get('as_of'))} UTC"}
+        told["Sources"] = ", ".join(taken.get("sources") or ())
+        if taken.get("time_range"):
+            first, last = taken["time_range"]
+            told["Time range"] = f"{day(first)} to {day(last)}"
+        told["Actuals not known yet"] = taken.get("hidden_actuals") or None
+    if prepared:
+        told["Split by"] = (prepared.get("split") or {}).get("by")
+        told["Defined features"] = ", ".join(prepared.get("features") or ()) or None
+        parts = {name: float(rows) for name, rows in prepared["rows"].items()}
+        drawn = pictures.shares(parts, x_label="rows")
+        blocks.append(
+            Picture(
+                drawn, "Learned from the train part, chosen by the validation part, judged by the test part."
+            )
+        )
+        blocks.extend(cleaning_blocks(prepared))
+    shown = {name: value for name, value in told.items() if value}
+    return Section("Data", [Facts(shown), *blocks] if shown else blocks)
+
+
+def cleaning_blocks(prepared: Mapping[str, Any]) -> list[Block]:
+    """Lists what cleaning did and what was kept out."""
+    rows = [
+        [entry.get("step"), entry.get("column"), entry.get("rows") or None, entry.get("detail")]
+        for entry in prepared.get("cleaning") or ()
+    ]
+    if not rows:
+        return []
+    return [
+        Fold(
+            f"What cleaning did: {plural(len(rows), 'entry').replace('entrys', 'entries')}",
+            [Table(["step", "column", "rows", "detail"], rows)],
+        )
+    ]
+
+
+def _features(trained: Trained) -> Section:
+    kept = sum(each.kept for each in trained.features)
+    lead = f"The model reads {plural(kept, 'column')} of {len(trained.features)}."
+    return Section("Features", draw.feature_blocks(trained.features, trained.frame.metric), lead=lead)
+
+
+def _search(trained: Trained) -> Section:
+    if not trained.trials:
+        return Section("What was tried", [])
+    learners = sorted({trial.learner for trial in trained.trials})
+    lead = (
+        f"{plural(len(trained.trials), 'trial')} of {', '.join(learners)}; "
+        f"{trained.learner} was chosen. Seed {trained.seed}."
+    )
+    notes: list[Block] = [Bullets(trained.notes)] if trained.notes else []
+    return Section(
+        "What was tried", [*draw.trial_blocks(trained.trials, trained.frame.metric), *notes], lead=lead
+    )
+
+
+def _limits(trained: Trained, facts: CardFacts) -> Section:
+    return Section(
+        "Limits",
+        [Bullets(limits(trained, facts))],
+        lead="What the model should not be trusted with, and what is not known.",
+    )
+
+
+def limits(trained: Trained, facts: CardFacts) -> list[str]:
+    """Says what is not known, and where the model is known to be weak."""
+    return [sentence for look in _LIMITS for sentence in look(trained, facts)]
+
+
+def _time_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del trained
+    if facts.snapshot.get("time_range"):
+        first, last = facts.snapshot["time_range"]
+        seen = f"It has seen rows of {day(first)} to {day(last)}."
+        return [f"{seen} How it does under conditions that did not occur then is unknown."]
+    return ["The time range of its rows is unknown, so how fast it ages is unknown as well."]
+
+
+def _evidence_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del facts
+    found = trained.evaluation
+    if found is None:
+        return ["How it does on rows that it never saw is unknown: it was not evaluated."]
+    sentences = []
+    if found.part != "test":
+        sentences.append("There is no test part; the numbers come from cross-validation and may flatter.")
+    if found.rows < _FEW_ROWS:
+        sentences.append(f"The numbers rest on {found.rows:,} rows; read the intervals, not the estimates.")
+    missed = [item.name for item in found.requirements if not item.holds]
+    if missed:
+        sentences.append(f"It misses what is required of {', '.join(missed)}.")
+    return sentences
+
+
+def _value_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    found = trained.evaluation
+    if found is None or found.value is None:
+        return ["What its decisions are worth in money is unknown: decisions have no price."]
+    if found.gain is None:
+        return ["Whether it is worth more than what is decided today is unknown: today's rule is not stated."]
+    if found.gain.known and found.gain.low <= 0:
+        return ["That it is worth more than what is decided today is not shown: the interval includes none."]
+    share = found.best_possible
+    if share is None or found.value_today is None or found.value is None:
+        return []
+    room = share - found.value_today.estimate
+    gained = percent(found.gain.estimate / room) if room > 0 else "an unknown part"
+    return [f"It earns {gained} of what perfect decisions would add to today's {facts.currency}.".strip()]
+
+
+def _group_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del facts
+    found = trained.evaluation
+    sentences = []
+    if not trained.frame.sensitive:
+        sentences.append("How groups of people fare is unknown: no sensitive column is named.")
+    elif found is None or not found.fairness:
+        sentences.append("How the groups of the sensitive columns fare is unknown: it was not measured.")
+    if found is not None and found.slices:
+        worst = found.slices[0]
+        sentences.append(
+            f"It does worst where {worst.column} is {worst.value}: {found.metric} is "
+            f"{number(worst.score.estimate)} on {worst.rows:,} rows, {number(worst.rest)} on all others."
+        )
+    return sentences
+
+
+def _label_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del trained
+    labels = facts.labels
+    if not labels:
+        return ["Whether more labels would help is unknown."]
+    if labels["verdict"] == "enough":
+        return []
+    return [f"Labels: {labels['verdict']}. {str(labels['reason']).capitalize()}."]
+
+
+def _calibration_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del facts
+    if trained.frame.task == "binary" and trained.calibration is None:
+        return ["Its scores were not calibrated; they rank rows, and are no chances."]
+    return []
+
+
+_LIMITS = (_time_limit, _evidence_limit, _value_limit, _group_limit, _label_limit, _calibration_limit)

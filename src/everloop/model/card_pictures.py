@@ -1,0 +1,269 @@
+"""What an evaluation looks like: pictures and tables for the model card and every page about a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from everloop.measure.metrics import METRICS
+from everloop.report import Badge, Beside, Fold, Picture, Table, pictures
+from everloop.report.writing import money, number
+
+if TYPE_CHECKING:
+    from everloop.model.evaluation import Evaluation
+    from everloop.model.trained import FeatureChoice, Trial
+    from everloop.report.page import Block
+
+_SHOWN_TRIALS = 15
+_SHOWN_GAINS = 15
+_FEWEST_FOR_A_CURVE = 3
+
+
+def value_picture(evaluation: Evaluation, currency: str) -> list[Block]:
+    """Draws what a decision is worth under the model, under today's rule and at best."""
+    if evaluation.value is None or not evaluation.value.known:
+        return []
+    worth = {"the model": evaluation.value}
+    if evaluation.value_today is not None and evaluation.value_today.known:
+        worth["today's rule"] = evaluation.value_today
+    places = {name: (value.low, value.estimate, value.high) for name, value in worth.items()}
+    best = evaluation.best_possible
+    level = (best, "always right") if best is not None and math.isfinite(best) else None
+    drawn = pictures.intervals(
+        places, x_label=f"{currency} a decision", level=level, highlight=["today's rule"]
+    )
+    rows = f"{evaluation.rows:,} rows of the {evaluation.part} part"
+    return [
+        Picture(drawn, f"Value of a decision on {rows}, none of which the model was fitted on or chosen by.")
+    ]
+
+
+def threshold_picture(evaluation: Evaluation, currency: str, *, width: float) -> list[Block]:
+    """Draws value over the threshold, with the threshold that decides."""
+    found = evaluation.value_curve
+    if not found or evaluation.threshold is None or len(found["thresholds"]) < _FEWEST_FOR_A_CURVE:
+        return []
+    at = sorted(zip(found["thresholds"], found["values"], strict=True))
+    at = [(x, y) for x, y in at if x is not None and y is not None and -0.01 <= x <= 1.01]
+    levels = {}
+    if evaluation.value_today is not None and evaluation.value_today.known:
+        levels["today's rule"] = evaluation.value_today.estimate
+    drawn = pictures.curve(
+        [x for x, _ in at], [y for _, y in at],
+        chosen=(evaluation.threshold, f"chosen: {evaluation.threshold:.3g}"),
+        levels=levels, x_label="threshold of the score", y_label=f"{currency} a decision", width=width,
+    )  # fmt: skip
+    caption = (
+        "Value over the threshold on these rows. The threshold was chosen on other rows, "
+        "so it need not stand exactly at the top."
+    )
+    return [Picture(drawn, caption)]
+
+
+def calibration_picture(evaluation: Evaluation, *, width: float) -> list[Block]:
+    """Draws what was predicted against what came."""
+    found = evaluation.reliability
+    if not found or not found.get("score"):
+        return []
+    drawn = pictures.calibration(found["score"], found["rate"], found["weight"], width=width)
+    return [Picture(drawn, "Calibration: on the dotted line, what was said is what came.")]
+
+
+def beside(blocks: Sequence[Block]) -> list[Block]:
+    """Puts blocks next to each other where there is more than one."""
+    return [Beside(blocks)] if len(blocks) > 1 else list(blocks)
+
+
+def quality_pictures(evaluation: Evaluation, currency: str) -> list[Block]:
+    """Draws threshold and calibration beside each other, or what was predicted of a number."""
+    half = pictures.HALF
+    found = [
+        *threshold_picture(evaluation, currency, width=half),
+        *calibration_picture(evaluation, width=half),
+    ]
+    if not found and evaluation.predicted:
+        said, came = evaluation.predicted["predicted"], evaluation.predicted["actual"]
+        drawn = pictures.points({"rows": (said, came)}, x_label="predicted", y_label="actual")
+        return [Picture(drawn, "What was predicted and what came, a sample of the held-out rows.")]
+    return beside(found)
+
+
+def metric_blocks(evaluation: Evaluation) -> list[Block]:
+    """Draws the metrics that lie between 0 and 1, and lists all of them."""
+    known = {name: value for name, value in evaluation.metrics.items() if value.known}
+    bounded = {name: v for name, v in known.items() if v.low >= 0 and v.high <= 1 and name != "log_loss"}
+    blocks: list[Block] = []
+    if bounded:
+        places = {name: (v.low, v.estimate, v.high) for name, v in bounded.items()}
+        drawn = pictures.intervals(places)
+        blocks.append(Picture(drawn, f"Metrics with their 95 % intervals, {evaluation.rows:,} rows."))
+    rows = [
+        [name, number(v.estimate), number(v.low), number(v.high), _better(name)]
+        for name, v in evaluation.metrics.items()
+    ]
+    table = Table(["metric", "estimate", "low", "high", "better is"], rows)
+    return [*blocks, Fold("All metrics as a table", [table])] if bounded else [table]
+
+
+def requirement_table(evaluation: Evaluation) -> list[Block]:
+    """Lists what is required and whether it holds on the held-out rows."""
+    if not evaluation.requirements:
+        return []
+    rows = [
+        [item.name, item.bound, number(item.number), Badge("holds", "yes") if item.holds else _missed(item)]
+        for item in evaluation.requirements
+    ]
+    return [Table(["required", "bound", "found", ""], rows)]
+
+
+def trial_blocks(trials: Sequence[Trial], metric: str) -> list[Block]:
+    """Draws the search, best so far included, and lists its trials, the best first."""
+    done = [trial for trial in trials if trial.score is not None]
+    blocks: list[Block] = []
+    if len(done) > 1:
+        groups: dict[str, tuple[list[float], list[float]]] = {}
+        for trial in done:
+            x, y = groups.setdefault(trial.learner, ([], []))
+            x.append(trial.number + 1)
+            y.append(float(trial.score or 0.0))
+        drawn = pictures.points(
+            groups, best=_best_so_far(done, metric), x_label="trial", y_label=f"{metric} on folds"
+        )
+        blocks.append(Picture(drawn, f"Every trial of the search, scored by cross-validation on {metric}."))
+    more = _greater_is_better(metric)
+    ranked = sorted(done, key=lambda trial: float(trial.score or 0.0), reverse=more)
+    ranked += [trial for trial in trials if trial.score is None]
+    rows = [
+        [trial.number + 1, trial.learner, trial.score, trial.rows or None, _configuration(trial)]
+        for trial in ranked
+    ]
+    columns = ["trial", "learner", f"{metric}", "rows", "configuration"]
+    blocks.append(Table(columns, rows[:_SHOWN_TRIALS], caption="The best trials first."))
+    if len(rows) > _SHOWN_TRIALS:
+        title = f"The other {len(rows) - _SHOWN_TRIALS} trials"
+        blocks.append(Fold(title, [Table(columns, rows[_SHOWN_TRIALS:])]))
+    return blocks
+
+
+def feature_blocks(features: Sequence[FeatureChoice], metric: str) -> list[Block]:
+    """Draws what each column brings, and lists every column with its reason."""
+    gains = {each.name: each.gain for each in features if each.gain is not None}
+    top = sorted(gains.items(), key=lambda item: -item[1])[:_SHOWN_GAINS]
+    blocks: list[Block] = []
+    if top:
+        left_out = [each.name for each in features if not each.kept]
+        drawn = pictures.bars(
+            dict(top), x_label=f"{metric} lost when the column is shuffled", highlight=left_out,
+            names=("kept", "left out"),
+        )  # fmt: skip
+        blocks.append(Picture(drawn, "What each column brings on held-out rows."))
+    rows = [
+        [each.name, Badge("kept", "yes") if each.kept else Badge("left out"), each.gain, each.reason]
+        for each in sorted(features, key=lambda each: (not each.kept, -(each.gain or 0.0), each.name))
+    ]
+    return [*blocks, Table(["column", "", "gain", "reason"], rows)]
+
+
+def slice_blocks(evaluation: Evaluation) -> list[Block]:
+    """Draws and lists the slices of the rows on which the model does worst."""
+    if not evaluation.slices:
+        return []
+    places = {
+        f"{each.column}: {each.value}": (each.score.low, each.score.estimate, each.score.high)
+        for each in evaluation.slices
+        if each.score.known
+    }
+    drawn = pictures.intervals(
+        places,
+        x_label=evaluation.metric,
+        level=(evaluation.score.estimate, f"all rows: {number(evaluation.score.estimate)}"),
+    )
+    rows = [
+        [each.column, each.value, each.rows, each.score.estimate, each.rest] for each in evaluation.slices
+    ]
+    table = Table(["column", "slice", "rows", evaluation.metric, "on all other rows"], rows)
+    picture: list[Block] = [Picture(drawn, "The slices on which the model does worst.")] if places else []
+    return [*picture, table]
+
+
+def fairness_blocks(evaluation: Evaluation) -> list[Block]:
+    """Lists how the groups of each sensitive column fare."""
+    blocks: list[Block] = []
+    for found in evaluation.fairness:
+        names = list(dict.fromkeys(name for numbers in found.groups.values() for name in numbers))
+        rows: list[list[Any]] = [
+            [group, *(_whole(name, numbers.get(name)) for name in names)]
+            for group, numbers in found.groups.items()
+        ]
+        caption = f"Groups of {found.column}"
+        blocks.append(Table([found.column, *(name.replace("_", " ") for name in names)], rows, caption))
+        differences = [[name.replace("_", " "), gap] for name, gap in found.differences.items()]
+        blocks.append(Table([f"largest difference by {found.column}", ""], differences))
+    return blocks
+
+
+def confusion_table(evaluation: Evaluation) -> list[Block]:
+    """Lists what was decided for what was actual."""
+    if not evaluation.confusion:
+        return []
+    rows = [
+        [f"actually {name}", *counts]
+        for name, counts in zip(evaluation.classes, evaluation.confusion, strict=True)
+    ]
+    columns = ["rows", *(f"decided {name}" for name in evaluation.classes)]
+    return [Table(columns, rows, caption=f"Decisions on the {evaluation.rows:,} held-out rows")]
+
+
+def gain_sentence(evaluation: Evaluation, currency: str) -> str:
+    """Says in a sentence how the model does against today."""
+    gain = evaluation.gain
+    if gain is None or not gain.known:
+        score = evaluation.metrics.get(evaluation.metric)
+        found = number(score.estimate) if score is not None else "not known"
+        return f"{evaluation.metric} is {found} on {evaluation.rows:,} held-out rows."
+    verdict = "more" if gain.low > 0 else "less" if gain.high < 0 else "about the same"
+    ends = f"{money(gain.low, signed=True)} to {money(gain.high, currency, signed=True)}"
+    if verdict == "about the same":
+        return f"A decision is worth about the same as today: the difference lies between {ends}."
+    return (
+        f"A decision is worth {money(abs(gain.estimate), currency)} {verdict} than today ({ends}) "
+        f"on {evaluation.rows:,} held-out rows."
+    )
+
+
+def _best_so_far(done: Sequence[Trial], metric: str) -> tuple[list[float], list[float]]:
+    better = max if _greater_is_better(metric) else min
+    x: list[float] = []
+    y: list[float] = []
+    for trial in sorted(done, key=lambda trial: trial.number):
+        score = float(trial.score or 0.0)
+        x.append(trial.number + 1)
+        y.append(better(y[-1], score) if y else score)
+    return x, y
+
+
+def _greater_is_better(metric: str) -> bool:
+    return METRICS[metric].greater_is_better if metric in METRICS else True
+
+
+def _better(metric: str) -> str:
+    return ("more" if METRICS[metric].greater_is_better else "less") if metric in METRICS else ""
+
+
+def _missed(item: Any) -> Badge:
+    return Badge("not known", "open") if math.isnan(item.number) else Badge("missed", "no")
+
+
+def _configuration(trial: Trial) -> str:
+    if trial.error is not None:
+        return f"failed: {trial.error}"
+    return ", ".join(f"{name} {_short(value)}" for name, value in trial.configuration.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _whole(name: str, value: float | None) -> float | int | None:
+    return int(value) if name == "rows" and value is not None and math.isfinite(value) else value

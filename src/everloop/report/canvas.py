@@ -1,0 +1,124 @@
+"""What every picture is drawn on: one look, and SVG text that is the same for the same values."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, SOFT, LINE = "#1c2430", "#56606e", "#d5dbe3"
+# Told apart by people with any colour vision; the first is ours, the second what it is compared with.
+COLOURS = ("#0b6e99", "#c4622d", "#4b8b3b", "#8457a8", "#9a7d0a", "#b3261e")
+GOOD, BAD = COLOURS[2], COLOURS[5]
+WIDE, HALF, HEIGHT = 9.2, 4.6, 3.2
+STYLE: Any = {  # matplotlib's type for these is a list of its 300 names
+    "axes.edgecolor": LINE,
+    "axes.grid": True,
+    "axes.labelcolor": SOFT,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "grid.color": "#eceff3",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "everloop",
+    "text.color": INK,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+}
+
+
+def new_figure(*, width: float = WIDE, height: float = HEIGHT) -> Figure:
+    """Gives an empty figure.
+
+    Args:
+        width: In inches; `HALF` for one that stands beside another.
+        height: In inches.
+    """
+    require("matplotlib", extra="train")
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def new_axes(
+    x_label: str = "", y_label: str = "", *, width: float = WIDE, height: float = HEIGHT
+) -> tuple[Figure, Axes]:
+    """Gives a figure with one pair of axes."""
+    from matplotlib import rc_context
+
+    figure = new_figure(width=width, height=height)
+    with rc_context(STYLE):
+        axes = figure.subplots()
+    label_axes(axes, x_label, y_label)
+    return figure, axes
+
+
+def label_axes(axes: Axes, x_label: str, y_label: str) -> None:
+    """Names both axes and keeps the grid behind what is drawn."""
+    axes.set_axisbelow(True)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+
+
+def draw_dates(axes: Axes) -> None:
+    """Writes the horizontal axis as dates."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def draw_legend(axes: Axes, *, wide: bool = True) -> None:
+    """Writes the legend above the picture, where there is more than one thing to name."""
+    _, names = axes.get_legend_handles_labels()
+    if len(names) > 1:
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=min(len(names), 4 if wide else 2),
+            borderaxespad=0.3,
+            fontsize=9,
+            handlelength=1.6,
+            columnspacing=1.4,
+        )
+
+
+def cycle(amount: int) -> list[str]:
+    """Gives so many colours."""
+    return [COLOURS[index % len(COLOURS)] for index in range(amount)]
+
+
+def svg_of(figure: Figure) -> str:
+    """Gives a figure as SVG text that can stand in a page with others."""
+    from matplotlib import rc_context
+
+    out = io.StringIO()
+    with rc_context(STYLE):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    # The document's own size is the page's business; ids would repeat in a page with two pictures.
+    start = text.index("<svg")
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text[start:], count=2)
+    return _own_ids(re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL))
+
+
+def _own_ids(text: str) -> str:
+    from everloop.core.digest import digest_bytes
+
+    prefix = "p" + digest_bytes(text.encode())[:8]
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
+    return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)

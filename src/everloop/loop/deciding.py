@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from everloop.core.clock import parse_time
 from everloop.core.errors import EverloopError
@@ -104,16 +104,15 @@ def _situation(
 ) -> Situation:
     latest = judged[-1]
     version, spec = latest.version, workspace.spec
-    facts = version.reference.facts
     metric = version.frame.metric
     as_of = version.row.facts.get("as_of")
     hours = (spec.model.budget.seconds or 0.0) / 3600
     return Situation(
-        findings=[_against_today(found.finding, facts) for found in judged],
+        findings=[_against_today(found) for found in judged],
         now=now,
         trained_at=parse_time(as_of) if as_of else version.row.at,
         new_labels=known_actuals,
-        value_before=facts.get("gain", facts.get("value_per_decision")),
+        value_before=_before(latest),
         metric_before=version.row.metrics.get(metric),
         metric=metric,
         greater_is_better=METRICS[metric].greater_is_better,
@@ -122,15 +121,22 @@ def _situation(
     )
 
 
-def _against_today(finding: WindowFinding, reference: Any) -> WindowFinding:
-    """Gives the finding with its value taken against today's, where the reference has that too.
+def _against_today(found: Judged) -> WindowFinding:
+    """Gives the finding with its value taken against today's, where the scores promised that.
 
-    The plain value of a decision falls whenever more goes wrong in the world, with any model; what a
-    model adds to today's decisions is what a retrain could win back.
+    The plain value of a decision falls whenever more goes wrong in the world, with any model. What the
+    scores promised to add to today's decisions and did not is what a retrain could win back.
     """
-    if "gain" not in reference or finding.against_today is None:
+    finding = found.finding
+    if found.promised is None or finding.against_today is None:
         return finding
     return replace(finding, value=finding.against_today, estimated_value=None)
+
+
+def _before(found: Judged) -> float | None:
+    if found.promised is not None and found.finding.against_today is not None:
+        return found.promised
+    return found.version.reference.facts.get("value_per_decision")
 
 
 def _volume(workspace: Workspace, finding: WindowFinding) -> float:

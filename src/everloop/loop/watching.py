@@ -36,13 +36,15 @@ class Judged:
     Attributes:
         row: Its row.
         finding: What was found.
-        version: The version that answered it.
+        version: The version that answered most of it.
+        promised: What its scores promised to add to today's decisions, for each decision.
         alerts: What deserves attention.
     """
 
     row: WindowRow
     finding: WindowFinding
     version: ServedVersion
+    promised: float | None = None
     alerts: tuple[AlertRow, ...] = ()
 
 
@@ -98,12 +100,10 @@ def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Ju
 def _judge(
     workspace: Workspace, joined: pl.DataFrame, start: datetime, end: datetime, now: datetime
 ) -> Judged:
-    import polars as pl
-
     lines = rows_of(joined, start, end)
     number = version_of_most(lines)
     version = workspace.served(require_version(workspace.record, workspace.name, number))
-    served = ServedRows.of(lines.filter(pl.col("version") == number), version)
+    served = ServedRows.of(lines, version)
     window = Window(
         since=start,
         until=end,
@@ -124,7 +124,7 @@ def _judge(
         seed=workspace.spec.model.seed,
     )
     finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now))
-    return Judged(WindowRow("", workspace.name, now), finding, version)
+    return Judged(WindowRow("", workspace.name, now), finding, version, served.promised_gain(workspace))
 
 
 def _metrics(task: str, metric: str) -> tuple[str, ...]:
@@ -153,7 +153,11 @@ def _row(workspace: Workspace, found: Judged, identity: str, now: datetime) -> W
 def _facts(workspace: Workspace, found: Judged) -> dict[str, Any]:
     stated = workspace.spec.problem.label_delay
     delay = stated.total_seconds() if stated else found.version.frame.label_delay_seconds
-    return facts_of(found.finding) | {"number": found.version.row.number, "delay_seconds": delay}
+    return facts_of(found.finding) | {
+        "number": found.version.row.number,
+        "delay_seconds": delay,
+        "promised": found.promised,
+    }
 
 
 def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) -> tuple[AlertRow, ...]:
@@ -163,10 +167,9 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
         moved = ", ".join(finding.drift.moved()[:3])
         text = f"{moved} moved: {finding.drift.statistic:.1f} against {finding.drift.threshold:.1f} allowed"
         told.append(("drift", text))
-    before = found.version.reference.facts.get("gain")
-    gain = finding.against_today
-    if before is not None and gain is not None and gain.status == "known" and gain.interval.high < before:
-        text = f"v{number} adds {gain.interval} to today's decisions; {before:.2f} on its reference"
+    gain, promised = finding.against_today, found.promised
+    if promised is not None and gain is not None and gain.status == "known" and gain.interval.high < promised:
+        text = f"v{number} adds {gain.interval} to today's decisions; its scores promised {promised:.2f}"
         told.append(("value", text))
     return tuple(
         AlertRow(

@@ -26,7 +26,7 @@ class Situation:
         now: The time of asking.
         trained_at: When the champion was trained.
         new_labels: Labelled rows that have come since.
-        value_before: The champion's value per decision on its reference; None where nothing is priced.
+        value_before: The value per decision that was expected of the champion; None where nothing is priced.
         metric_before: The frame's metric on the reference.
         metric: Its name.
         greater_is_better: Whether more of it is better.
@@ -73,9 +73,8 @@ class RetrainAdvice:
 def advise(triggers: Sequence[Trigger], situation: Situation) -> RetrainAdvice:
     """Decides whether to retrain.
 
-    A trigger that fires asks for a retrain. Where the loss is known in money, it must also pay: at worst
-    nothing is known to be lost (the whole interval of the gain lies below zero), and the advice is to do
-    nothing. A schedule and a number of labels are the owner's standing orders and are followed anyway.
+    A trigger that fires asks for a retrain. Where the loss is known in money, it must also pay: where no
+    gain is expected, the advice is to do nothing. A schedule and a number of labels are the owner's standing orders and are followed anyway.
 
     Args:
         triggers: `monitor.retrain.on` of the lifecycle file.
@@ -97,9 +96,11 @@ def advise(triggers: Sequence[Trigger], situation: Situation) -> RetrainAdvice:
     if not fired:
         watched = ", ".join(map(str, triggers)) or "nothing"
         reasons.append(f"nothing asks for a retrain (watched: {watched})")
-    elif gain is not None and gain.high < 0 and not ordered:
+    elif gain is not None and gain.estimate <= 0 and not ordered:
         retrain = False
-        reasons.append(f"it would not pay: at best {gain.high:,.2f} after the cost of {situation.cost:,.2f}")
+        reasons.append(
+            f"it would not pay: {gain.estimate:,.2f} expected after the cost of {situation.cost:,.2f}"
+        )
     if gain is not None:
         reasons.append(f"expected gain {gain.estimate:,.2f} ({gain.low:,.2f} to {gain.high:,.2f})")
     return RetrainAdvice(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import timedelta
 
@@ -40,7 +39,18 @@ def scalar(text: str) -> str:
     """
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    return quoted(text)
+
+
+def quoted(text: str) -> str:
+    """Writes a text as YAML in double quotes; what cannot be seen is written by its number."""
+    return '"' + "".join(_escaped(character) for character in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
 
 
 def _head(name: str) -> str:
@@ -118,7 +128,7 @@ def _data(source: str, frame: Frame, rows: int) -> str:
     lines = [
         "data:",
         "  sources:",
-        f"    rows: {{file: {json.dumps(source, ensure_ascii=False)}}}    # {rows:,} rows",
+        f"    rows: {{file: {quoted(source)}}}    # {rows:,} rows",
         "  # table: select * from rows            # SQL over the sources, to join or to filter",
         "  contract: contract.yaml                # learned by the first run, then yours to edit",
         "  clean: {duplicates: drop, outliers: clip, missing: impute}",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from everloop.cli.pipe import quiet_pipe
 from everloop.core.progress import Event, Progress, silent
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def time_left(seconds: float | None) -> str:
 
 def _print_line(event: Event) -> None:
     if event.kind in TOLD:
-        sys.stdout.write(line_of(event) + "\n")
-        sys.stdout.flush()
+        with quiet_pipe():  # the work goes on, whoever still listens
+            sys.stdout.write(line_of(event) + "\n")
 
 
 @contextmanager

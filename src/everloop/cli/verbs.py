@@ -15,11 +15,13 @@ VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "schema": ("everloop.cli.schema:command", "print the JSON Schema of everloop.yaml", "Begin"),
     "doctor": ("everloop.cli.doctor:command", "what is installed, reachable, misconfigured", "Begin"),
+    "demo": ("everloop.cli.demo:command", "watch the whole loop on a year of real flights", "Begin"),
     "run": ("everloop.cli.run:command", "one pass: goal, problem, data, model, gate, release", "Work"),
     "retrain": ("everloop.cli.retrain:command", "a run on fresh data with a challenger at its end", "Work"),
     "up": ("everloop.cli.up:command", "serve, watch, roll out and retrain until stopped", "Work"),
     "serve": ("everloop.cli.serve:command", "the model server alone", "Work"),
     "replay": ("everloop.cli.replay:command", "send rows of the past to a running server, in order", "Work"),
+    "backtest": ("everloop.cli.backtest:command", "compare retraining policies on history", "Work"),
     "predict": ("everloop.cli.predict:command", "score a file with the champion or any package", "Work"),
     "feedback": (
         "everloop.cli.feedback:command",

@@ -14,25 +14,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from everloop.core.clock import SystemClock, parse_time
-from everloop.core.errors import NotFound, OutsideFault, UsageFault
+from everloop.core.errors import OutsideFault, UsageFault
 from everloop.core.files import write_file
 from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
-from everloop.deploy.versions import champion
 from everloop.loop.event_clock import EventClock
+from everloop.loop.hindsight import Hindsight
 from everloop.loop.history import History, history
 from everloop.loop.sending import Sender
-from everloop.loop.steps import prices_of
-from everloop.measure.value import decision_values
 from everloop.runtime.log import read_log
-from everloop.table.labels import class_indices, label_text
+from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from everloop.loop.workspace import Workspace
 
 HEARTBEAT = "up"
@@ -208,7 +202,7 @@ class _Replay:
         self._ids: list[str] = self.rows.facts["id"].to_list()
         self._times: list[datetime] = self.rows.facts["time"].to_list()
         self._refused: set[int] = set()
-        self._values = _Values.of(self.workspace, self.rows)
+        self._values = Hindsight.of(self.workspace, self.rows)
         self._loop = LoopWatch(self.workspace)
 
     def send(self, start: datetime, end: datetime) -> None:
@@ -266,42 +260,6 @@ class _Replay:
         if tally is not None:
             line = f"{month}: {tally.line(self._values.currency)}"
             self.workspace.progress(Event("replay", line, kind="result", facts=tally.to_dict()))
-
-
-@dataclass(frozen=True)
-class _Values:
-    """What each decision on each row would be worth, in hindsight."""
-
-    positive: str | None
-    if_positive: NDArray[np.float64]
-    if_negative: NDArray[np.float64]
-    currency: str
-
-    @classmethod
-    def of(cls, workspace: Workspace, rows: History) -> _Values:
-        serving = champion(workspace.record, workspace.name)
-        if serving is None:
-            raise NotFound(f"No version of {workspace.name} serves yet.", hint="everloop run")
-        frame = workspace.served(serving).frame
-        prices = prices_of(workspace.spec, rows.rows)
-        if prices is None or frame.task != "binary":
-            return cls(None, np.empty(0), np.empty(0), "")
-        actual = class_indices(rows.facts["actual"], frame.classes)
-        known = ~np.isnan(actual)
-        table = prices.of_table(rows.rows)
-        worth = [np.full(len(rows), np.nan) for _ in range(2)]
-        for decided, values in enumerate(worth):
-            values[known] = decision_values(
-                actual[known] == 1.0, np.full(int(known.sum()), decided == 1), table[known]
-            )
-        return cls(frame.positive, worth[1], worth[0], prices.currency)
-
-    def worth(self, place: int, prediction: str) -> float | None:
-        """Gives what a decision was worth; None where that is not known."""
-        if self.positive is None:
-            return None
-        value = float((self.if_positive if prediction == self.positive else self.if_negative)[place])
-        return None if np.isnan(value) else value
 
 
 class LoopWatch:

@@ -1,0 +1,86 @@
+"""Answers rows of the past in this process, by the routing and the packages that a server would use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from everloop.runtime.log.lines import ActualLine, PredictionLine
+from everloop.runtime.log.writing import PredictionLog
+from everloop.runtime.routing import SHADOW, read_routing
+from everloop.runtime.row_fill import microseconds
+from everloop.runtime.service.arms import LoadedArm, LoadedRouting, load_routing
+from everloop.table.labels import label_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from everloop.loop.history import History
+    from everloop.loop.workspace import Workspace
+
+
+class Answering:
+    """Writes the prediction log that a server would have written. Close it at the end.
+
+    Args:
+        workspace: The lifecycle; its routing file says who answers.
+        rows: The rows of the past.
+    """
+
+    def __init__(self, workspace: Workspace, rows: History) -> None:
+        self._path = workspace.routing_path
+        self._log = PredictionLog(workspace.log_folder)
+        self._rows = rows
+        self._regression = False
+        self._routing: LoadedRouting | None = None
+        self._refused: set[int] = set()
+
+    def span(self, since: datetime, until: datetime) -> None:
+        """Answers the rows of a span of time, and feeds back the actuals that came in it."""
+        routing = load_routing(read_routing(self._path), self._path.parent, self._routing)
+        self._routing = routing
+        self._regression = routing.champion.package.manifest.task == "regression"
+        for request in self._rows.requests(since, until, 1000):
+            if request.kind == "predict":
+                self._predict(routing, request.places)
+            else:
+                self._feed_back(request.places)
+        self._log.flush()
+
+    def close(self) -> None:
+        """Lets go of the log."""
+        self._log.close()
+
+    def _predict(self, routing: LoadedRouting, places: list[int]) -> None:
+        asked = self._rows.rows[places].to_dicts()
+        facts = self._rows.facts[places]
+        groups: dict[str, list[tuple[str, int, dict[str, Any]]]] = {}
+        loaded: dict[str, LoadedArm] = {}
+        for place, row, identity, time in zip(places, asked, facts["id"], facts["time"], strict=True):
+            name, arm = routing.choose(row, identity)
+            values, violations = arm.normalise(row)
+            if violations:
+                self._refused.add(place)
+                continue
+            groups.setdefault(name, []).append((identity, microseconds(time), values))
+            loaded[name] = arm
+        challenger = routing.routing.challenger
+        if challenger is not None and challenger.strategy == SHADOW and routing.challenger is not None:
+            groups[SHADOW] = [one for group in groups.values() for one in group]
+            loaded[SHADOW] = routing.challenger
+        for name, group in groups.items():
+            arm = loaded[name]
+            answers = arm.package.answers([values for _, _, values in group])
+            for (identity, moment, values), answer in zip(group, answers, strict=True):
+                self._log.append(
+                    PredictionLine(
+                        identity, moment, arm.version, name, values, answer.score, answer.prediction, 0
+                    )
+                )
+
+    def _feed_back(self, places: list[int]) -> None:
+        taken = self._rows.facts.select("id", "actual", "known_at")[places]
+        for place, (identity, actual, known_at) in zip(places, taken.iter_rows(), strict=True):
+            if place not in self._refused:
+                told = float(actual) if self._regression else str(label_text(actual))
+                self._log.append(ActualLine(identity, told, microseconds(known_at)))

@@ -56,7 +56,10 @@ def parse_duration(text: str) -> timedelta:
         raise UsageFault(f"{text!r} is not a duration.", hint="such as 90d, 12h, 2m, 30s or 5ms")
     number, unit = re.match(r"\s*([\d.]+)\s*(\w+)", text).groups()  # type: ignore[union-attr]
     unit = _WORDS.get(unit.removesuffix("s"), unit) if len(unit) > 2 else unit
-    return timedelta(seconds=float(number) * _SECONDS[unit])
+    try:
+        return timedelta(seconds=float(number) * _SECONDS[unit])
+    except OverflowError:
+        raise UsageFault(f"{text!r} is longer than any duration can be.", hint="such as 90d") from None
 
 
 def format_duration(duration: timedelta) -> str:

@@ -72,7 +72,8 @@ class Candidate:
         column = self.rows[self.frame.target]
         if self.frame.task == "regression":
             return np.asarray(column.cast(pl.Float64).to_numpy(), dtype=np.float64)
-        return class_indices(column, self.frame.classes)
+        indices: NDArray[np.float64] = class_indices(column, self.frame.classes)
+        return indices
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everloop.core.errors import UsageFault
+from everloop.core.errors import RecordBusy, UsageFault
 from everloop.core.ids import new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.rollout import STRATEGIES, Evidence, Move, require_open, shares
@@ -59,18 +59,17 @@ def release(
     Raises:
         UsageFault: When another rollout is under way.
     """
-    serving = champion(record, version.lifecycle)
-    under_way = open_rollout(record, version.lifecycle)
-    if serving is not None and serving.id == version.id:
-        return _latest_decision(record, version.id)
-    if under_way is not None:
-        if under_way.challenger == version.id:
-            return _latest_decision(record, version.id)
-        raise UsageFault(
-            f"A rollout is under way ({under_way.id}); a second one cannot start.",
-            hint="everloop rollout promote, or everloop rollout abort",
-        )
     with record.transaction():
+        serving = champion(record, version.lifecycle)
+        under_way = open_rollout(record, version.lifecycle)
+        on_its_way = under_way is not None and under_way.challenger == version.id
+        if on_its_way or (serving is not None and serving.id == version.id):
+            return _latest_decision(record, version.id)
+        if under_way is not None:
+            raise UsageFault(
+                f"A rollout is under way ({under_way.id}); a second one cannot start.",
+                hint="everloop rollout promote, or everloop rollout abort",
+            )
         if serving is None:
             decision = _first_release(record, version, at)
         else:
@@ -200,13 +199,14 @@ def _start_rollout(
         facts={"step_since": to_jsonable(at)},
         updated_at=at,
     )
+    beside = f"{rollout.strategy} of {share:.0%} beside v{serving.number}"
     decision = DecisionRow(
         id=new_id("decision", at),
         lifecycle=version.lifecycle,
         at=at,
         kind="rollout",
         answer="start",
-        reason=f"v{version.number} passed its gate; {rollout.strategy} of {share:.0%} beside v{serving.number}",
+        reason=f"v{version.number} passed its gate; {beside}",
         facts={"rollout": rollout.id, "version": version.id, "champion": serving.id},
     )
     record.add(rollout)
@@ -232,8 +232,7 @@ def _change(
     )
     notes = rollout.facts | ({"step_since": to_jsonable(at)} if move.step != rollout.step else {})
     with record.transaction():
-        # Read again inside the transaction: another controller may have been faster.
-        require_open(record.get(RolloutRow, rollout.id))
+        _require_current(record, rollout)
         record.add(decision)
         record.link(rollout.id, decision.id, "rollout")
         record.put(
@@ -241,6 +240,23 @@ def _change(
         )
         _settle(record, rollout, state, at, decision)
     return decision
+
+
+def _require_current(record: Record, rollout: RolloutRow) -> None:
+    """Refuses a move that was decided on an older state: another controller, or a person, was faster.
+
+    Raises:
+        UsageFault: When the rollout has ended.
+        RecordBusy: When it has moved; looking at it again and deciding anew helps.
+    """
+    now = record.get(RolloutRow, rollout.id)
+    require_open(now)
+    if (now.state, now.step, now.share) != (rollout.state, rollout.step, rollout.share):
+        raise RecordBusy(
+            f"The rollout {rollout.id} has moved since: it is {now.state} at step {now.step} with "
+            f"{now.share:.0%}, the move was decided at step {rollout.step}, {rollout.state}.",
+            hint="everloop rollout status",
+        )
 
 
 def _settle(record: Record, rollout: RolloutRow, state: str, at: datetime, decision: DecisionRow) -> None:

@@ -140,19 +140,21 @@ def next_move(rollout: RolloutRow, spec: DeploySpec, evidence: Evidence, *, appr
         approve: Whether a promotion waits for a person.
     """
     here = (rollout.step, rollout.share)
+    harm = [finding for finding in evidence.guards if finding.answer == "harm"]
+    if harm and rollout.state in ("running", "waiting"):
+        return Move("roll_back", rollout.step, 0.0, _tell(harm))
     if rollout.state != "running":
         return Move("wait", *here, f"the rollout is {rollout.state}")
     if STRATEGIES[rollout.strategy].at_once:
         return _promotion(here, "both versions are loaded; the switch is at once", approve=approve)
-    harm = [finding for finding in evidence.guards if finding.answer == "harm"]
-    if harm:
-        return Move("roll_back", rollout.step, 0.0, _tell(harm))
     if not _held(spec, evidence):
         return Move("wait", *here, _hold_reason(spec, evidence))
     plan = shares(spec)
     if rollout.step + 1 < len(plan):
         reason = f"{evidence.requests} requests without harm at {rollout.share:.0%}"
-        return Move("advance", rollout.step + 1, plan[rollout.step + 1], reason)
+        # The file may have been edited meanwhile; a share that was reached is not given back.
+        share = max(rollout.share, plan[rollout.step + 1])
+        return Move("advance", rollout.step + 1, share, reason)
     return _last_step(here, spec, evidence, approve=approve)
 
 

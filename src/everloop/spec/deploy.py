@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from everloop.spec.fields import BoundField, Duration, Share
+from everloop.spec.fields import Count, Duration, GuardField, Share
 from everloop.spec.part import Part
+
+_HOLD = "expected {requests: 500} or {time: 10m}"
+
+
+def _growing(steps: tuple[float, ...]) -> tuple[float, ...]:
+    if not steps or steps[0] <= 0 or list(steps) != sorted(set(steps)):
+        raise ValueError("expected steps above 0% that grow, such as [5%, 25%, 50%, 100%]")
+    return steps
 
 
 class Hold(Part):
     """How long a step of a rollout lasts at least: `{requests: 500}` or `{time: 10m}`."""
 
-    requests: PositiveInt | None = Field(None, description="Requests that the challenger has answered.")
+    requests: Count | None = Field(None, description="Requests that the challenger has answered.")
     time: Duration | None = Field(None, description="Time that has passed.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_keys(cls, value: Any) -> Any:
+        if not isinstance(value, (dict, cls)):
+            raise ValueError(_HOLD)
+        return value
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.requests is None) == (self.time is None):
-            raise ValueError("expected {requests: 500} or {time: 10m}")
+            raise ValueError(_HOLD)
+        if self.time is not None and self.time.total_seconds() <= 0:
+            raise ValueError("expected a time longer than nothing")
         return self
 
 
@@ -27,8 +44,8 @@ class ServeSpec(Part):
     """Where the model server listens."""
 
     host: str = Field("127.0.0.1", description="The address; another than loopback needs tokens.")
-    port: int = Field(8700, ge=0, le=65535, description="The port; 0 takes a free one.")
-    workers: PositiveInt = Field(1, description="Processes.")
+    port: int = Field(8700, ge=0, le=65535, strict=True, description="The port; 0 takes a free one.")
+    workers: Count = Field(1, description="Processes.")
     durability: Literal["buffer", "fsync"] = Field(
         "buffer", description="Whether an answer waits until its line in the prediction log is on disk."
     )
@@ -38,19 +55,13 @@ class DeploySpec(Part):
     """How a new version takes over from the one that serves."""
 
     strategy: Literal["blue_green", "canary", "ab", "shadow"] = Field("canary", description="The rollout.")
-    steps: tuple[Share, ...] = Field(
+    steps: Annotated[tuple[Share, ...], AfterValidator(_growing)] = Field(
         (0.05, 0.25, 0.5, 1.0), description="The challenger's share of the requests, step by step."
     )
     hold: Hold = Field(
         default_factory=lambda: Hold(requests=500), description="How long a step lasts at least."
     )
-    guard: dict[str, BoundField | Literal["not worse"]] = Field(
+    guard: dict[str, GuardField] = Field(
         default_factory=dict, description="What must hold during a rollout: bounds, or `not worse`."
     )
     serve: ServeSpec = Field(default_factory=ServeSpec, description="Where the server listens.")
-
-    @model_validator(mode="after")
-    def _steps_grow(self) -> Self:
-        if not self.steps or self.steps[0] <= 0 or list(self.steps) != sorted(set(self.steps)):
-            raise ValueError("expected steps above 0% that grow, such as [5%, 25%, 50%, 100%]")
-        return self

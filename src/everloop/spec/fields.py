@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from everloop.core.errors import UsageFault
 from everloop.core.units import (
@@ -26,7 +27,12 @@ from everloop.core.units import (
 ALARM_PATTERN = r"^\s*(\d+)\s+false alarms?\s+in\s+(\d+)\s+windows?\s*$"
 TRIGGER_KINDS = ("drift", "performance", "value", "schedule", "labels", "contract")
 # Which triggers say more, and how that is written.
-TRIGGER_ARGUMENTS = {"schedule": "schedule: weekly", "labels": "labels: 5000"}
+TRIGGER_ARGUMENTS = {
+    "schedule": "'schedule: ' with hourly, daily, weekly, monthly or a duration",
+    "labels": "'labels: ' with a whole number, such as 'labels: 5000'",
+}
+SCHEDULES = ("hourly", "daily", "weekly", "monthly")
+NOT_WORSE: Literal["not worse"] = "not worse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ def _reads(kind: type, parse: Callable[[str], Any], expected: str) -> Callable[[
         if isinstance(value, kind):
             return value
         if not isinstance(value, str):
-            raise ValueError(f"expected {expected}, found {type(value).__name__}")
+            raise ValueError(f"expected {expected}")
         try:
             return parse(value)
         except UsageFault as fault:
@@ -86,10 +92,11 @@ def _share(value: Any) -> Any:
 def _sql(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError("expected a number or an SQL expression")
-    text = str(value)
-    if not text.strip():
-        raise ValueError("expected a number or an SQL expression, found nothing")
-    return text
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("expected a number or an SQL expression")
+    if not str(value).strip():
+        raise ValueError("expected a number or an SQL expression")
+    return str(value)
 
 
 def _alarm(value: Any) -> AlarmBudget:
@@ -112,9 +119,28 @@ def _trigger(value: Any) -> Trigger:
     if kind not in TRIGGER_KINDS:
         raise ValueError(f"expected one of {', '.join(TRIGGER_KINDS)}")
     if (kind in TRIGGER_ARGUMENTS) != bool(argument):
-        written = TRIGGER_ARGUMENTS.get(kind, kind)
-        raise ValueError(f"expected it written as '{written}'")
+        raise ValueError(f"expected {TRIGGER_ARGUMENTS.get(kind, repr(kind))}")
+    if argument and not _says_when(kind, argument):
+        raise ValueError(f"expected {TRIGGER_ARGUMENTS[kind]}")
     return Trigger(kind, argument or None)
+
+
+def _says_when(kind: str, argument: str) -> bool:
+    if kind == "labels":
+        return re.fullmatch(r"[1-9]\d{0,17}", argument) is not None
+    try:
+        return argument in SCHEDULES or parse_duration(argument).total_seconds() > 0
+    except UsageFault:
+        return False
+
+
+def _guard(value: Any) -> Any:
+    if isinstance(value, Bound) or value == NOT_WORSE:
+        return value
+    try:
+        return Bound.parse(value if isinstance(value, str) else "")
+    except UsageFault as fault:
+        raise ValueError("expected a bound such as '<= 1%', or 'not worse'") from fault
 
 
 def _text_schema(pattern: str, example: str) -> WithJsonSchema:
@@ -145,6 +171,14 @@ BoundField = Annotated[
     PlainSerializer(str, return_type=str),
     _text_schema(BOUND_PATTERN, ">= 0.6"),
 ]
+GuardField = Annotated[
+    Bound | Literal["not worse"],
+    PlainValidator(_guard),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": BOUND_PATTERN}, {"const": NOT_WORSE}]}),
+]
+Count = Annotated[int, Field(gt=0, strict=True)]
+Amount = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 RateField = Annotated[
     Rate,
     PlainValidator(_reads(Rate, Rate.parse, "a rate such as '10000 / month'")),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, model_validator
 
-from everloop.spec.fields import BoundField, RateField, Sql
+from everloop.spec.fields import Amount, BoundField, RateField, Sql
 from everloop.spec.part import Part
 
 
@@ -37,9 +37,9 @@ class ValueSpec(Part):
 class CostSpec(Part):
     """What the model costs, in the currency of `value`."""
 
-    label: NonNegativeFloat = Field(0.0, description="One more label.")
-    training_hour: NonNegativeFloat = Field(0.0, description="One hour of training.")
-    per_1000_predictions: NonNegativeFloat = Field(0.0, description="A thousand predictions.")
+    label: Amount = Field(0.0, description="One more label.")
+    training_hour: Amount = Field(0.0, description="One hour of training.")
+    per_1000_predictions: Amount = Field(0.0, description="A thousand predictions.")
 
 
 class GoalSpec(Part):

@@ -14,7 +14,7 @@ from everloop.spec.model import ModelSpec
 from everloop.spec.monitor import MonitorSpec
 from everloop.spec.part import Part
 from everloop.spec.problem import ProblemSpec
-from everloop.spec.secret import AddressField
+from everloop.spec.secret import AddressField, OpenAddress
 
 
 class EngineSpec(Part):
@@ -40,7 +40,9 @@ class LifecycleSpec(Part):
     record: AddressField = Field(
         "sqlite:///.everloop/record.db", description="The record: `sqlite:///path` or `postgresql://...`."
     )
-    artifacts: str = Field(".everloop/artifacts", description="The artifacts: a folder or an fsspec URL.")
+    artifacts: OpenAddress = Field(
+        ".everloop/artifacts", description="The artifacts: a folder or an fsspec URL."
+    )
     engine: EngineSpec = Field(default_factory=EngineSpec, description="What does the work.")
     integrations: dict[str, AddressField] = Field(
         default_factory=dict, description="Outside systems to feed, by name."

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from everloop.core.errors import UsageFault
 from everloop.core.units import parse_duration
-from everloop.spec.fields import AlarmBudget, AlarmField, Duration, Trigger, TriggerField
+from everloop.spec.fields import AlarmBudget, AlarmField, Count, Duration, Trigger, TriggerField
 from everloop.spec.part import Part
 from everloop.spec.secret import SecretField
+
+_WINDOW = "expected a duration such as 1d, or {predictions: 1000}"
 
 
 class WindowSpec(Part):
     """How predictions are judged together: a time such as `1d`, or `{predictions: 1000}`."""
 
     time: Duration | None = Field(None, description="A span of time.")
-    predictions: PositiveInt | None = Field(None, description="A number of predictions.")
+    predictions: Count | None = Field(None, description="A number of predictions.")
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
         if isinstance(value, str):
             try:
-                return {"time": parse_duration(value)}
+                value = {"time": parse_duration(value)}
             except UsageFault as fault:
-                raise ValueError("expected a duration such as 1d, or {predictions: 1000}") from fault
+                raise ValueError(_WINDOW) from fault
+        if not isinstance(value, (dict, cls)):
+            raise ValueError(_WINDOW)
         return value
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.time is None) == (self.predictions is None):
-            raise ValueError("expected a duration such as 1d, or {predictions: 1000}")
+            raise ValueError(_WINDOW)
         if self.time is not None and self.time.total_seconds() <= 0:
             raise ValueError("expected a window longer than nothing")
         return self

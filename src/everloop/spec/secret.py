@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
 from everloop.core.errors import OutsideFault
 
 PREFIXES = ("env:", "file:")
 PATTERN = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
+_PASSWORD_PARAMETER = re.compile(
+    r"[?&;]\w*(password|passwd|pwd|secret|token|api_?key|access_?key)\w*=", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Secret:
             return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
         except OSError as error:
             raise OutsideFault(f"The secret's file {name} cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise OutsideFault(f"The secret's file {name} cannot be read: it is not UTF-8 text.") from None
 
     def __str__(self) -> str:
         return self.reference
@@ -50,11 +56,23 @@ def is_reference(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(PREFIXES)
 
 
+def holds_password(value: Any) -> bool:
+    """Tells whether an address carries a password, before its `@` or in its query."""
+    if not isinstance(value, str):
+        return False
+    if _PASSWORD_PARAMETER.search(value):
+        return True
+    head, found, _ = value.partition("://")[2 if "://" in value else 0].rpartition("@")
+    password = head.partition(":")[2]
+    # In https://host:8080/a@b what follows the colon is a port.
+    return bool(found and password) and re.match(r"\d+/", password) is None
+
+
 def read_secret(value: Any) -> Secret:
     """Reads a reference to a secret."""
     if isinstance(value, Secret):
         return value
-    if not is_reference(value) or len(value.partition(":")[2]) == 0:
+    if not isinstance(value, str) or re.match(PATTERN, value) is None:
         # The value itself may be the secret, so it is not shown.
         raise ValueError("expected env:NAME or file:PATH, so that the secret itself is not in the file")
     return Secret(value)
@@ -65,10 +83,15 @@ def read_address(value: Any) -> Secret | str:
     if isinstance(value, Secret) or is_reference(value):
         return read_secret(value)
     if not isinstance(value, str) or not value:
-        raise ValueError("expected an address, env:NAME or file:PATH")
-    credentials = value.partition("://")[2].partition("/")[0].rpartition("@")[0]
-    if ":" in credentials:
+        raise ValueError("expected text, env:NAME or file:PATH")
+    if holds_password(value):
         raise ValueError("expected an address without a password; write env:NAME and keep the address there")
+    return value
+
+
+def _read_open_address(value: str) -> str:
+    if holds_password(value):
+        raise ValueError("expected an address without a password")
     return value
 
 
@@ -84,3 +107,6 @@ AddressField = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string"}),
 ]
+"""An address that may be kept as a secret."""
+OpenAddress = Annotated[str, AfterValidator(_read_open_address)]
+"""An address that is always in the file, and so carries no password."""

@@ -8,13 +8,13 @@ from pydantic import Discriminator, Field, Tag
 
 from everloop.spec.fields import Duration
 from everloop.spec.part import Part
-from everloop.spec.secret import AddressField, SecretField
+from everloop.spec.secret import AddressField, OpenAddress, SecretField
 
 
 class FileSource(Part):
     """Files: CSV, Parquet, JSON lines; a path, a glob or a URL."""
 
-    file: str = Field(description="A path or glob, beside the lifecycle file.")
+    file: OpenAddress = Field(description="A path or glob, beside the lifecycle file.")
     format: Literal["csv", "parquet", "jsonl"] | None = Field(
         None, description="Where the name does not tell."
     )
@@ -31,10 +31,12 @@ class SqlSource(Part):
 class HttpSource(Part):
     """An HTTP API that answers with JSON."""
 
-    http: str = Field(description="The address.")
+    http: OpenAddress = Field(description="The address.")
     pages: dict[str, Any] | None = Field(None, description="How to find the next page.")
     auth: SecretField | None = Field(None, description="A bearer token.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Headers to send.")
+    headers: dict[str, AddressField] = Field(
+        default_factory=dict, description="Headers to send; a value may be env:NAME or file:PATH."
+    )
     cursor: str | None = Field(None, description="The field by which new rows are told from old ones.")
 
 
@@ -42,7 +44,7 @@ class KafkaSource(Part):
     """A Kafka topic."""
 
     kafka: str = Field(description="The topic.")
-    servers: str = Field(description="The brokers.")
+    servers: OpenAddress = Field(description="The brokers.")
     format: Literal["json", "avro"] = Field("json", description="How messages are encoded.")
 
 
@@ -50,8 +52,8 @@ class MqttSource(Part):
     """MQTT topics."""
 
     mqtt: str = Field(description="The topic, with wildcards.")
-    host: str = Field("localhost", description="The broker.")
-    port: int = Field(1883, ge=1, le=65535, description="The broker's port.")
+    host: OpenAddress = Field("localhost", description="The broker.")
+    port: int = Field(1883, ge=1, le=65535, strict=True, description="The broker's port.")
 
 
 class LogSource(Part):

@@ -1,0 +1,95 @@
+# ruff: noqa: INP001  (a script, not a package)
+"""Writes the pages of the documentation that are made from the source; `--check` compares instead.
+
+Run: python docs/generate.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import everloop
+from everloop.core.errors import EverloopError
+from everloop.spec.reference import reference_markdown
+from everloop.table.expression.reference import reference_page
+
+FOLDER = Path(__file__).parent
+ERRORS_HEADING = """\
+# Errors
+
+<!-- Made by `python docs/generate.py` from the classes. -->
+
+Every error says what happened, what was expected and what to do; its code is stable. A command ends
+with the exit status of its error: 1 where the answer is no, 2 where something was used wrongly, 3
+where something outside failed, 70 where Everloop itself is wrong, 130 where it was interrupted. A
+*retryable* one can succeed later with nothing changed here.
+
+| code | exit status | retryable | class | says |
+|---|---|---|---|---|
+"""
+
+
+def errors_page() -> str:
+    """Gives the page of all error classes, by exit status and code."""
+    lines = sorted(
+        (kind.exit_status, kind.code, kind.__name__, kind.retryable, str(kind.__doc__).splitlines()[0])
+        for kind in error_classes()
+    )
+    return ERRORS_HEADING + "".join(
+        f"| `{code}` | {status} | {'yes' if retryable else ''} | `{name}` | {says} |\n"
+        for status, code, name, retryable, says in lines
+    )
+
+
+def error_classes() -> list[type[EverloopError]]:
+    """Gives all error classes of all rooms that declare a code of their own."""
+    for module in pkgutil.walk_packages(everloop.__path__, "everloop."):
+        if not module.name.endswith("__main__") and ".migrations" not in module.name:
+            importlib.import_module(module.name)
+    public = [kind for kind in _below(EverloopError) if not kind.__name__.startswith("_")]
+    return [kind for kind in public if "code" in vars(kind) and kind.__module__.startswith("everloop.")]
+
+
+def _below(kind: type[EverloopError]) -> Iterator[type[EverloopError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "lifecycle-file.md": reference_markdown,
+    "expressions.md": reference_page,
+    "errors.md": errors_page,
+}
+
+
+def stale() -> list[str]:
+    """Gives the pages that are not what the source makes of them now."""
+    return [name for name, make in PAGES.items() if _read(FOLDER / name) != make()]
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def main() -> int:
+    """Writes the pages, or compares them."""
+    parser = argparse.ArgumentParser(description="Writes the pages that are made from the source.")
+    parser.add_argument("--check", action="store_true", help="compare, and end with 1 where one differs")
+    if not parser.parse_args().check:
+        for name, make in PAGES.items():
+            (FOLDER / name).write_text(make(), encoding="utf-8")
+        return 0
+    differing = stale()
+    for name in differing:
+        sys.stderr.write(f"docs/{name} is stale; run: python docs/generate.py\n")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Moves of a rollout, as a pure function and in the record."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from everloop.core.errors import RecordBusy, UsageFault
+from everloop.deploy.release import BY_HAND, apply_move, move_by_hand, release
+from everloop.deploy.rollout import (
+    CLOSED_STATES,
+    OPEN_STATES,
+    STRATEGIES,
+    Evidence,
+    GuardFinding,
+    Move,
+    next_move,
+    shares,
+)
+from everloop.deploy.versions import champion, deployment, new_version, open_rollout
+from everloop.record import open_record
+from everloop.record.rows import DecisionRow, DeploymentRow, RolloutRow, VersionRow
+from everloop.spec import DeploySpec
+from everloop.testing.memory_record import MemoryRecord
+
+NOON = datetime(2013, 5, 1, 12, tzinfo=UTC)
+NOTHING = Evidence((), 0, 0.0)
+
+
+def guard(answer):
+    return GuardFinding("error_rate", answer, "<= 1%", "0 of 500")
+
+
+def row(strategy, state="running", step=0, share=0.05):
+    return RolloutRow("rollout_1", "a", NOON, "v1", "v2", strategy, state, step, share)
+
+
+states = st.sampled_from((*OPEN_STATES, *CLOSED_STATES))
+looks = st.builds(
+    Evidence,
+    st.lists(st.sampled_from(["harm", "fine", "undecided"]).map(guard), max_size=3).map(tuple),
+    st.integers(0, 50_000),
+    st.floats(0, 1e6),
+)
+specs = st.builds(
+    lambda name, hold: DeploySpec.model_validate({"strategy": name, "hold": hold}),
+    st.sampled_from(sorted(STRATEGIES)),
+    st.sampled_from([{"requests": 500}, {"time": "10m"}]),
+)
+
+
+@given(specs, states, st.integers(0, 3), looks, st.booleans())
+def test_laws_of_every_move(spec, state, step, look, approve):
+    plan = shares(spec)
+    step = min(step, len(plan) - 1)
+    rollout = row(spec.strategy, state, step, plan[step])
+    move = next_move(rollout, spec, look, approve=approve)
+    answers = {finding.answer for finding in look.guards}
+    at_once = STRATEGIES[spec.strategy].at_once
+    assert move.reason
+    if state in (*CLOSED_STATES, "paused"):
+        assert move.kind == "wait"
+    if state in ("running", "waiting") and "harm" in answers:
+        assert (move.kind, move.share) == ("roll_back", 0.0)
+    if look.requests == 0 and not at_once:
+        assert move.kind in ("wait", "roll_back")
+    if move.kind in ("promote", "ask"):
+        assert state == "running"
+        assert move.kind == ("ask" if approve else "promote")
+        assert at_once or answers <= {"fine"}
+    if move.kind != "roll_back":
+        assert move.share >= rollout.share
+
+
+@pytest.mark.parametrize(
+    ("strategy", "step", "answer", "requests", "kind"),
+    [
+        ("canary", 0, "undecided", 499, "wait"),
+        ("canary", 0, "undecided", 500, "advance"),
+        ("canary", 2, "undecided", 500, "wait"),
+        ("canary", 2, "fine", 500, "promote"),
+        ("canary", 2, "undecided", 10_000, "roll_back"),
+        ("canary", 2, "harm", 1, "roll_back"),
+        ("ab", 0, "undecided", 500, "wait"),
+        ("ab", 0, "fine", 500, "promote"),
+        ("shadow", 0, "fine", 500, "promote"),
+        ("shadow", 0, "undecided", 10_000, "roll_back"),
+        ("blue_green", 0, "undecided", 0, "promote"),
+    ],
+)
+def test_moves(strategy, step, answer, requests, kind):
+    spec = DeploySpec(strategy=strategy)
+    rollout = row(strategy, step=step, share=shares(spec)[step])
+    assert next_move(rollout, spec, Evidence((guard(answer),), requests, 1.0), approve=False).kind == kind
+
+
+def test_a_share_is_not_given_back_when_the_file_was_edited():
+    spec = DeploySpec(steps=(0.01, 0.02, 1.0))
+    assert next_move(row("canary", share=0.5), spec, Evidence((), 500, 0.0), approve=False).share == 0.5
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def record(request, tmp_path):
+    opened = MemoryRecord() if request.param == "memory" else open_record(f"sqlite:///{tmp_path}/record.db")
+    with opened:
+        yield opened
+
+
+def add_version(record, number):
+    version = new_version("a", number, NOON + timedelta(seconds=number), package=f"p{number}")
+    record.add(version)
+    return version
+
+
+@pytest.fixture
+def started(record):
+    """A champion that serves and a canary beside it."""
+    release(record, add_version(record, 1), DeploySpec(), NOON)
+    release(record, add_version(record, 2), DeploySpec(), NOON)
+    return open_rollout(record, "a")
+
+
+def counts(record):
+    return tuple(len(record.find(kind)) for kind in (DecisionRow, DeploymentRow, RolloutRow))
+
+
+def test_first_release_serves_at_once(record):
+    version = add_version(record, 1)
+    decision = release(record, version, DeploySpec(), NOON)
+    assert (decision.kind, decision.answer) == ("release", "champion")
+    assert champion(record, "a").status == "champion"
+    assert open_rollout(record, "a") is None
+    assert release(record, version, DeploySpec(), NOON).id == decision.id
+    assert counts(record) == (1, 1, 0)
+
+
+def test_second_release_starts_a_rollout_once(record, started):
+    assert (started.state, started.step, started.share, started.strategy) == ("running", 0, 0.05, "canary")
+    before = counts(record)
+    release(record, record.get(VersionRow, started.challenger), DeploySpec(), NOON)
+    assert counts(record) == before
+    with pytest.raises(UsageFault, match="A rollout is under way") as found:
+        release(record, add_version(record, 3), DeploySpec(), NOON)
+    assert "rollout" in found.value.hint
+    assert counts(record) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "statuses"),
+    [
+        ("promote", "promoted", ("retired", "champion")),
+        ("roll_back", "rolled_back", ("champion", "refused")),
+        ("advance", "running", ("champion", "challenger")),
+        ("ask", "waiting", ("champion", "challenger")),
+    ],
+)
+def test_a_move_is_written_whole(record, started, kind, state, statuses):
+    decision = apply_move(record, started, Move(kind, 1, 0.25, "why"), NOTHING, NOON)
+    assert record.get(RolloutRow, started.id).state == state
+    assert (decision.answer, decision.reason) == (kind, "why")
+    found = tuple(record.get(VersionRow, key).status for key in (started.champion, started.challenger))
+    assert found == statuses
+    assert deployment(record, "a").generation == 3
+
+
+def test_waiting_writes_nothing(record, started):
+    before = counts(record)
+    assert apply_move(record, started, Move("wait", 0, 0.05, "holds"), NOTHING, NOON) is None
+    assert counts(record) == before
+
+
+def test_a_move_that_dies_in_the_middle_leaves_nothing(record, started, monkeypatch):
+    before, generation = counts(record), deployment(record, "a").generation
+
+    def die(*_):
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr("everloop.deploy.release.set_status", die)
+    with pytest.raises(RuntimeError, match="killed"):
+        apply_move(record, started, Move("promote", 0, 1.0, "why"), NOTHING, NOON)
+    assert (counts(record), deployment(record, "a").generation) == (before, generation)
+    assert record.get(RolloutRow, started.id) == started
+
+
+def test_a_second_controller_is_refused(record, started):
+    advance = Move("advance", 1, 0.25, "why")
+    apply_move(record, started, advance, NOTHING, NOON)
+    before = counts(record)
+    with pytest.raises(RecordBusy, match="has moved since"):
+        apply_move(record, started, advance, NOTHING, NOON)
+    move_by_hand(record, record.get(RolloutRow, started.id), "abort", NOON, who="me")
+    with pytest.raises(UsageFault, match="has ended: aborted"):
+        apply_move(record, started, advance, NOTHING, NOON)
+    assert counts(record) == (before[0] + 1, before[1] + 1, before[2])
+
+
+@pytest.mark.parametrize("state", [*OPEN_STATES, *CLOSED_STATES])
+@pytest.mark.parametrize("verb", sorted(BY_HAND))
+def test_by_hand(record, started, state, verb):
+    rollout = replace(started, state=state)
+    record.put(rollout)
+    allowed, leads_to = BY_HAND[verb]
+    if state in allowed:
+        decision = move_by_hand(record, rollout, verb, NOON, who="me", reason="tested")
+        assert (decision.reason, decision.facts["who"]) == ("tested", "me")
+        assert record.get(RolloutRow, started.id).state == leads_to
+    else:
+        with pytest.raises(UsageFault):
+            move_by_hand(record, rollout, verb, NOON, who="me")
+        assert record.get(RolloutRow, started.id) == rollout

@@ -104,6 +104,7 @@ def _situation(
 ) -> Situation:
     latest = judged[-1]
     version, spec = latest.version, workspace.spec
+    facts = version.reference.facts
     metric = version.frame.metric
     as_of = version.row.facts.get("as_of")
     hours = (spec.model.budget.seconds or 0.0) / 3600
@@ -112,7 +113,7 @@ def _situation(
         now=now,
         trained_at=parse_time(as_of) if as_of else version.row.at,
         new_labels=known_actuals,
-        value_before=_before(latest),
+        value_before=facts.get("gain", facts.get("value_per_decision")),
         metric_before=version.row.metrics.get(metric),
         metric=metric,
         greater_is_better=METRICS[metric].greater_is_better,
@@ -122,21 +123,15 @@ def _situation(
 
 
 def _against_today(found: Judged) -> WindowFinding:
-    """Gives the finding with its value taken against today's, where the scores promised that.
+    """Gives the finding with its value taken against today's, where the reference has that too.
 
-    The plain value of a decision falls whenever more goes wrong in the world, with any model. What the
-    scores promised to add to today's decisions and did not is what a retrain could win back.
+    The plain value of a decision falls whenever more goes wrong in the world, with any model; what a
+    model adds to today's decisions is what a retrain could win back.
     """
     finding = found.finding
-    if found.promised is None or finding.against_today is None:
+    if "gain" not in found.version.reference.facts or finding.against_today is None:
         return finding
     return replace(finding, value=finding.against_today, estimated_value=None)
-
-
-def _before(found: Judged) -> float | None:
-    if found.promised is not None and found.finding.against_today is not None:
-        return found.promised
-    return found.version.reference.facts.get("value_per_decision")
 
 
 def _volume(workspace: Workspace, finding: WindowFinding) -> float:

@@ -12,7 +12,6 @@ import numpy as np
 
 from everloop.deploy.release import PACKAGE_FOLDER
 from everloop.loop.steps import prices_of
-from everloop.measure.pricing import expected_values
 from everloop.monitor.references import Reference
 from everloop.runtime.log import LogTables
 from everloop.runtime.package import Package
@@ -115,19 +114,6 @@ class ServedRows:
         if rule is None or self.by.frame.task != "binary":
             return None
         return today_decisions(rule, self.inputs, self.by.frame).astype(np.float64)
-
-    def promised_gain(self, workspace: Workspace) -> float | None:
-        """What the decisions would add to today's if each score meant what it says, for each decision.
-
-        The chances of the scores stand in for the actuals, on the same rows and decisions; so the season
-        of a window, which moves what any model can add, is in the promise as in the outcome.
-        """
-        prices, today = self.prices(workspace), self.today(workspace)
-        if prices is None or today is None or not len(self.scores):
-            return None
-        chances = np.clip(self.scores, 0.0, 1.0)
-        ours = expected_values(chances, self.decisions, prices)
-        return float(np.mean(ours - expected_values(chances, today, prices)))
 
     def labelled(self) -> ServedRows:
         """Gives the rows whose actual is known."""

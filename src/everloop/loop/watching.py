@@ -37,14 +37,12 @@ class Judged:
         row: Its row.
         finding: What was found.
         version: The version that answered most of it.
-        promised: What its scores promised to add to today's decisions, for each decision.
         alerts: What deserves attention.
     """
 
     row: WindowRow
     finding: WindowFinding
     version: ServedVersion
-    promised: float | None = None
     alerts: tuple[AlertRow, ...] = ()
 
 
@@ -124,7 +122,7 @@ def _judge(
         seed=workspace.spec.model.seed,
     )
     finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now))
-    return Judged(WindowRow("", workspace.name, now), finding, version, served.promised_gain(workspace))
+    return Judged(WindowRow("", workspace.name, now), finding, version)
 
 
 def _metrics(task: str, metric: str) -> tuple[str, ...]:
@@ -156,7 +154,6 @@ def _facts(workspace: Workspace, found: Judged) -> dict[str, Any]:
     return facts_of(found.finding) | {
         "number": found.version.row.number,
         "delay_seconds": delay,
-        "promised": found.promised,
     }
 
 
@@ -167,9 +164,9 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
         moved = ", ".join(finding.drift.moved()[:3])
         text = f"{moved} moved: {finding.drift.statistic:.1f} against {finding.drift.threshold:.1f} allowed"
         told.append(("drift", text))
-    gain, promised = finding.against_today, found.promised
-    if promised is not None and gain is not None and gain.status == "known" and gain.interval.high < promised:
-        text = f"v{number} adds {gain.interval} to today's decisions; its scores promised {promised:.2f}"
+    gain, before = finding.against_today, found.version.reference.facts.get("gain")
+    if before is not None and gain is not None and gain.status == "known" and gain.interval.high < before:
+        text = f"v{number} adds {gain.interval} to today's decisions; {before:.2f} on its reference"
         told.append(("value", text))
     return tuple(
         AlertRow(

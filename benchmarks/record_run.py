@@ -1,98 +1,79 @@
-"""Recording a run with 10 parameters and 10 metrics, beside MLflow with SQLite where it is installed.
+"""Recording a run with 10 parameters and 10 metrics, beside one write on the disk and MLflow on SQLite.
 
-The goal is under 5 ms. Each number is the median over runs, every commit on the disk, in one
-process, with the databases side by side in one folder.
+Every commit is on the disk; the databases lie side by side in one folder.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
+import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
+from benchmarks.figures import Figure, Options, Report
+from benchmarks.peers import python_of, started
+from benchmarks.timing import interleave, timed
 from everloop.core.ids import new_id
 from everloop.record import RunRow, open_record
 
-RUNS = 200
-GOAL_MS = 5.0
+if TYPE_CHECKING:
+    from everloop.record import Record
+
 PARAMETERS = {f"parameter_{number}": number * 1.5 for number in range(10)}
 METRICS = {f"metric_{number}": number / 10 for number in range(10)}
 NOON = datetime(2013, 5, 1, 12, tzinfo=UTC)
+PEER, BOUND = "MLflow, SQLite", "one write on the disk"
 
 
-def median_ms(work: Callable[[], None], runs: int) -> float:
-    """Times the work, after a first call that is not counted."""
-    work()
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds) * 1000
+def run(options: Options) -> Report:
+    """Measures a round of each in turns."""
+    runs = 5 if options.quick else 40
+    with contextlib.ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        record = opened.enter_context(open_record(f"sqlite:///{folder}/everloop.db"))
+        file = opened.enter_context((folder / "bound").open("wb", buffering=0))
+        works = {
+            "everloop": middle(timed(lambda: record_one(record)), runs),
+            BOUND: middle(timed(lambda: write_one(file)), runs),
+        }
+        python = python_of("mlflow", install=options.peers)
+        if python is not None:
+            peer = opened.enter_context(started(python, "mlflow_record.py", str(folder)))
+            works[PEER] = lambda: statistics.median(peer.measure(max(2, runs // 10)))
+        took = interleave(works, options.rounds)
+    ours = took["everloop"].median * 1000
+    bound = Figure(
+        "recording a run",
+        **took["everloop"].scaled(1000),
+        unit="ms",
+        beside=BOUND,
+        other=took[BOUND].median * 1000,
+        goal="< 5",
+    )
+    if python is None:
+        return Report((bound,), ("MLflow was not measured; add --peers",))
+    peer_figure = Figure(PEER, **took[PEER].scaled(1000), unit="ms", beside="everloop", other=ours)
+    return Report((bound, peer_figure))
 
 
-def everloop_ms(folder: Path) -> float:
-    """Times one transaction with a run, its parameters and its metrics."""
-    with open_record(f"sqlite:///{folder}/everloop.db") as record:
-
-        def work() -> None:
-            run = RunRow(new_id("run", NOON), "flights", NOON, "done", facts={"parameters": PARAMETERS})
-            with record.transaction():
-                record.add(run)
-                record.measure(run.id, METRICS)
-
-        return median_ms(work, RUNS)
+def middle(work: Callable[[], float], runs: int) -> Callable[[], float]:
+    """Turns work into a round: the median of several times."""
+    return lambda: statistics.median(work() for _ in range(runs))
 
 
-def mlflow_ms(folder: Path) -> float:
-    """Times MLflow's client with its batch calls, the fastest of its ways."""
-    import mlflow
-    from mlflow.entities import Metric, Param
-
-    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    experiment = client.create_experiment("flights", artifact_location=str(folder / "artifacts"))
-    parameters = [Param(name, str(value)) for name, value in PARAMETERS.items()]
-    metrics = [Metric(name, value, 0, 0) for name, value in METRICS.items()]
-
-    def work() -> None:
-        run = client.create_run(experiment)
-        client.log_batch(run.info.run_id, metrics=metrics, params=parameters)
-        client.set_terminated(run.info.run_id)
-
-    return median_ms(work, RUNS // 10)
+def record_one(record: Record) -> None:
+    """Writes a run, its parameters and its metrics in one transaction."""
+    row = RunRow(new_id("run", NOON), "flights", NOON, "done", facts={"parameters": PARAMETERS})
+    with record.transaction():
+        record.add(row)
+        record.measure(row.id, METRICS)
 
 
-def disk_ms(folder: Path) -> float:
-    """Times what no record can be faster than: one small write that is on the disk."""
-    import os
-
-    with (folder / "bound").open("wb", buffering=0) as file:
-
-        def work() -> None:
-            file.write(b"x" * 4096)
-            os.fsync(file.fileno())
-
-        return median_ms(work, RUNS)
-
-
-def main() -> None:
-    """Prints a line for each."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        ours = everloop_ms(folder)
-        print(f"recording a run, 10 parameters, 10 metrics (median ms; goal under {GOAL_MS:g})")
-        print(f"  everloop, SQLite          {ours:8.2f}")
-        print(f"  one write on the disk     {disk_ms(folder):8.2f}   (the bound)")
-        if importlib.util.find_spec("mlflow") is None:
-            print("  MLflow, SQLite                   -   (not installed: pip install mlflow-skinny)")
-            return
-        peer = mlflow_ms(folder)
-        print(f"  MLflow, SQLite            {peer:8.2f}   ({peer / ours:.0f} times ours)")
-
-
-if __name__ == "__main__":
-    main()
+def write_one(file: BinaryIO) -> None:
+    """Puts a small block on the disk, than which no record can be faster."""
+    file.write(b"x" * 4096)
+    os.fsync(file.fileno())

@@ -1,0 +1,101 @@
+"""Runs benchmarks in turn: `python -m benchmarks [NAME...] [--quick] [--peers] [--json FILE]`.
+
+A slow figure never fails: it is printed as `not met`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import HEADINGS, Options, Report, text_table
+from everloop.core.clock import SystemClock
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Where a benchmark is and what it asks for."""
+
+    module: str
+    goal: str
+
+
+# Those that keep this process small come first.
+BENCHMARKS = {
+    "start": Benchmark("benchmarks.start", "--version and --help answer under 150 ms, whole process"),
+    "rerun": Benchmark(
+        "benchmarks.rerun", "an unchanged run takes under 1 s after imports, executing nothing"
+    ),
+    "memory": Benchmark("benchmarks.memory", "a run on all 336,776 flights stays under 3 GiB"),
+    "record": Benchmark(
+        "benchmarks.record_run", "recording a run with 10 parameters and 10 metrics: under 5 ms"
+    ),
+    "serve": Benchmark("benchmarks.serve", "none claimed in this release: what one worker does"),
+    "parity": Benchmark("benchmarks.parity", "compiled scores within each learner's tolerance"),
+    "contract": Benchmark("benchmarks.contract", "none claimed: beside the same checks written by hand"),
+    "drift": Benchmark("benchmarks.drift", "none claimed: beside scipy's ks_2samp on each column"),
+}
+
+
+def main() -> int:
+    """Runs what is asked for; gives the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Benchmarks beside peers or bounds."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, not how fast")
+    parser.add_argument("--peers", action="store_true", help="install and run peers in .venv-benchmarks/")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    asked = parser.parse_args()
+    unknown = [name for name in asked.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    options = Options(quick=asked.quick, peers=asked.peers, rounds=5 if asked.quick else 11)
+    reports = {name: run_one(name, options) for name in asked.names or BENCHMARKS}
+    print("\n== summary")
+    rows = [(name, *one.cells()) for name, report in reports.items() for one in report.figures]
+    print(text_table(("benchmark", *HEADINGS), rows))
+    if asked.json:
+        asked.json.write_text(json.dumps(document(reports, options), indent=2) + "\n")
+    return 0
+
+
+def run_one(name: str, options: Options) -> Report:
+    """Runs one benchmark and prints what it found."""
+    print(f"\n== {name}: {BENCHMARKS[name].goal}", flush=True)
+    start = time.perf_counter()
+    report: Report = import_module(BENCHMARKS[name].module).run(options)
+    print(text_table(HEADINGS, (one.cells() for one in report.figures)))
+    for note in report.notes:
+        print(f"   {note}")
+    print(f"   ({time.perf_counter() - start:.0f} s)", flush=True)
+    return report
+
+
+def document(reports: dict[str, Report], options: Options) -> dict[str, Any]:
+    """Gives everything as what JSON can carry, with the machine that it was measured on."""
+    machine = {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    return {
+        "at": SystemClock().now().isoformat(timespec="minutes"),
+        "quick": options.quick,
+        "machine": machine,
+        "benchmarks": {
+            name: {"goal": BENCHMARKS[name].goal} | one.to_dict() for name, one in reports.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

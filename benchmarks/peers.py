@@ -1,0 +1,75 @@
+"""Peers in environments of their own: `.venv-benchmarks/PEER`, made where `--peers` asks for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.timing import ROOT
+
+ENVIRONMENTS = ROOT / ".venv-benchmarks"
+SCRIPTS = Path(__file__).with_name("peer_scripts")
+STAMP = ".installed"
+REQUIREMENTS = {"mlflow": ("mlflow==3.17.2",), "dvc": ("dvc==3.67.1",)}
+
+
+def python_of(peer: str, *, install: bool) -> Path | None:
+    """Gives the Python of a peer's environment; None where it was neither made nor asked for."""
+    folder = ENVIRONMENTS / peer
+    python, stamp = folder / "bin" / "python", folder / STAMP
+    wanted = "\n".join(REQUIREMENTS[peer])
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    if not install:
+        return None
+    print(f"   installing {peer} in {folder.relative_to(ROOT)}", flush=True)
+    for step in (
+        [sys.executable, "-m", "venv", "--clear", str(folder)],
+        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS[peer]],
+    ):
+        if subprocess.run(step, check=False).returncode:
+            print(f"   {peer} could not be installed: {' '.join(step)}", flush=True)
+            return None
+    stamp.write_text(wanted)
+    return python
+
+
+def command_of(peer: str, program: str, *, install: bool) -> str | None:
+    """Gives the path of a peer's program: that of its environment, else one that is installed."""
+    python = python_of(peer, install=install)
+    if python is not None and python.with_name(program).exists():
+        return str(python.with_name(program))
+    return shutil.which(program)
+
+
+class Peer:
+    """A peer's script that waits for numbers of runs and answers with their seconds."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self._child = child
+
+    def measure(self, runs: int) -> list[float]:
+        """Has the peer do its work a number of times; gives the seconds of each."""
+        if self._child.stdin is None or self._child.stdout is None:
+            raise RuntimeError("the peer's process has no pipes")
+        self._child.stdin.write(f"{runs}\n")
+        self._child.stdin.flush()
+        line = self._child.stdout.readline()
+        if not line:
+            raise RuntimeError("the peer's script ended early")
+        return [float(value) for value in json.loads(line)]
+
+
+@contextmanager
+def started(python: Path, script: str, *arguments: str) -> Iterator[Peer]:
+    """Starts a peer's script and ends it."""
+    command = [str(python), str(SCRIPTS / script), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        yield Peer(child)
+        if child.stdin is not None:
+            child.stdin.close()

@@ -12,7 +12,7 @@ import typer
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer, pairs
 from everloop.cli.progress import watching
-from everloop.cli.support import raise_all, refuse_unsupported
+from everloop.loop.support import raise_all, refuse_unsupported
 
 if TYPE_CHECKING:
     import polars as pl

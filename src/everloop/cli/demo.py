@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "flights"
 SINCE = "2013-05-01"
-UNTIL, QUICK_UNTIL = "2013-10-15", "2013-07-15"
+UNTIL, QUICK_UNTIL = "2013-08-01", "2013-06-15"
 SAMPLE, QUICK_SAMPLE = "20%", "10%"
 REPORT = "report.html"
 START_SECONDS = 90.0
@@ -59,7 +59,7 @@ def command(
     _begin(steps, folder)
     steps.call("check")
     if not _serves(folder):
-        steps.call("run", "--as-of", SINCE)
+        steps.call("run", "--as-of", SINCE, "--clock", "as-of")
     until, sample = (QUICK_UNTIL, QUICK_SAMPLE) if quick else (UNTIL, SAMPLE)
     with steps.beside("up", "--clock", "events", "--port", "0"):
         steps.call("replay", "--since", SINCE, "--until", until, "--sample", sample)

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from everloop.core.clock import Clock
     from everloop.core.progress import Progress
     from everloop.loop.workspace import Workspace
 
 
 @contextmanager
-def opened(file: Path, progress: Progress | None = None) -> Iterator[Workspace]:
+def opened(
+    file: Path, progress: Progress | None = None, *, clock: Clock | None = None
+) -> Iterator[Workspace]:
     """Opens the workspace of a lifecycle file, and closes it again.
 
     Raises:
@@ -25,7 +28,7 @@ def opened(file: Path, progress: Progress | None = None) -> Iterator[Workspace]:
     from everloop.loop.workspace import Workspace
     from everloop.spec import load
 
-    with Workspace.open(load(file), progress=progress or silent) as workspace:
+    with Workspace.open(load(file), clock=clock, progress=progress or silent) as workspace:
         yield workspace
 
 

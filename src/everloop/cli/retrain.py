@@ -7,7 +7,8 @@ import typer
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer
 from everloop.cli.progress import watching
-from everloop.cli.run import answer_of, pass_once
+from everloop.cli.reading import opened
+from everloop.cli.run import answer_of
 
 
 def command(context: typer.Context, file: LifecycleFile = DEFAULT_FILE) -> Answer:
@@ -18,5 +19,7 @@ def command(context: typer.Context, file: LifecycleFile = DEFAULT_FILE) -> Answe
     Example:
         everloop retrain
     """
-    with watching(context) as progress:
-        return answer_of(pass_once(file, progress, reason="retrain, by hand"), file)
+    from everloop.loop.run import run_once
+
+    with watching(context) as progress, opened(file, progress) as workspace:
+        return answer_of(run_once(workspace, reason="retrain, by hand"), file)

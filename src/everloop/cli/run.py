@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +12,16 @@ from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer, pairs
 from everloop.cli.progress import watching
 from everloop.cli.reading import opened, optional_time
-from everloop.cli.support import refuse_unsupported
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from everloop.core.progress import Progress
     from everloop.loop.pass_ import RunResult
+
+
+class Rehearsal(StrEnum):
+    """Whose time a run is made at."""
+
+    SYSTEM = "system"
+    AS_OF = "as-of"
 
 
 def command(
@@ -33,6 +37,9 @@ def command(
     as_of: Annotated[
         str | None, typer.Option(metavar="TIME", help="Take the data as it was known then (ISO 8601).")
     ] = None,
+    clock: Annotated[
+        Rehearsal, typer.Option(help="`as-of` makes the run at that time too: for a rehearsal on history.")
+    ] = Rehearsal.SYSTEM,
 ) -> Answer:
     """Passes once through the phases: goal, problem, data, model, gate, release.
 
@@ -42,28 +49,19 @@ def command(
     Example:
         everloop run --until data
         everloop run --as-of 2013-05-01
+        everloop run --as-of 2013-05-01 --clock as-of
     """
-    moment = optional_time(as_of)
-    with watching(context) as progress:
-        result = pass_once(file, progress, until=until, since=since, as_of=moment, reason="run, by hand")
-    return answer_of(result, file)
-
-
-def pass_once(
-    file: Path,
-    progress: Progress,
-    *,
-    until: str | None = None,
-    since: str | None = None,
-    as_of: datetime | None = None,
-    reason: str,
-) -> RunResult:
-    """Makes one pass over the lifecycle in a file."""
+    from everloop.core.clock import SimulatedClock
+    from everloop.core.errors import UsageFault
     from everloop.loop.run import run_once
 
-    with opened(file, progress) as workspace:
-        refuse_unsupported(workspace.spec)
-        return run_once(workspace, as_of=as_of, until=until, since=since, reason=reason)
+    moment = optional_time(as_of)
+    if clock is Rehearsal.AS_OF and moment is None:
+        raise UsageFault("--clock as-of needs a time.", hint="everloop run --as-of 2013-05-01 --clock as-of")
+    own = SimulatedClock(moment) if clock is Rehearsal.AS_OF and moment is not None else None
+    with watching(context) as progress, opened(file, progress, clock=own) as workspace:
+        result = run_once(workspace, as_of=moment, until=until, since=since, reason="run, by hand")
+    return answer_of(result, file)
 
 
 def answer_of(result: RunResult, file: Path) -> Answer:

@@ -32,6 +32,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "monitor": ("everloop.cli.monitor:command", "judge the windows that are due, now", "Watch"),
     "rollout": ("everloop.cli.rollout:COMMANDS", "look at the rollout, or move it by hand", "Watch"),
     "why": ("everloop.cli.why:command", "what led to a prediction, version, alert or decision", "Watch"),
+    "report": ("everloop.cli.report:command", "write a self-contained HTML report", "Watch"),
+    "console": ("everloop.cli.console:command", "serve the web pages alone", "Watch"),
     "data": ("everloop.cli.data:COMMANDS", "learn a contract, check, profile or compare tables", "Alone"),
 }
 

@@ -65,6 +65,7 @@ class Engine:
         self._executor = executor or LocalExecutor()
         self._steps: dict[str, Step] = {}
         self._verified: set[str] = set()
+        self._forgotten: set[str] = set()
 
     def run(self, step: Step) -> Done:
         """Gives the step's result, executing it only where there is none yet.
@@ -87,10 +88,17 @@ class Engine:
             return self._commit(step, adopted)
         return self._commit(step, self._execute(step))
 
+    def forget(self, step: Step) -> None:
+        """Lets the next `run` execute a step anew, whatever there is of it; the record keeps its rows."""
+        self._verified.discard(step.key)
+        self._forgotten.add(step.key)
+        self.store.discard(step.key)
+
     def _committed(self, step: Step) -> Done | None:
         """Gives the earlier result if it is committed and its files are there."""
         rows = self.record.find(StepRow, key=step.key, status="done", order="-at")
-        if not rows:
+        if not rows or step.key in self._forgotten:
+            self._forgotten.discard(step.key)
             return None
         artifact = self.store.find(step.key)
         for row in rows:

@@ -16,6 +16,7 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.release import project, release
 from everloop.deploy.versions import champion, find_version, new_version, open_rollout, register, set_status
 from everloop.engine import Done, Engine, Step
+from everloop.loop.support import refuse_unsupported
 from everloop.loop.telling import result_line
 from everloop.record.rows import DecisionRow, RunRow, VersionRow
 
@@ -114,6 +115,7 @@ class Pass:
         for phase in (until, since):
             if phase is not None and phase not in PHASES:
                 raise UsageFault(f"{phase!r} is no phase of a run; there are {', '.join(PHASES)}.")
+        refuse_unsupported(workspace.spec)
         with workspace.sole("run"):
             _close_abandoned(workspace)
             now = workspace.clock.now()
@@ -137,17 +139,17 @@ class Pass:
             else:
                 this._close("done")
 
-    def do(self, step: Step) -> Done:
+    def do(self, step: Step, *, told: bool = True) -> Done:
         """Runs a step, again where that was asked for, and tells its line of result."""
         if self.since is not None and _rank(step.phase) >= _rank(self.since) and step.name not in self.steps:
-            self.workspace.store.discard(step.key)
+            self.engine.forget(step)
         if self.run.phase != step.phase:
             self.run = replace(self.run, phase=step.phase)
             self.workspace.record.put(self.run)
         done = self.engine.run(step)
         self.steps[step.name] = done
         line = result_line(step.name, done.facts)
-        if line:
+        if line and told:
             facts = {"step": step.name, "cached": done.cached, "result": done.facts}
             self.workspace.progress(Event(step.phase, line, fraction=1.0, kind="result", facts=facts))
         return done

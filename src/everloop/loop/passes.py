@@ -63,8 +63,10 @@ def contract(this: Pass, taken: Done) -> Done:
     """Holds the snapshot against its contract; the first time the contract is learned and written."""
     workspace = this.workspace
     settings = contract_settings(workspace.spec)
-    done = this.do(Step("contract", "data", 1, contract_step, settings, {"snapshot": taken}))
-    if not done.facts["learned"] or workspace.spec.data.contract is None:
+    learns = settings["contract"] is None and workspace.spec.data.contract is not None
+    step = Step("contract", "data", 1, contract_step, settings, {"snapshot": taken})
+    done = this.do(step, told=not learns)
+    if not learns:
         return done
     write_file(workspace.contract_path, (done.path / CONTRACT_FILE).read_bytes())
     settings = contract_settings(workspace.spec)

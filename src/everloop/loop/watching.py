@@ -79,7 +79,7 @@ def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list
 
 
 def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
-    """Judges windows once more whose actuals are in by now."""
+    """Judges windows once more whose actuals are in by now; gives those that more is known of."""
     record = workspace.record
     settled = []
     for row in record.find(WindowRow, lifecycle=workspace.name, status="open"):
@@ -91,7 +91,8 @@ def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Ju
         found = _judge(workspace, joined, row.since, row.until, now)
         again = replace(row, status="settled", actuals=found.finding.actuals, facts=_facts(workspace, found))
         record.put(again)
-        settled.append(replace(found, row=again))
+        if again.actuals > row.actuals:
+            settled.append(replace(found, row=again))
     return settled
 
 

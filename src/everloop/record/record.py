@@ -63,7 +63,7 @@ class Record(Protocol):
         """
         ...
 
-    def find(self, kind: type[R], *, order: str = "at", limit: int | None = None, **equal: Any) -> list[R]:
+    def find(self, kind: type[R], /, *, order: str = "at", limit: int | None = None, **equal: Any) -> list[R]:
         """Gives the rows of a kind whose fields equal what is asked for.
 
         Args:

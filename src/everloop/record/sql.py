@@ -85,7 +85,7 @@ class SqlRecord:
             raise not_found(kind, identity, [known for (known,) in self._read(newest)])
         return kind(*found[0])
 
-    def find(self, kind: type[R], *, order: str = "at", limit: int | None = None, **equal: Any) -> list[R]:
+    def find(self, kind: type[R], /, *, order: str = "at", limit: int | None = None, **equal: Any) -> list[R]:
         """Gives the rows of a kind whose fields equal what is asked for."""
         table = _table(kind)
         field, newest_first = order.removeprefix("-"), order.startswith("-")

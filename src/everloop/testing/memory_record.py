@@ -98,7 +98,7 @@ class MemoryRecord:
                 raise not_found(kind, identity, rows)
             return copy.deepcopy(rows[identity])
 
-    def find(self, kind: type[R], *, order: str = "at", limit: int | None = None, **equal: Any) -> list[R]:
+    def find(self, kind: type[R], /, *, order: str = "at", limit: int | None = None, **equal: Any) -> list[R]:
         """Gives the rows of a kind whose fields equal what is asked for."""
         name, newest_first = order.removeprefix("-"), order.startswith("-")
         with self._lock:

@@ -1,7 +1,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
-from enum import Enum
+from enum import Enum, IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,25 @@ def test_values_become_json():
     ]
     with pytest.raises(TypeError, match="object has no JSON form"):
         to_jsonable(object())
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.float64(0.1), 0.1),
+        (np.float32(0.5), 0.5),
+        (np.int64(-3), -3),
+        (np.uint8(3), 3),
+        (np.bool_(True), True),
+        (np.str_("é"), "é"),
+        (np.float64("nan"), None),
+        (IntEnum("Grade", "A B").B, 2),
+    ],
+)
+def test_numbers_of_other_kinds_become_plain_ones(value, plain):
+    found = to_jsonable({"value": [value]})["value"][0]
+    assert found == plain
+    assert type(found) is type(plain)
 
 
 @given(st.dictionaries(st.text(), st.integers()))

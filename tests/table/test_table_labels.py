@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everloop.core.errors import DataFault
-from everloop.table.labels import class_indices, label_text, label_texts
+from everloop.table.labels import class_indices, label_counts, label_text, label_texts
 
 
 @given(
@@ -34,3 +34,25 @@ def test_positions_follow_the_classes_and_missing_is_nan():
 def test_a_label_that_is_no_class_is_named():
     with pytest.raises(DataFault, match=r"'y' holds \['maybe'\]"):
         class_indices(pl.Series("y", ["yes", "maybe"]), ["no", "yes"])
+
+
+TYPES = (
+    pl.String, pl.Float64, pl.Int8, pl.Boolean, pl.Null, pl.Date, pl.Datetime("us", "UTC"), pl.Categorical,
+    pl.Enum(["a"]), pl.Decimal(10, 2), pl.List(pl.Int64), pl.Object,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_column_without_a_value_is_text_all_the_same(kind, rows):
+    column = pl.Series("y", [None] * rows, dtype=kind)
+    texts = label_texts(column)
+    assert (texts.name, texts.dtype, texts.to_list()) == ("y", pl.String, [None] * rows)
+    assert label_counts(column) == {}
+    assert np.isnan(class_indices(column, ["no", "yes"])).tolist() == [True] * rows
+
+
+@pytest.mark.parametrize("name", ["count", "rows", "label", "len", "index", "literal", "", "a b", "é"])
+def test_labels_are_counted_whatever_the_column_is_called(name):
+    column = pl.Series(name, [1.0, 2.0, None, 2.0, float("nan"), 3.0])
+    assert list(label_counts(column).items()) == [("2", 2), ("1", 1), ("3", 1)]

@@ -17,17 +17,22 @@ def to_jsonable(value: Any) -> Any:  # noqa: PLR0911  (a flat table of types)
     """Turns a value into dictionaries, lists, texts, numbers, booleans and None.
 
     Times become ISO 8601 in UTC, durations seconds, and a number that JSON has no form for (NaN,
-    infinities) becomes None.
+    infinities) becomes None. What is returned is of Python's own types exactly: numpy's double is a
+    kind of float, but encoders that know floats alone do not take it.
 
     Raises:
         TypeError: When the value is of a type that has no such form.
     """
     if isinstance(value, Enum):
         return to_jsonable(value.value)
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or type(value) in (str, bool, int):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, datetime):
         return as_utc(value).isoformat().replace("+00:00", "Z")
     if isinstance(value, date):

@@ -9,6 +9,7 @@ What counts as missing is None and NaN. A time is a number of microseconds since
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -118,16 +119,17 @@ class _FormatOnly(msgspec.Struct):
 
 def _check_columns(plan: Plan) -> None:
     names = [item.name for item in plan.inputs] + [item.name for item in plan.derived]
-    for name in names:
-        if names.count(name) > 1:
-            raise PackageRefused(f"The plan names the column {name!r} twice.")
+    known = set(names)
+    if len(known) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise PackageRefused(f"The plan names the column {twice!r} twice.")
     for item in plan.inputs:
         if item.type not in INPUT_TYPES:
             raise PackageRefused(
                 f"The plan's column {item.name!r} has the type {item.type!r}; expected one of {INPUT_TYPES}."
             )
     for encoder in plan.encoders:
-        if encoder.column not in names:
+        if encoder.column not in known:
             raise PackageRefused(f"The plan encodes the column {encoder.column!r}, which it does not read.")
 
 

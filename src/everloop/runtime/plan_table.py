@@ -36,7 +36,8 @@ def encode_table(plan: Plan, table: Any) -> Matrix:
     from everloop.table.tables import as_frame
 
     frame = as_frame(table)
-    absent = [item.name for item in plan.inputs if item.name not in frame.columns]
+    present = set(frame.columns)
+    absent = [item.name for item in plan.inputs if item.name not in present]
     if absent:
         raise DataFault(f"The table lacks the columns {absent}, which the plan reads.")
     frame = _derive(plan, frame.select([item.name for item in plan.inputs]))
@@ -107,8 +108,6 @@ def _positions(column: pl.Series, categories: list[str]) -> NDArray[np.int64]:
     """Gives each value's place among the categories; -1 for no category, -2 for missing."""
     import polars as pl
 
-    if column.dtype == pl.Null or column.is_empty():
-        return np.full(len(column), -2)
     texts = label_texts(column)
     places = texts.replace_strict(categories, range(len(categories)), default=-1, return_dtype=pl.Int64)
     return np.where(texts.is_null().to_numpy(), -2, places.fill_null(-2).to_numpy())

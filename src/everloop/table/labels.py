@@ -47,11 +47,20 @@ def label_texts(column: pl.Series) -> pl.Series:
 
     if column.dtype == pl.String:
         return column
+    if column.null_count() == len(column):
+        return pl.Series(column.name, [None] * len(column), dtype=pl.String)
     if column.dtype.is_integer():
         return column.cast(pl.String)
     distinct = column.unique()
     texts = pl.Series([label_text(value) for value in distinct.to_list()], dtype=pl.String)
     return column.replace_strict(distinct, texts, return_dtype=pl.String)
+
+
+def label_counts(column: pl.Series) -> dict[str, int]:
+    """Counts the rows of each label, missing ones left out; the most frequent first, equals by text."""
+    counts = label_texts(column).drop_nulls().alias("label").value_counts(name="rows")
+    ordered = counts.sort(["rows", "label"], descending=[True, False])
+    return dict(zip(ordered["label"].to_list(), ordered["rows"].to_list(), strict=True))
 
 
 def class_indices(column: pl.Series, classes: Sequence[str]) -> NDArray[np.float64]:

@@ -189,8 +189,8 @@ def _share_gap(one: pl.Series, other: pl.Series) -> tuple[float, tuple[str, ...]
 
     shares = []
     for column in (one, other):
-        counts = column.cast(pl.String).value_counts(name="rows")
-        texts, rows = counts.to_series(0).to_list(), counts["rows"].to_list()
+        counts = column.cast(pl.String).alias("value").value_counts(name="rows")
+        texts, rows = counts["value"].to_list(), counts["rows"].to_list()
         shares.append({text: count / len(column) for text, count in zip(texts, rows, strict=True)})
     before, after = shares
     distance = (

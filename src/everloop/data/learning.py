@@ -77,7 +77,7 @@ def _facts(position: int, column: pl.Expr, kind: str) -> list[pl.Expr]:
     if kind in ("integer", "text"):
         facts["distinct"] = column.drop_nulls().n_unique()
     if kind == "text":
-        counts = column.drop_nulls().cast(pl.String).value_counts(name="rows", sort=True)
+        counts = column.drop_nulls().cast(pl.String).alias("value").value_counts(name="rows", sort=True)
         facts["values"] = counts.head(MOST_CATEGORIES + 1).implode()
     return [fact.alias(f"{key} {position}") for key, fact in facts.items()]
 

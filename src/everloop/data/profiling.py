@@ -199,7 +199,7 @@ def _expressions(types: dict[str, str]) -> list[pl.Expr]:
         by_key = {
             "missing": column.null_count(),
             "distinct": column.drop_nulls().n_unique(),
-            "top": column.drop_nulls().value_counts(sort=True, name="rows").head(TOP_VALUES).implode(),
+            "top": _top(column),
         }
         if kind in ("integer", "number", "time"):
             by_key |= {"low": column.min(), "high": column.max(), "histogram": _bins(number)}
@@ -210,6 +210,11 @@ def _expressions(types: dict[str, str]) -> list[pl.Expr]:
     return expressions
 
 
+def _top(column: pl.Expr) -> pl.Expr:
+    counts = column.drop_nulls().alias("value").value_counts(sort=True, name="rows")
+    return counts.head(TOP_VALUES).implode()
+
+
 def _bins(number: pl.Expr) -> pl.Expr:
     import polars as pl
 
@@ -217,7 +222,7 @@ def _bins(number: pl.Expr) -> pl.Expr:
     finite = number.filter(number.is_finite())
     share = (finite - finite.min()) / (finite.max() - finite.min())
     position = (share.fill_nan(0.0) * BINS).floor().clip(0, BINS - 1).cast(pl.Int32)
-    return position.value_counts(name="rows").implode()
+    return position.alias("position").value_counts(name="rows").implode()
 
 
 def _column(

@@ -43,8 +43,8 @@ def _texts(column: pl.Series) -> dict[Any, int]:
     import polars as pl
 
     candidates = column.filter(column.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
-    counts = candidates.value_counts(sort=True, name="rows")
-    return dict(zip(counts[column.name].to_list(), counts["rows"].cast(pl.Int64).to_list(), strict=True))
+    counts = candidates.alias("value").value_counts(sort=True, name="rows")
+    return dict(zip(counts["value"].to_list(), counts["rows"].cast(pl.Int64).to_list(), strict=True))
 
 
 def _numbers(column: pl.Series) -> dict[Any, int]:

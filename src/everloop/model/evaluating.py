@@ -12,7 +12,7 @@ from everloop.measure.intervals import Interval, bootstrap_interval, paired_inte
 from everloop.measure.metrics import METRICS, compute, metrics_of
 from everloop.measure.value import choose_threshold, decision_values, mean_value, perfect_value
 from everloop.model.evaluation import Evaluation, Requirement
-from everloop.model.fairness import judge_groups
+from everloop.model.fairness import judge_groups, largest_differences
 from everloop.model.scoring import decide
 from everloop.model.slices import worst_slices
 
@@ -92,9 +92,7 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
     }
     money = _money(judged)
     fairness = judge_groups(judged)
-    requirements = _requirements(
-        judged, metrics, money, {d: v for g in fairness for d, v in g.differences.items()}
-    )
+    requirements = _requirements(judged, metrics, money, largest_differences(fairness))
     if judged.frame.task == "regression":
         return Evaluation(**common, fairness=fairness, requirements=requirements, predicted=_pairs(judged))
     return Evaluation(

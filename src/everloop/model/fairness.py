@@ -1,8 +1,4 @@
-"""How the groups of a sensitive column fare.
-
-Sources: demographic parity, equalised odds and equal opportunity as in Hardt, Price and Srebro,
-"Equality of opportunity in supervised learning" (2016); differences as fairlearn reports them.
-"""
+"""How the groups of a sensitive column fare, by the rates and differences of `measure.fairness`."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop.measure.fairness import FAIRNESS, group_rates
 from everloop.measure.metrics import compute
 from everloop.model.evaluation import GroupFairness
 
@@ -27,14 +24,18 @@ def judge_groups(judged: Judged) -> tuple[GroupFairness, ...]:
     return tuple(_of_column(judged, name) for name in judged.frame.sensitive if name in judged.table.columns)
 
 
-def _of_column(judged: Judged, name: str) -> GroupFairness:
-    groups = {text: _of_group(judged, rows) for text, rows in groups_of(judged, name).items()}
-    return GroupFairness(name, groups, _differences(groups))
+def largest_differences(found: tuple[GroupFairness, ...]) -> dict[str, float]:
+    """Gives each difference where it is largest among the sensitive columns; NaN where none is known."""
+    largest: dict[str, float] = {}
+    for column in found:
+        for name, number in column.differences.items():
+            largest[name] = float(np.fmax(largest.get(name, np.nan), number))
+    return largest
 
 
 def groups_of(judged: Judged, name: str) -> dict[str, np.ndarray]:
     """Gives the rows of each value of a column; a number with many values is cut at its quartiles."""
-    from everloop.table.labels import label_texts
+    from everloop.table.labels import label_counts, label_texts
 
     column = judged.table[name]
     if column.dtype.is_numeric() and column.n_unique() > MOST_GROUPS:
@@ -47,35 +48,43 @@ def groups_of(judged: Judged, name: str) -> dict[str, np.ndarray]:
         }
     else:
         texts = label_texts(column)
-        frequent = texts.drop_nulls().value_counts(sort=True)[texts.name].to_list()[: 2 * MOST_GROUPS]
+        frequent = list(label_counts(column))[: 2 * MOST_GROUPS]
         named = {text: (texts == text).fill_null(value=False).to_numpy() for text in sorted(frequent)}
     return {text: np.flatnonzero(mask) for text, mask in named.items() if mask.sum() >= FEWEST_ROWS}
 
 
-def _of_group(judged: Judged, rows: np.ndarray) -> dict[str, float]:
-    actual, metric = judged.actual[rows], judged.frame.metric
-    found = {"rows": float(len(rows)), metric: compute(metric, actual, judged.predicted_for(metric)[rows])}
-    if judged.frame.task == "binary":
-        decided = judged.decisions[rows]
-        found["positive_rate"] = float(decided.mean())
-        found["true_positive_rate"] = compute("recall", actual, decided)
-        found["false_positive_rate"] = 1 - compute("specificity", actual, decided)
-    return found
-
-
-def _differences(groups: dict[str, dict[str, float]]) -> dict[str, float]:
-    def spread(name: str) -> float:
-        numbers = [group[name] for group in groups.values() if not np.isnan(group[name])]
-        return max(numbers) - min(numbers) if len(numbers) > 1 else float("nan")
-
+def _of_column(judged: Judged, name: str) -> GroupFairness:
+    groups = groups_of(judged, name)
     if not groups:
-        return {}
-    first = next(iter(groups.values()))
-    metric = next(name for name in first if name != "rows")
-    found = {"metric_difference": spread(metric)}
-    if "positive_rate" in first:
-        opportunity, false = spread("true_positive_rate"), spread("false_positive_rate")
-        found["demographic_parity_difference"] = spread("positive_rate")
-        found["equal_opportunity_difference"] = opportunity
-        found["equalized_odds_difference"] = max(opportunity, false)
-    return found
+        return GroupFairness(name, {}, {})
+    metric = judged.frame.metric
+    predicted = judged.predicted_for(metric)
+    found = {
+        text: {"rows": float(len(rows)), metric: compute(metric, judged.actual[rows], predicted[rows])}
+        for text, rows in groups.items()
+    }
+    known = [group[metric] for group in found.values() if not np.isnan(group[metric])]
+    differences = {"metric_difference": max(known) - min(known) if len(known) > 1 else float("nan")}
+    if judged.frame.task == "binary":
+        _add_rates(judged, groups, found, differences)
+    return GroupFairness(name, found, differences)
+
+
+def _add_rates(
+    judged: Judged,
+    groups: dict[str, np.ndarray],
+    found: dict[str, dict[str, float]],
+    differences: dict[str, float],
+) -> None:
+    rows = np.concatenate(list(groups.values()))
+    # Numbers stand for the groups, so that no group's text is taken for a missing one.
+    numbers = np.repeat(np.arange(len(groups)), [len(each) for each in groups.values()])
+    arguments = judged.actual[rows], judged.decisions[rows], numbers
+    texts = list(groups)
+    for rates in group_rates(*arguments):
+        found[texts[int(rates.group)]] |= {
+            "positive_rate": rates.positive_rate,
+            "true_positive_rate": rates.true_positive_rate,
+            "false_positive_rate": rates.false_positive_rate,
+        }
+    differences |= {name: function(*arguments) for name, function in FAIRNESS.items()}

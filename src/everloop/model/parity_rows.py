@@ -236,10 +236,10 @@ def table_of(plan: Plan, rows: Sequence[Row]) -> pl.DataFrame:
         "number": pl.Float64, "integer": pl.Int64, "boolean": pl.Boolean, "text": pl.String, "time": pl.Int64,
     }  # fmt: skip
     table = pl.DataFrame(
-        [
-            pl.Series(item.name, [row.get(item.name) for row in rows], dtype=plain[item.type])
+        {
+            item.name: pl.Series([row.get(item.name) for row in rows], dtype=plain[item.type])
             for item in plan.inputs
-        ]
+        }
     )
     times = [item.name for item in plan.inputs if item.type == "time"]
     return table.with_columns(pl.col(times).cast(pl.Datetime("us", "UTC"))) if times else table

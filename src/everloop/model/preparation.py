@@ -183,14 +183,13 @@ def _scaling(values: NDArray[np.float64], rows: int, fill: float | None) -> tupl
 
 
 def _fit_category(draft: _Draft, name: str) -> None:
-    from everloop.table.labels import label_texts
+    from everloop.table.labels import label_counts
 
-    texts = label_texts(draft.table[name])
-    counts = texts.drop_nulls().value_counts(name="rows")
-    rows = dict(zip(counts[texts.name].to_list(), counts["rows"].to_list(), strict=True))
+    column = draft.table[name]
+    rows = label_counts(column)
     frequent = sorted(text for text, count in rows.items() if count >= RARE) or sorted(rows)
     rare = len(rows) > len(frequent)
-    if len(frequent) == 2 and not rare and texts.null_count() == 0:
+    if len(frequent) == 2 and not rare and sum(rows.values()) == len(column):
         frequent = frequent[1:]  # the other is the one's absence
     draft.add(OneHotEncoder(name, draft.width, categories=tuple(frequent), other=rare))
 

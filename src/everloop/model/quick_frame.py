@@ -31,18 +31,14 @@ def quick_frame(
     Raises:
         DataFault: When the target is missing or cannot be learned.
     """
-    from everloop.table.labels import label_texts
+    from everloop.table.labels import label_counts
     from everloop.table.schema import schema_of
 
     for name in filter(None, (target, time)):
         if name not in table.columns:
             raise DataFault(f"The table has no column {name!r}; it has {', '.join(table.columns[:12])}.")
     type_name = schema_of(table.select(target)).types[target]
-    counts = label_texts(
-        table[target].drop_nulls().drop_nans() if type_name == "number" else table[target].drop_nulls()
-    )
-    found = counts.value_counts(sort=True)
-    rows = dict(zip(found[counts.name].to_list(), found["count"].to_list(), strict=True))
+    rows = label_counts(table[target])
     if len(rows) < 2:
         raise DataFault(
             f"The target {target!r} has {'one value' if rows else 'no value'} in {table.height} rows: "

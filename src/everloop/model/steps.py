@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.progress import silent
 from everloop.core.values import to_jsonable
 from everloop.model.searching import Budget
-from everloop.model.today import decisions_today
 from everloop.model.train import Stakes, TrainingSettings, parts_of, train
 from everloop.model.trained import digest_of_saved
 from everloop.spec import DataSpec, GoalSpec, ModelSpec, ProblemSpec
@@ -93,9 +92,10 @@ def stakes_of(goal: GoalSpec, frame: Frame) -> Stakes:
 
     today: Callable[[pl.DataFrame], NDArray[np.bool_]] | None = None
     if rule is not None:
+        from everloop.table.today import today_decisions
 
         def today(table: pl.DataFrame) -> NDArray[np.bool_]:
-            return decisions_today(rule, table, frame)
+            return today_decisions(rule, table, frame)
 
     return Stakes(prices, today)
 

@@ -16,7 +16,7 @@ from everloop.measure.histogram import (
     count,
     count_categories,
 )
-from everloop.table.labels import label_texts
+from everloop.table.labels import label_counts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,6 +68,8 @@ def distances_of(reference: Histogram, current: Histogram) -> dict[str, float]:
 
 
 def _frequencies(column: pl.Series) -> dict[str | None, int]:
-    counted = label_texts(column).value_counts()
-    name = counted.columns[0]
-    return dict(zip(counted[name].to_list(), counted[counted.columns[1]].to_list(), strict=True))
+    counts: dict[str | None, int] = dict(label_counts(column).items())
+    missing = len(column) - sum(counts.values())
+    if missing:
+        counts[None] = missing
+    return counts

@@ -40,6 +40,8 @@ def graph_gaps_of(plan: Plan) -> tuple[str, ...]:
     from everloop.table.expression import graph_gaps
 
     reasons = []
+    if any(item.name == "" for item in plan.inputs):
+        reasons.append("A column has no name, and a graph's input must have one.")
     for name, expression in _expressions(plan).items():
         gaps = graph_gaps(expression.tree)
         if gaps:

@@ -72,8 +72,7 @@ class Candidate:
         column = self.rows[self.frame.target]
         if self.frame.task == "regression":
             return np.asarray(column.cast(pl.Float64).to_numpy(), dtype=np.float64)
-        indices: NDArray[np.float64] = class_indices(column, self.frame.classes)
-        return indices
+        return class_indices(column, self.frame.classes)
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
@@ -87,7 +86,7 @@ class Candidate:
         if self.frame.task == "regression":
             return self.scores
         if self.frame.task == "multiclass":
-            return self.scores.argmax(axis=1).astype(np.float64)
+            return np.asarray(self.scores.argmax(axis=1), dtype=np.float64)
         threshold = self.package.manifest.threshold
         return (self.scores >= (0.5 if threshold is None else threshold)).astype(np.float64)
 

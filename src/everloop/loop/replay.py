@@ -309,10 +309,18 @@ def heartbeat(workspace: Workspace) -> dict[str, Any] | None:
     beat: dict[str, Any] | None = workspace.record.state(workspace.name, HEARTBEAT)
     if not beat or beat.get("state") != "running" or beat.get("host") != socket.gethostname():
         return None
+    return beat if _is_alive(int(beat["pid"])) else None
+
+
+def _is_alive(pid: int) -> bool:
     try:
-        os.kill(int(beat["pid"]), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return None
+        return False
     except PermissionError:
-        pass
-    return beat
+        return True
+    try:
+        # A killed process that nobody has waited for still has its id.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return True

@@ -1,0 +1,194 @@
+"""`serve`, `up` and `replay` through the front door: real processes, real HTTP, killed on purpose."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from everloop.loop.serving import read_ready, ready_path
+from everloop.record.rows import DecisionRow, RolloutRow, VersionRow, WindowRow
+from everloop.runtime.log import read_log
+
+AS_OF = "2024-07-01"
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "everloop.cli", *words]
+
+
+def call(folder: Path, *words: str, status: int = 0) -> str:
+    done = subprocess.run(
+        command(*words), cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def eventually(check: Callable[[], object], seconds: float = 30.0) -> None:
+    end = time.perf_counter() + seconds
+    while not check():
+        assert time.perf_counter() < end, "it did not come about in time"
+        time.sleep(0.05)
+
+
+class Running:
+    """A verb that runs until it is told to stop."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.folder = folder
+        self.output = folder / "output.txt"
+        with self.output.open("ab") as file:
+            self.process = subprocess.Popen(command(*words), cwd=folder, stdout=file, stderr=file)
+
+    @property
+    def ready(self) -> dict[str, object] | None:
+        about = read_ready(ready_path(self.folder / ".everloop"))
+        if about is None or not answers(str(about["url"])):
+            assert self.process.poll() is None, self.output.read_text()
+            return None
+        return about
+
+    def url(self) -> str:
+        eventually(lambda: self.ready)
+        assert self.ready is not None
+        return str(self.ready["url"])
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def trained(lifecycle: Path) -> Path:
+    call(lifecycle, "run", "--as-of", AS_OF)
+    return lifecycle
+
+
+@pytest.fixture
+def start(trained: Path) -> Iterator[Callable[..., Running]]:
+    begun: list[Running] = []
+
+    def begin(*words: str) -> Running:
+        begun.append(Running(trained, *words))
+        return begun[-1]
+
+    yield begin
+    for running in begun:
+        running.stop()
+    for pid in (read_ready(trained / ".everloop" / "servers.json") or {}).get("pids", []):
+        os.kill(pid, signal.SIGKILL)
+
+
+def record_of(folder: Path):
+    from everloop.record import open_record
+
+    return open_record(f"sqlite:///{folder / '.everloop' / 'record.db'}")
+
+
+@pytest.mark.slow
+def test_a_rehearsal_retrains_rolls_out_and_may_be_repeated(trained: Path, start) -> None:
+    running = start("up", "--clock", "events")
+    url = running.url()
+    words = ("replay", "--since", AS_OF, "--until", "2024-10-20", "--pause", "2d", "--json")
+    first = json.loads(call(trained, *words))
+    total = first["total"]
+    assert first["waited_for_loop"]
+    assert total["refused"] == 0
+    with record_of(trained) as record:
+        windows = record.find(WindowRow)
+        assert len(windows) >= 3
+        assert "retrain" in [one.answer for one in record.find(DecisionRow)]
+        assert "promoted" in [one.state for one in record.find(RolloutRow)]
+        assert len(record.find(VersionRow)) >= 2
+    log = read_log(trained / ".everloop" / "log")
+    assert log.predictions.height == total["predictions"]
+    assert log.actuals.height == total["actuals"]
+    again = json.loads(call(trained, *words, "--restart", "--server", url))
+    assert again["total"]["known"] == again["total"]["predictions"] == total["predictions"]
+    repeated = read_log(trained / ".everloop" / "log")
+    assert repeated.predictions.equals(log.predictions)
+    assert repeated.actuals.height == log.actuals.height
+    # Where nothing is left, a third one has nothing to send.
+    assert json.loads(call(trained, *words))["total"]["predictions"] == 0
+    assert "has served on the clock 'events'" in call(trained, "serve", status=2)
+    assert running.stop() == 0
+    assert not answers(url)
+
+
+@pytest.mark.slow
+def test_a_killed_server_comes_back_and_a_killed_up_is_continued(trained: Path, start) -> None:
+    running = start("up", "--clock", "events")
+    url = running.url()
+    assert running.ready is not None
+    first = int(str(running.ready["pid"]))
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: running.ready and running.ready["pid"] != first)
+    assert running.url() == url
+    assert "was ended by signal 9" in running.output.read_text()
+    assert "Another process is at work" in call(trained, "up", status=3)
+
+    second = int(str(running.ready["pid"]))
+    running.stop(signal.SIGKILL)
+    assert answers(url), "the server outlives the loop"
+    after = start("up", "--clock", "events")
+    eventually(lambda: f"stopping the server {second}" in after.output.read_text())
+    eventually(lambda: after.ready and after.ready["pid"] != second)
+    assert after.stop(signal.SIGINT) == 130
+    assert after.output.read_text().count("Traceback") == 0
+    assert not answers(url)
+
+
+def test_serve_becomes_a_server_without_what_trains_or_records(trained: Path, start) -> None:
+    running = start("serve", "--port", "0")
+    url = running.url()
+    assert running.ready is not None
+    assert running.ready["pid"] == running.process.pid
+    row = {"asked_at": "2024-07-02T00:00:00Z", "visits": 1.0, "price": 0.0, "season": 0.0}
+    answer = httpx.post(f"{url}/predict", json=row, trust_env=False).json()
+    assert answer["version"] == 1
+    assert answer["prediction"] in ("yes", "no")
+    maps = Path(f"/proc/{running.process.pid}/maps").read_text()
+    assert not any(name in maps for name in ("sklearn", "sqlalchemy", "polars", "duckdb", "lightgbm"))
+    told = call(trained, "replay", "--since", AS_OF, "--until", "2024-07-02", "--server", url, status=2)
+    assert "lives on the system's clock" in told
+    assert running.stop() == 0
+
+
+def test_one_package_is_served_without_a_lifecycle_by_several_workers(trained: Path, tmp_path: Path) -> None:
+    package = json.loads((trained / ".everloop" / "routing.json").read_bytes())["champion"]["package"]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    running = Running(alone, "serve", "--package", package, "--port", "0", "--workers", "2")
+    try:
+        url = running.url()
+        row = {"asked_at": "2024-07-02T00:00:00Z", "visits": 1.0, "price": 0.0, "season": 0.0}
+        assert httpx.post(f"{url}/predict", json=row, trust_env=False).status_code == 200
+        eventually((alone / ".everloop" / "server-1.ready.json").exists)
+    finally:
+        assert running.stop() == 0
+    assert not answers(url)
+
+
+def test_what_cannot_be_served_or_sent_is_said(lifecycle: Path) -> None:
+    assert "No version of shop was released yet." in call(lifecycle, "up", status=2)
+    assert "No version of shop was released yet." in call(lifecycle, "serve", status=2)
+    words = ("replay", "--since", AS_OF, "--until", "2024-07-03", "--server", "http://127.0.0.1:9")
+    told = call(lifecycle, *words, status=3)
+    assert "No server answers at http://127.0.0.1:9" in told
+    assert "hint: everloop up --clock events" in told
+    assert "ends" in call(lifecycle, "replay", "--since", AS_OF, "--until", AS_OF, status=2)

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from everloop.report.timelines import Lane, Line, Mark, Span
 
 _PAGE = (
-    "Badge Beside Block Bullets Code Facts Figures Fold Page Picture Ref Section Stage Stages Table Text Verdict"
+    "Badge Beside Block Bullets Code Facts Figures Fold Page Picture Ref Section Stage Stages "
+    "Table Text Verdict"
 ).split()
 _HOME = {
     **dict.fromkeys(_PAGE, "page"),

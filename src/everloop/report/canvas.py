@@ -70,13 +70,20 @@ def label_axes(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_axisbelow(True)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
+    # Not for names and times, which have formatters of their own.
+    axes.xaxis.set_major_formatter(_written)
+    axes.yaxis.set_major_formatter(_written)
+
+
+def _written(number: float, _: object) -> str:
+    return f"{number:,.10g}".replace("-", "\N{MINUS SIGN}")
 
 
 def draw_dates(axes: Axes) -> None:
     """Writes the horizontal axis as dates."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
@@ -90,6 +97,7 @@ def draw_legend(axes: Axes, *, wide: bool = True) -> None:
             bbox_to_anchor=(0.0, 1.0),
             ncols=min(len(names), 4 if wide else 2),
             borderaxespad=0.3,
+            frameon=False,
             fontsize=9,
             handlelength=1.6,
             columnspacing=1.4,

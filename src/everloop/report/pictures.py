@@ -73,7 +73,15 @@ def bars(
         lengths = [list(values.values())[i] for i in at]
         if at:
             drawn = axes.barh(at, lengths, color=colour, height=0.66, label=name or "_")
-            axes.bar_label(drawn, [number(length) for length in lengths], padding=4, fontsize=8.5, color=INK)
+            axes.bar_label(
+                drawn,
+                [number(length) for length in lengths],
+                padding=4,
+                fontsize=8.5,
+                color=INK,
+                zorder=5,
+                backgroundcolor="#ffffffcc",
+            )
     _name_rows(axes, list(values))
     axes.margins(x=0.12)
     axes.axvline(0, color=LINE, lw=1)
@@ -162,7 +170,9 @@ def calibration(
     axes.scatter(predicted, observed, s=sizes, color=COLOURS[0], alpha=0.75, lw=0)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=1, borderaxespad=0.3, fontsize=9)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=1, borderaxespad=0.3, fontsize=9, frameon=False
+    )
     return svg_of(figure)
 
 

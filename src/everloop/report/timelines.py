@@ -30,7 +30,7 @@ from everloop.report.canvas import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_TONES = {"yes": GOOD, "no": BAD, "plain": COLOURS[0], "open": COLOURS[4]}
+_TONES = {"yes": GOOD, "no": BAD, "plain": COLOURS[0], "open": COLOURS[4], "other": SOFT}
 _LANE_HEIGHT = 0.26
 _LETTER_WIDTH = 0.085
 
@@ -75,7 +75,7 @@ class Span:
         since: Its start.
         until: Its end.
         text: Written into it where there is room.
-        tone: `plain`, `yes`, `no` or `open`.
+        tone: `plain`, `other`, `yes`, `no` or `open`.
     """
 
     since: Any
@@ -154,6 +154,7 @@ def columns(
     level: tuple[float, str] | None = None,
     names: tuple[str, str] = ("within", "beyond"),
     y_label: str = "",
+    ratio: bool = False,
 ) -> str:
     """Draws a column for each point, those that are flagged in the colour of an alarm.
 
@@ -164,17 +165,23 @@ def columns(
         level: A height to compare with, and its name.
         names: What a plain and a flagged column are called.
         y_label: What the heights count.
+        ratio: The heights are ratios to 1, drawn from there on a logarithmic scale.
     """
     figure, axes = new_axes("", y_label, height=2.5)
+    foot = 1.0 if ratio else 0.0
     for flag, colour, name in ((False, COLOURS[0], names[0]), (True, BAD, names[1])):
         picked = [i for i, height in enumerate(y) if height is not None and bool(flagged[i]) == flag]
         if picked:
             at, heights = [x[i] for i in picked], [float(y[i] or 0.0) for i in picked]
-            axes.vlines(at, 0, heights, color=colour, lw=2)
+            axes.vlines(at, foot, heights, color=colour, lw=2)
             axes.plot(at, heights, "^" if flag else "o", color=colour, ms=5.5, label=name)
     if level is not None:
         axes.axhline(level[0], color=INK, lw=1.1, ls="--", label=level[1])
-    axes.set_ylim(bottom=0)
+    if ratio:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda height, _: f"{height:g}")
+    else:
+        axes.set_ylim(bottom=0)
     if len(x) and isinstance(x[0], datetime):
         draw_dates(axes)
     draw_legend(axes)

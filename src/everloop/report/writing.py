@@ -24,8 +24,8 @@ def number(value: float | None, *, signed: bool = False) -> str:
     size = abs(value)
     if value == 0 or size >= 1000:
         text = f"{size:,.0f}"
-    elif size >= 10:
-        text = f"{size:,.2f}"
+    elif size >= 1:
+        text = f"{size:,.2f}".removesuffix(".00")
     elif size >= 1e-4:
         text = f"{size:.4f}".rstrip("0").rstrip(".")
     else:

@@ -1,0 +1,118 @@
+"""The console: the pages over HTTP. It reads; no route changes anything, and no page needs a script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from everloop.console.pages import page_for
+from everloop.console.status_page import status_facts, status_page
+from everloop.core.errors import EverloopError, NotFound, OutsideFault
+from everloop.core.extras import require
+from everloop.core.ids import kind_of
+from everloop.report import Page, Ref, Section, Text, render
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from everloop.loop.workspace import Workspace
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""Sent with every answer: nothing is loaded from anywhere, nothing is framed, nothing is kept."""
+
+_ROOMS = {"run": "runs", "version": "versions", "window": "windows", "decision": "decisions"}
+_OWN = {"status": "/", "story": "/story"}
+
+
+def address_of(identity: str) -> str | None:
+    """Gives the address of the page of an id; None where it has none."""
+    room = _ROOMS.get(kind_of(identity))
+    return _OWN.get(identity) or (f"/{room}/{identity}" if room else None)
+
+
+def create_app(
+    workspace: Workspace, *, hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+) -> Starlette:
+    """Makes the console of a lifecycle.
+
+    Args:
+        workspace: The lifecycle; it is only read, and stays open as long as the app serves.
+        hosts: The names under which the console may be asked for; others are refused, so that a page
+            elsewhere cannot reach it under a name of its own.
+
+    Raises:
+        MissingExtra: When Starlette is not installed.
+    """
+    require("starlette", extra="train")
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import HTMLResponse, JSONResponse
+    from starlette.routing import Route
+
+    def html(build: Callable[[dict[str, Any]], Page]) -> Callable[[Any], Any]:
+        # A plain function: Starlette runs it beside the event loop, since drawing takes its time.
+        def answer(request: Any) -> HTMLResponse:
+            status, page = _built(build, request.path_params)
+            return HTMLResponse(render(page, link=address_of), status, headers=HEADERS)
+
+        return answer
+
+    def status(request: Any) -> JSONResponse:  # noqa: ARG001
+        return JSONResponse(status_facts(workspace), headers=HEADERS)
+
+    def missing(request: Any, error: Exception) -> HTMLResponse:
+        code = int(getattr(error, "status_code", 404))
+        page = _told("Not found", f"There is no page at {request.url.path}.")
+        if code != 404:
+            page = _told("Not allowed", "The console only shows; ask with GET.")
+        return HTMLResponse(render(page, link=address_of), code, headers=HEADERS)
+
+    routes = [
+        Route("/", html(lambda _: status_page(workspace))),
+        Route("/story", html(lambda _: page_for(workspace))),
+        Route("/runs/{id}", html(lambda path: page_for(workspace, _of_kind("run", path["id"])))),
+        Route("/versions/{id}", html(lambda path: page_for(workspace, path["id"]))),
+        Route("/windows/{id}", html(lambda path: page_for(workspace, _of_kind("window", path["id"])))),
+        Route("/decisions/{id}", html(lambda path: page_for(workspace, _of_kind("decision", path["id"])))),
+        Route("/api/status", status),
+    ]
+    return Starlette(
+        routes=routes,
+        exception_handlers={404: missing, 405: missing},
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
+    )
+
+
+def _of_kind(kind: str, identity: str) -> str:
+    if kind_of(identity) != kind:
+        raise NotFound(f"{identity!r} is no id of a {kind}.", hint="everloop status")
+    return identity
+
+
+def _built(build: Callable[[dict[str, Any]], Page], path: dict[str, Any]) -> tuple[int, Page]:
+    """Builds a page, or the one that says why it cannot be built."""
+    try:
+        return 200, build(path)
+    except NotFound as error:
+        return 404, _told("Not found", error.message, error.hint)
+    except OutsideFault as error:
+        return 503, _told("Not now", error.message, error.hint)
+    except EverloopError as error:
+        return 500, _told("This cannot be shown", error.message, error.hint)
+
+
+def _told(title: str, *sentences: str | None) -> Page:
+    blocks = [Text(sentence) for sentence in sentences if sentence]
+    return Page(
+        title, "", [Section("What happened", blocks)], trail=(Ref("status", "status"), Ref("", title.lower()))
+    )

@@ -1,0 +1,104 @@
+"""A window: what was found in it, and what was decided about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from everloop.console.monitor_section import column_blocks, decision_rows, measured
+from everloop.console.story import Story
+from everloop.report import Facts, Figures, Page, Ref, Section, Table, Text, Verdict
+from everloop.report.writing import moment, number, percent
+
+if TYPE_CHECKING:
+    from everloop.loop.workspace import Workspace
+    from everloop.record.rows import WindowRow
+    from everloop.report.page import Block
+
+_ANSWERS = {"drift": ("no", "Drift."), "none": ("yes", "No drift.")}
+
+
+def window_page(workspace: Workspace, window: WindowRow) -> Page:
+    """Tells what was found in a window."""
+    story = Story.read(workspace)
+    facts = window.facts
+    sections = [
+        Section("Drift", _drift(window), lead="Whether inputs or scores moved further than chance explains."),
+        Section(
+            "Performance",
+            _performance(facts, story.currency),
+            lead="From actuals, and estimated without them.",
+        ),
+        Section("What followed", _followed(story, window)),
+    ]
+    value = measured(facts.get("value"), unit=story.currency)
+    version = story.label(window.version)
+    return Page(
+        title=f"{workspace.name}: {moment(window.since)} to {moment(window.until)}",
+        subtitle=f"Window {window.id}, answered by {version}; {window.status}",
+        sections=[section for section in sections if section.blocks],
+        footer="Built from the record alone.",
+        summary=[
+            Figures(
+                [
+                    ("predictions", f"{window.predictions:,}", f"answered by {version}"),
+                    (
+                        "actuals",
+                        f"{window.actuals:,}",
+                        f"{percent(facts.get('maturity'))} can be known by now",
+                    ),
+                    ("a decision", value.partition(" (")[0], value.partition("(")[2].rstrip(")")),
+                    (
+                        "mean score",
+                        number(facts.get("score_mean")),
+                        f"{number(facts.get('score_shift'), signed=True)} from the reference",
+                    ),
+                ]
+            )
+        ],
+        trail=(Ref("status", workspace.name), Ref("", "window")),
+    )
+
+
+def _drift(window: WindowRow) -> list[Block]:
+    drift = window.facts.get("drift") or {}
+    if not drift:
+        return []
+    answer, label = _ANSWERS.get(drift["status"], ("open", f"{drift['status'].capitalize()}."))
+    rows = [
+        [each["column"], each["statistic"], each["distance"], each["standardised"]]
+        for each in drift.get("columns") or ()
+    ]
+    return [
+        Verdict(answer, drift["reason"], label=label),
+        *column_blocks(window, "In this window"),
+        Table(["column", "distance", "is", "times its own variation"], rows),
+    ]
+
+
+def _performance(facts: dict[str, Any], currency: str) -> list[Block]:
+    told = {
+        "Value of a decision": measured(facts.get("value"), unit=currency),
+        "More than today": measured(facts.get("against_today"), unit=currency),
+        "Estimated without actuals": measured(facts.get("estimated_value"), unit=currency),
+        "Requests that broke the contract": percent(facts.get("violation_share")),
+    }
+    names = dict.fromkeys([*(facts.get("performance") or {}), *(facts.get("estimated") or {})])
+    rows = [
+        [
+            name,
+            measured((facts.get("performance") or {}).get(name)),
+            measured((facts.get("estimated") or {}).get(name)),
+        ]
+        for name in names
+    ]
+    table: list[Block] = [Table(["metric", "measured", "estimated without actuals"], rows)] if rows else []
+    return [Facts(told), *table]
+
+
+def _followed(story: Story, window: WindowRow) -> list[Block]:
+    alerts = [[moment(row.at), row.kind, row.message] for row in story.alerts if row.window == window.id]
+    decisions = [row for row in story.decisions if row.facts.get("window") == window.id]
+    blocks: list[Block] = [Table(["at", "alert", "what was found"], alerts)] if alerts else []
+    if decisions:
+        blocks.append(decision_rows(decisions))
+    return blocks or [Text("No alert, and no decision.")]

@@ -1,0 +1,180 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from everloop.console import page_for
+from everloop.console.backtest_page import backtest_page
+from everloop.console.monitor_section import served_gain
+from everloop.console.status_page import status_page
+from everloop.console.story import Story
+from everloop.core.errors import NotFound
+from everloop.record.rows import AlertRow, DecisionRow, RunRow, VersionRow, WindowRow
+from everloop.report import Picture, render
+
+VOID = {"meta", "br", "hr", "img", "link", "path", "use", "rect", "circle", "input"}
+
+
+class Balanced(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def checked(page):
+    html = render(page)
+    parser = Balanced()
+    parser.feed(html)
+    assert parser.open == []
+    assert "<script" not in html
+    assert "<b>without</b>" not in html
+    assert not re.findall(r'(?:src|href)="(?!#)', html)
+    for word in ("NaN", ">nan", "None<", "Interval("):
+        assert word not in html
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    return html
+
+
+def titles(page):
+    return [section.title for section in page.sections]
+
+
+def pictures_in(page):
+    return [block for section in page.sections for block in section.blocks if isinstance(block, Picture)]
+
+
+def figures_of(page):
+    return {
+        name: (value, note)
+        for block in page.summary
+        if block.kind == "figures"
+        for name, value, note in block.figures
+    }
+
+
+def test_a_lifecycle_that_was_never_run_says_so(unborn):
+    assert titles(page_for(unborn)) == ["Nothing yet"]
+    assert titles(status_page(unborn)) == ["Nothing yet"]
+    checked(page_for(unborn))
+
+
+def test_the_story_begins_before_anything_is_served(early):
+    page = page_for(early)
+    checked(page)
+    assert titles(page)[:5] == ["Goal", "Problem", "Data", "Model", "Deploy"]
+    assert "windows judged" not in figures_of(page)
+
+
+def test_the_story_follows_the_data_and_shows_pictures(lived):
+    page = page_for(lived)
+    html = checked(page)
+    assert titles(page) == ["Goal", "Problem", "Data", "Model", "Deploy", "Monitor"]
+    assert len(pictures_in(page)) >= 9
+    assert "Parity proven." in html
+    assert page.lead.startswith("Cut losses")
+
+
+def test_the_figures_are_those_of_the_record(lived):
+    story, figures = Story.read(lived), figures_of(page_for(lived))
+    assert served_gain(list(story.windows)) == (200.0 * 500, 500)
+    assert figures["earned when served"][0] == "+100,000\xa0EUR"
+    assert figures["windows judged"] == ("5", "1 drifted, 1 alert")
+    monthly = story.step("train")["gain"]["estimate"] * 10_000
+    assert figures["expected a month"][0] == f"+{monthly / 1e6:.2f}\xa0million\xa0EUR"
+
+
+def test_the_same_record_gives_the_same_page(lived):
+    assert render(page_for(lived)) == render(page_for(lived))
+
+
+def test_a_page_changes_nothing(lived):
+    before = [lived.record.find(kind) for kind in (RunRow, VersionRow, WindowRow, DecisionRow, AlertRow)]
+    render(page_for(lived))
+    assert before == [
+        lived.record.find(kind) for kind in (RunRow, VersionRow, WindowRow, DecisionRow, AlertRow)
+    ]
+
+
+def test_a_run_tells_of_its_own_version_alone(lived):
+    run = lived.record.find(RunRow)[0]
+    page = page_for(lived, run.id)
+    checked(page)
+    assert page.subtitle.startswith("Run of 2024-06-01")
+
+
+@pytest.mark.parametrize("identity", ["v1", "1", "v2"])
+def test_a_version_shows_its_card_and_its_gate(lived, identity):
+    page = page_for(lived, identity)
+    checked(page)
+    assert titles(page)[0] == "Release"
+    assert ("Gate of v1 " in render(page)) == (identity != "v2")
+    assert {"Purpose", "Value", "Metrics", "Data", "Features", "Limits"} <= set(titles(page))
+
+
+def test_a_window_shows_what_moved_and_what_followed(lived):
+    window = lived.record.find(WindowRow, order="since")[2]
+    page = page_for(lived, window.id)
+    html = checked(page)
+    assert titles(page) == ["Drift", "Performance", "What followed"]
+    assert "amount moved" in html
+    assert "too early" in html
+
+
+def test_a_decision_shows_its_evidence_and_causes(lived):
+    for decision in lived.record.find(DecisionRow):
+        html = checked(page_for(lived, decision.id))
+        assert "Evidence" in html
+    retrain = lived.record.find(DecisionRow, kind="retrain")[0]
+    assert "window_" in render(page_for(lived, retrain.id))
+
+
+@pytest.mark.parametrize("identity", ["v9", "run_nothing", "window_x", "nothing", "", "v", "999999999999"])
+def test_what_is_not_there_is_not_found(lived, identity):
+    with pytest.raises(NotFound):
+        page_for(lived, identity)
+
+
+def test_an_alert_has_no_page_of_its_own(lived):
+    with pytest.raises(NotFound, match="no page of its own"):
+        page_for(lived, lived.record.find(AlertRow)[0].id)
+
+
+def test_a_failed_run_says_why(lived, tmp_path):
+    run = RunRow(
+        "run_00000000000000000000000000", "loan-default", lived.clock.now(), "failed", "data",
+        facts={"error": {"message": "The source is down."}, "steps": {}},
+    )  # fmt: skip
+    story = Story.read(lived).of_run(run)
+    assert story.versions == []
+    lived.record.add(run)
+    html = checked(page_for(lived, run.id))
+    assert "The source is down." in html
+
+
+def policy(name, net, months):
+    return {
+        "name": name, "months": months, "value": net + 5.0, "value_per_decision": net / 100,
+        "against_never": None if name == "never" else {"low": 0.1, "estimate": 0.2, "high": 0.3},
+        "retrains": 2, "promoted": 1, "alarms": 3, "cost": 5.0, "net": net,
+    }  # fmt: skip
+
+
+def test_a_backtest_compares_policies():
+    months = {"2013-05": -20.0, "2013-06": -22.0}
+    result = {
+        "since": "2013-05-01T00:00:00Z", "until": "2013-07-01T00:00:00Z", "decisions": 100, "currency": "EUR",
+        "policies": [policy("never", -2000.0, months), policy("pays", -1500.0, months)], "best": "pays",
+    }  # fmt: skip
+    page = backtest_page(result, lifecycle="flights")
+    html = checked(page)
+    assert len(pictures_in(page)) == 3
+    assert "pays" in html

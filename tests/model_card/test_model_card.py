@@ -1,0 +1,123 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from everloop.measure.intervals import Interval
+from everloop.model import search
+from everloop.model.card import CardFacts, card_html, card_page, limits
+from everloop.model.trained import FeatureChoice, Trained, Trial
+
+CREATED = datetime(2024, 6, 1, tzinfo=UTC)
+FACTS = CardFacts(
+    "churn",
+    3,
+    CREATED,
+    "owner@shop.example",
+    brief={
+        "statement": "Keep <customers>.",
+        "currency": "EUR",
+        "required": {"recall": ">= 0.6"},
+        "constants": {},
+    },
+    snapshot={
+        "rows": 400,
+        "as_of": "2024-06-01T00:00:00Z",
+        "time_range": ["2024-01-01", "2024-05-31"],
+        "sources": {"c": {}},
+        "hidden_actuals": 4,
+    },
+    dataset={
+        "rows": {"train": 300, "test": 100},
+        "split": {"by": "time"},
+        "features": [],
+        "cleaning": [{"step": "duplicates", "rows": 3, "detail": "dropped"}],
+    },
+    labels={"verdict": "more", "reason": "twice the labels would help"},
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    random = np.random.default_rng(1)
+    x = random.normal(size=400)
+    table = pl.DataFrame(
+        {
+            "x": x,
+            "noise": random.normal(size=400),
+            "churned": np.where(x + random.normal(size=400) > 0, "yes", "no"),
+        }
+    )
+    model = search(table, target="churned", learners=["linear"], budget={"trials": 1}, seed=0)
+    folder = tmp_path_factory.mktemp("trained")
+    model.trained.save(folder)
+    return Trained.load(folder, estimator=False)
+
+
+def text_of(page):
+    return {section.title: section for section in page.sections}
+
+
+def test_the_card_is_the_same_bytes_each_time(trained):
+    assert card_html(trained, FACTS) == card_html(trained, FACTS)
+
+
+def test_the_card_needs_no_estimator(trained):
+    assert trained.estimator is None
+    assert "Model card" in card_html(trained, FACTS)
+
+
+def test_the_card_says_what_is_on_record(trained):
+    html = card_html(trained, FACTS)
+    for words in (
+        "churn v3",
+        "2024-06-01 00:00",
+        "owner@shop.example",
+        "Keep &lt;customers&gt;.",
+        "2024-01-01 to 2024-05-31",
+        "duplicates",
+    ):
+        assert words in html
+    assert "<script" not in html
+
+
+def test_what_is_unknown_is_said_to_be_unknown(trained):
+    said = " ".join(limits(trained, CardFacts("churn")))
+    assert "time range of its rows is unknown" in said
+    assert "worth in money is unknown" in said
+    assert "no sensitive column is named" in said
+    assert "more labels would help is unknown" in said
+    html = card_html(trained, CardFacts("churn"))
+    assert "not stated on record" in html
+
+
+def test_without_an_evaluation_the_card_says_so(trained):
+    bare = replace(trained, evaluation=None)
+    page = card_page(bare, CardFacts("churn"))
+    assert not {"Value", "Metrics", "Slices and groups"} & set(text_of(page))
+    assert "it was not evaluated" in " ".join(limits(bare, CardFacts("churn")))
+
+
+def test_a_gain_that_may_be_none_is_not_praised(trained):
+    unsure = replace(
+        trained.evaluation,
+        value=Interval(1, 2, 3),
+        value_today=Interval(1, 1.9, 3),
+        gain=Interval(-0.1, 0.1, 0.3),
+    )
+    page = card_page(replace(trained, evaluation=unsure), FACTS)
+    assert "about the same" in page.lead
+    assert any("is not shown" in each for each in limits(replace(trained, evaluation=unsure), FACTS))
+
+
+def test_failed_trials_and_columns_left_out_have_their_reasons(trained):
+    more = replace(
+        trained,
+        trials=(*trained.trials, Trial(1, "linear", {}, None, error="it did not converge")),
+        features=(*trained.features, FeatureChoice("id", False, "an identifier")),
+    )
+    html = card_html(more, FACTS)
+    assert "failed: it did not converge" in html
+    assert "an identifier" in html

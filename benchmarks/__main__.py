@@ -37,7 +37,6 @@ BENCHMARKS = {
     "record": Benchmark(
         "benchmarks.record_run", "recording a run with 10 parameters and 10 metrics: under 5 ms"
     ),
-    "serve": Benchmark("benchmarks.serve", "none claimed in this release: what one worker does"),
     "parity": Benchmark("benchmarks.parity", "compiled scores within each learner's tolerance"),
     "contract": Benchmark("benchmarks.contract", "none claimed: beside the same checks written by hand"),
     "drift": Benchmark("benchmarks.drift", "none claimed: beside scipy's ks_2samp on each column"),

@@ -1,17 +1,14 @@
-"""How far compiled scores are from trained ones, beside what float32 input alone does to them.
-
-Run: python benchmarks/parity.py
-"""
+"""How far compiled scores are from trained ones, beside what float32 input alone does to them."""
 
 from __future__ import annotations
 
-import time
 import warnings
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from benchmarks.figures import Figure, Options, Report
 from everloop.model.compile import score_form, score_model
 from everloop.model.scoring import raw_scores
 from everloop.spec.frame import Frame
@@ -50,35 +47,37 @@ def in_float32(score: Any, X: np.ndarray) -> np.ndarray:
     return score(X.astype(np.float32).astype(np.float64))
 
 
-def main() -> None:
-    X, test = columns(ROWS, 0), columns(TEST, 1)
+def run(options: Options) -> Report:
+    """Compares compiled scores with trained ones; quick: fewer rows."""
+    rows, tests = (1_000, 2_000) if options.quick else (ROWS, TEST)
+    X, test = columns(rows, 0), columns(tests, 1)
     signal = X[:, 0] + np.sin(X[:, 5] / 2e6) + np.sin(X[:, 6] / 2e12)
     actual = (signal > 0.5).astype(np.int64)
+    figures = [compared(name, estimator, X, actual, test) for name, estimator in estimators().items()]
+    return Report(tuple(figures), ("float32: the trained model itself, given its input rounded to float32",))
+
+
+def compared(name: str, estimator: Any, X: np.ndarray, actual: np.ndarray, test: np.ndarray) -> Figure:
+    """Gives the largest difference of one estimator's compiled scores."""
     frame = Frame(task="binary", target="y", classes=("no", "yes"), positive="yes", metric="roc_auc")
-    print(f"{'estimator':24}{'largest':>10}{'flips':>7}{'float32':>10}{'flips':>7}{'us/row':>8}{'one us':>8}")
-    for name, estimator in estimators().items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            estimator.fit(X, actual)
-            expected = raw_scores(estimator, test, frame)
-            rounded = in_float32(lambda rows, e=estimator: raw_scores(e, rows, frame), test)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            score_model(estimator, frame), options, providers=["CPUExecutionProvider"]
-        )
-        start = time.perf_counter()
-        compiled = session.run(["score"], {"x": test})[0][:, 0]
-        batch = (time.perf_counter() - start) / TEST * 1e6
-        start = time.perf_counter()
-        for row in test[:500]:
-            session.run(["score"], {"x": row[np.newaxis]})
-        single = (time.perf_counter() - start) / 500 * 1e6
-        flips = [int(((other >= 0.5) != (expected >= 0.5)).sum()) for other in (compiled, rounded)]
-        worst = [float(np.abs(other - expected).max()) for other in (compiled, rounded)]
-        print(f"{name:24}{worst[0]:10.1e}{flips[0]:7}{worst[1]:10.1e}{flips[1]:7}{batch:8.2f}{single:8.1f}")
-        assert worst[0] <= score_form(estimator).tolerance
-
-
-if __name__ == "__main__":
-    main()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(X, actual)
+        expected = raw_scores(estimator, test, frame)
+        rounded = in_float32(lambda rows: raw_scores(estimator, rows, frame), test)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        score_model(estimator, frame), options, providers=["CPUExecutionProvider"]
+    )
+    compiled = session.run(["score"], {"x": test})[0][:, 0]
+    flips = [int(((other >= 0.5) != (expected >= 0.5)).sum()) for other in (compiled, rounded)]
+    worst = [float(np.abs(other - expected).max()) for other in (compiled, rounded)]
+    return Figure(
+        f"{name}, largest difference ({flips[0]} labels flipped)",
+        worst[0],
+        "",
+        beside=f"float32 ({flips[1]} flipped)",
+        other=worst[1],
+        goal=f"<= {score_form(estimator).tolerance}",
+    )

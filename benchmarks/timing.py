@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,20 +99,6 @@ def everloop_command() -> list[str]:
     beside = Path(sys.executable).with_name("everloop")
     found = str(beside) if beside.exists() else shutil.which("everloop")
     return [found] if found else [sys.executable, "-m", "everloop.cli"]
-
-
-@contextlib.contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """Keeps what is started inside on one core, where the system can do that."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {sorted(before)[core % len(before)]})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def last_json(printed: str) -> Any:

@@ -94,7 +94,7 @@ def test_the_status_as_json(client):
     assert facts["lifecycle"] == "loan-default"
     assert facts["champion"] == "v2"
     assert facts["windows"] == 5
-    assert facts["earned_against_today"] == {"value": 100_000.0, "decisions": 500}
+    assert facts["earned_against_today"] == {"value": 90_000.0, "decisions": 450}
 
 
 def test_a_lifecycle_that_was_never_run_has_a_front_page(unborn):

@@ -85,8 +85,8 @@ def test_the_story_follows_the_data_and_shows_pictures(lived):
 
 def test_the_figures_are_those_of_the_record(lived):
     story, figures = Story.read(lived), figures_of(page_for(lived))
-    assert served_gain(list(story.windows)) == (200.0 * 500, 500)
-    assert figures["earned when served"][0] == "+100,000\xa0EUR"
+    assert served_gain(list(story.windows)) == (200.0 * 450, 450)
+    assert figures["earned when served"][0] == "+90,000\xa0EUR"
     assert figures["windows judged"] == ("5", "1 drifted, 1 alert")
     monthly = story.step("train")["gain"]["estimate"] * 10_000
     assert figures["expected a month"][0] == f"+{monthly / 1e6:.2f}\xa0million\xa0EUR"

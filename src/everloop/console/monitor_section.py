@@ -34,13 +34,13 @@ def monitor_section(story: Story) -> Section:
 
 
 def served_gain(windows: list[WindowRow]) -> tuple[float, int] | None:
-    """Sums what served decisions were worth more than today's, with how many decisions that were."""
+    """Sums what served decisions with a known actual were worth more than today's, and counts them."""
     total, decisions = 0.0, 0
     for row in windows:
         gain = interval(row.facts.get("against_today"))
         if gain is not None:
-            total += gain[1] * row.predictions
-            decisions += row.predictions
+            total += gain[1] * row.actuals
+            decisions += row.actuals
     return (total, decisions) if decisions else None
 
 
@@ -82,15 +82,18 @@ def _added_up(story: Story, windows: list[WindowRow]) -> Block:
         gain = interval(row.facts.get("against_today"))
         if gain is not None and row.until is not None:
             x.append(row.until)
-            y.append((y[-1] or 0.0) + gain[1] * row.predictions)
+            y.append((y[-1] or 0.0) + gain[1] * row.actuals)
     drawn = pictures.lines(
         [pictures.Line("added to today's", x, y)],
         y_label=story.currency,
         level=(0.0, "today's rule"),
         height=2.2,
     )
-    total = plural(sum(row.predictions for row in windows), "decision")
-    return Picture(drawn, f"The same added up: what {total} earned more than today's rule would have.")
+    total = plural((served_gain(windows) or (0.0, 0))[1], "decision")
+    return Picture(
+        drawn,
+        f"The same added up: what {total} with a known actual earned more than today's rule would have.",
+    )
 
 
 def _metric_blocks(story: Story) -> list[Block]:

@@ -130,7 +130,7 @@ def run_figures(story: Story) -> list[tuple[str, str, str]]:
         )
     earned = served_gain(list(story.windows))
     if earned is not None:
-        note = f"against today's rule, {earned[1]:,} decisions"
+        note = f"against today's rule, {earned[1]:,} decisions with a known actual"
         shown.append(("earned when served", money(earned[0], currency, signed=True), note))
     parity = story.step("package").get("parity") or {}
     if parity:

@@ -52,7 +52,7 @@ def test_what_is_learned():
     rules = {rule.name: rule for rule in data.learn(small(), known_later=["y"]).columns}
     assert rules["id"].unique
     assert (rules["id"].minimum, rules["id"].maximum, rules["id"].severity) == (None, None, "warn")
-    assert (rules["share"].minimum, rules["share"].maximum) == (0.0, 1.0)
+    assert (rules["share"].minimum, rules["share"].maximum) == (0.0, 1.98)
     assert (rules["amount"].minimum, rules["amount"].maximum) == (0.0, 198.0)
     assert (rules["balance"].minimum, rules["balance"].maximum) == (-149.0, 148.0)
     assert (rules["town"].allowed, rules["town"].severity) == (("A", "B"), "warn")

@@ -19,9 +19,10 @@ def command(context: typer.Context, file: LifecycleFile = DEFAULT_FILE) -> Answe
     Example:
         everloop monitor
     """
+    from everloop.loop.event_clock import on_its_clock
     from everloop.loop.loop import Loop
 
     with watching(context) as progress, opened(file, progress) as workspace:
-        tick = Loop(workspace).tick(act=False)
+        tick = Loop(on_its_clock(workspace)).tick(act=False)
     lines = [f"{one.kind:<8} {one.text}  ({one.id})" for one in tick.happenings]
     return Answer(to_jsonable(tick), "\n".join(lines) or "No window is due.")

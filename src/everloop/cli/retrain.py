@@ -19,7 +19,10 @@ def command(context: typer.Context, file: LifecycleFile = DEFAULT_FILE) -> Answe
     Example:
         everloop retrain
     """
+    from everloop.loop.event_clock import on_its_clock
     from everloop.loop.run import run_once
 
     with watching(context) as progress, opened(file, progress) as workspace:
-        return answer_of(run_once(workspace, reason="retrain, by hand"), file)
+        own = on_its_clock(workspace)
+        as_of = None if own is workspace else own.clock.now()
+        return answer_of(run_once(own, as_of=as_of, reason="retrain, by hand"), file)

@@ -29,7 +29,7 @@ def learn(table: Any, *, known_later: Collection[str] = ()) -> Contract:
     - A column has its type. It may miss half as many values again as now, and 5 % more; one that
       misses none in a small table, or that says when, misses none.
     - A number lies in the range it has now, widened by its whole length at both ends; a number that
-      is never negative stays so, a share stays between 0 and 1.
+      is never negative stays so.
     - A text of few values that come often has no other values, and a column that names rows names
       each once; both only warn, as new values come with time.
     - A tenth as many rows at least.
@@ -113,8 +113,6 @@ def _categories(facts: dict[str, Any]) -> tuple[str, ...] | None:
 def _range(low: Any, high: Any) -> tuple[Any, Any]:
     if low is None or high is None:
         return None, None
-    if isinstance(low, float) and low >= 0 and high <= 1:
-        return 0.0, 1.0
     span = high - low or abs(high) or 1
     least, most = low - span, high + span
     if not math.isfinite(least) or not math.isfinite(most):

@@ -64,7 +64,7 @@ def release(
         under_way = open_rollout(record, version.lifecycle)
         on_its_way = under_way is not None and under_way.challenger == version.id
         if on_its_way or (serving is not None and serving.id == version.id):
-            return _latest_decision(record, version.id)
+            return released_by(record, version.id)
         if under_way is not None:
             raise UsageFault(
                 f"A rollout is under way ({under_way.id}); a second one cannot start.",
@@ -293,8 +293,8 @@ def _deploy(
     record.link(decision.id, row.id, "decision")
 
 
-def _latest_decision(record: Record, version: str) -> DecisionRow:
-    """Gives the decision by which a version came to serve or to be on its way."""
+def released_by(record: Record, version: str) -> DecisionRow:
+    """Gives the decision by which a version last came to serve or to be on its way."""
     decisions = [
         record.get(DecisionRow, link.effect) for link in record.effects(version) if link.role in _ROLES
     ]

@@ -19,6 +19,7 @@ from everloop.record.rows import DecisionRow
 
 if TYPE_CHECKING:
     from everloop.loop.pass_ import RunResult
+    from everloop.loop.served import ServedVersion
     from everloop.loop.watching import Judged
     from everloop.loop.workspace import Workspace
     from everloop.monitor.finding import WindowFinding
@@ -99,6 +100,12 @@ def retrain(workspace: Workspace, decision: DecisionRow, now: datetime) -> RunRe
     return result
 
 
+def trained_at(version: ServedVersion) -> datetime:
+    """Gives the time of the data that a version was trained on."""
+    as_of = version.row.facts.get("as_of")
+    return parse_time(as_of) if as_of else version.row.at
+
+
 def _situation(
     workspace: Workspace, judged: Sequence[Judged], known_actuals: int, now: datetime
 ) -> Situation:
@@ -106,12 +113,11 @@ def _situation(
     version, spec = latest.version, workspace.spec
     facts = version.reference.facts
     metric = version.frame.metric
-    as_of = version.row.facts.get("as_of")
     hours = (spec.model.budget.seconds or 0.0) / 3600
     return Situation(
         findings=[_against_today(found) for found in judged],
         now=now,
-        trained_at=parse_time(as_of) if as_of else version.row.at,
+        trained_at=trained_at(version),
         new_labels=known_actuals,
         value_before=facts.get("gain", facts.get("value_per_decision")),
         metric_before=version.row.metrics.get(metric),

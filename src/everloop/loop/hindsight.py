@@ -47,7 +47,7 @@ class Hindsight:
         if serving is None:
             raise NotFound(f"No version of {workspace.name} serves yet.", hint="everloop run")
         frame = workspace.served(serving).frame
-        prices = prices_of(workspace.spec, rows.rows)
+        prices = prices_of(workspace.spec.goal, rows.rows)
         if prices is None or frame.task != "binary":
             return cls(None, np.empty(0), np.empty(0), "")
         actual = class_indices(rows.facts["actual"], frame.classes)

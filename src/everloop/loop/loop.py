@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
-from everloop.loop.deciding import decide, retrain
+from everloop.loop.deciding import decide, retrain, trained_at
 from everloop.loop.rolling import advance
 from everloop.loop.watching import Judged, judge_due, settle
 from everloop.record.rows import DecisionRow
@@ -118,7 +118,7 @@ class Loop:
     ) -> Iterator[Happening]:
         import polars as pl
 
-        since = judged[-1].version.row.at
+        since = trained_at(judged[-1].version)
         known = answered.filter((pl.col("time") >= since) & pl.col("actual").is_not_null()).height
         decision = decide(self.workspace, judged, known, now)
         yield Happening("retrain", f"{decision.answer}: {decision.reason}", decision.id)

@@ -13,7 +13,7 @@ from everloop.core.errors import EverloopError, UsageFault
 from everloop.core.ids import new_id
 from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
-from everloop.deploy.release import project, release
+from everloop.deploy.release import project, release, released_by
 from everloop.deploy.versions import champion, find_version, new_version, open_rollout, register, set_status
 from everloop.engine import Done, Engine, Step
 from everloop.loop.support import refuse_unsupported
@@ -199,17 +199,23 @@ class Pass:
         record, now = workspace.record, workspace.clock.now()
         self.gate = self._gate_decision(version, judged, now)
         if self.gate.answer == "passed":
-            under_way = open_rollout(record, workspace.name)
-            if under_way is None or under_way.challenger == version.id:
-                self.released = release(record, version, workspace.spec.deploy, now, gate=self.gate.id)
-            else:
-                waits = (
-                    f"v{version.number} passed its gate and waits: the rollout {under_way.id} is under way"
-                )
-                workspace.progress(Event("deploy", waits, kind="notice"))
+            self.released = self._released(version, now)
         elif version.status == "candidate":
             set_status(record, version.id, "refused")
         project(record, workspace.store, workspace.name, workspace.routing_path)
+
+    def _released(self, version: VersionRow, now: datetime) -> DecisionRow | None:
+        """Releases a candidate; a version that was out before, or was taken back, is left to a person."""
+        workspace = self.workspace
+        if version.status != "candidate":
+            return released_by(workspace.record, version.id)
+        under_way = open_rollout(workspace.record, workspace.name)
+        if under_way is not None:
+            waits = f"v{version.number} passed its gate and waits: the rollout {under_way.id} is under way"
+            workspace.progress(Event("deploy", waits, kind="notice"))
+            return None
+        gate = self.gate.id if self.gate else None
+        return release(workspace.record, version, workspace.spec.deploy, now, gate=gate)
 
     def result(self) -> RunResult:
         """Gives what the pass came to."""

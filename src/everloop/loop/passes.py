@@ -108,7 +108,13 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
 
 def reference(this: Pass, trained: Done, prepared: Done) -> Done:
     """Keeps the distributions that windows will be compared with."""
-    settings = {"spec": this.workspace.spec.to_dict()}
+    spec = this.workspace.spec
+    settings = {
+        "goal": _dump(spec.goal),
+        "window": _dump(spec.monitor.window),
+        "drift": _dump(spec.monitor.drift),
+        "seed": spec.model.seed,
+    }
     inputs = {"trained": trained, "dataset": prepared}
     return this.do(Step("reference", "monitor", 1, reference_step, settings, inputs))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from everloop.core.clock import parse_time
+from everloop.core.errors import RecordBusy
 from everloop.deploy.candidate import Candidate
 from everloop.deploy.guards import Look, look_at
 from everloop.deploy.release import apply_move
@@ -40,7 +41,11 @@ def advance(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> Decisi
     evidence = gather(workspace, rollout, joined, now)
     approve = workspace.spec.monitor.retrain.approve == "manual"
     move = next_move(rollout, workspace.spec.deploy, evidence, approve=approve)
-    return apply_move(workspace.record, rollout, move, evidence, now)
+    try:
+        return apply_move(workspace.record, rollout, move, evidence, now)
+    except RecordBusy:
+        # A person, or another controller, moved it meanwhile: it is looked at again at the next tick.
+        return None
 
 
 def gather(workspace: Workspace, rollout: RolloutRow, joined: pl.DataFrame, now: datetime) -> Evidence:
@@ -52,7 +57,7 @@ def gather(workspace: Workspace, rollout: RolloutRow, joined: pl.DataFrame, now:
     lines = joined.filter(pl.col("time") >= rollout.at)
     answered = ServedRows.of(lines.filter(pl.col("arm") != "shadow"), champion).labelled()
     rows = answered.with_target()
-    prices = prices_of(workspace.spec, rows)
+    prices = prices_of(workspace.spec.goal, rows)
     look = Look(
         answers=lines.with_columns(failed=pl.col("score").is_nan() | pl.col("score").is_null()),
         champion=Candidate(champion.folder, rows, champion.frame, prices),

@@ -105,7 +105,7 @@ class ServedRows:
 
     def prices(self, workspace: Workspace) -> NDArray[np.float64] | None:
         """What each outcome is worth, (n, 4)."""
-        found = prices_of(workspace.spec, self.inputs)
+        found = prices_of(workspace.spec.goal, self.inputs)
         return None if found is None or self.by.frame.task != "binary" else found.of_table(self.inputs)
 
     def today(self, workspace: Workspace) -> NDArray[np.float64] | None:

@@ -18,7 +18,7 @@ from everloop.measure.value import decision_values
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained
 from everloop.monitor.references import ReferenceRules, reference
-from everloop.spec import LifecycleSpec
+from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
 from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
 from everloop.table.dataset import Dataset
@@ -42,7 +42,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
 
     Args:
         folder: Gets `reference.json`.
-        settings: `spec`, the lifecycle file.
+        settings: `goal`, `window`, `drift`, `seed`.
         inputs: `trained`, `dataset`.
 
     Returns:
@@ -50,7 +50,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
     """
     import polars as pl
 
-    spec = LifecycleSpec.model_validate(settings["spec"])
+    goal, window = GoalSpec.model_validate(settings["goal"]), WindowSpec.model_validate(settings["window"])
     trained = Trained.load(inputs["trained"])
     frame = trained.frame
     dataset = Dataset.load(inputs["dataset"])
@@ -65,12 +65,12 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
         actuals=actuals,
         times=rows[frame.time] if frame.time else None,
         rules=ReferenceRules(
-            window=spec.monitor.window,
-            alarm=spec.monitor.drift.alarm,
-            window_rows=_rows_of_a_window(spec),
-            seed=spec.model.seed,
+            window=window,
+            alarm=DriftSpec.model_validate(settings["drift"]).alarm,
+            window_rows=_rows_of_a_window(goal, window),
+            seed=settings["seed"],
         ),
-        facts=worth(spec, rows, frame, trained.predict(rows)),
+        facts=worth(goal, rows, frame, trained.predict(rows)),
     )
     made.save(folder)
     return {"rows": made.rows, "cut": made.cut, "watched": len(made.watched), **made.facts}
@@ -125,13 +125,13 @@ def gate_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -
     spec = LifecycleSpec.model_validate(settings["spec"])
     frame = Frame.load(inputs["frame"])
     rows = held_out(Dataset.load(inputs["dataset"]))
-    prices = prices_of(spec, rows)
+    prices = prices_of(spec.goal, rows)
     serving = settings["champion"]
     result = judge(
         Question(
             candidate=Candidate(inputs["package"] / PACKAGE_FOLDER, rows, frame, prices),
             champion=Candidate(Path(serving), rows, frame, prices) if serving else None,
-            today=values_today(spec, rows, frame, prices),
+            today=values_today(spec.goal, rows, frame, prices),
             contract=load_contract(inputs["contract"] / CONTRACT_FILE),
             spec=spec,
         )
@@ -141,29 +141,29 @@ def gate_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -
     return facts
 
 
-def worth(spec: LifecycleSpec, rows: pl.DataFrame, frame: Frame, predictions: Any) -> dict[str, float]:
+def worth(goal: GoalSpec, rows: pl.DataFrame, frame: Frame, predictions: Any) -> dict[str, float]:
     """Gives what decisions on labelled rows are worth: `value_per_decision`, `today` and `gain`."""
-    prices = prices_of(spec, rows)
+    prices = prices_of(goal, rows)
     if prices is None or frame.task != "binary":
         return {}
     positive = class_indices(rows[frame.target], frame.classes) == 1.0
     texts = np.array([label_text(label) for label in predictions])
     values = decision_values(positive, texts == frame.positive, prices.of_table(rows))
     facts = {"value_per_decision": float(values.mean())}
-    today = values_today(spec, rows, frame, prices)
+    today = values_today(goal, rows, frame, prices)
     if today is not None:
         facts |= {"today": float(today.mean()), "gain": float((values - today).mean())}
     return facts
 
 
-def _rows_of_a_window(spec: LifecycleSpec) -> int:
+def _rows_of_a_window(goal: GoalSpec, window: WindowSpec) -> int:
     """Gives how many predictions a live window is expected to have: noise is compared with like noise."""
-    if spec.monitor.window.predictions is not None:
-        return min(MOST_WINDOW_ROWS, spec.monitor.window.predictions)
-    if spec.goal.volume is None or spec.monitor.window.time is None:
+    if window.predictions is not None:
+        return min(MOST_WINDOW_ROWS, window.predictions)
+    if goal.volume is None or window.time is None:
         return MOST_WINDOW_ROWS
-    months = spec.monitor.window.time.total_seconds() / (30 * 86400)
-    return max(30, min(MOST_WINDOW_ROWS, round(spec.goal.volume.per_month * months)))
+    months = window.time.total_seconds() / (30 * 86400)
+    return max(30, min(MOST_WINDOW_ROWS, round(goal.volume.per_month * months)))
 
 
 def held_out(dataset: Dataset) -> pl.DataFrame:
@@ -171,17 +171,17 @@ def held_out(dataset: Dataset) -> pl.DataFrame:
     return dataset.table("test" if "test" in dataset.counts else "validation")
 
 
-def prices_of(spec: LifecycleSpec, rows: pl.DataFrame) -> Prices | None:
+def prices_of(goal: GoalSpec, rows: pl.DataFrame) -> Prices | None:
     """Gives what decisions are worth, for a table's columns; None where they have no price."""
-    return None if spec.goal.value is None else Prices.of(spec.goal.value, schema_of(rows).types)
+    return None if goal.value is None else Prices.of(goal.value, schema_of(rows).types)
 
 
 def values_today(
-    spec: LifecycleSpec, rows: pl.DataFrame, frame: Frame, prices: Prices | None
+    goal: GoalSpec, rows: pl.DataFrame, frame: Frame, prices: Prices | None
 ) -> NDArray[np.float64] | None:
     """Gives what today's decisions are worth on labelled rows, (rows,); None where that is not stated."""
-    if prices is None or spec.goal.today is None or frame.task != "binary":
+    if prices is None or goal.today is None or frame.task != "binary":
         return None
     positive = class_indices(rows[frame.target], frame.classes) == 1.0
-    decided = today_decisions(spec.goal.today, rows, frame)
+    decided = today_decisions(goal.today, rows, frame)
     return decision_values(positive, decided, prices.of_table(rows))

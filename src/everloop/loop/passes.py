@@ -120,7 +120,7 @@ def reference(this: Pass, trained: Done, prepared: Done) -> Done:
 
 
 def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred: Done) -> Done:
-    """Compiles the model and proves the compiled one equal."""
+    """Compiles the model, proves the compiled one equal, and writes its card from what is on record."""
     workspace = this.workspace
     number = number_for(workspace.record, workspace.name, trained.key)
     known = find_version(workspace.record, workspace.name, number)
@@ -130,6 +130,13 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
         "version": number,
         "created": created,
         "lineage": {"dataset": prepared.key, "trained": trained.key},
+        "card": {
+            "owner": workspace.spec.owner or "",
+            "brief": this.steps["brief"].facts,
+            "snapshot": this.steps["snapshot"].facts,
+            "dataset": prepared.facts,
+            "labels": this.steps["frame"].facts["sufficiency"],
+        },
         "seed": workspace.spec.model.seed,
     }
     inputs = {"trained": trained, "dataset": prepared, "contract": enforced, "reference": referred}

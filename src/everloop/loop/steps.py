@@ -15,6 +15,7 @@ from everloop.deploy.candidate import Candidate
 from everloop.deploy.gate import Question, judge
 from everloop.deploy.release import PACKAGE_FOLDER
 from everloop.measure.value import decision_values
+from everloop.model.card import CardFacts, card_html
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained
 from everloop.monitor.references import ReferenceRules, reference
@@ -81,23 +82,26 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
 
     Args:
         folder: Gets the folder `package`.
-        settings: `lifecycle`, `version`, `created`, `lineage`, `seed`.
+        settings: `lifecycle`, `version`, `created`, `lineage`, `seed`; `card`, facts for the model card.
         inputs: `trained`, `dataset`, `contract`, `reference`.
 
     Returns:
         The package's digest, its size and its parity certificate.
     """
     trained = Trained.load(inputs["trained"])
+    created = parse_time(settings["created"])
+    about = CardFacts(settings["lifecycle"], settings["version"], created, **settings["card"])
     manifest = write_package(
         trained,
         folder / PACKAGE_FOLDER,
         lifecycle=settings["lifecycle"],
         version=settings["version"],
-        created=parse_time(settings["created"]),
+        created=created,
         sample=held_out(Dataset.load(inputs["dataset"])),
         contract=load_contract(inputs["contract"] / CONTRACT_FILE),
         reference=(inputs["reference"] / REFERENCE_FILE).read_bytes(),
         lineage=settings["lineage"],
+        card_html=card_html(trained, about),
         seed=settings["seed"],
     )
     certificate = json.loads((folder / PACKAGE_FOLDER / "parity.json").read_bytes())

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 20
 ROWS_PER_CATEGORY = 20
 MANY_ROWS = 1000
+# An extreme this many times as far from the middle as the 99th percentile is the end of a heavy tail.
+TAIL = 3
 # The next table may have this share of the rows.
 ROW_SHARE = 0.1
 
@@ -29,7 +31,7 @@ def learn(table: Any, *, known_later: Collection[str] = ()) -> Contract:
     - A column has its type. It may miss half as many values again as now, and 5 % more; one that
       misses none in a small table, or that says when, misses none.
     - A number lies in the range it has now, widened by its whole length at both ends; a number that
-      is never negative stays so.
+      is never negative stays so. An end with a heavy tail has no bound.
     - A text of few values that come often has no other values, and a column that names rows names
       each once; both only warn, as new values come with time.
     - A tenth as many rows at least.
@@ -74,6 +76,7 @@ def _facts(position: int, column: pl.Expr, kind: str) -> list[pl.Expr]:
     if kind in ("integer", "number"):
         finite = column.filter(column.is_finite()) if kind == "number" else column
         facts |= {"low": finite.min(), "high": finite.max()}
+        facts |= {f"q{share}": finite.quantile(share / 100) for share in (1, 50, 99)}
     if kind in ("integer", "text"):
         facts["distinct"] = column.drop_nulls().n_unique()
     if kind == "text":
@@ -100,7 +103,21 @@ def _rule(name: str, kind: Any, rows: int, facts: dict[str, Any], *, later: bool
         severity: Any = "warn" if allowed else "error"
         return ColumnRule(name, kind, nullable, allowed=allowed, max_missing=most, severity=severity)
     low, high = _range(facts.get("low"), facts.get("high"))
+    low, high = _without_tails(low, high, facts)
     return ColumnRule(name, kind, nullable, minimum=low, maximum=high, max_missing=most)
+
+
+def _without_tails(low: Any, high: Any, facts: dict[str, Any]) -> tuple[Any, Any]:
+    """Drops the bound of an end whose tail is heavy: how far the next value lies out cannot be learned."""
+    if facts.get("q50") is None:
+        return low, high
+    middle = facts["q50"]
+    below, above = middle - facts["q1"], facts["q99"] - middle
+    if facts["high"] - middle > TAIL * above:
+        high = None
+    if middle - facts["low"] > TAIL * below and not (low is not None and low == 0):
+        low = None
+    return low, high
 
 
 def _categories(facts: dict[str, Any]) -> tuple[str, ...] | None:

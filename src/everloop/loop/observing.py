@@ -127,9 +127,7 @@ def require_observers(spec: LifecycleSpec) -> dict[str, EntryPoint]:
 class _Turn:
     """One observer's turn: all that is new, in order, until something fails."""
 
-    def __init__(
-        self, workspace: Workspace, name: str, address: Secret | str, point: EntryPoint
-    ) -> None:
+    def __init__(self, workspace: Workspace, name: str, address: Secret | str, point: EntryPoint) -> None:
         self.workspace, self.name, self.address, self.point = workspace, name, address, point
         self.key = f"observed:{name}"
         self.generation = workspace.record.generation(workspace.name, self.key)
@@ -176,13 +174,14 @@ def news_since(workspace: Workspace, cursor: Cursor) -> Iterator[_News]:
     What belongs to a run that has not ended waits for its end.
     """
     record, name = workspace.record, workspace.name
-    ended = [run for run in record.find(RunRow, lifecycle=name) if run.status != "running"]
+    runs = record.find(RunRow, lifecycle=name)
     known = set(cursor.runs)
-    for run in ended:
-        if run.id not in known:
+    for run in runs:
+        if run.status != "running" and run.id not in known:
             yield _News(run.id, partial(_tell_run, workspace, run), partial(_run_told, run.id))
     versions = {row.id: row for row in record.find(VersionRow, lifecycle=name, order="number")}
-    ripe = _ripe(list(versions.values()), cursor, {run.id for run in ended})
+    under_way = {run.id for run in runs if run.status == "running"}
+    ripe = _ripe(list(versions.values()), cursor, under_way)
     for version in versions.values():
         if version.id in ripe and version.number > cursor.version:
             told = partial(_version_told, version.number)
@@ -195,11 +194,11 @@ def news_since(workspace: Workspace, cursor: Cursor) -> Iterator[_News]:
     yield from _champions(workspace, cursor, versions, ripe)
 
 
-def _ripe(versions: list[VersionRow], cursor: Cursor, ended: set[str]) -> set[str]:
+def _ripe(versions: list[VersionRow], cursor: Cursor, under_way: set[str]) -> set[str]:
     """The versions that may be told, or were: all before the first whose run has not ended."""
     ripe = set()
     for version in versions:
-        if version.number > cursor.version and version.run and version.run not in ended:
+        if version.number > cursor.version and version.run in under_way:
             break
         ripe.add(version.id)
     return ripe
@@ -257,7 +256,7 @@ def _masked(text: str, address: str) -> str:
     if "://" not in address:
         return text.replace(address, "***") if address else text
     parts = urlsplit(address)
-    secrets = [address, parts.password or "", parts.username or "", parts.query]
+    secrets = [address, parts.password or "", parts.username or "", parts.path, parts.query]
     secrets += [unquote(secret) for secret in secrets]
     for secret in sorted(set(secrets), key=len, reverse=True):
         if len(secret) > 2:

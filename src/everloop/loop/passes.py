@@ -65,12 +65,13 @@ def contract(this: Pass, taken: Done) -> Done:
     settings = contract_settings(workspace.spec)
     learns = settings["contract"] is None and workspace.spec.data.contract is not None
     step = Step("contract", "data", 1, contract_step, settings, {"snapshot": taken})
-    done = this.do(step, told=not learns)
+    done = this.do(step)
     if not learns:
         return done
     write_file(workspace.contract_path, (done.path / CONTRACT_FILE).read_bytes())
     settings = contract_settings(workspace.spec)
-    return this.do(Step("contract", "data", 1, contract_step, settings, {"snapshot": taken}))
+    again = Step("contract", "data", 1, contract_step, settings, {"snapshot": taken})
+    return this.do(again, told=False)
 
 
 def frame(this: Pass, taken: Done) -> Done:

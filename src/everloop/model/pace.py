@@ -61,8 +61,9 @@ class Pace:
             return self._seen[learner.name]
         declared = learner.capabilities.cost * max(1.0, self.width / _WIDTH)
         ratios = [self._seen[name] / self._expected[name] for name in self._seen]
-        # A small fit has costs that do not grow with rows, which would make the machine look slow.
-        return declared * min(5.0, max(0.5, min(ratios, default=1.0)))
+        # A small fit has costs that do not grow with rows, which would make the machine look slow: the
+        # first one pays for importing the libraries. A learner that was not tried gets the benefit.
+        return declared * min(1.5, max(0.5, min(ratios, default=1.0)))
 
 
 def _work(configuration: Mapping[str, Any]) -> float:

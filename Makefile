@@ -47,7 +47,7 @@ types: $(VENV)/.dev ## mypy, strict on src
 	$(BIN)/mypy
 
 imports: $(VENV)/.dev ## the rooms' import rules
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 tests: $(VENV)/.dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=15
@@ -68,4 +68,4 @@ lock: $(VENV)/.uv ## resolve the requirements anew
 	$(UV) pip compile --quiet --universal -p 3.11 pyproject.toml --extra all -c requirements/dev.txt --no-emit-index-url --no-header --generate-hashes -o requirements/run.txt
 
 clean: ## remove the environments and caches
-	rm -rf $(VENV) .venv-integrations .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo
+	rm -rf $(VENV) .venv-integrations .venv-benchmarks .mypy_cache .ruff_cache .pytest_cache .import_linter_cache demo

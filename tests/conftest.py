@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+# Before anything imports them: the public suites' assertions explain themselves too.
+pytest.register_assert_rewrite("everloop.testing")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -2,9 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("everloop.testing.record_suite")
-
-from everloop.testing.postgres import PostgresServer, programs  # noqa: E402
+from everloop.testing.postgres import PostgresServer, programs
 
 
 @pytest.fixture(scope="session")

@@ -51,9 +51,13 @@ def test_a_folder_is_published_once(tmp_path):
 
 
 def test_scratch_is_gone_after_an_error(tmp_path):
-    with pytest.raises(ZeroDivisionError), scratch_folder(tmp_path) as work:
-        Path(work / "half").write_text("half")
-        raise ZeroDivisionError
+    def fail():
+        with scratch_folder(tmp_path) as work:
+            Path(work / "half").write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -261,7 +261,8 @@ def test_mlmodel_is_what_mlflow_reads(tmp_path: Path) -> None:
     assert data["flavors"]["onnx"]["data"] == "model.onnx"
     assert data["flavors"]["python_function"]["loader_module"] == "mlflow.onnx"
     columns = json.loads(data["signature"]["inputs"])
-    assert {column["name"]: column["type"] for column in columns}["region"] == "string"
+    spec = {column["name"]: column["tensor-spec"] for column in columns}["region"]
+    assert spec == {"dtype": "object", "shape": [-1, 1]}
     assert data["utc_time_created"] == "2026-03-01 12:30:00.000000"
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
 from everloop.loop.deciding import decide, retrain, trained_at
+from everloop.loop.observing import observe
 from everloop.loop.rolling import advance
 from everloop.loop.watching import Judged, judge_due, settle
 from everloop.record.rows import DecisionRow
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
 
 TICKED = "ticked"
+# An outside system that is down is left alone for this long, so that the loop does not wait for it each time.
+OUTSIDE_PAUSE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Loop:
             now = workspace.clock.now()
             happenings = tuple(self._do(now, act=act))
             workspace.record.set_state(workspace.name, TICKED, to_jsonable(now))
+            observe(workspace, pause=OUTSIDE_PAUSE)
         return Tick(now, happenings)
 
     def _do(self, now: datetime, *, act: bool) -> Iterator[Happening]:

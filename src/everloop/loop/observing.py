@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from everloop.core.clock import parse_time
 from everloop.core.errors import EverloopError, RecordBusy, UsageFault
@@ -256,7 +256,8 @@ def _masked(text: str, address: str) -> str:
     if "://" not in address:
         return text.replace(address, "***") if address else text
     parts = urlsplit(address)
-    secrets = [address, parts.password or "", parts.username or "", parts.path, parts.query]
+    secrets = [parts.password or "", parts.username or "", parts.path, parts.query]
+    secrets += [value for _, value in parse_qsl(parts.query)]
     secrets += [unquote(secret) for secret in secrets]
     for secret in sorted(set(secrets), key=len, reverse=True):
         if len(secret) > 2:

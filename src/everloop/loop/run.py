@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from everloop.loop import passes
+from everloop.loop.observing import observe
 from everloop.loop.pass_ import Pass, RunResult
 
 if TYPE_CHECKING:
@@ -57,4 +58,5 @@ def run_once(
 
         judged = passes.gate(this, version, packaged, prepared, framed, enforced)
         this.release(version, judged)
+    observe(workspace)
     return this.result()

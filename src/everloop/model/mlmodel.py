@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 def mlmodel_text(trained: Trained, *, identity: str, created: datetime, scores: int) -> str:
     """Writes the model's description for MLflow: the flavour ``onnx`` on ``model.onnx``.
 
+    The signature states tensors, since with columns MLflow hands a graph of several inputs vectors where
+    it takes (n, 1). So its `pyfunc` takes a data frame or a dictionary of arrays; a text that is missing
+    is the single character NUL, a number that is missing NaN.
+
     Args:
         trained: What the package was made from.
         identity: Hexadecimal, at least 32 digits; the same for the same model.
@@ -29,11 +33,13 @@ def mlmodel_text(trained: Trained, *, identity: str, created: datetime, scores: 
     """
     import onnx
 
+    from everloop.model.compile.graph import input_name
+
     columns = [
-        {"type": "string" if item.type == "text" else "double", "name": item.name, "required": True}
+        _tensor(input_name(item.name), "object" if item.type == "text" else "float64", 1)
         for item in trained.plan.inputs
     ]
-    answer = [{"name": "score", "type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, scores]}}]
+    answer = [_tensor("score", "float64", scores)]
     data: dict[str, Any] = {
         "flavors": {
             "onnx": {
@@ -53,3 +59,7 @@ def mlmodel_text(trained: Trained, *, identity: str, created: datetime, scores: 
         "signature": {"inputs": json.dumps(columns), "outputs": json.dumps(answer), "params": None},
     }
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in data.items())
+
+
+def _tensor(name: str, dtype: str, width: int) -> dict[str, Any]:
+    return {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, width]}}

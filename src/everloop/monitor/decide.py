@@ -74,7 +74,8 @@ def advise(triggers: Sequence[Trigger], situation: Situation) -> RetrainAdvice:
     """Decides whether to retrain.
 
     A trigger that fires asks for a retrain. Where the loss is known in money, it must also pay: where no
-    gain is expected, the advice is to do nothing. A schedule and a number of labels are the owner's standing orders and are followed anyway.
+    gain is expected, the advice is to do nothing. A schedule and a number of labels are the owner's
+    standing orders and are followed anyway.
 
     Args:
         triggers: `monitor.retrain.on` of the lifecycle file.

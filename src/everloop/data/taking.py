@@ -23,6 +23,7 @@ from everloop.data.snapshots import TABLE_FILE, Snapshot
 from everloop.data.sources import Reading, Source, Surroundings, open_source
 from everloop.data.sources.table import TableSpec
 from everloop.data.typed import typed_column, typed_time
+from everloop.spec.sources import kind_of_source
 from everloop.table.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def open_sources(
 
 def source_kind(spec: Any) -> str:
     """Gives the kind of a source: the first key of its part of the file, such as ``sql``."""
-    return str(next(iter(type(spec).model_fields)))
+    return kind_of_source(spec) or next(iter(type(spec).model_fields))
 
 
 def _read(sources: Mapping[str, Source], scratch: Path, surroundings: Surroundings) -> dict[str, Reading]:

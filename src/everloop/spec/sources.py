@@ -11,7 +11,27 @@ from everloop.spec.part import Part
 from everloop.spec.secret import AddressField, OpenAddress, SecretField
 
 
-class FileSource(Part):
+class SourcePart(Part):
+    """What every source may say of its rows, for features that look at them as of a decision."""
+
+    time: str | None = Field(
+        None,
+        description="The column that says when a row's event happened; by default its only column of times, "
+        "else its cursor.",
+    )
+    known: str | None = Field(
+        None,
+        description="The column that says when a row became known, where that is later: a feature does not "
+        "see the row before. By default `time`.",
+    )
+    key: str | tuple[str, ...] | None = Field(
+        None,
+        description="The column or columns that tell events apart. Rows with the same key are versions of "
+        "one event; the last one that was known counts.",
+    )
+
+
+class FileSource(SourcePart):
     """Files: CSV, Parquet, JSON lines; a path, a glob or a URL."""
 
     file: OpenAddress = Field(description="A path or glob, beside the lifecycle file.")
@@ -20,7 +40,7 @@ class FileSource(Part):
     )
 
 
-class SqlSource(Part):
+class SqlSource(SourcePart):
     """A table or query of a database."""
 
     sql: str = Field(description="A query, or a table's name.")
@@ -28,7 +48,7 @@ class SqlSource(Part):
     cursor: str | None = Field(None, description="The column by which new rows are told from old ones.")
 
 
-class HttpSource(Part):
+class HttpSource(SourcePart):
     """An HTTP API that answers with JSON."""
 
     http: OpenAddress = Field(description="The address.")
@@ -40,7 +60,7 @@ class HttpSource(Part):
     cursor: str | None = Field(None, description="The field by which new rows are told from old ones.")
 
 
-class KafkaSource(Part):
+class KafkaSource(SourcePart):
     """A Kafka topic."""
 
     kafka: str = Field(description="The topic.")
@@ -48,7 +68,7 @@ class KafkaSource(Part):
     format: Literal["json", "avro"] = Field("json", description="How messages are encoded.")
 
 
-class MqttSource(Part):
+class MqttSource(SourcePart):
     """MQTT topics."""
 
     mqtt: str = Field(description="The topic, with wildcards.")
@@ -56,7 +76,7 @@ class MqttSource(Part):
     port: int = Field(1883, ge=1, le=65535, strict=True, description="The broker's port.")
 
 
-class LogSource(Part):
+class LogSource(SourcePart):
     """Log files, read by a pattern."""
 
     log: str = Field(description="A path or glob.")
@@ -64,7 +84,7 @@ class LogSource(Part):
     within: Duration | None = Field(None, description="Only lines of this last time.")
 
 
-SOURCE_KINDS: dict[str, type[Part]] = {
+SOURCE_KINDS: dict[str, type[SourcePart]] = {
     "file": FileSource,
     "sql": SqlSource,
     "http": HttpSource,
@@ -74,7 +94,12 @@ SOURCE_KINDS: dict[str, type[Part]] = {
 }
 
 
-def _kind(value: Any) -> str | None:
+def kind_of_source(value: Any) -> str | None:
+    """Gives the kind of a source, such as ``sql``; None where it is none that the file can name.
+
+    Args:
+        value: A source's part of the file, read or as plain data.
+    """
     if isinstance(value, Part):
         return next((kind for kind, part in SOURCE_KINDS.items() if isinstance(value, part)), None)
     return next((kind for kind in SOURCE_KINDS if isinstance(value, dict) and kind in value), None)
@@ -88,7 +113,7 @@ Source = Annotated[
     | Annotated[MqttSource, Tag("mqtt")]
     | Annotated[LogSource, Tag("log")],
     Discriminator(
-        _kind,
+        kind_of_source,
         custom_error_type="source_kind",
         custom_error_message="expected a source with one of the keys " + ", ".join(SOURCE_KINDS),
     ),

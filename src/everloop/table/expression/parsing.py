@@ -39,13 +39,18 @@ def parse(sql: str, types: Mapping[str, str] | None = None) -> Expression:
     if len(sql) > MAX_LENGTH:
         raise SpecFault(f"An expression of {len(sql)} characters is too long; {MAX_LENGTH} are read.")
     try:
-        tree = _Reader(sql, types).read(_parsed(sql), None, 0)
+        tree = _Reader(sql, types).read(syntax_of(sql), None, 0)
     except SpecFault as fault:
         raise SpecFault(f"{fault.message} In: {sql.strip()}", hint=fault.hint, place=fault.place) from fault
     return Expression(sql.strip(), tree)
 
 
-def _parsed(sql: str) -> exp.Expression:
+def syntax_of(sql: str) -> exp.Expression:
+    """Reads SQL text as one of sqlglot's trees.
+
+    Raises:
+        SpecFault: It is no SQL, or not one expression.
+    """
     import sqlglot
     from sqlglot.errors import ParseError, TokenError
 

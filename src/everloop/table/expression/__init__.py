@@ -1,8 +1,8 @@
 """SQL expressions over one row, with one meaning in every engine.
 
 An expression is parsed once into a small typed tree, which JSON can carry and the server reads
-without an SQL parser. The same tree runs in Polars, in DuckDB, on one row of plain Python values and
-inside an ONNX graph; all four give the same answer. `OPERATORS` lists what is known.
+without an SQL parser. The same tree runs in Polars, in DuckDB, in Spark, on one row of plain Python
+values and inside an ONNX graph; all five give the same answer. `OPERATORS` lists what is known.
 
 Example:
     >>> from everloop.table.expression import parse, to_row
@@ -23,6 +23,7 @@ from everloop.table.expression.operators import OPERATORS, Operator
 from everloop.table.expression.parsing import parse
 from everloop.table.expression.polars_form import to_polars
 from everloop.table.expression.row_form import to_number, to_row
+from everloop.table.expression.spark_form import to_spark
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node, ValueType, columns_of
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "to_onnx",
     "to_polars",
     "to_row",
+    "to_spark",
 ]

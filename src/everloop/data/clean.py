@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from everloop.core.errors import DataFault
 from everloop.data.sentinels import find_sentinels
 from everloop.data.twins import row_keys
 from everloop.table.feature import FeatureDefinition
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from everloop.spec.frame import Frame
+    from everloop.table.stored import ColumnTable, StoredTable
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class CleaningEntry:
 
 
 def drop_rows(
-    table: pl.DataFrame, frame: Frame, *, duplicates: bool
-) -> tuple[pl.DataFrame, tuple[CleaningEntry, ...]]:
+    table: StoredTable, frame: Frame, *, duplicates: bool
+) -> tuple[StoredTable, tuple[CleaningEntry, ...]]:
     """Drops rows that cannot be learned from: without a target, and repeated in every column.
 
     Args:
@@ -55,31 +56,29 @@ def drop_rows(
     Raises:
         DataFault: When no row stays.
     """
-    import polars as pl
-
     entries = []
-    kept = table.filter(pl.col(frame.target).is_not_null())
+    kept = table.where(table[frame.target].is_not_null())
     if kept.height < table.height:
         entries.append(
             CleaningEntry(
                 "without target", table.height - kept.height, f"rows whose {frame.target} is not known"
             )
         )
-    if kept.is_empty():
+    if not kept.height:
         raise DataFault(
             f"None of the {table.height:,} rows has its {frame.target}.",
             hint="give a later time with --as-of, or look at problem.label_delay",
         )
     if duplicates:
-        first = row_keys(kept, kept.columns) == range(kept.height)
+        first = row_keys(kept, kept.columns) == np.arange(kept.height)
         repeated = kept.height - int(first.sum())
         if repeated:
-            kept = kept.filter(pl.Series(first))
+            kept = kept.where(first)
             entries.append(CleaningEntry("duplicates", repeated, "rows that repeat another in every column"))
     return kept, tuple(entries)
 
 
-def exclude_columns(train: pl.DataFrame, frame: Frame) -> tuple[tuple[str, ...], tuple[CleaningEntry, ...]]:
+def exclude_columns(train: ColumnTable, frame: Frame) -> tuple[tuple[str, ...], tuple[CleaningEntry, ...]]:
     """Finds the inputs that say nothing in the training part, and lists what the frame excludes.
 
     Args:
@@ -101,7 +100,7 @@ def exclude_columns(train: pl.DataFrame, frame: Frame) -> tuple[tuple[str, ...],
 
 
 def name_missing(
-    train: pl.DataFrame, inputs: tuple[str, ...]
+    train: ColumnTable, inputs: tuple[str, ...]
 ) -> tuple[tuple[FeatureDefinition, ...], tuple[CleaningEntry, ...]]:
     """Finds values that stand for a missing one, and defines features in which they are missing.
 
@@ -116,7 +115,7 @@ def name_missing(
     """
     from everloop.table.schema import schema_of
 
-    types = schema_of(train.select(inputs)).types
+    types = schema_of(train.lazy().select(inputs)).types
     features, entries = [], []
     for name, values in find_sentinels(train, list(inputs)).items():
         feature = _free_name(f"{name}_known", train.columns)

@@ -11,12 +11,13 @@ import numpy as np
 from everloop.core.errors import NegativeAnswer
 from everloop.core.values import to_jsonable
 from everloop.data.duck import quote_name
-from everloop.table.labels import label_texts
+from everloop.table.labels import label_codes, label_texts
 
 if TYPE_CHECKING:
     import polars as pl
 
     from everloop.spec.frame import Frame
+    from everloop.table.stored import ColumnTable
 
 # Fewer rows of a class than this can be separated by chance.
 FEWEST_ROWS = 10
@@ -65,7 +66,7 @@ class Parts:
         split_by: How the parts were made.
     """
 
-    tables: Mapping[str, pl.DataFrame]
+    tables: Mapping[str, ColumnTable]
     inputs: Sequence[str]
     frame: Frame
     split_by: str
@@ -109,8 +110,8 @@ def _target_copies(parts: Parts) -> Iterator[LeakFinding]:
     if frame.task == "regression":
         yield from _number_copies(parts)
         return
-    labels = label_texts(train[frame.target])
-    classes, codes, counts = np.unique(labels.to_numpy(), return_inverse=True, return_counts=True)
+    classes, codes = label_codes(train[frame.target])
+    counts = np.bincount(codes, minlength=len(classes))
     if len(classes) < 2 or counts.min() < FEWEST_ROWS:
         return
     for name in parts.inputs:
@@ -120,7 +121,7 @@ def _target_copies(parts: Parts) -> Iterator[LeakFinding]:
         if how is not None:
             evidence = {
                 "rows": train.height,
-                "classes": dict(zip(classes.tolist(), counts.tolist(), strict=True)),
+                "classes": dict(zip(classes, counts.tolist(), strict=True)),
             }
             yield LeakFinding(
                 "target copy",
@@ -134,7 +135,7 @@ def _target_copies(parts: Parts) -> Iterator[LeakFinding]:
 
 def _separates(column: pl.Series, codes: Any, classes: int) -> str | None:
     """Says how a column's values tell the classes apart without an error, or None."""
-    _, values = np.unique(_comparable(column), return_inverse=True)
+    values = _ranks(column)
     distinct = int(values.max()) + 1
     least, greatest = np.full(distinct, classes), np.full(distinct, -1)
     np.minimum.at(least, values, codes)
@@ -151,14 +152,17 @@ def _separates(column: pl.Series, codes: Any, classes: int) -> str | None:
     return None
 
 
-def _comparable(column: pl.Series) -> Any:
-    """Gives values that can be sorted, the missing ones as one value at the end."""
+def _ranks(column: pl.Series) -> Any:
+    """Gives each value's rank among the different ones from 0 on, the missing ones as one at the end."""
     import polars as pl
 
     if column.dtype.is_numeric() or column.dtype.is_temporal():
-        physical = column.to_physical().cast(pl.Float64)
-        return physical.fill_nan(None).fill_null(float("inf")).to_numpy()
-    return label_texts(column).fill_null("\U0010ffff").to_numpy()
+        comparable = column.to_physical().cast(pl.Float64).fill_nan(None)
+    else:
+        comparable = label_texts(column)
+    ranks = comparable.rank("dense").cast(pl.Int64) - 1
+    highest: Any = ranks.max()
+    return ranks.fill_null(0 if highest is None else highest + 1).to_numpy()
 
 
 def _number_copies(parts: Parts) -> Iterator[LeakFinding]:
@@ -235,7 +239,8 @@ def _later_times(parts: Parts) -> Iterator[LeakFinding]:
     for name in parts.inputs:
         if name == time or not train[name].dtype.is_temporal():
             continue
-        later = train.filter(pl.col(name).cast(pl.Datetime("us", "UTC")) > pl.col(time)).height
+        after = pl.col(name).cast(pl.Datetime("us", "UTC")) > pl.col(time)
+        later = train.select(after.sum()).item()
         if later:
             yield LeakFinding(
                 "later time",

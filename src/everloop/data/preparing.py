@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.errors import DataFault, SpecFault
 from everloop.data.clean import drop_rows, exclude_columns, name_missing
 from everloop.data.features import row_features
-from everloop.data.leak import LeakFinding, Parts, block_leaks, find_leaks
+from everloop.data.leak import LeakFinding, LeakFound, Parts, block_leaks, find_leaks
 from everloop.data.split import PARTS, Split, SplitPlan, default_plan, split_rows
 from everloop.table.dataset import Dataset
 from everloop.table.feature import FeatureDefinition, derive
 from everloop.table.schema import schema_of
+from everloop.table.stored import ColumnTable, StoredTable, write_rows
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from everloop.data.snapshots import Snapshot
     from everloop.spec import DataSpec
     from everloop.spec.frame import Frame
@@ -54,7 +54,7 @@ def prepare_dataset(
         SpecFault: When a feature or the split is wrong.
         LeakFound: When a leak blocks.
     """
-    table = snapshot.table()
+    table = StoredTable.open(snapshot.path)
     _check_columns(table, frame)
     kept, cleaning = drop_rows(table, frame, duplicates=data.clean.duplicates == "drop")
     split = split_rows(kept, frame, _plan(data, frame, seed))
@@ -66,13 +66,21 @@ def prepare_dataset(
             hint="bring columns that differ between rows",
         )
     known, sentinels = name_missing(parts["train"], inputs) if data.clean.missing != "keep" else ((), ())
-    features = (*known, *row_features(data.features, schema_of(kept).types))
-    featured = {part: derive(rows, features).collect() for part, rows in parts.items()}
+    features = (*known, *row_features(data.features, schema_of(kept.lazy()).types))
+    written = _write(parts, features, folder)
+    featured = {part: StoredTable.open(path) for part, path in written.items()}
     findings = find_leaks(Parts(featured, _read(inputs, features), frame, split.plan.by))
-    block_leaks(findings)
+    try:
+        block_leaks(findings)
+    except LeakFound:
+        for path in written.values():
+            path.unlink()
+        with suppress(OSError):  # what else is in it is not ours
+            folder.rmdir()
+        raise
     dataset = Dataset.save(
         folder,
-        {part: rows for part, rows in featured.items() if rows.height or part == "train"},
+        {part: path for part, path in written.items() if featured[part].height or part == "train"},
         features=features,
         split={
             **split.to_dict(),
@@ -91,17 +99,26 @@ def _plan(data: DataSpec, frame: Frame, seed: int) -> SplitPlan:
     return SplitPlan(spec.by, spec.validation, spec.test, spec.group, seed)
 
 
-def _parts(table: pl.DataFrame, split: Split) -> Mapping[str, pl.DataFrame]:
-    import polars as pl
+def _parts(table: StoredTable, split: Split) -> Mapping[str, StoredTable]:
+    return {part: table.where(split.assignment == code) for code, part in enumerate(PARTS)}
 
-    return {part: table.filter(pl.Series(split.assignment == code)) for code, part in enumerate(PARTS)}
+
+def _write(
+    parts: Mapping[str, StoredTable], features: tuple[FeatureDefinition, ...], folder: Path
+) -> dict[str, Path]:
+    """Writes the parts where the dataset has them, so that no later look at a column computes it again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {part: folder / f"{part}.parquet" for part in parts}
+    for part, rows in parts.items():
+        write_rows(derive(rows.lazy(), features), written[part])
+    return written
 
 
 def _read(inputs: tuple[str, ...], features: tuple[FeatureDefinition, ...]) -> list[str]:
     return [*inputs, *(feature.name for feature in features)]
 
 
-def _check_columns(table: pl.DataFrame, frame: Frame) -> None:
+def _check_columns(table: ColumnTable, frame: Frame) -> None:
     missing = [name for name in (frame.target, *frame.inputs) if name not in table.columns]
     if missing:
         raise SpecFault(

@@ -11,7 +11,7 @@ from everloop.core.values import to_jsonable
 from everloop.data.identifiers import names_rows
 from everloop.data.sentinels import find_sentinels
 from everloop.table.schema import column_type
-from everloop.table.tables import as_frame
+from everloop.table.stored import StoredTable, aggregate
 
 if TYPE_CHECKING:
     import polars as pl
@@ -162,13 +162,14 @@ def profile(table: Any) -> Profile:
     """
     import polars as pl
 
-    frame = as_frame(table)
-    types: dict[str, str] = {name: column_type(name, dtype) for name, dtype in frame.schema.items()}
-    floats = [name for name, dtype in frame.schema.items() if dtype.is_float()]
-    frame = frame.with_columns(pl.col(floats).fill_nan(None)) if floats else frame
-    facts = frame.lazy().select(_expressions(types)).collect().row(0, named=True) if types else {}
+    given = StoredTable.of(table)
+    schema = given.source.collect_schema()
+    types: dict[str, str] = {name: column_type(name, dtype) for name, dtype in schema.items()}
+    floats = [name for name, dtype in schema.items() if dtype.is_float()]
+    frame = StoredTable(given.source.with_columns(pl.col(floats).fill_nan(None)), given.rows)
+    facts = aggregate(frame.lazy(), _expressions(types)) if types else {}
     sentinels = find_sentinels(frame, frame.columns)
-    duplicates = frame.height - frame.n_unique() if types and frame.height else 0
+    duplicates = frame.height - _distinct_rows(frame) if types and frame.height else 0
     columns = tuple(
         _column(
             name,
@@ -180,6 +181,13 @@ def profile(table: Any) -> Profile:
         for i, (name, kind) in enumerate(types.items())
     )
     return Profile(frame.height, duplicates, columns)
+
+
+def _distinct_rows(table: StoredTable) -> int:
+    import polars as pl
+
+    hashes = table.select(pl.struct(table.columns).hash(seed=0)).to_series()
+    return int(hashes.n_unique())
 
 
 def _keys(kind: str) -> tuple[str, ...]:

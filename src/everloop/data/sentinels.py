@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
+    from everloop.table.stored import ColumnTable
+
 TEXTS = frozenset({"", "?", "n/a", "na", "nan", "null", "#n/a", "missing", "<na>"})
 NUMBERS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, 999999.0)
 # A number is a sentinel where it lies further from all others than they lie from each other.
 FEWEST = 2
 
 
-def find_sentinels(table: pl.DataFrame, columns: list[str]) -> dict[str, dict[Any, int]]:
+def find_sentinels(table: ColumnTable, columns: list[str]) -> dict[str, dict[Any, int]]:
     """Finds the values that stand for a missing one.
 
     Args:

@@ -14,13 +14,13 @@ from everloop.core.units import format_duration
 from everloop.core.values import to_jsonable
 from everloop.data.duck import quote_name
 from everloop.data.twins import row_keys
-from everloop.table.labels import label_texts
+from everloop.table.labels import label_codes, label_texts
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from everloop.spec.frame import Frame
+    from everloop.table.stored import ColumnTable
 
     Rows = NDArray[np.int8]
 
@@ -86,7 +86,7 @@ class Split:
         }
 
 
-def split_rows(table: pl.DataFrame, frame: Frame, plan: SplitPlan) -> Split:
+def split_rows(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     """Splits rows into training, validation and test.
 
     - ``time``: the test part is the latest, validation the one before it; equal times stay together.
@@ -128,7 +128,7 @@ def default_plan(frame: Frame, *, validation: float, test: float, seed: int = 0)
     return SplitPlan(by, validation, test, seed=seed)
 
 
-def _by_time(table: pl.DataFrame, frame: Frame, plan: SplitPlan) -> Split:
+def _by_time(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     if frame.time is None:
         raise SpecFault(
             "data.split.by is time, and there is no time column.",
@@ -166,7 +166,7 @@ def _start(ordered: NDArray[np.float64], position: int) -> float:
 
 
 def _known_after(
-    table: pl.DataFrame,
+    table: ColumnTable,
     frame: Frame,
     times: NDArray[np.float64],
     assignment: Rows,
@@ -192,12 +192,12 @@ def _earlier_twins(keys: NDArray[np.uint64], assignment: Rows) -> NDArray[np.boo
     return twins
 
 
-def _by_chance(table: pl.DataFrame, frame: Frame, plan: SplitPlan) -> Split:
+def _by_chance(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     groups = row_keys(table, frame.inputs)
     return Split(_deal(groups, plan, np.random.default_rng(plan.seed)), plan)
 
 
-def _by_class(table: pl.DataFrame, frame: Frame, plan: SplitPlan) -> Split:
+def _by_class(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     groups = row_keys(table, frame.inputs)
     # Twins of several classes go where the first of them goes.
     strata = _strata(table, frame)[groups]
@@ -209,7 +209,7 @@ def _by_class(table: pl.DataFrame, frame: Frame, plan: SplitPlan) -> Split:
     return Split(assignment, plan)
 
 
-def _by_group(table: pl.DataFrame, frame: Frame, plan: SplitPlan) -> Split:
+def _by_group(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     column = plan.group or frame.entity
     if column is None or column not in table.columns:
         raise SpecFault(
@@ -239,16 +239,16 @@ def _deal(groups: NDArray[np.uint64], plan: SplitPlan, generator: np.random.Gene
     return of_group[inverse]
 
 
-def _strata(table: pl.DataFrame, frame: Frame) -> NDArray[np.int64]:
+def _strata(table: ColumnTable, frame: Frame) -> NDArray[np.int64]:
     target = table[frame.target]
     if frame.task == "regression":
         numbers = target.cast(_float()).to_numpy()
         edges = np.quantile(numbers, np.linspace(0, 1, REGRESSION_STRATA + 1)[1:-1])
         return np.asarray(np.searchsorted(edges, numbers), dtype=np.int64)
-    return np.asarray(np.unique(label_texts(target).to_numpy(), return_inverse=True)[1], dtype=np.int64)
+    return label_codes(target)[1]
 
 
-def _check_parts(split: Split, table: pl.DataFrame, frame: Frame) -> None:
+def _check_parts(split: Split, table: ColumnTable, frame: Frame) -> None:
     shares = {"validation": split.plan.validation, "test": split.plan.test}
     for code, part in enumerate(PARTS):
         rows = split.assignment == code
@@ -284,7 +284,7 @@ def _hint(split: Split) -> str:
     return "bring more rows, or split otherwise: data: {split: {by: stratified}}"
 
 
-def _microseconds(table: pl.DataFrame, column: str) -> NDArray[np.float64]:
+def _microseconds(table: ColumnTable, column: str) -> NDArray[np.float64]:
     import polars as pl
 
     if column not in table.columns:

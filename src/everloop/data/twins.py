@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
+    from everloop.table.stored import ColumnTable
 
-def row_keys(table: pl.DataFrame, columns: Sequence[str]) -> NDArray[np.uint64]:
+
+def row_keys(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:
     """Gives each row a number that equal rows share: the position of the first of them.
 
     Args:
@@ -24,8 +25,13 @@ def row_keys(table: pl.DataFrame, columns: Sequence[str]) -> NDArray[np.uint64]:
     """
     import polars as pl
 
-    if not columns:
+    if not columns or not table.height:
         return np.arange(table.height, dtype=np.uint64)
     keys = table.select(pl.struct(list(columns)).hash(seed=0).alias("key"))["key"].to_numpy()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return first[inverse].astype(np.uint64)
+    order = np.argsort(keys, kind="stable").astype(np.uint32 if len(keys) < 2**32 else np.uint64)
+    keys = keys[order]
+    begins = np.concatenate(([True], keys[1:] != keys[:-1]))
+    del keys
+    first = np.empty(len(order), dtype=np.uint64)
+    first[order] = order[np.flatnonzero(begins)][np.cumsum(begins) - 1]
+    return first

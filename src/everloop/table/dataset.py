@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -56,7 +56,8 @@ class Dataset:
 
         Args:
             folder: Where to write; it is made if it is not there.
-            parts: From ``train``, ``validation`` and ``test`` to a table; a part may be absent.
+            parts: From ``train``, ``validation`` and ``test`` to a table; a part may be absent. Tables
+                stream; one that is in its place already, as ``folder/train.parquet``, stays as it is.
             features: What was computed.
             split: How the parts were made.
             cleaning: What cleaning did.
@@ -64,22 +65,23 @@ class Dataset:
         Raises:
             DataFault: There is no train part, a part has another name, or parts differ in their columns.
         """
-        from everloop.table.schema import schema_of
-        from everloop.table.tables import as_frame
+        from everloop.table.stored import StoredTable, write_rows
+        from everloop.table.tables import as_lazy
 
-        frames: dict[str, pl.DataFrame] = {
-            name: as_frame(parts[name]) for name in PARTS if parts.get(name) is not None
-        }
+        given: dict[str, Any] = {name: parts[name] for name in PARTS if parts.get(name) is not None}
+        frames: dict[str, pl.LazyFrame] = {name: as_lazy(part) for name, part in given.items()}
         _check_parts(parts, frames)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, frame in frames.items():
-            frame.write_parquet(folder / f"{name}.parquet")
+        places = {name: folder / f"{name}.parquet" for name in frames}
+        for name, place in places.items():
+            if not (isinstance(given[name], Path) and given[name] == place):
+                write_rows(frames[name], place)
         dataset = cls(
             folder,
-            schema_of(frames["train"]),
+            _counted_schema(places["train"]),
             tuple(features),
-            {name: frame.height for name, frame in frames.items()},
+            {name: StoredTable.open(place).rows for name, place in places.items()},
             dict(split or {}),
             tuple(cleaning),
         )
@@ -164,15 +166,27 @@ class Dataset:
         }
 
 
-def _check_parts(parts: Mapping[str, Any], frames: Mapping[str, pl.DataFrame]) -> None:
+def _counted_schema(path: Path) -> Schema:
+    import polars as pl
+
+    from everloop.table.schema import schema_of
+
+    lazy = pl.scan_parquet(path)
+    missing = lazy.select(pl.all().null_count()).collect(engine="streaming").row(0, named=True)
+    return Schema(tuple(replace(column, nullable=missing[column.name] > 0) for column in schema_of(lazy)))
+
+
+def _check_parts(parts: Mapping[str, Any], frames: Mapping[str, pl.LazyFrame]) -> None:
     unknown = [name for name in parts if name not in PARTS]
     if unknown:
         raise DataFault(f"A dataset has the parts {', '.join(PARTS)}, and no {unknown[0]!r}.")
     if "train" not in frames:
         raise DataFault("A dataset needs a train part.")
+    wanted = frames["train"].collect_schema()
     for name, frame in frames.items():
-        if frame.schema != frames["train"].schema:
-            different = set(frame.schema.items()) ^ set(frames["train"].schema.items())
+        found = frame.collect_schema()
+        if found != wanted:
+            different = set(found.items()) ^ set(wanted.items())
             raise DataFault(
                 f"The parts train and {name} differ in {sorted({column for column, _ in different})}."
             )

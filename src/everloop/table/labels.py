@@ -56,6 +56,22 @@ def label_texts(column: pl.Series) -> pl.Series:
     return column.replace_strict(distinct, texts, return_dtype=pl.String)
 
 
+def label_codes(column: pl.Series) -> tuple[list[str], NDArray[np.int64]]:
+    """Gives the labels of a column in their order, and each value's position among them; -1 where missing.
+
+    Example:
+        >>> import polars as pl
+        >>> label_codes(pl.Series(["no", "yes", None, "no"]))
+        (['no', 'yes'], array([ 0,  1, -1,  0]))
+    """
+    import polars as pl
+
+    texts = label_texts(column)
+    labels = texts.drop_nulls().unique().sort()
+    codes = texts.cast(pl.Enum(labels)).to_physical().cast(pl.Int64).fill_null(-1)
+    return labels.to_list(), codes.to_numpy()
+
+
 def label_counts(column: pl.Series) -> dict[str, int]:
     """Counts the rows of each label, missing ones left out; the most frequent first, equals by text."""
     counts = label_texts(column).drop_nulls().alias("label").value_counts(name="rows")

@@ -1,0 +1,180 @@
+"""A table that may be larger than memory: columns are read one at a time, rows are kept by a mask.
+
+Steps that look at columns take a `ColumnTable`: a Polars frame is one, and so is a `StoredTable`,
+which reads a column when it is asked for and forgets it. What is computed is the same for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import polars as pl
+
+IN_MEMORY_BYTES = 192 * 2**20
+"""A Parquet file with up to this many bytes of values is read at once."""
+
+VALUES_AT_ONCE = 60_000_000
+"""How many values one pass of `aggregate` may hold: about 0.5 GiB of numbers."""
+
+ROWS_OF_A_GROUP = 131_072
+"""Rows of a row group of the Parquet files that are written; fixed, so that equal rows give equal files."""
+
+_KEPT = "\u0000kept"
+
+
+class ColumnTable(Protocol):
+    """What a step may ask of a table that need not fit in memory."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names, in the table's order."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def __getitem__(self, name: str, /) -> pl.Series:
+        """Reads one column."""
+        ...
+
+    def select(self, *expressions: Any) -> pl.DataFrame:
+        """Computes expressions over the rows; what they give must fit in memory."""
+        ...
+
+    def lazy(self) -> pl.LazyFrame:
+        """Gives the rows as a lazy frame."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A table in Parquet files.
+
+    Attributes:
+        source: All rows.
+        rows: How many those are.
+        kept: Which of them belong to this table, (rows,); None for all.
+    """
+
+    source: pl.LazyFrame
+    rows: int
+    kept: pl.Series | None = None
+
+    @classmethod
+    def open(cls, path: Path | str) -> StoredTable:
+        """Opens a Parquet file; a small one is read at once."""
+        import polars as pl
+        from pyarrow import parquet
+
+        held = parquet.read_metadata(path)
+        size = sum(held.row_group(group).total_byte_size for group in range(held.num_row_groups))
+        lazy = pl.scan_parquet(path)
+        return cls(lazy.collect().lazy() if size <= IN_MEMORY_BYTES else lazy, held.num_rows)
+
+    @classmethod
+    def of(cls, table: Any) -> StoredTable:
+        """Takes any table; a Parquet file is opened, the rest becomes a lazy frame."""
+        import polars as pl
+
+        from everloop.table.tables import as_lazy
+
+        lazy = as_lazy(table)  # says what is wrong with a path
+        if (
+            isinstance(table, str | Path)
+            and Path(table).suffix in {".parquet", ".pq"}
+            and Path(table).is_file()
+        ):
+            return cls.open(table)
+        return cls(lazy, lazy.select(pl.len()).collect().item())
+
+    @property
+    def columns(self) -> list[str]:
+        """The names, in the table's order."""
+        return list(self.source.collect_schema().names())
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return self.rows if self.kept is None else int(self.kept.sum())
+
+    def __getitem__(self, name: str) -> pl.Series:
+        """Reads one column."""
+        column = self.source.select(name).collect().to_series()
+        return column if self.kept is None else column.filter(self.kept)
+
+    def select(self, *expressions: Any) -> pl.DataFrame:
+        """Computes expressions over the rows; what they give must fit in memory."""
+        return self.lazy().select(*expressions).collect(engine="streaming")
+
+    def lazy(self) -> pl.LazyFrame:
+        """Gives the rows as a lazy frame that streams."""
+        import polars as pl
+
+        if self.kept is None:
+            return self.source
+        mask = pl.LazyFrame([self.kept.alias(_KEPT)])
+        return pl.concat([self.source, mask], how="horizontal").filter(_KEPT).drop(_KEPT)
+
+    def where(self, mask: Any) -> StoredTable:
+        """Gives the table of those rows for which the mask is true.
+
+        Args:
+            mask: A boolean for each row, (height,).
+        """
+        import polars as pl
+
+        wanted = pl.Series(mask, dtype=pl.Boolean)
+        if self.kept is not None:
+            kept = self.kept.to_numpy().copy()
+            kept[kept] = wanted.to_numpy()
+            wanted = pl.Series(kept)
+        return StoredTable(self.source, self.rows, wanted)
+
+
+def aggregate(table: Any, expressions: Sequence[pl.Expr]) -> dict[str, Any]:
+    """Computes aggregates: in one pass where the columns that they read fit in memory together.
+
+    Otherwise in as many passes as needed, each reading other columns.
+
+    Args:
+        table: A lazy frame.
+        expressions: Each gives one value and has a name of its own.
+    """
+    import polars as pl
+
+    lazy: pl.LazyFrame = table
+    rows = lazy.select(pl.len()).collect().item()
+    facts: dict[str, Any] = {}
+    for group in _groups(expressions, rows):
+        facts |= lazy.select(group).collect().row(0, named=True)
+    return facts
+
+
+def _groups(expressions: Sequence[pl.Expr], rows: int) -> Iterator[list[pl.Expr]]:
+    """Divides expressions so that each group reads few columns."""
+    most = max(1, VALUES_AT_ONCE // max(1, rows))
+    group: list[pl.Expr] = []
+    read: set[str] = set()
+    for expression in sorted(expressions, key=lambda one: sorted(one.meta.root_names())):
+        names = set(expression.meta.root_names())
+        if group and len(read | names) > most:
+            yield group
+            group, read = [], set()
+        group.append(expression)
+        read |= names
+    if group:
+        yield group
+
+
+def write_rows(table: pl.LazyFrame, path: Path) -> int:
+    """Writes rows as Parquet as they stream; gives how many there were."""
+    from pyarrow import parquet
+
+    table.sink_parquet(path, row_group_size=ROWS_OF_A_GROUP)
+    return int(parquet.read_metadata(path).num_rows)

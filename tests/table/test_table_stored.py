@@ -1,0 +1,100 @@
+"""Tables larger than memory: a stored table is the frame, column by column."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everloop.core.digest import digest_file
+from everloop.data.twins import row_keys
+from everloop.table import stored
+from everloop.table.labels import label_codes, label_text
+from everloop.table.stored import StoredTable, aggregate, write_rows
+
+
+def frame_of(rows=500, seed=0):
+    generator = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "a": generator.integers(0, 5, rows),
+            "b": [None if i % 7 == 0 else f"w{i % 3}" for i in range(rows)],
+            "c": generator.normal(size=rows).round(1),
+        }
+    )
+
+
+@pytest.fixture(params=["in memory", "on disk"])
+def opened(request, tmp_path, monkeypatch):
+    if request.param == "on disk":
+        monkeypatch.setattr(stored, "IN_MEMORY_BYTES", 0)
+    frame_of().write_parquet(tmp_path / "t.parquet", row_group_size=64)
+    return StoredTable.open(tmp_path / "t.parquet")
+
+
+def test_a_stored_table_is_the_frame(opened):
+    frame = frame_of()
+    assert (opened.columns, opened.height) == (frame.columns, frame.height)
+    assert all(opened[name].equals(frame[name]) for name in frame.columns)
+    assert opened.lazy().collect().equals(frame)
+    assert opened.select(pl.col("c").sum()).item() == pytest.approx(frame["c"].sum())
+
+
+def test_masks_compose(opened):
+    frame = frame_of()
+    once = opened.where(frame["a"] > 1)
+    kept = frame.filter(pl.col("a") > 1)
+    twice = once.where(kept["c"].to_numpy() > 0)
+    kept = kept.filter(pl.col("c") > 0)
+    assert twice.height == kept.height
+    assert twice["b"].equals(kept["b"])
+    assert twice.lazy().collect().equals(kept)
+    assert twice.lazy().select("a").collect().to_series().equals(kept["a"])
+    assert once.where(np.zeros(once.height, dtype=bool)).height == 0
+
+
+def test_several_passes_give_what_one_gives(opened, monkeypatch):
+    expressions = [
+        pl.len().alias("rows"),
+        *(pl.col(name).n_unique().alias(f"n {name}") for name in "abc"),
+        (pl.col("a") * pl.col("c")).sum().alias("both"),
+    ]
+    once = aggregate(opened.lazy(), expressions)
+    monkeypatch.setattr(stored, "VALUES_AT_ONCE", 1)
+    assert len(list(stored._groups(expressions, 500))) == 4
+    assert aggregate(opened.lazy(), expressions) == once
+
+
+def test_equal_rows_give_equal_files(tmp_path, opened):
+    digests = {
+        digest_file(tmp_path / name)
+        for name in ("x", "y", "z")
+        if write_rows(opened.lazy(), tmp_path / name) == 500
+    }
+    assert len(digests) == 1
+
+
+def test_any_table_can_be_one(tmp_path):
+    frame = frame_of()
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    for table in (frame, frame.lazy(), frame.to_pandas(), tmp_path / "t.csv", str(tmp_path / "t.parquet")):
+        assert StoredTable.of(table).height == 500
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["x", "y", None])), max_size=40))
+def test_row_keys_are_the_first_positions(rows):
+    table = pl.DataFrame(rows, schema={"a": pl.Int64, "b": pl.String}, orient="row")
+    assert row_keys(table, ["a", "b"]).tolist() == [rows.index(row) for row in rows]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.booleans())), st.lists(st.one_of(st.none(), st.text(max_size=3))))
+def test_label_codes_are_positions_among_sorted_texts(flags, texts):
+    for values, dtype in ((flags, pl.Boolean), (texts, pl.String)):
+        labels, codes = label_codes(pl.Series(values, dtype=dtype))
+        assert labels == sorted({label_text(value) for value in values if value is not None})
+        assert [None if code < 0 else labels[code] for code in codes] == [label_text(v) for v in values]

@@ -20,6 +20,7 @@ Three families, after the exit status of the command line (`docs/errors.md` list
         ├── RecordBusy           retryable: another process holds it
         ├── RecordUnreachable    retryable
         ├── ServerUnreachable    retryable
+        ├── OnlineStoreUnreachable  retryable
         ├── StorageFull
         └── TrainingFailed
 """
@@ -162,6 +163,13 @@ class ServerUnreachable(OutsideFault):
     """A server does not answer."""
 
     code = "server-unreachable"
+    retryable = True
+
+
+class OnlineStoreUnreachable(OutsideFault):
+    """The online store of features does not answer."""
+
+    code = "online-store-unreachable"
     retryable = True
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 Values = Sequence[Any]
@@ -50,10 +51,17 @@ def _sum(values: Values) -> float | None:
     if not present:
         return None
     try:
-        total = math.fsum(present)
+        return _exact_sum(present)
     except OverflowError:
         return None
-    return total if math.isfinite(total) else None
+
+
+def _exact_sum(values: list[float]) -> float:
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        # It counts as too large what is so only on the way.
+        return float(sum(map(Fraction, values)))
 
 
 def _mean(values: Values) -> float | None:
@@ -65,15 +73,21 @@ def _std(values: Values) -> float | None:
     present = _present(values)
     if len(present) < 2:
         return None
-    least = min(present)
-    # Moved to the least value, so that large numbers that lie close together lose nothing.
-    moved = [value - least for value in present]
+    # Moved to the least value and scaled, so that numbers that lie close together lose nothing.
+    moved, shift = _near_one(present)
+    least = min(moved)
+    moved, more = _near_one([value - least for value in moved])
+    spread = math.fsum(value * value for value in moved) - math.fsum(moved) ** 2 / len(moved)
     try:
-        spread = math.fsum(value * value for value in moved) - math.fsum(moved) ** 2 / len(moved)
-        result = math.sqrt(max(spread, 0.0) / (len(moved) - 1))
+        return math.ldexp(math.sqrt(max(spread, 0.0) / (len(moved) - 1)), shift + more)
     except OverflowError:
         return None
-    return result if math.isfinite(result) else None
+
+
+def _near_one(values: list[float]) -> tuple[list[float], int]:
+    """Scales numbers by a power of two to the size of 1; gives the power too."""
+    power = math.frexp(max(abs(value) for value in values))[1]
+    return [math.ldexp(value, -power) for value in values], power
 
 
 def _least(values: Values) -> Any:

@@ -71,12 +71,13 @@ def counts(event: Event, entity: Any, at: int, span_us: int | None) -> bool:
 
 def event_order(event: Event) -> tuple[Any, ...]:
     """Orders the rows that count."""
-    return (event.time, event.known, *_missing_first(event.value))
+    return (event.time, event.known, _missing_first(event.value))
 
 
 def version_order(event: Event) -> tuple[Any, ...]:
     """Orders the versions of an event: the last is valid."""
-    return (event.known, *_missing_first(event.time), *_missing_first(event.value))
+    parts = (event.time, event.entity, event.value)
+    return (event.known, *(_missing_first(part) for part in parts))
 
 
 def _missing_first(value: Any) -> tuple[bool, Any]:

@@ -12,8 +12,8 @@ source that count are those
   without a time takes its event back. Rows with a missing key are events of their own.
 
 Rows are in the order of their `time`, then of when they were `known`, then of the feature's value (a
-missing one first); versions in the order of when they were `known`, then of `time`, then of the value. So
-no order of arrival, and no engine, changes an answer.
+missing one first); versions in the order of when they were `known`, then of `time`, of `by`, and of the
+value. So no order of arrival, and no engine, changes an answer.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def by_definition(
     return answer(events, decision["who"], decision["at"] * day, feature.meaning, feature.span_us)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(ROW, max_size=14),
     st.lists(DECISION, min_size=1, max_size=8),
@@ -136,6 +136,7 @@ def close(got: float | None, want: float | None) -> bool:
     return got == want if got is None or want is None else math.isclose(got, want, rel_tol=1e-9)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=40)
     | st.lists(st.sampled_from([0.1, 0.2, 0.3, -0.1, 1e16, 1.0, 2.0**-53, 2.0**-1074]), max_size=40)

@@ -7,7 +7,7 @@ import statistics
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.core.errors import SpecFault
@@ -103,6 +103,7 @@ def test_an_empty_window_and_a_missing_entity() -> None:
         assert answer(rows, None, DAY, aggregate) == aggregate.empty
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.none() | st.floats(-1e9, 1e9), max_size=30),
     st.randoms(use_true_random=False),

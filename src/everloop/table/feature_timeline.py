@@ -139,7 +139,8 @@ class Reach:
         if self.rows.steady:
             first, stop = self.run
             so_far = np.concatenate([[0], np.cumsum(amounts)])
-            return so_far[stop] - so_far[first]
+            held: Indices = so_far[stop] - so_far[first]
+            return held
         live = self.begin < self.end
         change = np.zeros(self.decisions.at.size + 1, np.int64)
         np.add.at(change, self.begin[live], amounts[live])

@@ -257,6 +257,8 @@ def test_the_step_gives_what_the_function_gives(tmp_path):
         "data": {"sources": {"loans": {"file": "loans.csv"}}},
         "problem": {"target": "defaulted", "time": "at"},
         "folder": str(tmp_path),
+        "kept": None,
+        "sources": {},
         "as_of": "2013-03-01T00:00:00Z",
     }
     (tmp_path / "step").mkdir()

@@ -82,7 +82,7 @@ def publish_folder(work: Path, final: Path) -> None:
     with storage_faults(final):
         for path in sorted(work.rglob("*")):
             if path.is_file():
-                _sync_file(path)
+                sync_file(path)
         for path in [*(p for p in work.rglob("*") if p.is_dir()), work]:
             sync_folder(path)
         work.chmod(0o755)
@@ -105,6 +105,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Makes a file's content durable."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -36,7 +36,8 @@ def snapshot(
 
     Args:
         spec: The lifecycle file.
-        folder: Snapshots are kept below it; equal content is kept once.
+        folder: Snapshots are kept below it; equal content is kept once. What was read of a source with
+            a cursor is kept there too, and the next snapshot reads only what is newer.
         as_of: Nothing later than this is taken; by default the clock's time.
         tables: Tables handed in from Python, by the name of the source that each stands for.
         clock: Tells the time, and waits between attempts to reach a source.
@@ -49,7 +50,9 @@ def snapshot(
         DataFault: When no row is left.
     """
     folder, clock = Path(folder), clock or SystemClock()
-    around = Surroundings(folder=Path(spec.folder), clock=clock, memo=DigestMemo(), progress=progress)
+    around = Surroundings(
+        folder=Path(spec.folder), clock=clock, memo=DigestMemo(), progress=progress, kept=folder / "sources"
+    )
     with scratch_folder(folder) as scratch:
         work = scratch / "work"
         work.mkdir()

@@ -7,8 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everloop.core.clock import SystemClock, parse_time
+from everloop.core.clock import Clock, SystemClock, parse_time
 from everloop.core.files import write_file
+from everloop.core.progress import Progress, silent
 from everloop.core.values import to_jsonable
 from everloop.data.preparing import facts_of, prepare_dataset
 from everloop.data.snapshots import Snapshot
@@ -25,23 +26,39 @@ REPORT_FILE = "contract-report.json"
 
 
 def snapshot_settings(
-    spec: LifecycleSpec, as_of: datetime, *, memo: Path | None = None, clock: Any = None
+    spec: LifecycleSpec,
+    as_of: datetime,
+    *,
+    memo: Path | None = None,
+    kept: Path | None = None,
+    clock: Clock | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Gives the settings of `snapshot_step`: what the file says, and what the sources hold now.
 
-    The sources' fingerprints are in it, so the step's key changes when their content does.
+    The sources' fingerprints are in it, so the step's key changes when their content does. Databases,
+    APIs and streams are read here, once: the step takes what is kept of them as of the fingerprint.
 
     Args:
         spec: The lifecycle file.
         as_of: The time at which the snapshot is taken.
         memo: A file that remembers the digests of unchanged files.
+        kept: Where what was read of databases, APIs and streams is kept.
         clock: Waits between attempts to reach a source.
+        progress: Is told what is read.
     """
-    around = Surroundings(folder=spec.folder, clock=clock or SystemClock(), memo=DigestMemo(memo))
+    around = Surroundings(
+        folder=spec.folder,
+        clock=clock or SystemClock(),
+        memo=DigestMemo(memo),
+        progress=progress,
+        kept=kept,
+    )
     return {
         "data": _part(spec.data, "sources", "table"),
         "problem": _part(spec.problem, "target", "time", "label_time", "label_delay"),
         "folder": str(Path(spec.folder).resolve()),
+        "kept": str(kept.resolve()) if kept else None,
         "as_of": to_jsonable(as_of),
         "sources": {name: source.fingerprint() for name, source in open_sources(spec.data, around).items()},
     }
@@ -81,7 +98,11 @@ def snapshot_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
         ProblemSpec.model_validate(settings["problem"]),
         folder,
         parse_time(settings["as_of"]),
-        Surroundings(folder=Path(settings["folder"])),
+        Surroundings(
+            folder=Path(settings["folder"]),
+            kept=Path(settings["kept"]) if settings["kept"] else None,
+            known=settings["sources"],
+        ),
     )
     return snapshot.to_dict()
 

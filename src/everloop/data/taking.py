@@ -21,6 +21,7 @@ from everloop.data.duck import MEMORY_LIMIT, closed_duckdb, first_lines, parquet
 from everloop.data.query import check_query, raise_storage_fault, run_query
 from everloop.data.snapshots import TABLE_FILE, Snapshot
 from everloop.data.sources import Reading, Source, Surroundings, open_source
+from everloop.data.sources.keeping import KeptSource
 from everloop.data.sources.table import TableSpec
 from everloop.data.typed import typed_column, typed_time
 from everloop.spec.sources import kind_of_source
@@ -164,12 +165,15 @@ def source_kind(spec: Any) -> str:
 
 
 def _read(sources: Mapping[str, Source], scratch: Path, surroundings: Surroundings) -> dict[str, Reading]:
-    readings = {}
+    readings, known = {}, surroundings.known
     for position, (name, source) in enumerate(sources.items()):
         surroundings.progress(Event("data", f"reading {name}", fraction=position / len(sources)))
         place = scratch / f"source-{position}"
         place.mkdir()
-        readings[name] = source.read(place.resolve())
+        if isinstance(source, KeptSource) and name in known:
+            readings[name] = source.read_at(known[name], place.resolve())
+        else:
+            readings[name] = source.read(place.resolve())
     return readings
 
 

@@ -129,7 +129,9 @@ def history(
 
 def _snapshot(workspace: Workspace) -> Snapshot:
     memo = workspace.state_folder / "digests.json"
-    settings = snapshot_settings(workspace.spec, _HEREAFTER, memo=memo, clock=workspace.clock)
+    settings = snapshot_settings(
+        workspace.spec, _HEREAFTER, memo=memo, kept=workspace.kept_folder, clock=workspace.clock
+    )
     engine = Engine(workspace.record, workspace.store, workspace.clock, workspace.progress)
     return Snapshot.load(engine.run(Step("snapshot", "data", 1, snapshot_step, settings)).path)
 

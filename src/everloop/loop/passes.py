@@ -35,9 +35,15 @@ if TYPE_CHECKING:
 def snapshot(this: Pass) -> Done:
     """Takes the data as it is known at the pass's time."""
     workspace = this.workspace
-    memo = workspace.state_folder / "digests.json"
     now = this.as_of or workspace.clock.now()
-    settings = snapshot_settings(workspace.spec, now, memo=memo, clock=workspace.clock)
+    settings = snapshot_settings(
+        workspace.spec,
+        now,
+        memo=workspace.state_folder / "digests.json",
+        kept=workspace.kept_folder,
+        clock=workspace.clock,
+        progress=workspace.progress,
+    )
     content = digest_value({key: value for key, value in settings.items() if key != "as_of"})
     if this.as_of is None:
         settings["as_of"] = _unchanged_since(this, content) or settings["as_of"]

@@ -91,6 +91,11 @@ class Workspace:
         return self.state_folder / "log"
 
     @property
+    def kept_folder(self) -> Path:
+        """What was read of databases, APIs and streams."""
+        return self.spec.folder / STATE_FOLDER / "sources"
+
+    @property
     def routing_path(self) -> Path:
         """What the server reads to know which versions serve."""
         return self.state_folder / "routing.json"

@@ -45,7 +45,12 @@ class SqlSource(SourcePart):
 
     sql: str = Field(description="A query, or a table's name.")
     url: AddressField = Field(description="The database: an address without a password, or env:NAME.")
-    cursor: str | None = Field(None, description="The column by which new rows are told from old ones.")
+    cursor: str | None = Field(
+        None, description="The column by which new rows are told from old ones; only those are read."
+    )
+    late: Duration | None = Field(
+        None, description="How much later than their cursor's time rows may be written."
+    )
 
 
 class HttpSource(SourcePart):

@@ -6,14 +6,14 @@ reads it::
     class TestFiles(SourceSuite):
         kind = "file"
 
-        @abstractmethod
-    def offer(self, table, folder):
+        def offer(self, table, folder):
             table.write_parquet(folder / "rows.parquet")
             return FileSource(file="rows.parquet")
 
-        @abstractmethod
-    def withdraw(self, folder):
+        def withdraw(self, folder):
             (folder / "rows.parquet").unlink()
+
+A kind that can continue where it was passes `incremental_source_suite.IncrementalSourceSuite` too.
 """
 # ruff: noqa: S101, D102, PT017  (a suite asserts, and a test's name says what it holds)
 
@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from everloop.core.clock import SimulatedClock
-from everloop.core.errors import OutsideFault
+from everloop.core.errors import OutsideFault, SourceUnreachable
+from everloop.core.progress import Event
 from everloop.data.sources import Reading, Source, Surroundings, installed_kinds, open_source
 
 if TYPE_CHECKING:
@@ -60,11 +62,13 @@ class SourceSuite(ABC):
         kind: The name of the kind in the registry.
         secrets: Texts that no message, fingerprint or repr may carry.
         loose: Columns whose type the kind cannot keep, such as booleans in SQLite, with the reason.
+        waits: Whether a source that is not there is tried again; a file that is not there is not.
     """
 
     kind: ClassVar[str]
     secrets: ClassVar[tuple[str, ...]] = ()
     loose: ClassVar[dict[str, str]] = {}
+    waits: ClassVar[bool] = False
 
     @abstractmethod
     def offer(self, table: pl.DataFrame, folder: Path) -> Any:
@@ -74,13 +78,18 @@ class SourceSuite(ABC):
     def withdraw(self, folder: Path) -> None:
         """Makes the source unreachable."""
 
+    def restore(self, folder: Path) -> None:
+        """Makes a source that was withdrawn reachable again; for kinds that wait."""
+        raise NotImplementedError(f"{type(self).__name__} waits, but cannot restore its source in {folder}")
+
     def open(self, table: pl.DataFrame, folder: Path) -> Source:
         """Opens the source on a table."""
         return self.reopen(self.offer(table, folder), folder)
 
-    def reopen(self, spec: Any, folder: Path) -> Source:
+    def reopen(self, spec: Any, folder: Path, **surroundings: Any) -> Source:
         """Opens the source on what was offered before."""
-        return open_source(self.kind, spec, Surroundings(folder=folder, clock=SimulatedClock(START)))
+        around = {"folder": folder, "clock": SimulatedClock(START), **surroundings}
+        return open_source(self.kind, spec, Surroundings(**around))
 
     def rows(self, source: Source, scratch: Path) -> pl.DataFrame:
         """Reads a source into memory."""
@@ -159,7 +168,64 @@ class SourceSuite(ABC):
         assert message, "a source that is not there gave an answer"
         assert not any(secret in message for secret in self.secrets)
 
+    def test_one_that_does_not_answer_is_tried_again_with_pauses_that_grow(self, tmp_path: Path) -> None:
+        if not self.waits:
+            return
+        spec = self.offer(example_table(), tmp_path)
+        self.withdraw(tmp_path)
+        told: list[Event] = []
+        clock = SimulatedClock(START)
+        source = self.reopen(spec, tmp_path, clock=clock, progress=told.append)
+        fault = None
+        try:
+            source.fingerprint()
+        except SourceUnreachable as error:
+            fault = error
+        assert fault is not None
+        assert fault.message.endswith("Tried 4 times.")
+        assert clock.now() - START == timedelta(seconds=1 + 2 + 4)
+        notices = [event.message for event in told if event.kind == "notice"]
+        assert len(notices) == 3
+        assert all("Trying again in" in notice for notice in notices)
+        shown = f"{fault} {fault.hint} {fault.__cause__} {notices}"
+        assert not any(secret in shown for secret in self.secrets)
+
+    def test_one_that_answers_again_gives_its_rows(self, tmp_path: Path) -> None:
+        if not self.waits:
+            return
+        table = example_table()
+        spec = self.offer(table, tmp_path)
+        self.withdraw(tmp_path)
+        clock = _Restoring(lambda: self.restore(tmp_path), failures=2)
+        found = self.rows(self.reopen(spec, tmp_path, clock=clock), tmp_path / "scratch")
+        assert sorted(found["id"].to_list()) == table["id"].to_list()
+        assert clock.slept == [1.0, 2.0]
+
+    def test_reading_from_outside_tells_how_far_it_is(self, tmp_path: Path) -> None:
+        told: list[Event] = []
+        source = self.reopen(self.offer(example_table(), tmp_path), tmp_path, progress=told.append)
+        self.rows(source, tmp_path / "scratch")
+        counted = [event.facts["rows"] for event in told if "rows" in event.facts]
+        assert not source.capabilities.needs_network or counted[-1] == 50
+
     def test_no_secret_is_shown(self, tmp_path: Path) -> None:
         source = self.open(example_table(), tmp_path)
         shown = f"{source!r} {source.fingerprint()}"
         assert not any(secret in shown for secret in self.secrets)
+
+
+class _Restoring:
+    """A clock that mends what is broken during a pause."""
+
+    def __init__(self, mend: Callable[[], None], failures: int) -> None:
+        self._mend = mend
+        self._failures = failures
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return START
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if len(self.slept) == self._failures:
+            self._mend()

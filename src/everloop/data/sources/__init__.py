@@ -7,7 +7,14 @@ Example:
 """
 
 from everloop.data.sources.digest_memo import DigestMemo
-from everloop.data.sources.protocol import Capabilities, Reading, Source, Surroundings
+from everloop.data.sources.protocol import (
+    Capabilities,
+    Increment,
+    IncrementalSource,
+    Reading,
+    Source,
+    Surroundings,
+)
 from everloop.data.sources.registry import ENTRY_POINTS, SOURCES, installed_kinds, open_source, source_class
 
 __all__ = [
@@ -15,6 +22,8 @@ __all__ = [
     "SOURCES",
     "Capabilities",
     "DigestMemo",
+    "Increment",
+    "IncrementalSource",
     "Reading",
     "Source",
     "Surroundings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -21,6 +22,9 @@ class Capabilities:
         cheap_fingerprint: Whether `fingerprint` costs no reading when nothing changed.
         keeps_order: Whether two readings of equal content give rows in the same order.
         needs_network: Whether reading can fail because something outside does not answer.
+        incremental: Whether it can continue where it was (`IncrementalSource`).
+        retries_itself: Whether an `IncrementalSource` repeats what failed by itself; otherwise its
+            reading is started again, after the last increment.
     """
 
     kind: str
@@ -28,6 +32,8 @@ class Capabilities:
     cheap_fingerprint: bool
     keeps_order: bool
     needs_network: bool
+    incremental: bool = False
+    retries_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +45,18 @@ class Surroundings:
         clock: Waits between attempts.
         memo: Remembers the digests of files that have not changed.
         progress: Who is told.
+        kept: A folder where incremental sources keep what they have read; None keeps nothing, so that
+            every reading starts from the beginning.
+        known: Fingerprints of sources by their names: what is kept of such a source is taken as it was
+            then, and the source is not reached.
     """
 
     folder: Path = field(default_factory=Path)
     clock: Clock = field(default_factory=SystemClock)
     memo: DigestMemo = field(default_factory=DigestMemo)
     progress: Progress = silent
+    kept: Path | None = None
+    known: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +102,54 @@ class Source(Protocol):
 
     def fingerprint(self) -> dict[str, Any]:
         """Gives the identity of the content."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """What an incremental source gave at once: rows that are kept together, with the place after them.
+
+    Attributes:
+        files: Parquet files with the rows, all of one schema, in the reading's scratch folder.
+        position: Where a later reading continues, as JSON-able data; None where the source cannot
+            continue, so that what was read takes the place of all that was kept.
+        cursor: The column whose last value may have been read before: rows are compared with the
+            kept ones from the first value that both have, and those that are kept already are left
+            out. None where `position` is exact, such as an offset.
+    """
+
+    files: tuple[Path, ...]
+    position: dict[str, Any] | None
+    cursor: str | None = None
+
+
+@runtime_checkable
+class IncrementalSource(Protocol):
+    """A source that can continue where it was.
+
+    It is not a `Source` by itself: `open_source` wraps it into one (`keeping.KeptSource`), which
+    keeps what was read as content-addressed parts with their positions, and makes the whole table
+    of them. What holds for errors, secrets, types and threads of a `Source` holds here.
+
+    - `identity()` says whose rows these are, as JSON-able data without a secret: address, query or
+      topic, cursor. Kept rows belong to an identity; with another one a reading starts anew.
+    - `read_after(position, scratch)` gives what is newer than a position, from the beginning for
+      None: one increment or several in their order. Each is kept as soon as it is given, so a
+      reading that is killed continues after its last increment. An increment without rows is fine;
+      no increment means that nothing is new.
+    - With a `cursor` the source gives every row at or after the position, those *at* it again: rows
+      with an equal value may have come since. Equal rows count as often as they are there: where two
+      are kept and the source has three, one is added.
+    - Rows are only ever added. A row that changes without a new cursor value, or vanishes, is not
+      noticed.
+    """
+
+    capabilities: ClassVar[Capabilities]
+
+    def identity(self) -> dict[str, Any]:
+        """Says whose rows these are."""
+        ...
+
+    def read_after(self, position: dict[str, Any] | None, scratch: Path) -> Iterator[Increment]:
+        """Gives what is newer than a position; from the beginning where there is none."""
         ...

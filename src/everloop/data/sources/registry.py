@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from everloop.core.errors import UsageFault
 
 if TYPE_CHECKING:
-    from everloop.data.sources.protocol import Source, Surroundings
+    from everloop.data.sources.protocol import IncrementalSource, Source, Surroundings
 
 ENTRY_POINTS = "everloop.sources"
 
@@ -26,7 +26,7 @@ def installed_kinds() -> tuple[str, ...]:
     return tuple(sorted({*SOURCES, *_plugins()}))
 
 
-def source_class(kind: str) -> type[Source]:
+def source_class(kind: str) -> type[Source | IncrementalSource]:
     """Finds the class that reads a kind of source.
 
     Raises:
@@ -34,7 +34,7 @@ def source_class(kind: str) -> type[Source]:
     """
     if kind in SOURCES:
         module, name = SOURCES[kind].split(":")
-        return cast("type[Source]", getattr(import_module(module), name))
+        return cast("type[Source | IncrementalSource]", getattr(import_module(module), name))
     plugin = _plugins().get(kind)
     if plugin is None:
         raise UsageFault(
@@ -43,7 +43,7 @@ def source_class(kind: str) -> type[Source]:
             f"{kind!r} under the entry point {ENTRY_POINTS}",
         )
     try:
-        return cast("type[Source]", plugin.load())
+        return cast("type[Source | IncrementalSource]", plugin.load())
     except Exception as error:
         raise UsageFault(
             f"The source kind {kind!r} of {plugin.value} cannot be loaded: {type(error).__name__}: {error}."
@@ -61,8 +61,12 @@ def open_source(kind: str, spec: Any, surroundings: Surroundings) -> Source:
     Raises:
         UsageFault: When no such kind is installed.
     """
-    make = cast("Any", source_class(kind))
-    return cast("Source", make(spec, surroundings))
+    made = cast("Any", source_class(kind))(spec, surroundings)
+    if made.capabilities.incremental:
+        from everloop.data.sources.keeping import KeptSource
+
+        return cast("Source", KeptSource(made, surroundings))
+    return cast("Source", made)
 
 
 def _plugins() -> dict[str, EntryPoint]:

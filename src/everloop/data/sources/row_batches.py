@@ -1,8 +1,7 @@
-"""Rows as a database driver gives them, landed as Parquet."""
+"""Rows as Python values, landed as Parquet."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
@@ -14,11 +13,10 @@ from uuid import UUID
 from everloop.core.clock import as_utc
 from everloop.core.errors import SourceUnreadable
 from everloop.core.extras import require
+from everloop.data.sources.united import united
 
-_MODULUS = 1 << 256
-
-# Arrow type -> how a driver's value becomes one of it. A column's type is the first that all of its
-# values fit; what fits none becomes text.
+# Python type -> Arrow type and how a value becomes one of it. A column's type is the first that all of
+# its values fit; what fits none becomes text.
 _FROM_PYTHON: dict[type, tuple[str, Callable[[Any], Any]]] = {
     bool: ("bool_", bool),
     int: ("int64", int),
@@ -32,33 +30,33 @@ _FROM_PYTHON: dict[type, tuple[str, Callable[[Any], Any]]] = {
     datetime: ("timestamp", as_utc),
     date: ("timestamp", lambda value: as_utc(datetime(value.year, value.month, value.day))),  # noqa: DTZ001
 }
+# Values that Arrow takes as they are.
+_PLAIN = frozenset((bool, int, float, str))
 # What two types of one column become together.
 _WIDER = {frozenset(("int64", "float64")): "float64"}
 
 
 class RowLanding:
-    """Writes batches of rows as Parquet files and digests them, whatever their order.
-
-    The digest is the sum of the rows' SHA-256 modulo 2**256, so that a query without an order gives
-    the same digest whenever it gives the same rows.
+    """Writes batches of rows as Parquet files; memory holds one batch.
 
     Args:
         folder: An empty folder for the files.
         columns: The columns' names.
+
+    Raises:
+        SourceUnreadable: When two columns have one name; capitals do not count.
     """
 
     def __init__(self, folder: Path, columns: Sequence[str]) -> None:
         if len({name.lower() for name in columns}) != len(columns):
             raise SourceUnreadable(
-                f"The query gives a column twice: {', '.join(columns)}.",
-                hint="name each column once, with AS",
+                f"A column is there twice: {', '.join(columns)}.", hint="name each column once, with AS"
             )
+        folder.mkdir(parents=True, exist_ok=True)
         self.rows = 0
         self._folder = folder
         self._columns = list(columns)
-        self._kinds: list[str | None] = [None] * len(columns)
         self._parts: list[Path] = []
-        self._sum = 0
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
         """Writes a batch.
@@ -66,52 +64,27 @@ class RowLanding:
         Raises:
             SourceUnreadable: When a column holds bytes.
         """
-        for row in rows:
-            self._sum += int.from_bytes(hashlib.sha256(repr(tuple(row)).encode()).digest())
-        self._sum %= _MODULUS
-        arrays = {}
-        for position, name in enumerate(self._columns):
-            kind, array = _to_arrow([row[position] for row in rows], name)
-            self._kinds[position] = _together(self._kinds[position], kind)
-            if kind is not None:
-                arrays[name] = array
+        values = zip(*rows, strict=True) if rows else ([] for _ in self._columns)
+        self._write([_to_arrow(column, name) for column, name in zip(values, self._columns, strict=True)])
         self.rows += len(rows)
-        self._write(arrays, len(rows))
 
     def files(self) -> tuple[Path, ...]:
-        """Gives the files, all of one schema."""
-        arrow = require("pyarrow", extra="train")
-        parquet = require("pyarrow.parquet", extra="train")
-        types = [_arrow_type(kind or "string") for kind in self._kinds]
-        schema = arrow.schema(list(zip(self._columns, types, strict=True)))
+        """Gives the files, all of one schema; a column without any value has no type yet."""
         if not self._parts:
-            self._parts.append(self._folder / "part-000000.parquet")
-            parquet.write_table(schema.empty_table(), self._parts[0])
-        for part in self._parts:
-            table = parquet.read_table(part)
-            if table.schema.equals(schema):
-                continue
-            columns = [_cast(table, field) for field in schema]
-            parquet.write_table(arrow.table(columns, schema=schema), part)
-        return tuple(self._parts)
+            self.add([])
+        return united(self._parts, self._folder / "united", undecided=True)
 
-    def digest(self) -> str:
-        """Gives the digest of the columns' names and all rows so far."""
-        names = json.dumps(self._columns).encode()
-        return hashlib.sha256(names + self._sum.to_bytes(32)).hexdigest()
-
-    def _write(self, arrays: dict[str, Any], rows: int) -> None:
+    def _write(self, arrays: list[Any]) -> None:
         arrow = require("pyarrow", extra="train")
         parquet = require("pyarrow.parquet", extra="train")
-        columns = {name: arrays.get(name, arrow.nulls(rows)) for name in self._columns}
         part = self._folder / f"part-{len(self._parts):06d}.parquet"
-        parquet.write_table(arrow.table(columns), part)
+        parquet.write_table(arrow.table(arrays, names=self._columns), part)
         self._parts.append(part)
 
 
-def _together(one: str | None, other: str | None) -> str | None:
-    if one is None or other is None or one == other:
-        return one or other
+def _together(one: str | None, other: str) -> str:
+    if one is None or one == other:
+        return other
     return _WIDER.get(frozenset((one, other)), "string")
 
 
@@ -120,9 +93,9 @@ def _arrow_type(kind: str) -> Any:
     return arrow.timestamp("us", tz="UTC") if kind == "timestamp" else getattr(arrow, kind)()
 
 
-def _to_arrow(values: list[Any], name: str) -> tuple[str | None, Any]:
+def _to_arrow(values: Sequence[Any], name: str) -> Any:
     arrow = require("pyarrow", extra="train")
-    found = {type(value) for value in values if value is not None}
+    found = set(map(type, values)) - {type(None)}
     if unknown := [kind.__name__ for kind in found if kind not in _FROM_PYTHON]:
         raise SourceUnreadable(
             f"The column {name} holds {', '.join(sorted(unknown))}, which a table cannot hold.",
@@ -132,29 +105,21 @@ def _to_arrow(values: list[Any], name: str) -> tuple[str | None, Any]:
     for item in found:
         kind = _together(kind, _FROM_PYTHON[item][0])
     if kind is None:
-        return None, None
-    if kind == "string":
-        converted = [None if value is None else _as_text(value) for value in values]
-    else:
-        converted = [None if value is None else _FROM_PYTHON[type(value)][1](value) for value in values]
+        return arrow.nulls(len(values))
+    if len(found) > 1 or not found <= _PLAIN:
+        convert = _as_text if kind == "string" else _converted
+        values = [None if value is None else convert(value) for value in values]
     try:
-        return kind, arrow.array(converted, type=_arrow_type(kind))
+        return arrow.array(values, type=_arrow_type(kind))
     except (OverflowError, arrow.ArrowInvalid) as error:
         raise SourceUnreadable(
             f"The column {name} holds a number beyond 64 bits.", hint="cast it in the query"
         ) from error
 
 
+def _converted(value: Any) -> Any:
+    return _FROM_PYTHON[type(value)][1](value)
+
+
 def _as_text(value: Any) -> str:
-    return str(_FROM_PYTHON[type(value)][1](value))
-
-
-def _cast(table: Any, field: Any) -> Any:
-    column = table[field.name]
-    if column.type == field.type:
-        return column
-    if str(field.type) == "string" and str(column.type) != "null":
-        arrow = require("pyarrow", extra="train")
-        texts = [None if value is None else str(value) for value in column.to_pylist()]
-        return arrow.chunked_array([arrow.array(texts, type=field.type)])
-    return column.cast(field.type)
+    return str(_converted(value))

@@ -1,192 +1,103 @@
-"""Databases by SQLAlchemy URL: SQLite and PostgreSQL."""
+"""Databases by URL: PostgreSQL by ADBC, all others by SQLAlchemy."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from everloop.core.errors import MissingExtra, SourceUnreachable, SourceUnreadable, SpecFault
+from everloop.core.digest import digest_value
+from everloop.core.errors import SpecFault
 from everloop.core.extras import require
-from everloop.core.files import scratch_folder
-from everloop.core.progress import Event
-from everloop.data.sources.protocol import Capabilities, Reading, Surroundings
-from everloop.data.sources.row_batches import RowLanding
+from everloop.data.sources import sql_part
+from everloop.data.sources.protocol import Capabilities, Increment, Surroundings
+from everloop.data.sources.sql_position import first_value
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import URL
 
     from everloop.spec import SqlSource
 
-BATCH_ROWS = 20_000
-ATTEMPTS = 4
-FIRST_PAUSE_SECONDS = 1.0
-# Drivers that we test with, for URLs that name none.
-DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-EXTRAS = {"postgresql": "postgresql"}
+# Backend -> the module whose `opened` connects to it.
+_SESSIONS = {
+    "postgresql": "everloop.data.sources.postgresql",
+    "postgres": "everloop.data.sources.postgresql",
+}
+_ANY = "everloop.data.sources.sql_alchemy"
 _PLAIN_NAME = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")
-_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
 class Database:
     """The rows of a query or a table, read in a transaction that cannot write.
 
-    The URL is revealed only while a connection is made, and is cut out of every message. A lost
-    connection is tried again, from the first row, with pauses that double. The order of rows is the
-    query's own. Every reading takes all rows, whether the file names a cursor or not.
+    The URL is revealed only while a connection is made, and is cut out of every message. Without a
+    cursor every reading takes all rows. With one it takes those whose cursor has at least the last
+    value that was seen, less `late`, in the cursor's order; text is ordered by its bytes. Rows with
+    equal cursors that are committed at different times are therefore all seen; one that is committed
+    after a greater value was read is seen when it is not later than `late`.
     """
 
     spec: SqlSource
     surroundings: Surroundings
     capabilities: ClassVar[Capabilities] = Capabilities(
         kind="sql",
-        reads="a query or a table of SQLite or PostgreSQL, by SQLAlchemy URL",
+        reads="a query or a table of PostgreSQL, SQLite, or whatever has an SQLAlchemy dialect",
         cheap_fingerprint=False,
         keeps_order=False,
         needs_network=True,
+        incremental=True,
     )
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Gives a digest of the rows, whatever their order; every row is read."""
-        with scratch_folder(self.surroundings.folder.resolve()) as scratch:
-            return self.read(scratch).fingerprint
+    def identity(self) -> dict[str, Any]:
+        """Names the database without its password, the query and the cursor."""
+        url = self._url()
+        place = [url.get_backend_name(), url.host, url.port, url.database, url.username]
+        return {
+            "database": digest_value(place)[:16],
+            "query": self._query(),
+            "cursor": self.spec.cursor,
+        }
 
-    def read(self, scratch: Path) -> Reading:
-        """Reads every row into Parquet.
+    def read_after(self, position: dict[str, Any] | None, scratch: Path) -> Iterator[Increment]:
+        """Reads the rows at and after a position, or all.
 
         Raises:
-            SourceUnreachable: When the database does not answer after some attempts.
+            SourceUnreachable: When the database does not answer.
             SourceUnreadable: When the query fails or gives what a table cannot hold.
-            SpecFault: When the URL is none.
+            SpecFault: When the URL is none, or the cursor is not among the columns.
         """
-        url = self.spec.url if isinstance(self.spec.url, str) else self.spec.url.reveal()
-        engine = self._engine(url)
-        return self._with_retries(
-            lambda attempt: self._read_once(engine, url, scratch / f"attempt-{attempt}")
-        )
-
-    def _read_once(self, engine: Engine, url: str, folder: Path) -> Reading:
-        folder.mkdir()
-        with _connection(engine, url) as connection:
-            sqlalchemy = require("sqlalchemy", extra="train")
-            answer = connection.execution_options(stream_results=True, max_row_buffer=BATCH_ROWS).execute(
-                sqlalchemy.text(self._query())
-            )
-            landing = RowLanding(folder, list(answer.keys()))
-            for rows in answer.partitions(BATCH_ROWS):
-                landing.add(rows)
-        return Reading(landing.files(), {"kind": "sql", "rows": landing.rows, "digest": landing.digest()})
+        url, cursor = self._url(), self.spec.cursor
+        first = first_value(position, self.spec.late)
+        progress = self.surroundings.progress
+        asked = sql_part.Asked(self._query(), cursor, first, progress, sql_part.PART_ROWS)
+        session = import_module(_SESSIONS.get(url.get_backend_name(), _ANY))
+        nothing = position or {"cursor": cursor, "type": None, "last": None}
+        with session.opened(url, self.surroundings.folder) as opened:
+            for part in opened.parts(asked, scratch):
+                if cursor is None:
+                    yield Increment(part.files, None)
+                else:
+                    yield Increment(part.files, part.position or nothing, cursor)
 
     def _query(self) -> str:
         text = self.spec.sql.strip().rstrip(";")
         if _PLAIN_NAME.match(text):
             quoted = ".".join(f'"{part}"' for part in text.split("."))
             return f"SELECT * FROM {quoted}"  # noqa: S608  (the name has no quote in it)
-        # A colon would be taken for a parameter.
-        return re.sub(r"(?<!:):(?=\w)", r"\\:", text)
+        return text
 
-    def _with_retries(self, work: Callable[[int], _Answer]) -> _Answer:
-        pause = FIRST_PAUSE_SECONDS
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return work(attempt)
-            except SourceUnreachable as error:
-                if attempt == ATTEMPTS:
-                    raise SourceUnreachable(f"{error} Tried {ATTEMPTS} times.", hint=error.hint) from None
-                self.surroundings.progress(
-                    Event("data", f"{error} Trying again in {pause:g} s.", kind="notice")
-                )
-                self.surroundings.clock.sleep(pause)
-                pause *= 2
-        raise AssertionError("unreachable")
-
-    def _engine(self, text: str) -> Engine:
+    def _url(self) -> URL:
         sqlalchemy = require("sqlalchemy", extra="train")
+        text = self.spec.url if isinstance(self.spec.url, str) else self.spec.url.reveal()
         try:
-            url = sqlalchemy.make_url(text)
+            url: URL = sqlalchemy.make_url(text)
         except (sqlalchemy.exc.ArgumentError, ValueError):
             raise SpecFault(
                 "The URL of a database source is none that SQLAlchemy can read.",
                 hint="such as sqlite:///data.db or postgresql://user:password@host/database",
             ) from None
-        backend = url.get_backend_name()
-        url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
-        if backend == "sqlite":
-            url = self._sqlite_url(url)
-        try:
-            engine: Engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
-        except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError):
-            raise MissingExtra(
-                f"No driver for {url.drivername} databases is installed.",
-                hint=f"pip install 'everloop[{EXTRAS.get(backend, 'all')}]'",
-            ) from None
-        _forbid_writing(engine)
-        return engine
-
-    def _sqlite_url(self, url: Any) -> Any:
-        if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-            return url
-        path = self.surroundings.folder.resolve() / url.database
-        if not path.is_file():
-            # SQLite would make an empty database here.
-            raise SourceUnreachable(f"The SQLite file {path} is not there.", hint=f"ls {path.parent}")
-        return url.set(database=str(path))
-
-
-@contextmanager
-def _connection(engine: Engine, url: str) -> Iterator[Connection]:
-    errors = require("sqlalchemy.exc", extra="train")
-    name = engine.url.render_as_string(hide_password=True)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    # The causes are cut off: drivers put connection strings into them.
-    except errors.DBAPIError as error:
-        message = _without_secrets(error, url, engine.url.password)
-        if isinstance(error, (errors.OperationalError, errors.InterfaceError)) and not _is_about_the_query(
-            error
-        ):
-            raise SourceUnreachable(f"The database {name} does not answer: {message}.") from None
-        raise SourceUnreadable(f"The query on {name} failed: {message}.") from None
-    except errors.SQLAlchemyError as error:
-        message = _without_secrets(error, url, engine.url.password)
-        raise SourceUnreadable(f"The query on {name} failed: {message}.") from None
-
-
-def _forbid_writing(engine: Engine) -> None:
-    event = require("sqlalchemy.event", extra="train")
-    statement = {"sqlite": "PRAGMA query_only = ON", "postgresql": "SET default_transaction_read_only = on"}
-    if engine.dialect.name not in statement:
-        return
-
-    def set_read_only(connection: Any, _: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute(statement[engine.dialect.name])
-        cursor.close()
-        connection.commit()
-
-    event.listen(engine, "connect", set_read_only)
-
-
-def _is_about_the_query(error: Any) -> bool:
-    """Tells a wrong query from a lost connection: SQLite has one error class for both."""
-    if error.connection_invalidated:
-        return False
-    text = str(error.orig).lower()
-    return any(
-        sign in text
-        for sign in ("no such", "syntax error", "ambiguous", "readonly", "read-only", "not a database")
-    )
-
-
-def _without_secrets(error: Exception, url: str, password: str | None) -> str:
-    original = getattr(error, "orig", None) or error
-    message = " ".join(str(original).split()).rstrip(".")
-    for secret in (url, password):
-        if secret:
-            message = message.replace(secret, "***")
-    return message
+        return url

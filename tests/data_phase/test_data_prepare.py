@@ -76,7 +76,7 @@ def test_what_was_done_is_in_the_log(tmp_path):
     train = dataset.train
     assert log["sentinel", "income"]["rows"] == (train["income"] == -999).sum() > 0
     assert log["sentinel", "work"]["rows"] == (train["work"] == "?").sum() > 0
-    assert [feature.name for feature in dataset.features] == ["income_known", "work_known", "ratio"]
+    assert [feature.name for feature in dataset.features] == ["income_clean", "work_clean", "ratio"]
     assert dataset.split["by"] == "time"
     assert dataset.split["inputs"] == ["income", "debt", "work"]
     assert sum(dataset.counts.values()) + dataset.split["twins"] == table["defaulted"].count()
@@ -88,17 +88,17 @@ def test_sentinels_are_missing_in_every_part_and_in_serving_alike(tmp_path):
     derive = row_deriver(dataset.features)
     for part in ("train", "validation", "test"):
         rows = dataset.table(part)
-        assert (rows["income_known"].is_null() == (rows["income"] == -999)).all()
-        for row in rows.head(20).drop("income_known", "work_known").iter_rows(named=True):
+        assert (rows["income_clean"].is_null() == (rows["income"] == -999)).all()
+        for row in rows.head(20).drop("income_clean", "work_clean").iter_rows(named=True):
             wider = derive(row)
-            assert (wider["income_known"] is None) == (row["income"] == -999)
-            assert (wider["work_known"] is None) == (row["work"] == "?")
+            assert (wider["income_clean"] is None) == (row["income"] == -999)
+            assert (wider["work_clean"] is None) == (row["work"] == "?")
 
 
 def test_sentinels_are_found_on_the_training_part_alone(tmp_path):
     late = pl.col("at") > START + timedelta(hours=300)
     table = loans().with_columns(income=pl.when(late).then(-999.0).otherwise(pl.col("debt")))
-    assert [f.name for f in prepared(tmp_path, table).features] == ["work_known"]
+    assert [f.name for f in prepared(tmp_path, table).features] == ["work_clean"]
 
 
 def test_keep_means_keep(tmp_path):

@@ -52,9 +52,7 @@ def fitted(table: pl.DataFrame, definitions: dict | None = None, **settings):
     return plan, X, actual
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"wants_scaling": True}, {"takes_missing": True, "float32": True}, {"clip": True}]
-)
+@pytest.mark.parametrize("settings", [{}, {"wants_scaling": True}, {"takes_missing": True, "float32": True}])
 def test_a_table_and_its_rows_are_encoded_alike(settings) -> None:
     table = table_of()
     plan, X, _ = fitted(table, **settings)
@@ -82,7 +80,7 @@ def test_numbers_are_scaled_as_sklearn_does() -> None:
 
 def test_infinities_and_outliers_stay_finite() -> None:
     table = table_of().with_columns(pl.Series("whole", [np.inf, -np.inf, 1e300, *np.arange(297.0)]))
-    for settings in ({}, {"wants_scaling": True}, {"float32": True}, {"clip": True}):
+    for settings in ({}, {"wants_scaling": True}, {"float32": True}):
         _, X, _ = fitted(table, **settings)
         assert np.isfinite(X).all()
 

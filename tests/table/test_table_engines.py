@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from everloop.table.expression import (
     OPERATORS,
+    ColumnRef,
+    Constant,
     Expression,
     GraphBuilder,
     graph_gaps,
@@ -21,9 +23,21 @@ from everloop.table.expression import (
     to_polars,
     to_row,
 )
+from everloop.table.expression.building import call
 from everloop.table.expression.moments import EPOCH, microseconds_of
 from everloop.table.expression.operators import KINDS
-from everloop.testing.expression_cases import ANY_TREE, ROW, TYPES, applied, frame_of, same
+from everloop.table.expression.readings import NUMBER_STYLES
+from everloop.testing.expression_cases import (
+    ANY_TREE,
+    NUMBER_TEXTS,
+    ROW,
+    TIME_FORMS,
+    TIME_TEXTS,
+    TYPES,
+    applied,
+    frame_of,
+    same,
+)
 
 
 def by_polars(expression, rows):
@@ -151,3 +165,18 @@ def test_deep_expressions_stay_small_and_agree():
     expression = parse(sql, TYPES)
     assert len(to_duckdb(expression)) < 100_000
     assert_all_equal(expression, rows)
+
+
+@pytest.mark.parametrize("style", sorted(NUMBER_STYLES))
+@settings(SETTINGS, max_examples=15)
+@given(texts=st.lists(st.one_of(st.none(), NUMBER_TEXTS), min_size=1, max_size=40))
+def test_all_engines_read_numbers_in_text_alike(style, texts):
+    tree = call("parse_number", [ColumnRef("s", "text"), Constant(style, "text")])
+    assert_all_equal(Expression("", tree), [{**dict.fromkeys(TYPES), "s": text} for text in texts])
+
+
+@settings(SETTINGS, max_examples=30)
+@given(form=TIME_FORMS, texts=st.lists(st.one_of(st.none(), TIME_TEXTS), min_size=1, max_size=40))
+def test_all_engines_read_times_in_text_alike(form, texts):
+    tree = call("parse_time", [ColumnRef("s", "text"), Constant(form, "text")])
+    assert_all_equal(Expression("", tree), [{**dict.fromkeys(TYPES), "s": text} for text in texts])

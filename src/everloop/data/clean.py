@@ -1,60 +1,42 @@
-"""Cleaning: rows that are dropped and values that mean missing, each thing with its count."""
+"""Cleaning: rows that are dropped and columns that are left out, each thing with its count."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from everloop.core.errors import DataFault
-from everloop.data.sentinels import find_sentinels
-from everloop.data.twins import row_keys
-from everloop.table.feature import FeatureDefinition
+from everloop.data.cleaning_log import CleaningEntry
+from everloop.data.duplicates import near_repeats, repeats, repeats_by
 
 if TYPE_CHECKING:
+    from typing import Literal
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from everloop.spec.cleaning import RepeatedRows
     from everloop.spec.frame import Frame
     from everloop.table.stored import ColumnTable, StoredTable
 
-
-@dataclass(frozen=True)
-class CleaningEntry:
-    """One thing that cleaning did.
-
-    Attributes:
-        step: ``without target``, ``duplicates``, ``excluded`` or ``sentinel``.
-        rows: How many rows it touched; 0 for a column that was excluded.
-        column: The column, where it is about one.
-        detail: What was done, in a sentence.
-        feature: The feature that stands for the column from here on.
-    """
-
-    step: str
-    rows: int
-    detail: str
-    column: str | None = None
-    feature: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Gives the entry as what JSON can carry."""
-        return {key: value for key, value in vars(self).items() if value is not None}
+    DuplicatesRule = Literal["drop", "near", "keep"] | RepeatedRows
 
 
 def drop_rows(
-    table: StoredTable, frame: Frame, *, duplicates: bool
+    table: StoredTable, frame: Frame, rule: DuplicatesRule
 ) -> tuple[StoredTable, tuple[CleaningEntry, ...]]:
-    """Drops rows that cannot be learned from: without a target, and repeated in every column.
+    """Drops rows that cannot be learned from: without a target, and repeated.
 
     Args:
         table: The snapshot's rows.
         frame: The problem.
-        duplicates: Whether repeated rows are dropped; the first of each stays.
+        rule: Which rows are repeated: the file's `data.clean.duplicates`.
 
     Returns:
         The rows that stay, in their order, and what was done.
 
     Raises:
         DataFault: When no row stays.
+        SpecFault: When the rule names a column that is not there.
     """
     entries = []
     kept = table.where(table[frame.target].is_not_null())
@@ -69,13 +51,22 @@ def drop_rows(
             f"None of the {table.height:,} rows has its {frame.target}.",
             hint="give a later time with --as-of, or look at problem.label_delay",
         )
-    if duplicates:
-        first = row_keys(kept, kept.columns) == np.arange(kept.height)
-        repeated = kept.height - int(first.sum())
-        if repeated:
-            kept = kept.where(first)
-            entries.append(CleaningEntry("duplicates", repeated, "rows that repeat another in every column"))
+    if rule != "keep":
+        repeated, which = _repeated(kept, rule)
+        if repeated.any():
+            kept = kept.where(~repeated)
+            undo = "data.clean.duplicates: keep"
+            entries.append(CleaningEntry("duplicates", int(repeated.sum()), which, undo=undo))
     return kept, tuple(entries)
+
+
+def _repeated(table: ColumnTable, rule: DuplicatesRule) -> tuple[NDArray[np.bool_], str]:
+    if rule == "drop":
+        return repeats(table), "rows that repeat another in every column"
+    if not isinstance(rule, str):
+        which = f"rows that repeat another in {', '.join(rule.by)}; the {rule.keep} of each stays"
+        return repeats_by(table, rule), which
+    return near_repeats(table), "rows that repeat another but for case, spaces or one typing error"
 
 
 def exclude_columns(train: ColumnTable, frame: Frame) -> tuple[tuple[str, ...], tuple[CleaningEntry, ...]]:
@@ -97,46 +88,3 @@ def exclude_columns(train: ColumnTable, frame: Frame) -> tuple[tuple[str, ...], 
             reasons[name] = "has one value in every training row"
     entries = tuple(CleaningEntry("excluded", 0, reason, column=name) for name, reason in reasons.items())
     return tuple(name for name in frame.inputs if name not in reasons), entries
-
-
-def name_missing(
-    train: ColumnTable, inputs: tuple[str, ...]
-) -> tuple[tuple[FeatureDefinition, ...], tuple[CleaningEntry, ...]]:
-    """Finds values that stand for a missing one, and defines features in which they are missing.
-
-    Found on the training part alone, and written as SQL expressions: so serving does the same.
-
-    Args:
-        train: The training rows.
-        inputs: The columns that may be used.
-
-    Returns:
-        A feature for each column that has such values, and what was done.
-    """
-    from everloop.table.schema import schema_of
-
-    types = schema_of(train.lazy().select(inputs)).types
-    features, entries = [], []
-    for name, values in find_sentinels(train, list(inputs)).items():
-        feature = _free_name(f"{name}_known", train.columns)
-        expression = '"' + name.replace('"', '""') + '"'
-        for value in values:
-            expression = f"nullif({expression}, {_literal(value)})"
-        features.append(FeatureDefinition.of(feature, expression, types))
-        shown = ", ".join(repr(value) for value in values)
-        entries.append(
-            CleaningEntry(
-                "sentinel", sum(values.values()), f"{shown} means missing", column=name, feature=feature
-            )
-        )
-    return tuple(features), tuple(entries)
-
-
-def _free_name(name: str, taken: list[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
-
-
-def _literal(value: Any) -> str:
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)

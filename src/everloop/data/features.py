@@ -6,15 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from everloop.core.errors import SpecFault
+from everloop.table.cleaning import CleaningPlan
+from everloop.table.expression import renamed
 from everloop.table.feature import FeatureDefinition, define
 
 
-def row_features(features: Mapping[str, Any], types: Mapping[str, str]) -> tuple[FeatureDefinition, ...]:
-    """Reads the features that are SQL expressions over one row.
+def row_features(
+    features: Mapping[str, Any], types: Mapping[str, str], plan: CleaningPlan
+) -> tuple[FeatureDefinition, ...]:
+    """Reads the features that are SQL expressions over one row; they see clean columns.
 
     Args:
         features: The file's part `data.features`.
         types: From each column's name to its type.
+        plan: The fitted cleaning: a feature that names a column reads its clean twin.
 
     Raises:
         SpecFault: When an expression is wrong, takes a column's name, or is of another kind.
@@ -41,4 +46,5 @@ def row_features(features: Mapping[str, Any], types: Mapping[str, str]) -> tuple
                 f"The feature {name} has the name of a column.", hint=f"call it {name}_2", place=place
             )
         expressions[name] = feature
-    return define(expressions, types)
+    defined = define(expressions, {**types, **plan.clean_types})
+    return tuple(FeatureDefinition(one.name, renamed(one.expression, plan.clean_names)) for one in defined)

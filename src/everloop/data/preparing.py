@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import DataFault, SpecFault
-from everloop.data.clean import drop_rows, exclude_columns, name_missing
+from everloop.data.clean import drop_rows, exclude_columns
 from everloop.data.features import row_features
+from everloop.data.fitting import fit_cleaning
 from everloop.data.leak import LeakFinding, LeakFound, Parts, block_leaks, find_leaks
 from everloop.data.split import PARTS, Split, SplitPlan, default_plan, split_rows
 from everloop.table.dataset import Dataset
@@ -56,7 +57,7 @@ def prepare_dataset(
     """
     table = StoredTable.open(snapshot.path)
     _check_columns(table, frame)
-    kept, cleaning = drop_rows(table, frame, duplicates=data.clean.duplicates == "drop")
+    kept, cleaning = drop_rows(table, frame, data.clean.duplicates)
     split = split_rows(kept, frame, _plan(data, frame, seed))
     parts = _parts(kept, split)
     inputs, excluded = exclude_columns(parts["train"], frame)
@@ -65,8 +66,8 @@ def prepare_dataset(
             "No column is left to learn from: each has one value in the training part.",
             hint="bring columns that differ between rows",
         )
-    known, sentinels = name_missing(parts["train"], inputs) if data.clean.missing != "keep" else ((), ())
-    features = (*known, *row_features(data.features, schema_of(kept.lazy()).types))
+    plan, cleaned = fit_cleaning(parts["train"], inputs, data.clean)
+    features = (*plan.definitions, *row_features(data.features, schema_of(kept.lazy()).types, plan))
     written = _write(parts, features, folder)
     featured = {part: StoredTable.open(path) for part, path in written.items()}
     findings = find_leaks(Parts(featured, _read(inputs, features), frame, split.plan.by))
@@ -87,7 +88,8 @@ def prepare_dataset(
             "inputs": list(inputs),
             "leaks": [finding.to_dict() for finding in findings],
         },
-        cleaning=[entry.to_dict() for entry in (*cleaning, *excluded, *sentinels)],
+        cleaning=[entry.to_dict() for entry in (*cleaning, *excluded, *cleaned)],
+        plan=plan,
     )
     return Prepared(dataset, findings)
 

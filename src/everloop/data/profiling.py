@@ -168,7 +168,7 @@ def profile(table: Any) -> Profile:
     floats = [name for name, dtype in schema.items() if dtype.is_float()]
     frame = StoredTable(given.source.with_columns(pl.col(floats).fill_nan(None)), given.rows)
     facts = aggregate(frame.lazy(), _expressions(types)) if types else {}
-    sentinels = find_sentinels(frame, frame.columns)
+    sentinels = find_sentinels(frame.lazy(), types)
     duplicates = frame.height - _distinct_rows(frame) if types and frame.height else 0
     columns = tuple(
         _column(

@@ -57,9 +57,30 @@ def _brief(facts: Facts) -> str:
 
 def _dataset(facts: Facts) -> str:
     rows = ", ".join(f"{count:,} {part}" for part, count in facts["rows"].items())
-    cleaned = f"; {len(facts['cleaning'])} cleanings" if facts["cleaning"] else ""
+    cleaned = _cleaned(facts["cleaning"])
     features = f"; {len(facts['features'])} features" if facts["features"] else ""
     return f"split by {facts['split']['by']}: {rows}{cleaned}{features}; no leak blocks"
+
+
+_CLEANED = {
+    "without target": "rows without target left out",
+    "duplicates": "repeated rows dropped",
+    "sentinel": "values that mean missing",
+    "categories": "spellings merged",
+    "type": "values read as numbers or times",
+    "outliers": "outliers clipped",
+}
+
+
+def _cleaned(entries: list[Facts]) -> str:
+    """Counts what cleaning did, in the order in which it does it."""
+    rows: dict[str, int] = {}
+    for entry in entries:
+        rows[entry["step"]] = rows.get(entry["step"], 0) + entry["rows"]
+    told = [f"{rows[step]:,} {words}" for step, words in _CLEANED.items() if rows.get(step)]
+    left_out = sum(entry["step"] == "excluded" for entry in entries)
+    told += [f"{left_out} columns left out"] if left_out else []
+    return f"; {', '.join(told)}" if told else ""
 
 
 def _train(facts: Facts) -> str:

@@ -216,7 +216,13 @@ def _data(facts: CardFacts) -> Section:
 def cleaning_blocks(prepared: Mapping[str, Any]) -> list[Block]:
     """Lists what cleaning did and what was kept out."""
     rows = [
-        [entry.get("step"), entry.get("column"), entry.get("rows") or None, entry.get("detail")]
+        [
+            entry.get("step"),
+            entry.get("column"),
+            entry.get("rows") or None,
+            entry.get("detail"),
+            entry.get("undo"),
+        ]
         for entry in prepared.get("cleaning") or ()
     ]
     if not rows:
@@ -224,7 +230,7 @@ def cleaning_blocks(prepared: Mapping[str, Any]) -> list[Block]:
     return [
         Fold(
             f"What cleaning did: {plural(len(rows), 'entry').replace('entrys', 'entries')}",
-            [Table(["step", "column", "rows", "detail"], rows)],
+            [Table(["step", "column", "rows", "detail", "undone by"], rows)],
         )
     ]
 

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from everloop.model.learners.learner import Capabilities
     from everloop.spec.frame import Frame
 
-CLIP_QUANTILES = (0.001, 0.999)
-"""With ``clean.outliers: clip`` numbers are cut here; otherwise at the least and greatest of training."""
-
 RARE = 5
 """A category of fewer training rows is merged into the slot for others."""
 
@@ -48,24 +45,21 @@ class PreparationSettings:
         takes_missing: NaN is kept; otherwise the median is filled in and an indicator added.
         wants_scaling: Numbers are centred and scaled to a standard deviation of 1.
         float32: Numbers are rounded to single precision.
-        clip: Whether numbers are cut at quantiles of training.
         seed: Of the cross-fitting.
     """
 
     takes_missing: bool = False
     wants_scaling: bool = False
     float32: bool = False
-    clip: bool = False
     seed: int = 0
 
     @classmethod
-    def of(cls, capabilities: Capabilities, *, clip: bool = False, seed: int = 0) -> PreparationSettings:
+    def of(cls, capabilities: Capabilities, *, seed: int = 0) -> PreparationSettings:
         """Gives what a learner of these capabilities wants."""
         return cls(
             takes_missing=capabilities.takes_missing,
             wants_scaling=capabilities.wants_scaling,
             float32=capabilities.computes_in_float32,
-            clip=clip,
             seed=seed,
         )
 
@@ -142,7 +136,7 @@ def _number_encoder(name: str, column: pl.Series, draft: _Draft) -> NumberEncode
     settings = draft.settings
     raw = column.to_numpy()
     values = raw[~np.isnan(raw)]
-    low, high = _bounds(values, clip=settings.clip)
+    low, high = _bounds(values)
     clipped = np.clip(values, low, high)
     missing = len(values) < len(raw)
     fill = None if settings.takes_missing else (float(np.median(clipped)) if len(clipped) else 0.0)
@@ -160,14 +154,12 @@ def _number_encoder(name: str, column: pl.Series, draft: _Draft) -> NumberEncode
     )
 
 
-def _bounds(values: NDArray[np.float64], *, clip: bool) -> tuple[float, float]:
+def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Gives the least and the greatest of training: what lies outside is cut there."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return -_LARGEST, _LARGEST
-    low, high = np.quantile(finite, CLIP_QUANTILES) if clip else (finite.min(), finite.max())
-    if low == high:  # nearly constant: quantiles would make it wholly so
-        low, high = finite.min(), finite.max()
-    return float(max(low, -_LARGEST)), float(min(high, _LARGEST))
+    return float(max(finite.min(), -_LARGEST)), float(min(finite.max(), _LARGEST))
 
 
 def _scaling(values: NDArray[np.float64], rows: int, fill: float | None) -> tuple[float, float]:

@@ -144,7 +144,7 @@ def _quick_fit(material: Material, number: int) -> _Fitted:
     quick = learner(QUICK_LEARNER)
     fold = material.folds[number]
     train, validation = thinned(fold.train, QUICK_ROWS), thinned(fold.validation, QUICK_JUDGED)
-    settings = PreparationSettings.of(quick.capabilities, clip=material.clip, seed=material.seed)
+    settings = PreparationSettings.of(quick.capabilities, seed=material.seed)
     table = material.table.select(material.features.columns)
     plan, X = fit_preparation(
         table[train], material.frame, material.features, settings, material.actual[train]

@@ -71,7 +71,6 @@ def training_settings(settings: dict[str, Any], frame: Frame) -> TrainingSetting
         by=data.split.by or ("time" if frame.time else "stratified"),
         group=data.split.group,
         select=model.select_features,
-        clip=data.clean.outliers == "clip",
         required={**goal.require, **problem.require},
         fairness=dict(model.fairness),
         seed=model.seed,

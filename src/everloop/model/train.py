@@ -56,7 +56,6 @@ class TrainingSettings:
         by: How folds are divided: ``time``, ``group``, ``stratified``, ``random``.
         group: The column for ``group``.
         select: Whether columns that do not help are left out.
-        clip: Whether numbers are cut at quantiles of training.
         required: What the goal and the problem require.
         fairness: Bounds on differences between sensitive groups.
         seed: What all chance is drawn from.
@@ -68,7 +67,6 @@ class TrainingSettings:
     by: str = "stratified"
     group: str | None = None
     select: bool = True
-    clip: bool = False
     required: Mapping[str, Bound] = field(default_factory=dict)
     fairness: Mapping[str, Bound] = field(default_factory=dict)
     seed: int = 0
@@ -84,12 +82,14 @@ class Parts:
         validation: Rows to judge trials on, where the split made such a part.
         test: Rows that nothing is decided on.
         definitions: What is computed from the columns of a row; the model computes it itself.
+        replaced: From a column to its clean twin, which the model reads in its place.
     """
 
     train: pl.DataFrame
     validation: pl.DataFrame | None = None
     test: pl.DataFrame | None = None
     definitions: tuple[FeatureDefinition, ...] = ()
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
 
 def parts_of(dataset: Dataset) -> Parts:
@@ -97,7 +97,7 @@ def parts_of(dataset: Dataset) -> Parts:
     validation, test = (
         dataset.table(name) if dataset.counts.get(name) else None for name in ("validation", "test")
     )
-    return Parts(dataset.train, validation, test, tuple(dataset.features))
+    return Parts(dataset.train, validation, test, tuple(dataset.features), replaced=dataset.plan.clean_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,9 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         table, actual = pl.concat([table, rows], how="vertical_relaxed"), np.concatenate([actual, more])
     require_learnable(actual, frame)
     table, definitions = _with_definitions(table, parts)
-    kinds = column_kinds(table, tuple(dict.fromkeys((*frame.inputs, *definitions))))
+    raw = (name for name in frame.inputs if name not in parts.replaced)
+    kinds = column_kinds(table, tuple(dict.fromkeys((*raw, *definitions))))
+    kinds.dropped.update({name: f"{clean} stands for it" for name, clean in parts.replaced.items()})
     features = Features(kinds.kept, schema_of(table).types, definitions)
     plan = FoldPlan(
         by=settings.by, group=settings.group, count=5 if table.height <= 2_000 else 3, seed=settings.seed
@@ -192,7 +194,6 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         actual=actual,
         features=features,
         folds=folds,
-        clip=settings.clip,
         seed=settings.seed,
         threads=settings.threads if table.height >= THREADED_ROWS else 1,
     )

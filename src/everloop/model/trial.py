@@ -42,7 +42,6 @@ class Material:
         actual: Class indices or numbers, (n,).
         features: What a model may read.
         folds: How the rows are divided.
-        clip: Whether numbers are cut at quantiles.
         seed: What all chance is drawn from.
         threads: How many threads a learner may use.
     """
@@ -52,7 +51,6 @@ class Material:
     actual: NDArray[Any]
     features: Features
     folds: tuple[Fold, ...]
-    clip: bool = False
     seed: int = 0
     threads: int = 2
 
@@ -155,7 +153,7 @@ def judge(
         out_of_time: Asked between folds; true ends the trial with the folds that are done.
     """
     one = matrices.material
-    settings = PreparationSettings.of(learner.capabilities, clip=one.clip, seed=one.seed)
+    settings = PreparationSettings.of(learner.capabilities, seed=one.seed)
     most_rows = min(most_rows, learner.capabilities.most_rows or most_rows)
     scores: list[float] = []
     parts: list[NDArray[np.float64]] = []
@@ -202,7 +200,7 @@ def fit_on(
 
 def fit_final(learner: Learner, configuration: Mapping[str, Any], material: Material) -> tuple[Plan, Any]:
     """Fits preparation and learner on all rows."""
-    settings = PreparationSettings.of(learner.capabilities, clip=material.clip, seed=material.seed)
+    settings = PreparationSettings.of(learner.capabilities, seed=material.seed)
     rows = thinned(np.arange(material.table.height), learner.capabilities.most_rows or material.table.height)
     table = material.table.select(material.features.columns)
     if len(rows) < table.height:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from everloop.spec.data import AsOfFeature, CleanSpec, DataSpec, SplitSpec, WindowFeature
+    from everloop.spec.cleaning import CleanSpec, ColumnCleanSpec, RepeatedRows
+    from everloop.spec.data import AsOfFeature, DataSpec, SplitSpec, WindowFeature
     from everloop.spec.deploy import DeploySpec, Hold, ServeSpec
     from everloop.spec.fields import AlarmBudget, Trigger
     from everloop.spec.frame import Frame
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    **dict.fromkeys(("AsOfFeature", "CleanSpec", "DataSpec", "SplitSpec", "WindowFeature"), "data"),
+    **dict.fromkeys(("AsOfFeature", "DataSpec", "SplitSpec", "WindowFeature"), "data"),
+    **dict.fromkeys(("CleanSpec", "ColumnCleanSpec", "RepeatedRows"), "cleaning"),
     **dict.fromkeys(("DeploySpec", "Hold", "ServeSpec"), "deploy"),
     **dict.fromkeys(("AlarmBudget", "Trigger"), "fields"),
     "Frame": "frame",
@@ -82,6 +84,7 @@ __all__ = [
     "AsOfFeature",
     "Budget",
     "CleanSpec",
+    "ColumnCleanSpec",
     "CostSpec",
     "DataSpec",
     "DeploySpec",
@@ -101,6 +104,7 @@ __all__ = [
     "MonitorSpec",
     "MqttSource",
     "ProblemSpec",
+    "RepeatedRows",
     "RetrainSpec",
     "Secret",
     "ServeSpec",

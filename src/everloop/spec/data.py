@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from everloop.spec.cleaning import CleanSpec
 from everloop.spec.fields import Duration, Share
 from everloop.spec.part import Part
 from everloop.spec.sources import Source
@@ -43,14 +44,6 @@ Feature = Annotated[
     | Annotated[AsOfFeature, Tag("as_of")],
     Discriminator(_feature_kind),
 ]
-
-
-class CleanSpec(Part):
-    """What is done about common faults; everything fitted is fitted on the training part alone."""
-
-    duplicates: Literal["drop", "keep"] = Field("drop", description="Rows that are the same in every column.")
-    outliers: Literal["clip", "keep"] = Field("clip", description="Numbers far outside the training part.")
-    missing: Literal["impute", "keep"] = Field("impute", description="Missing values.")
 
 
 class SplitSpec(Part):

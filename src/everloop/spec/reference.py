@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from everloop.core.units import BOUND_PATTERN, DURATION_PATTERN, PERCENT_PATTERN, RATE_PATTERN
-from everloop.spec.data import AsOfFeature, CleanSpec, DataSpec, SplitSpec, WindowFeature
+from everloop.spec.cleaning import CleanSpec, ColumnCleanSpec, RepeatedRows
+from everloop.spec.data import AsOfFeature, DataSpec, SplitSpec, WindowFeature
 from everloop.spec.deploy import DeploySpec, Hold, ServeSpec
 from everloop.spec.fields import ALARM_PATTERN
 from everloop.spec.goal import CostSpec, GoalSpec, TodayRule, ValueSpec
@@ -53,6 +54,8 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     ("data", DataSpec),
     *((f"data.sources: {kind}", model) for kind, model in SOURCE_KINDS.items()),
     ("data.clean", CleanSpec),
+    ("data.clean.duplicates: in some columns", RepeatedRows),
+    ("data.clean.columns", ColumnCleanSpec),
     ("data.features: a window", WindowFeature),
     ("data.features: the latest value", AsOfFeature),
     ("data.split", SplitSpec),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from everloop.core.errors import DataFault, NotFound, UsageFault
 from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
+from everloop.table.cleaning import CleaningPlan
 from everloop.table.feature import FeatureDefinition
 from everloop.table.schema import Schema
 
@@ -33,6 +34,7 @@ class Dataset:
         counts: Rows of each part.
         split: How the parts were made, such as ``{"by": "time", "boundaries": [...]}``.
         cleaning: What cleaning did, one entry for each thing done.
+        plan: The fitted cleaning; its clean columns are among the features.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Dataset:
     counts: Mapping[str, int] = field(default_factory=dict)
     split: Mapping[str, Any] = field(default_factory=dict)
     cleaning: tuple[Mapping[str, Any], ...] = ()
+    plan: CleaningPlan = field(default_factory=CleaningPlan)
 
     @classmethod
     def save(
@@ -51,6 +54,7 @@ class Dataset:
         features: Sequence[FeatureDefinition] = (),
         split: Mapping[str, Any] | None = None,
         cleaning: Sequence[Mapping[str, Any]] = (),
+        plan: CleaningPlan | None = None,
     ) -> Dataset:
         """Writes a dataset; the description comes last, so a folder with one is whole.
 
@@ -61,6 +65,7 @@ class Dataset:
             features: What was computed.
             split: How the parts were made.
             cleaning: What cleaning did.
+            plan: The fitted cleaning.
 
         Raises:
             DataFault: There is no train part, a part has another name, or parts differ in their columns.
@@ -84,6 +89,7 @@ class Dataset:
             {name: StoredTable.open(place).rows for name, place in places.items()},
             dict(split or {}),
             tuple(cleaning),
+            plan or CleaningPlan(),
         )
         write_file(folder / DESCRIPTION, json.dumps(dataset.to_dict(), indent=1).encode())
         return dataset
@@ -111,6 +117,7 @@ class Dataset:
                 data["counts"],
                 data["split"],
                 tuple(data["cleaning"]),
+                CleaningPlan.from_dict(data["plan"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, UsageFault) as error:
             raise DataFault(
@@ -162,6 +169,7 @@ class Dataset:
             "features": [feature.to_dict() for feature in self.features],
             "counts": dict(self.counts),
             "split": to_jsonable(dict(self.split)),
+            "plan": self.plan.to_dict(),
             "cleaning": [to_jsonable(dict(entry)) for entry in self.cleaning],
         }
 

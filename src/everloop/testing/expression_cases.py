@@ -18,6 +18,7 @@ from everloop.table.expression import OPERATORS, ColumnRef, Constant
 from everloop.table.expression.building import call
 from everloop.table.expression.moments import microseconds_of
 from everloop.table.expression.operators import DATE_UNITS, KINDS, Operator
+from everloop.table.expression.readings import NUMBER_STYLES
 
 TYPES = {
     "a": "number",
@@ -123,6 +124,34 @@ TIMES = st.one_of(
     st.datetimes(datetime(2010, 1, 1), datetime(2030, 1, 1)),
 ).map(lambda moment: moment.replace(tzinfo=UTC))
 
+NUMBER_TEXTS = st.one_of(
+    st.sampled_from(
+        [
+            *("1,234.5", "1.234,5", "1 234,5", "1'234.5", "12,345,678", "1,23", "1,2345", "1 234"),
+            *("$5", "-$ 5", "5 €", "EUR -1,234", "US$3", "1.5e3 USD", "12.5%", "- 7 %", "%"),
+            *("1e-3", ",5", "5,", "1\u00a0234,5", "--1", "+ 2"),
+        ]
+    ),
+    st.text("0123456789.,' +-%$€eE", max_size=8),
+)
+TIME_TEXTS = st.one_of(
+    st.sampled_from(
+        [
+            *("03/11/2019", "3/1/2019", "31/02/2019", "13/13/2019", "11 Mar 2019", "11 mar 2019"),
+            *("2019-03-11 12:00:01", "2019-03-11T23:59:59+02:00", "2019-03-11T00:00:00-0530"),
+            *("0001-01-01 00:00:00", "24/12/2019 24:00"),
+        ]
+    ),
+    st.dates().map(lambda day: day.strftime("%d/%m/%Y").zfill(10)),
+    st.datetimes(datetime(1000, 1, 1)).map(lambda moment: moment.strftime("%Y-%m-%d %H:%M:%S")),
+)
+TIME_FORMS = st.sampled_from(
+    [
+        *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%d %b %Y"),
+        *("%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"),
+    ]
+)
+
 
 def _or_null(values: Any) -> Any:
     return st.one_of(st.none(), values, values, values)
@@ -205,6 +234,12 @@ def applied(draw: Any, operator: Operator, kind: Any, depth: int, *, graph: bool
         return call(
             name, [inner("text"), Constant(draw(PATTERNS if name == "like" else LITERAL_TEXTS), "text")]
         )
+    if name == "parse_number":
+        text = draw(st.one_of(NUMBER_TEXTS.map(lambda v: Constant(v, "text")), columns("text")))
+        return call(name, [text, Constant(draw(st.sampled_from(sorted(NUMBER_STYLES))), "text")])
+    if name == "parse_time":
+        text = draw(st.one_of(TIME_TEXTS.map(lambda v: Constant(v, "text")), columns("text")))
+        return call(name, [text, Constant(draw(TIME_FORMS), "text")])
     if name == "date_diff":
         return call(name, [Constant(draw(st.sampled_from(DATE_UNITS)), "text"), inner("time"), inner("time")])
     allowed = [

@@ -24,7 +24,16 @@ from everloop.table.expression.parsing import parse
 from everloop.table.expression.polars_form import to_polars
 from everloop.table.expression.row_form import to_number, to_row
 from everloop.table.expression.spark_form import to_spark
-from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node, ValueType, columns_of
+from everloop.table.expression.tree import (
+    Call,
+    ColumnRef,
+    Constant,
+    Expression,
+    Node,
+    ValueType,
+    columns_of,
+    renamed,
+)
 
 __all__ = [
     "OPERATORS",
@@ -39,6 +48,7 @@ __all__ = [
     "columns_of",
     "graph_gaps",
     "parse",
+    "renamed",
     "to_duckdb",
     "to_number",
     "to_onnx",

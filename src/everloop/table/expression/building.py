@@ -11,6 +11,7 @@ import msgspec
 
 from everloop.core.errors import SpecFault
 from everloop.table.expression.operators import DATE_UNITS, KINDS, OPERATORS, Operator
+from everloop.table.expression.readings import number_style, time_pattern
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node, ValueType
 
 MAX_DEPTH = 100
@@ -116,6 +117,10 @@ def _check_constants(operator: Operator, arguments: tuple[Node, ...]) -> None:
         raise SpecFault(f"date_diff has no unit {values[0]!r}; it has {', '.join(DATE_UNITS)}.")
     if operator.name == "round" and not (float(values[0]).is_integer() and abs(float(values[0])) <= 15):
         raise SpecFault("round takes a whole number of digits from -15 to 15.", hint="write round(a, 2)")
+    if operator.name == "parse_number":
+        number_style(str(values[0]))
+    if operator.name == "parse_time":
+        time_pattern(str(values[0]))
     if operator.name == "substr" and not _whole_span(values):
         raise SpecFault(
             "substr takes a whole start from 1 and a whole length from 0.", hint="write substr(a, 1, 3)"

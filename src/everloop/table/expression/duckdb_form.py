@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from everloop.table.expression import letters, moments, patterns
+from everloop.table.expression import letters, moments, patterns, readings
 from everloop.table.expression.row_form import MAX_ANGLE
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node
 
@@ -165,6 +165,29 @@ def _to_number(call: Call, forms: list[str]) -> str:
     )
 
 
+def _parse_number(call: Call, forms: list[str]) -> str:
+    style = readings.number_style(str(_literal(call.arguments[1])))
+    pattern = _text(f"^{style.pattern}$")
+    digits = f"regexp_extract({{v}}, {pattern}, 2)"
+    if style.thousands:
+        digits = f"replace({digits}, {_text(style.thousands)}, '')"
+    number = f"TRY_CAST(replace({digits}, {_text(style.decimal)}, '.') AS DOUBLE)"
+    percent = f"CASE WHEN regexp_extract({{v}}, {pattern}, 3) = '%' THEN 100.0 ELSE 1.0 END"
+    sign = f"CASE WHEN regexp_extract({{v}}, {pattern}, 1) = '-' THEN -1.0 ELSE 1.0 END"
+    return _bind(
+        forms[0],
+        f"CASE WHEN regexp_matches({{v}}, {pattern}) THEN "
+        f"{number} / CAST({percent} AS DOUBLE) * CAST({sign} AS DOUBLE) END",
+    )
+
+
+def _parse_time(call: Call, forms: list[str]) -> str:
+    form = str(_literal(call.arguments[1]))
+    pattern = _text(readings.time_pattern(form))
+    time = f"epoch_us(try_strptime({{v}}, {_text(form)}))"
+    return _bind(forms[0], f"CASE WHEN regexp_full_match({{v}}, {pattern}) THEN {time} END")
+
+
 def _to_boolean(call: Call, forms: list[str]) -> str:
     kind = call.arguments[0].type
     if kind == "text":
@@ -248,6 +271,8 @@ _FORMS: dict[str, Callable[[Call, list[str]], str]] = {
     "greatest": _function("greatest"),
     "to_number": _to_number,
     "to_integer": lambda _call, forms: f"round_even({forms[0]}, 0)",
+    "parse_number": _parse_number,
+    "parse_time": _parse_time,
     "to_boolean": _to_boolean,
     "to_text": lambda _call, forms: f"CAST({forms[0]} AS VARCHAR)",
     "lower": _translated(letters.lower_pairs()),

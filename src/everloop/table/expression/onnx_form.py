@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.core.errors import SpecFault
-from everloop.table.expression import moments, patterns
+from everloop.table.expression import moments, patterns, readings
 from everloop.table.expression.building import graph_gaps
 from everloop.table.expression.row_form import MAX_ANGLE
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node
@@ -114,6 +114,24 @@ class _Writer:
 
     def as_number(self, condition: str) -> str:
         return self.graph.cast(condition, "double")
+
+    def pieces(self, text: str, letter: str, times: int) -> list[str]:
+        """Splits text at a literal; gives `times` + 1 pieces, empty ones where there are fewer."""
+        parts = self.op("StringSplit", text, delimiter=letter, maxsplit=times)
+        rows = self.op("Shape", text)
+        blank = self.graph.constant(np.array([""] * (times + 1), dtype=object))
+        width = self.graph.constant(np.array([times + 1], dtype=np.int64))
+        padding = self.op("Expand", blank, self.op("Concat", rows, width, axis=0))
+        padded = self.op("Concat", parts, padding, axis=2)
+        places = (self.graph.constant(np.array(place, dtype=np.int64)) for place in range(times + 1))
+        return [self.op("Gather", padded, place, axis=2) for place in places]
+
+    def without(self, text: str, letter: str, times: int) -> str:
+        """Takes a literal away wherever it stands."""
+        first, *rest = self.pieces(text, letter, times)
+        for piece in rest:
+            first = self.op("StringConcat", first, piece)
+        return first
 
     def unless(self, nothing: str, condition: str) -> str:
         """A condition as 1 and 0, NaN where something is null."""
@@ -303,6 +321,22 @@ def _to_number(w: _Writer, call: Call, forms: list[str]) -> str:
     return w.where(plain, number, w.double(NAN))
 
 
+def _parse_number(w: _Writer, call: Call, forms: list[str]) -> str:
+    """Takes away, one after another, all that is no part of a plain number."""
+    style = readings.number_style(str(_literal(call.arguments[1])))
+    held = w.op("RegexFullMatch", forms[0], pattern=style.pattern)
+    text = w.where(held, forms[0], w.text("0"))
+    percent = w.op("RegexFullMatch", text, pattern="[^%]*%[^%]*")
+    for letter, times in style.ornaments:
+        text = w.without(text, letter, times)
+    point = w.op("RegexFullMatch", text, pattern=f"(?s:.)*{patterns.quote(style.decimal)}(?s:.)*")
+    whole, fraction = w.pieces(text, style.decimal, 1)
+    middle = w.where(point, w.text("."), w.text(""))
+    number = w.graph.cast(w.op("StringConcat", w.op("StringConcat", whole, middle), fraction), "double")
+    number = w.where(percent, w.op("Div", number, w.double(100.0)), number)
+    return w.where(held, number, w.double(NAN))
+
+
 def _to_boolean(w: _Writer, call: Call, forms: list[str]) -> str:
     kind = call.arguments[0].type
     if kind == "text":
@@ -431,6 +465,7 @@ _FORMS: dict[str, Callable[[_Writer, Call, list[str]], str]] = {
     "greatest": _extreme("Greater"),
     "to_number": _to_number,
     "to_integer": _unary("Round"),
+    "parse_number": _parse_number,
     "to_boolean": _to_boolean,
     "to_text": _to_text,
     "concat": _concat,

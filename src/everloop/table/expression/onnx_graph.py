@@ -10,6 +10,9 @@ import numpy.typing as npt
 OPSET, ML_OPSET, IR_VERSION = 21, 5, 10
 PRODUCER = "everloop"
 
+_UNUSED_OUTPUTS = {"StringSplit": ("count",)}
+"""Outputs beside the first that an operator must have, and nothing here reads."""
+
 _TYPES = {"double": "DOUBLE", "float": "FLOAT", "text": "STRING", "boolean": "BOOL", "integer": "INT64"}
 
 
@@ -119,7 +122,8 @@ class GraphBuilder:
             name: numpy_helper.from_array(value, name) if isinstance(value, np.ndarray) else value
             for name, value in attributes.items()
         }
-        self._nodes.append(helper.make_node(operator, inputs, [output], domain=domain, **plain))
+        outputs = [output, *(self._fresh(f"{output}_{name}") for name in _UNUSED_OUTPUTS.get(operator, ()))]
+        self._nodes.append(helper.make_node(operator, inputs, outputs, domain=domain, **plain))
         return output
 
 

@@ -287,6 +287,8 @@ class _Reader:
             return self.part(parts[0].name, parts[1], depth)
         if name in _PARTS and len(parts) == 1:
             return self.part(name, parts[0], depth)
+        if name in ("parse_number", "parse_time") and len(parts) == 2:
+            return call(name, [self.read(part, "text", depth) for part in parts])
         if name == "suffix" and len(parts) == 2:
             return call("ends_with", [self.read(part, "text", depth) for part in parts])
         raise unknown_operator(node.name)

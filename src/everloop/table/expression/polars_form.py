@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from everloop.table.expression import letters, moments, patterns
+from everloop.table.expression import letters, moments, patterns, readings
 from everloop.table.expression.row_form import MAX_ANGLE
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node
 
@@ -123,8 +123,14 @@ _COLUMNS: dict[str, Callable[[ColumnRef], pl.Expr]] = {
 }
 
 
-def _divide(_call: Call, forms: list[pl.Expr]) -> pl.Expr:
-    return forms[0] / forms[1]
+def _divide(call: Call, forms: list[pl.Expr]) -> pl.Expr:
+    divisor = _literal(call.arguments[1])
+    return forms[0] / forms[1] if divisor is None else _quotient(forms[0], divisor)
+
+
+def _quotient(form: pl.Expr, divisor: float) -> pl.Expr:
+    """Divides by a number; Polars would multiply by its reciprocal, which rounds twice."""
+    return form / (form * 0.0 + divisor)
 
 
 def _modulo(call: Call, forms: list[pl.Expr]) -> pl.Expr:
@@ -162,10 +168,10 @@ def _round(call: Call, forms: list[pl.Expr]) -> pl.Expr:
 
     def rounded(value: pl.Expr) -> pl.Expr:
         size = value.abs()
-        scaled = size * scale if digits >= 0 else size / scale
+        scaled = size * scale if digits >= 0 else _quotient(size, scale)
         whole = scaled.floor()
         whole = whole + (scaled - whole >= 0.5).cast(pl.Float64)
-        size = whole / scale if digits >= 0 else whole * scale
+        size = _quotient(whole, scale) if digits >= 0 else whole * scale
         return pl.when(scaled < 2.0**52).then(size * value.sign()).otherwise(value)
 
     return _bound(forms[0], call, rounded)
@@ -226,6 +232,29 @@ def _to_number(call: Call, forms: list[pl.Expr]) -> pl.Expr:
         number = forms[0].str.extract(f"^({patterns.NUMBER})$", 1)
         return number.str.strip_prefix("+").cast(pl.Float64, strict=False)
     return forms[0].cast(pl.Float64)
+
+
+def _parse_number(call: Call, forms: list[pl.Expr]) -> pl.Expr:
+    import polars as pl
+
+    style = readings.number_style(str(_literal(call.arguments[1])))
+    sign, digits, percent = (forms[0].str.extract(f"^{style.pattern}$", group) for group in (1, 2, 3))
+    plain = digits.str.replace_all(style.thousands, "", literal=True) if style.thousands else digits
+    number = plain.str.replace(style.decimal, ".", literal=True).cast(pl.Float64, strict=False)
+    number = number / pl.when(percent.is_not_null()).then(100.0).otherwise(1.0)
+    return pl.when(sign == "-").then(-number).otherwise(number)
+
+
+def _parse_time(call: Call, forms: list[pl.Expr]) -> pl.Expr:
+    import polars as pl
+
+    form = str(_literal(call.arguments[1]))
+    held = pl.when(forms[0].str.contains(f"^{readings.time_pattern(form)}$")).then(forms[0])
+    zone = "UTC" if "z" in readings.codes_of(form) else None
+    if not set("HMS") & set(readings.codes_of(form)):
+        days = held.str.strptime(pl.Date, form, strict=False)
+        return days.cast(pl.Datetime("us")).dt.epoch("us")
+    return held.str.strptime(pl.Datetime("us", zone), form, strict=False).dt.epoch("us")
 
 
 def _to_integer(_call: Call, forms: list[pl.Expr]) -> pl.Expr:
@@ -292,7 +321,7 @@ def _dow(call: Call, forms: list[pl.Expr]) -> pl.Expr:
 def _epoch(_call: Call, forms: list[pl.Expr]) -> pl.Expr:
     import polars as pl
 
-    return forms[0].cast(pl.Float64) / 1e6
+    return _quotient(forms[0].cast(pl.Float64), 1e6)
 
 
 def _date_diff(call: Call, forms: list[pl.Expr]) -> pl.Expr:
@@ -357,6 +386,8 @@ _FORMS: dict[str, Callable[[Call, list[Any]], Any]] = {
     "greatest": _greatest,
     "to_number": _to_number,
     "to_integer": _to_integer,
+    "parse_number": _parse_number,
+    "parse_time": _parse_time,
     "to_boolean": _to_boolean,
     "to_text": _to_text,
     "lower": _translated(letters.lower_pairs()),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from everloop.core.errors import DataFault
-from everloop.table.expression import letters, moments, patterns
+from everloop.table.expression import letters, moments, patterns, readings
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node
 
 Row = Mapping[str, Any]
@@ -382,6 +382,20 @@ def _to_number(call: Call, forms: list[Form]) -> Form:
     return _of_text(float, NAN)(call, forms)
 
 
+def _parse_number(call: Call, forms: list[Form]) -> Form:
+    read = readings.number_reader(str(_literal(call.arguments[1])))
+
+    def number(text: str) -> float:
+        value = read(text)
+        return NAN if value is None else value
+
+    return _of_text(number, NAN)(call, forms)
+
+
+def _parse_time(call: Call, forms: list[Form]) -> Form:
+    return _of_text(readings.time_reader(str(_literal(call.arguments[1]))))(call, forms)
+
+
 def _to_boolean(call: Call, forms: list[Form]) -> Form:
     kind = call.arguments[0].type
     if kind == "boolean":
@@ -451,6 +465,8 @@ _FORMS: dict[str, Callable[[Call, list[Form]], Form]] = {
     "greatest": _extreme(max),
     "to_number": _to_number,
     "to_integer": _of_number(lambda value: float(round(value))),
+    "parse_number": _parse_number,
+    "parse_time": _parse_time,
     "to_boolean": _to_boolean,
     "to_text": _of_text(lambda value: "true" if value else "false"),
     "lower": _of_text(_translated(letters.lower_pairs())),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from everloop.table.expression import letters, moments, patterns
+from everloop.table.expression import letters, moments, patterns, readings
 from everloop.table.expression.row_form import MAX_ANGLE
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node
 
@@ -220,6 +220,40 @@ def _to_boolean(call: Call, forms: list[str]) -> str:
     return f"({forms[0]} <> 0D)" if kind == "number" else forms[0]
 
 
+def _group(pattern: str, place: int) -> str:
+    return f"regexp_extract({{v}}, {literal_text(f'^(?:{pattern})$')}, {place})"
+
+
+def _parse_number(call: Call, forms: list[str]) -> str:
+    style = readings.number_style(str(_literal(call.arguments[1])))
+    sign, digits, percent = (_group(style.pattern, place) for place in (1, 2, 3))
+    if style.thousands:
+        digits = f"replace({digits}, {literal_text(style.thousands)}, '')"
+    number = f"TRY_CAST(replace({digits}, {literal_text(style.decimal)}, '.') AS DOUBLE)"
+    hundredth = f"CASE WHEN {percent} = '%' THEN 100D ELSE 1D END"
+    signed = f"CASE WHEN {sign} = '-' THEN -1D ELSE 1D END"
+    held = _full_match("{v}", style.pattern)
+    return _bind(forms[0], f"CASE WHEN {held} THEN {number} / {hundredth} * {signed} END")
+
+
+def _parse_time(call: Call, forms: list[str]) -> str:
+    form = str(_literal(call.arguments[1]))
+    pattern, codes = readings.time_pattern(form), readings.codes_of(form)
+    part = {code: _group(pattern, place) for place, code in enumerate(codes, 1)}
+    months = "".join(readings.MONTHS)
+    month = part.get("m") or f"CAST((instr('{months}', lower({part.get('b')})) + 2) div 3 AS STRING)"
+    day = f"concat({part['Y']}, '-', lpad({month}, 2, '0'), '-', lpad({part['d']}, 2, '0'))"
+    instant = f"CAST(unix_date(TRY_CAST({day} AS DATE)) AS BIGINT) * {moments.DAY_US}L"
+    for code, unit in (("H", 3_600_000_000), ("M", 60_000_000), ("S", 1_000_000)):
+        if code in part:
+            instant += f" + CAST({part[code]} AS BIGINT) * {unit}L"
+    if "z" in part:
+        zone = part["z"]
+        minutes = f"(CAST(substr({zone}, 2, 2) AS BIGINT) * 60 + CAST(right({zone}, 2) AS BIGINT))"
+        instant += f" - CASE WHEN left({zone}, 1) = '-' THEN -1 ELSE 1 END * {minutes} * 60000000L"
+    return _bind(forms[0], f"CASE WHEN {_full_match('{v}', pattern)} THEN {instant} END")
+
+
 def _translated(pairs: tuple[str, str]) -> Callable[[Call, list[str]], str]:
     return lambda _call, forms: f"translate({forms[0]}, {literal_text(pairs[0])}, {literal_text(pairs[1])})"
 
@@ -306,6 +340,8 @@ _FORMS: dict[str, Callable[[Call, list[str]], str]] = {
     "greatest": _extreme("greatest"),
     "to_number": _to_number,
     "to_integer": _function("rint"),
+    "parse_number": _parse_number,
+    "parse_time": _parse_time,
     "to_boolean": _to_boolean,
     "to_text": lambda _call, forms: f"CAST({forms[0]} AS STRING)",
     "lower": _translated(letters.lower_pairs()),

@@ -6,6 +6,7 @@ reads a tree from JSON; it needs no SQL parser.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -54,6 +55,14 @@ def _collect(node: Node, found: dict[str, None]) -> None:
             _collect(argument, found)
 
 
+def _renamed(node: Node, names: Mapping[str, str]) -> Node:
+    if isinstance(node, ColumnRef):
+        return ColumnRef(names.get(node.name, node.name), node.type)
+    if isinstance(node, Call):
+        return Call(node.operator, tuple(_renamed(one, names) for one in node.arguments), node.type)
+    return node
+
+
 class Expression(msgspec.Struct, frozen=True):
     """An expression over one row: its SQL text and its tree.
 
@@ -90,3 +99,8 @@ class Expression(msgspec.Struct, frozen=True):
         from everloop.table.expression.building import rebuild
 
         return rebuild(data)
+
+
+def renamed(expression: Expression, names: Mapping[str, str]) -> Expression:
+    """Gives an expression that reads other columns: each one that is named here under its new name."""
+    return Expression(expression.sql, _renamed(expression.tree, names))

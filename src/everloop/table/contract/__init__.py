@@ -10,10 +10,12 @@ Example:
 """
 
 from everloop.table.contract.checking import check
+from everloop.table.contract.column_rules import ColumnRule
 from everloop.table.contract.file import contract_text, load_contract, parse_contract, save_contract
 from everloop.table.contract.report import ContractReport, Example, Finding
 from everloop.table.contract.rows import RowChecker, Violation, row_checker
-from everloop.table.contract.rules import ColumnRule, Contract, TableRule
+from everloop.table.contract.rules import Contract
+from everloop.table.contract.table_rules import TableRule
 
 __all__ = [
     "ColumnRule",

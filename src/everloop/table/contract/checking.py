@@ -1,77 +1,199 @@
-"""A table held against a contract, in one pass of Polars."""
+"""A table held against a contract.
+
+All checks are judged in one lazy pass of Polars. Of those that fail, and only of them, the rows and
+values are then looked up; a reference is judged by a join with the key that it refers to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import SpecFault
-from everloop.table.contract import words
+from everloop.table.contract import references
+from everloop.table.contract.probes import Probe, fits, probes_of, whole
 from everloop.table.contract.report import ContractReport, Example, Finding
-from everloop.table.schema import column_type, is_known
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from everloop.table.contract.rules import ColumnRule, Contract, TableRule
+    from everloop.table.contract.rules import Contract
 
 EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class _Test:
-    """One thing to look at: rows that fail, or a number for the whole table that must lie between limits."""
+class _Held:
+    """A table that is held against a contract; ``engine`` runs its queries."""
 
-    column: str
-    rule: str
-    severity: str
-    expected: str
-    fails: Any = None
-    shows: Any = None
-    measure: Any = None
-    low: float | None = None
-    high: float | None = None
+    lazy: pl.LazyFrame
+    schema: dict[str, Any]
+    engine: Any
+    contract: Contract
+
+    def collect(self, queries: list[pl.LazyFrame]) -> list[pl.DataFrame]:
+        import polars as pl
+
+        try:
+            return pl.collect_all(queries, engine=self.engine)
+        except pl.exceptions.ComputeError as error:
+            if "regex" in str(error):
+                raise _unusable_pattern(self.contract) from error
+            raise
 
 
-def check(table: Any, contract: Contract) -> ContractReport:
+def check(
+    table: Any,
+    contract: Contract,
+    *,
+    now: datetime | None = None,
+    tables: Mapping[str, Any] | None = None,
+) -> ContractReport:
     """Holds a table against a contract.
 
     Args:
-        table: A Polars, pandas, Arrow or DuckDB table, or a path; it is not changed and is read once.
+        table: A Polars, pandas, Arrow or DuckDB table, or a path; it is not changed.
         contract: What it must satisfy.
+        now: The time at which freshness is judged.
+        tables: The sources that references are judged with, by name.
 
     Returns:
-        What was found, with up to five examples for each rule that does not hold.
+        What was found: for each rule that does not hold how many rows break it, with which values
+        most often, and five of them. Rules that need ``now`` or ``tables`` and did not get them are
+        named in ``unchecked``.
 
     Raises:
-        SpecFault: The contract has a pattern that cannot be used on tables.
+        SpecFault: The contract has a pattern that cannot be used on tables, or refers to a column that
+            is not there.
     """
     import polars as pl
 
     from everloop.table.tables import as_lazy
 
     lazy = as_lazy(table)
-    schema = dict(lazy.collect_schema())
-    tests = [*_of_columns(contract, schema), *_of_table(contract, schema)]
-    selected: list[pl.Expr] = [pl.len().alias("rows")]
-    for index, test in enumerate(tests):
-        selected += _measured(test, index)
-    try:
-        facts = lazy.select(selected).collect().row(0, named=True)
-    except pl.exceptions.ComputeError as error:
-        if "regex" in str(error):
-            raise _unusable_pattern(contract) from error
-        raise
-    rows = int(facts["rows"])
-    found = [
-        finding
-        for index, test in enumerate(tests)
-        if (finding := _finding(test, index, facts, rows)) is not None
+    in_memory = not isinstance(table, pl.LazyFrame | str) and not hasattr(table, "__fspath__")
+    held = _Held(lazy, dict(lazy.collect_schema()), "in-memory" if in_memory else "streaming", contract)
+    probes = probes_of(contract, held.schema, now)
+    measured = [
+        (probe.fails.sum() if probe.measure is None else probe.measure).alias(f"n{place}")
+        for place, probe in enumerate(probes)
     ]
-    found += _of_presence(contract, schema, rows)
+    (facts,) = held.collect([lazy.select(pl.len().alias("rows"), *measured)])
+    numbers = facts.row(0, named=True)
+    rows = int(numbers["rows"])
+    broken = [
+        (probe, int(number))
+        for place, probe in enumerate(probes)
+        if not probe.holds(number := numbers[f"n{place}"] or 0)
+    ]
+    found = [*_of_presence(held, rows), *_of_probes(held, broken, rows)]
+    found += _of_references(held, tables or {}, rows)
     found.sort(key=lambda finding: (finding.severity != "error", -finding.failing))
-    return ContractReport(all(finding.severity != "error" for finding in found), rows, tuple(found))
+    passed = all(finding.severity != "error" for finding in found)
+    return ContractReport(passed, rows, tuple(found), tuple(_unchecked(held, now, tables or {})))
+
+
+def _of_probes(held: _Held, broken: list[tuple[Probe, int]], rows: int) -> Iterator[Finding]:
+    """Looks up the rows and values of what failed; a number of the table has none."""
+    queries: list[pl.LazyFrame] = []
+    for probe, _ in broken:
+        if probe.fails is not None:
+            queries += _looked_up(held.lazy.with_row_index(references.ROW).filter(probe.fails), probe.shows)
+    answers = iter(held.collect(queries) if queries else [])
+    for probe, number in broken:
+        said = (probe.column, probe.rule, probe.severity, probe.expected)
+        if probe.fails is None:
+            failing = number if probe.rule == "max_missing" else 0
+            told = probe.reads(number) if probe.reads else ""
+            yield Finding(*said, failing, _share(failing, rows), found=told)
+        else:
+            yield _shown(said, next(answers), next(answers), rows)
+
+
+def _looked_up(failing: pl.LazyFrame, shows: tuple[str, ...]) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Gives the query for the first rows that fail, and that for how often their values come."""
+    import polars as pl
+
+    first = failing.select(references.ROW, *shows).head(EXAMPLES)
+    if len(shows) != 1:
+        return first, failing.select(pl.len().alias("failing"))
+    counted = failing.group_by(shows[0]).agg(pl.len().alias("failing"), pl.col(references.ROW).min())
+    return first, counted
+
+
+def _shown(said: tuple[str, str, str, str], first: pl.DataFrame, counted: pl.DataFrame, rows: int) -> Finding:
+    import polars as pl
+
+    names = [name for name in first.columns if name != references.ROW]
+    examples = tuple(
+        Example(
+            int(row[references.ROW]) + 1,
+            row[names[0]] if len(names) == 1 else {name: row[name] for name in names},
+        )
+        for row in first.iter_rows(named=True)
+    )
+    failing = int(counted["failing"].sum())
+    values: tuple[tuple[Any, int], ...] = ()
+    if references.ROW in counted.columns:
+        top = counted.sort([-pl.col("failing").cast(pl.Int64), pl.col(references.ROW)]).head(EXAMPLES)
+        values = tuple(zip(top[names[0]].to_list(), top["failing"].to_list(), strict=True))
+    return Finding(*said, failing, _share(failing, rows), examples, values)
+
+
+def _share(failing: int, rows: int) -> float:
+    return failing / rows if rows else 0.0
+
+
+def _of_references(held: _Held, tables: Mapping[str, Any], rows: int) -> list[Finding]:
+    rules = [rule for rule in _references(held) if rule.source in tables]
+    if not rules:
+        return []
+    queries = [
+        query
+        for rule in rules
+        for query in _looked_up(references.strangers(held.lazy, rule, tables), rule.columns)
+    ]
+    answers = iter(held.collect(queries))
+    found = []
+    for rule in rules:
+        column = rule.columns[0] if len(rule.columns) == 1 else ""
+        said = (column, "refers", rule.severity, references.expected(rule))
+        finding = _shown(said, next(answers), next(answers), rows)
+        found += [finding] if finding.failing else []
+    return found
+
+
+def _references(held: _Held) -> list[Any]:
+    fitting = {
+        rule.name
+        for rule in held.contract.columns
+        if rule.name in held.schema and fits(rule, held.schema[rule.name])
+    }
+    return [rule for rule in held.contract.rules if rule.kind == "refers" and set(rule.reads) <= fitting]
+
+
+def _unchecked(held: _Held, now: datetime | None, tables: Mapping[str, Any]) -> Iterator[str]:
+    for rule in held.contract.rules:
+        if rule.kind == "fresh" and now is None:
+            yield f"how fresh {rule.columns[0]} is: no time to judge it at was given"
+        if rule.kind == "refers" and rule.source not in tables:
+            yield f"{', '.join(rule.columns)} in {references.expected(rule)}: {rule.source} was not given"
+
+
+def _of_presence(held: _Held, rows: int) -> Iterator[Finding]:
+    contract, schema = held.contract, held.schema
+    for rule in contract.columns:
+        if rule.name not in schema:
+            yield Finding(rule.name, "present", rule.severity, "there", 0, 0.0)
+        elif not fits(rule, schema[rule.name]):
+            expected = f"{rule.type}, and is {schema[rule.name]}"
+            yield Finding(rule.name, "type", "error", expected, rows, 1.0 if rows else 0.0)
+    if contract.extra == "reject":
+        for name in schema:
+            if name not in contract.types:
+                yield Finding(name, "extra", "error", "absent: the contract does not name it", 0, 0.0)
 
 
 def _unusable_pattern(contract: Contract) -> SpecFault:
@@ -79,199 +201,10 @@ def _unusable_pattern(contract: Contract) -> SpecFault:
 
     for rule in contract.columns:
         try:
-            pl.Series([""]).str.contains(_whole(rule.pattern or ""))
+            pl.Series([""]).str.contains(whole(rule.pattern or ""))
         except pl.exceptions.ComputeError:
             return SpecFault(
                 f"Column {rule.name!r}: pattern {rule.pattern!r} cannot be used on tables.",
                 hint="write it without look-around and back references",
             )
     return SpecFault("A pattern of the contract cannot be used on tables.")
-
-
-def _whole(pattern: str) -> str:
-    return f"^(?:{pattern})$"
-
-
-def _measured(test: _Test, index: int) -> list[pl.Expr]:
-    if test.fails is None:
-        return [test.measure.alias(f"n{index}")]
-    first = test.fails.arg_true().head(EXAMPLES)
-    return [
-        test.fails.sum().alias(f"n{index}"),
-        first.implode().alias(f"r{index}"),
-        test.shows.gather(first).implode().alias(f"v{index}"),
-    ]
-
-
-def _finding(test: _Test, index: int, facts: dict[str, Any], rows: int) -> Finding | None:
-    number = facts[f"n{index}"] or 0
-    if test.fails is None:
-        low, high = test.low, test.high
-        if (low is None or number >= low) and (high is None or number <= high):
-            return None
-        failing = int(number) if test.rule == "max_missing" else 0
-        return Finding(
-            test.column, test.rule, test.severity, test.expected, failing, failing / rows if rows else 0.0
-        )
-    if not number:
-        return None
-    examples = tuple(
-        Example(int(row) + 1, value)
-        for row, value in zip(facts[f"r{index}"], facts[f"v{index}"], strict=True)
-    )
-    return Finding(test.column, test.rule, test.severity, test.expected, int(number), number / rows, examples)
-
-
-def _of_presence(contract: Contract, schema: dict[str, Any], rows: int) -> list[Finding]:
-    found = [
-        Finding(rule.name, "present", rule.severity, "there", 0, 0.0)
-        for rule in contract.columns
-        if rule.name not in schema
-    ]
-    found += [
-        Finding(
-            rule.name, "type", "error", f"{rule.type}, and is {schema[rule.name]}", rows, 1.0 if rows else 0.0
-        )
-        for rule in contract.columns
-        if rule.name in schema and not _fits(rule, schema[rule.name])
-    ]
-    if contract.extra == "reject":
-        known = contract.types
-        found += [
-            Finding(name, "extra", "error", "absent: the contract does not name it", 0, 0.0)
-            for name in schema
-            if name not in known
-        ]
-    return found
-
-
-def _fits(rule: ColumnRule, dtype: pl.DataType) -> bool:
-    import polars as pl
-
-    if dtype == pl.Null:
-        return True
-    if not is_known(dtype):
-        return False
-    kind = column_type(rule.name, dtype)
-    numeric = {"integer", "number"}
-    return kind == rule.type or (kind in numeric and rule.type in numeric)
-
-
-def _of_columns(contract: Contract, schema: dict[str, Any]) -> Iterator[_Test]:
-    for rule in contract.columns:
-        if rule.name in schema and _fits(rule, schema[rule.name]):
-            yield from _of_column(rule, schema[rule.name])
-
-
-def _of_column(rule: ColumnRule, dtype: pl.DataType) -> Iterator[_Test]:
-    import polars as pl
-
-    raw = pl.col(rule.name)
-    column = raw
-    if dtype.is_float():
-        column = raw.fill_nan(None)
-        infinite = column.is_infinite()
-        yield _Test(rule.name, "type", "error", words.FINITE, infinite, raw)
-        if rule.type == "integer":
-            yield _Test(
-                rule.name, "type", "error", words.WHOLE, column.is_finite() & (column != column.floor()), raw
-            )
-    elif isinstance(dtype, pl.Categorical | pl.Enum):
-        column = raw.cast(pl.String)
-    elif dtype == pl.Null:
-        kinds: dict[str, Any] = {"text": pl.String, "boolean": pl.Boolean, "time": pl.Int64}
-        column = raw.cast(kinds.get(rule.type, pl.Float64))
-    elif rule.type == "time":
-        column = raw.dt.epoch("us")
-    if not rule.nullable:
-        yield _Test(rule.name, "nullable", rule.severity, words.NOT_NULL, column.is_null(), raw)
-    if rule.max_missing is not None:
-        share = words.share(rule.max_missing)
-        missing = column.is_null().sum()
-        over = pl.when(missing > rule.max_missing * pl.len()).then(missing).otherwise(0)
-        yield _Test(rule.name, "max_missing", rule.severity, share, measure=over, high=0)
-    yield from _of_values(rule, column, raw)
-
-
-def _of_values(rule: ColumnRule, column: pl.Expr, raw: pl.Expr) -> Iterator[_Test]:
-    import polars as pl
-
-    if rule.minimum is not None:
-        yield _Test(
-            rule.name,
-            "minimum",
-            rule.severity,
-            words.at_least(rule),
-            column < words.comparable(rule.minimum),
-            raw,
-        )
-    if rule.maximum is not None:
-        yield _Test(
-            rule.name,
-            "maximum",
-            rule.severity,
-            words.at_most(rule),
-            column > words.comparable(rule.maximum),
-            raw,
-        )
-    if rule.allowed is not None:
-        compared, allowed = column, list(rule.allowed)
-        if rule.type in {"number", "integer"}:
-            compared, allowed = column.cast(pl.Float64), [float(value) for value in allowed]
-        yield _Test(
-            rule.name, "allowed", rule.severity, words.one_of(rule), compared.is_in(allowed).not_(), raw
-        )
-    if rule.pattern is not None:
-        matches = column.str.contains(_whole(rule.pattern), strict=True)
-        yield _Test(rule.name, "pattern", rule.severity, words.like(rule), matches.not_(), raw)
-    if rule.unique:
-        yield _Test(
-            rule.name, "unique", rule.severity, "unique", column.is_duplicated() & column.is_not_null(), raw
-        )
-
-
-def _of_table(contract: Contract, schema: dict[str, Any]) -> Iterator[_Test]:
-    import polars as pl
-
-    fitting = {
-        rule.name for rule in contract.columns if rule.name in schema and _fits(rule, schema[rule.name])
-    }
-    for rule in contract.rules:
-        if not set(rule.reads) <= fitting:
-            continue
-        if rule.kind == "row_count":
-            expected = words.between(rule.minimum, rule.maximum)
-            yield _Test(
-                "",
-                "row_count",
-                rule.severity,
-                expected,
-                measure=pl.len(),
-                low=rule.minimum,
-                high=rule.maximum,
-            )
-        elif rule.kind == "unique":
-            yield _key(rule)
-        elif rule.expression is not None:
-            yield _condition(rule)
-
-
-def _key(rule: TableRule) -> _Test:
-    import polars as pl
-
-    key = pl.struct(rule.columns)
-    twice = key.is_duplicated() & pl.all_horizontal(pl.col(rule.columns).is_not_null())
-    return _Test("", "unique", rule.severity, f"unique in {', '.join(rule.columns)}", twice, key)
-
-
-def _condition(rule: TableRule) -> _Test:
-    import polars as pl
-
-    from everloop.table.expression import to_polars
-
-    if rule.expression is None:
-        raise SpecFault("A holds rule has no condition.")
-    holds = to_polars(rule.expression)
-    fails = (holds.not_() & (pl.int_range(pl.len()) >= 0)).fill_null(value=False)
-    shows = pl.struct(rule.expression.columns) if rule.expression.columns else pl.int_range(pl.len())
-    return _Test("", "holds", rule.severity, words.holds(rule.expression.sql), fails, shows)

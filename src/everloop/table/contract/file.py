@@ -13,7 +13,10 @@ from typing import Any, TypeVar
 
 from everloop.core.errors import DataFault, EverloopError, SpecFault
 from everloop.core.files import write_file
-from everloop.table.contract.rules import RULE_KINDS, ColumnRule, Contract, TableRule
+from everloop.core.units import format_duration, parse_duration
+from everloop.table.contract.column_rules import ColumnRule
+from everloop.table.contract.rules import Contract
+from everloop.table.contract.table_rules import RULE_KINDS, TableRule
 
 HEADER = """\
 # What every snapshot and every request must satisfy. Edit it by hand;
@@ -23,11 +26,17 @@ HEADER = """\
 #   nullable, minimum, maximum, allowed: [...], pattern: regular expression of the whole text,
 #   unique, max_missing: share from 0 to 1, severity: error (stops) or warn (is recorded)
 # rules:   {row_count: {minimum: 1, maximum: 10}}, {unique: [columns that are a key]},
-#   {holds: SQL condition on a row}, each with a severity
+#   {holds: SQL condition on a row}, {fresh: {column: at, within: 7d}},
+#   {refers: {columns: [customer], source: customers, key: [id]}}, each with a severity
 # extra:   columns that are not named here: ignore or reject
 """
 
 Made = TypeVar("Made")
+RULE_CONTENT = {
+    "row_count": ("minimum", "maximum"),
+    "fresh": ("column", "within"),
+    "refers": ("columns", "source", "key"),
+}
 _COLUMN_KEYS = tuple(field.name for field in fields(ColumnRule) if field.name != "name")
 
 
@@ -85,6 +94,11 @@ def _rule_content(rule: TableRule) -> dict[str, Any]:
         return {"row_count": {key: value for key, value in limits.items() if value is not None}, **severity}
     if rule.expression is not None:
         return {"holds": rule.expression.sql, **severity}
+    if rule.within is not None:
+        return {"fresh": {"column": rule.columns[0], "within": format_duration(rule.within)}, **severity}
+    if rule.source is not None:
+        content = {"columns": list(rule.columns), "source": rule.source, "key": list(rule.key)}
+        return {"refers": content, **severity}
     return {"unique": list(rule.columns), **severity}
 
 
@@ -154,11 +168,18 @@ class _Reader:
         if kind == "holds":
             return TableRule.holds(str(value), types, severity)
         if kind == "unique":
-            columns = [value] if isinstance(value, str) else value
-            if not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
-                raise SpecFault("unique is a list of columns.", hint="{unique: [customer, day]}")
-            return TableRule("unique", columns=tuple(columns), severity=severity)
-        self.keys(value, ("minimum", "maximum"), content, "row_count")
+            return TableRule("unique", columns=_names(value, "unique"), severity=severity)
+        self.keys(value, RULE_CONTENT[kind], content, kind)
+        if kind == "fresh":
+            within = parse_duration(str(value.get("within")))
+            if types.get(str(value.get("column"))) not in {"time", None}:
+                raise SpecFault(f"fresh looks at a column of times, and {value['column']!r} is none.")
+            return TableRule("fresh", columns=(str(value.get("column")),), within=within, severity=severity)
+        if kind == "refers":
+            columns = _names(value.get("columns"), "columns")
+            key = _names(value.get("key", list(columns)), "key")
+            source = str(value["source"]) if value.get("source") else None
+            return TableRule("refers", columns=columns, source=source, key=key, severity=severity)
         if not all(isinstance(limit, int) and not isinstance(limit, bool) for limit in value.values()):
             raise SpecFault(
                 "row_count is from a whole minimum to a whole maximum.", hint="{row_count: {minimum: 100}}"
@@ -192,6 +213,13 @@ class _Reader:
             line = known[key][0] if key in known else marks.line
         place = self.name if line is None else f"{self.name}:{line + 1}"
         return SpecFault(message, hint=hint, place=place)
+
+
+def _names(value: Any, key: str) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SpecFault(f"{key} is a list of columns, not {value!r}.", hint="{unique: [customer, day]}")
+    return tuple(names)
 
 
 def _plain(value: Any) -> Any:

@@ -30,7 +30,9 @@ class Finding:
         expected: What the rule asks for, in words.
         failing: How many rows break it; 0 where the table as a whole does.
         share: ``failing`` as a share of all rows.
-        examples: Up to five of them.
+        examples: Up to five of them, the first ones.
+        values: The values that fail most often, with how often each does.
+        found: What was found, in words, where one number of the table is judged.
     """
 
     column: str
@@ -40,13 +42,22 @@ class Finding:
     failing: int
     share: float
     examples: tuple[Example, ...] = ()
+    values: tuple[tuple[Any, int], ...] = ()
+    found: str = ""
 
     def sentence(self) -> str:
         """Says the finding in a line."""
         what = f"column {self.column!r}" if self.column else "the table"
-        seen = ", ".join(f"{example.value!r} in row {example.row}" for example in self.examples[:3])
-        rows = f"; {self.failing} rows ({self.share:.1%}) are not" if self.failing else ""
-        return f"{what} has to be {self.expected}{rows}{f', such as {seen}' if seen else ''}"
+        seen = ", ".join(f"{example.value!r} in row {example.row}" for example in self.examples)
+        such = f", such as {seen}" if seen else ""
+        rows = f"; {self.failing:,} rows ({self.share:.1%}) are not" if self.failing else ""
+        found = f"; {self.found}" if self.found else ""
+        return f"{what} has to be {self.expected}{found}{rows}{such}{self._most()}"
+
+    def _most(self) -> str:
+        """Says which values fail most often, where some do more than once."""
+        often = [f"{value!r} ({rows:,} times)" for value, rows in self.values if rows > 1]
+        return f"; most often {', '.join(often)}" if often else ""
 
 
 @dataclass(frozen=True)
@@ -57,16 +68,17 @@ class ContractReport:
         passed: Whether nothing of severity ``error`` was found.
         rows: How many rows were looked at.
         findings: What does not hold; errors first, those of the most rows first.
+        unchecked: Rules that could not be judged, and what was missing.
     """
 
     passed: bool
     rows: int
     findings: tuple[Finding, ...]
+    unchecked: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the report as what JSON can carry."""
-        findings: list[Any] = to_jsonable(self.findings)
-        return {"passed": self.passed, "rows": self.rows, "findings": findings}
+        return dict(to_jsonable(vars(self)))
 
     def raise_if_failed(self) -> None:
         """Does nothing where the contract is satisfied.

@@ -17,7 +17,8 @@ from everloop.table.contract import words
 from everloop.table.expression.row_form import to_row
 
 if TYPE_CHECKING:
-    from everloop.table.contract.rules import ColumnRule, Contract
+    from everloop.table.contract.column_rules import ColumnRule
+    from everloop.table.contract.rules import Contract
 
 Row = Mapping[str, Any]
 _INTEGERS = 2**63

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.units import format_duration
+
 if TYPE_CHECKING:
-    from everloop.table.contract.rules import ColumnRule, Limit
+    from everloop.table.contract.column_rules import ColumnRule, Limit
 
 FINITE = "a finite number"
 WHOLE = "a whole number"
@@ -52,6 +54,27 @@ def between(low: int | None, high: int | None) -> str:
     if high is None:
         return f"at least {low} rows long"
     return f"at most {high} rows long" if low is None else f"{low} to {high} rows long"
+
+
+def fresh(within: timedelta) -> str:
+    """For ``fresh``."""
+    return f"at most {format_duration(within)} old at its newest"
+
+
+def newest(microseconds: int, now: datetime) -> str:
+    """What was found of freshness: the newest time, and how long ago that is."""
+    try:
+        moment = _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return "no time up to now"
+    hours = (now - moment) / timedelta(hours=1)
+    age = f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"
+    return f"the newest is {moment.isoformat(timespec='seconds')}, {age} old"
+
+
+def refers(source: str, key: tuple[str, ...]) -> str:
+    """For ``refers``."""
+    return f"one of {source} by its {', '.join(key)}"
 
 
 def holds(sql: str) -> str:

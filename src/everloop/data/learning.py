@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from everloop.core.errors import DataFault
 from everloop.data.identifiers import names_rows
+from everloop.data.keys import likely_keys, likely_references
+from everloop.data.relations import relations
 from everloop.table.contract import ColumnRule, Contract, TableRule
+from everloop.table.contract import check as check_contract
+from everloop.table.contract.words import comparable as microseconds
+from everloop.table.contract.words import of_table
+from everloop.table.formats import format_of, shape_pattern
 from everloop.table.schema import schema_of
 from everloop.table.tables import as_lazy
 
@@ -23,22 +33,42 @@ MANY_ROWS = 1000
 TAIL = 3
 # The next table may have this share of the rows.
 ROW_SHARE = 0.1
+# Rules between columns and formats are proposed by a sample of about so many rows.
+SAMPLE = 10_000
+# A format is learned from so many texts, of which so many differ.
+ROWS_OF_FORMAT, TEXTS_OF_FORMAT = 100, 20
+MOST_SHAPES = 200
+# The newest time may be so many times as old as the longest gap between two times.
+GAPS, FEWEST_TIMES = 3, 30
 
 
-def learn(table: Any, *, known_later: Collection[str] = ()) -> Contract:
+def learn(
+    table: Any,
+    *,
+    known_later: Collection[str] = (),
+    now: datetime | None = None,
+    tables: Mapping[str, Any] | None = None,
+) -> Contract:
     """Learns what a table must satisfy from one that does.
 
     - A column has its type. It may miss half as many values again as now, and 5 % more; one that
       misses none in a small table, or that says when, misses none.
     - A number lies in the range it has now, widened by its whole length at both ends; a number that
       is never negative stays so. An end with a heavy tail has no bound.
-    - A text of few values that come often has no other values, and a column that names rows names
-      each once; both only warn, as new values come with time.
-    - A tenth as many rows at least.
+    - A text of few values that come often has no other values; a text of a known format, or of a fixed
+      shape, keeps it; and a column that names rows names each once.
+    - Rules between columns (order, sums, products, missing together), keys of several columns and
+      references to another source's key, each where it cannot be chance.
+    - A tenth as many rows at least, and a newest time that is as fresh as the gaps between times.
+
+    Everything but types, ranges and row counts only warns, as the world may come to differ; make it
+    an error by hand.
 
     Args:
         table: A Polars, pandas, Arrow or DuckDB table, or a path.
         known_later: Columns such as the target, which may be missing in any number of rows.
+        now: The time of learning; freshness is not learned without.
+        tables: Other sources by name; references are not learned without.
 
     Raises:
         DataFault: When the table has no rows.
@@ -64,7 +94,98 @@ def learn(table: Any, *, known_later: Collection[str] = ()) -> Contract:
         _rule(name, kind, rows, _of(facts, position), later=name in known_later)
         for position, (name, kind) in enumerate(types.items())
     )
-    return Contract(columns, (TableRule("row_count", minimum=max(1, math.floor(rows * ROW_SHARE))),))
+    least = TableRule("row_count", minimum=max(1, math.floor(rows * ROW_SHARE)))
+    known = {name: kind for name, kind in types.items() if name not in known_later}
+    sample = _sample(lazy, rows)
+    proposed = [
+        *_between(sample, types, known, columns, rows),
+        *likely_references(known, tables or {}),
+        *_fresh(lazy, known, now),
+    ]
+    columns = tuple(_with_pattern(rule, sample) for rule in columns)
+    return _kept(lazy, Contract(columns, (least, *proposed)), now, tables or {})
+
+
+def _sample(lazy: pl.LazyFrame, rows: int) -> pl.DataFrame:
+    """Takes rows evenly from a table."""
+    import polars as pl
+
+    step = max(1, rows // SAMPLE)
+    return lazy.filter(pl.int_range(pl.len()) % step == 0).collect() if step > 1 else lazy.collect()
+
+
+def _between(
+    sample: pl.DataFrame,
+    types: Mapping[str, str],
+    known: Mapping[str, str],
+    columns: tuple[ColumnRule, ...],
+    rows: int,
+) -> list[TableRule]:
+    rules = [TableRule.holds(sql, types, "warn") for sql in relations(sample, known)]
+    if not any(rule.unique for rule in columns):
+        keys = likely_keys(sample, known, rows)
+        rules += [TableRule("unique", columns=key, severity="warn") for key in keys]
+    return rules
+
+
+def _fresh(lazy: pl.LazyFrame, known: Mapping[str, str], now: datetime | None) -> list[TableRule]:
+    """Gives how old the newest time may be, for columns whose newest is not older than their gaps tell."""
+    import polars as pl
+
+    times = [name for name, kind in known.items() if kind == "time"]
+    if now is None or not times:
+        return []
+    days = [pl.col(name).dt.epoch("us").drop_nulls().unique().sort().implode().alias(name) for name in times]
+    seen = lazy.select(days).collect()
+    rules = []
+    for name in times:
+        moments = seen[name][0].to_numpy()
+        moments = moments[moments <= microseconds(now)]
+        if moments.size < FEWEST_TIMES:
+            continue
+        gap = timedelta(microseconds=int(np.diff(moments).max()))
+        within = max(timedelta(days=1), timedelta(days=math.ceil(GAPS * gap / timedelta(days=1))))
+        if microseconds(now) - int(moments[-1]) <= within / timedelta(microseconds=1):
+            rules.append(TableRule("fresh", columns=(name,), within=within, severity="warn"))
+    return rules
+
+
+def _with_pattern(rule: ColumnRule, sample: pl.DataFrame) -> ColumnRule:
+    """Adds the format that all of a column's sampled texts have."""
+    import polars as pl
+
+    if rule.type != "text" or rule.allowed is not None:
+        return rule
+    texts = sample[rule.name].cast(pl.String).drop_nulls()
+    distinct = texts.unique()
+    if len(texts) < ROWS_OF_FORMAT or len(distinct) < TEXTS_OF_FORMAT:
+        return rule
+    known = format_of(distinct.to_list())
+    pattern = known.pattern if known else shape_pattern(_shapes(distinct))
+    return rule if pattern is None else replace(rule, pattern=pattern, severity="warn")
+
+
+def _shapes(texts: pl.Series) -> list[str]:
+    shapes = texts.str.replace_all("[0-9]", "9").str.replace_all("[A-Z]", "A").str.replace_all("[a-z]", "a")
+    shapes = shapes.unique()
+    return shapes.to_list() if len(shapes) <= MOST_SHAPES else []
+
+
+def _kept(
+    lazy: pl.LazyFrame, contract: Contract, now: datetime | None, tables: Mapping[str, Any]
+) -> Contract:
+    """Leaves out what the sample kept and the whole table does not."""
+    found = check_contract(lazy, contract, now=now, tables=tables).findings
+    loose = {finding.column for finding in found if finding.rule == "pattern"}
+    broken = {(finding.column, finding.expected) for finding in found}
+    columns = tuple(
+        replace(rule, pattern=None, severity="warn" if rule.unique else "error")
+        if rule.name in loose
+        else rule
+        for rule in contract.columns
+    )
+    rules = tuple(rule for rule in contract.rules if of_table(rule) not in broken)
+    return Contract(columns, rules, contract.extra)
 
 
 def _facts(position: int, column: pl.Expr, kind: str) -> list[pl.Expr]:

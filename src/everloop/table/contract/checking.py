@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import SpecFault
-from everloop.table.contract import references
+from everloop.table.contract import references, words
 from everloop.table.contract.probes import Probe, fits, probes_of, whole
 from everloop.table.contract.report import ContractReport, Example, Finding
 
@@ -158,8 +158,8 @@ def _of_references(held: _Held, tables: Mapping[str, Any], rows: int) -> list[Fi
     answers = iter(held.collect(queries))
     found = []
     for rule in rules:
-        column = rule.columns[0] if len(rule.columns) == 1 else ""
-        said = (column, "refers", rule.severity, references.expected(rule))
+        column, expected = words.of_table(rule)
+        said = (column, "refers", rule.severity, expected)
         finding = _shown(said, next(answers), next(answers), rows)
         found += [finding] if finding.failing else []
     return found
@@ -179,7 +179,7 @@ def _unchecked(held: _Held, now: datetime | None, tables: Mapping[str, Any]) -> 
         if rule.kind == "fresh" and now is None:
             yield f"how fresh {rule.columns[0]} is: no time to judge it at was given"
         if rule.kind == "refers" and rule.source not in tables:
-            yield f"{', '.join(rule.columns)} in {references.expected(rule)}: {rule.source} was not given"
+            yield f"{', '.join(rule.columns)} in {rule.source}: {rule.source} was not given"
 
 
 def _of_presence(held: _Held, rows: int) -> Iterator[Finding]:

@@ -177,7 +177,7 @@ def _row_count(rule: TableRule, schema: Mapping[str, Any], now: datetime | None)
         "",
         "row_count",
         rule.severity,
-        words.between(rule.minimum, rule.maximum),
+        words.of_table(rule)[1],
         measure=pl.len(),
         low=rule.minimum,
         high=rule.maximum,
@@ -197,7 +197,7 @@ def _key(rule: TableRule, schema: Mapping[str, Any], now: datetime | None) -> It
         "",
         "unique",
         rule.severity,
-        f"unique in {', '.join(rule.columns)}",
+        words.of_table(rule)[1],
         key.is_duplicated() & present,
         rule.columns,
         measure=present.sum() - key.filter(present).n_unique(),
@@ -216,7 +216,7 @@ def _condition(rule: TableRule, schema: Mapping[str, Any], now: datetime | None)
     fails = to_polars(rule.expression).not_().fill_null(value=False)
     if not rule.expression.columns:
         fails = fails & (pl.int_range(pl.len()) >= 0)
-    yield Probe("", "holds", rule.severity, words.holds(rule.expression.sql), fails, rule.expression.columns)
+    yield Probe("", "holds", rule.severity, words.of_table(rule)[1], fails, rule.expression.columns)
 
 
 def _fresh(rule: TableRule, schema: Mapping[str, Any], now: datetime | None) -> Iterator[Probe]:
@@ -230,7 +230,7 @@ def _fresh(rule: TableRule, schema: Mapping[str, Any], now: datetime | None) -> 
         rule.columns[0],
         "fresh",
         rule.severity,
-        words.fresh(rule.within),
+        words.of_table(rule)[1],
         measure=column.filter(column <= today).max().fill_null(-(2**62)),
         low=words.comparable(now - rule.within),
         reads=lambda newest: words.newest(newest, now),

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import SpecFault
-from everloop.table.contract import words
 from everloop.table.schema import column_type
 
 if TYPE_CHECKING:
@@ -56,11 +55,6 @@ def strangers(lazy: pl.LazyFrame, rule: TableRule, tables: Mapping[str, Any]) ->
     numbered = lazy.select(rule.columns).with_row_index(ROW)
     asked = numbered.with_columns(**dict(zip(names, left, strict=True))).drop_nulls(names)
     return asked.join(keys, on=names, how="anti", maintain_order="left").drop(names)
-
-
-def expected(rule: TableRule) -> str:
-    """Says what a reference asks for."""
-    return words.refers(str(rule.source), rule.key)
 
 
 def _compared(ours: str, theirs: str) -> str | None:

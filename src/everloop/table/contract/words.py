@@ -9,6 +9,7 @@ from everloop.core.units import format_duration
 
 if TYPE_CHECKING:
     from everloop.table.contract.column_rules import ColumnRule, Limit
+    from everloop.table.contract.table_rules import TableRule
 
 FINITE = "a finite number"
 WHOLE = "a whole number"
@@ -72,9 +73,26 @@ def newest(microseconds: int, now: datetime) -> str:
     return f"the newest is {moment.isoformat(timespec='seconds')}, {age} old"
 
 
-def refers(source: str, key: tuple[str, ...]) -> str:
+def refers(source: str, key: tuple[str, ...], columns: str = "") -> str:
     """For ``refers``."""
-    return f"one of {source} by its {', '.join(key)}"
+    return f"{columns}one of {source} by its {', '.join(key)}"
+
+
+def key(columns: tuple[str, ...]) -> str:
+    """For ``unique`` of several columns."""
+    return f"unique in {', '.join(columns)}"
+
+
+def of_table(rule: TableRule) -> tuple[str, str]:
+    """Gives the one column that a rule of the table is about, or the empty text, and what it asks for."""
+    one = rule.columns[0] if len(rule.columns) == 1 else ""
+    if rule.expression is not None:
+        return "", holds(rule.expression.sql)
+    if rule.within is not None:
+        return one, fresh(rule.within)
+    if rule.source is not None:
+        return one, refers(rule.source, rule.key, "" if one else f"with {', '.join(rule.columns)} ")
+    return "", key(rule.columns) if rule.columns else between(rule.minimum, rule.maximum)
 
 
 def holds(sql: str) -> str:

@@ -21,6 +21,23 @@ def test_learn_check_and_refuse(cli, home: Path) -> None:
     assert cli("data", "check", "rows.csv", "--contract", "none.yaml").status == 2
 
 
+def test_freshness_and_references(cli, home: Path) -> None:
+    pl.DataFrame({"shop": ["a", "b", "z", "z"], "at": ["2026-05-01"] * 4}).write_csv("sales.csv")
+    pl.DataFrame({"id": ["a", "b"]}).write_csv("shops.csv")
+    (home / "sales.yaml").write_text(
+        "columns: {shop: {type: text}, at: {type: time}}\n"
+        "rules:\n- {fresh: {column: at, within: 2d}, severity: warn}\n"
+        "- {refers: {columns: [shop], source: shops, key: [id]}}\n"
+    )
+    check = ("data", "check", "sales.csv", "-c", "sales.yaml", "--as-of", "2026-05-08")
+    said = cli(*check, "--with", "shops=shops.csv")
+    assert said.status == 1
+    assert "warn: column 'at' has to be at most 2d old at its newest; the newest is 2026-05-01" in said.out
+    assert "one of shops by its id; 2 rows (50.0%) are not, such as 'z' in row 3" in said.out
+    assert "not checked: shop in shops: shops was not given" in cli(*check).out
+    assert cli(*check, "--with", "shops").status == 2
+
+
 def test_profile_as_text_json_and_page(cli, home: Path) -> None:
     assert "300 rows, 5 columns" in cli("data", "profile", "rows.csv").out
     said = cli("data", "profile", "rows.csv", "--html", "p.html", "--json")

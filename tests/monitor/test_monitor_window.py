@@ -15,6 +15,7 @@ from everloop.monitor.variation import SCORE
 from everloop.monitor.window import ages_of, delay_of, rows_of
 from everloop.spec.fields import AlarmBudget
 from everloop.spec.monitor import WindowSpec
+from everloop.table.contract import ColumnRule, Contract, TableRule, row_checker
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = WindowSpec.model_validate("1d")
@@ -172,6 +173,28 @@ def test_a_window_with_other_columns_is_judged_by_what_it_has():
 def test_violations_are_a_share_of_requests():
     assert judge(replace(window(), violations=100), REFERENCE, RULES).violation_share == 0.25
     assert judge(window(), REFERENCE, RULES).violation_share is None
+
+
+def test_a_window_is_held_against_the_contract_of_requests():
+    contract = Contract(
+        (
+            ColumnRule("heat", "number", maximum=2.0, severity="warn"),
+            ColumnRule("kind", "text", allowed=("a",), unique=True),
+        ),
+        (TableRule("row_count", minimum=10**6),),
+    )
+    rows = window().inputs
+    hot, other = rows["heat"] > 2.0, rows["kind"] != "a"
+    found = judge(replace(window(), contract=contract), REFERENCE, RULES)
+    assert {one.column: one.failing for one in found.contract.findings} == {
+        "heat": hot.sum(),
+        "kind": other.sum(),
+    }
+    assert found.violation_share == (hot | other).sum() / 300
+    checker = row_checker(Contract(contract.columns[1:]))
+    assert sum(bool(checker(row)) for row in rows.to_dicts()) == other.sum()
+    refused = judge(replace(window(), contract=contract, violations=100), REFERENCE, RULES)
+    assert refused.violation_share == (100 + (hot | other).sum()) / 400
 
 
 def test_a_regression_is_measured_too():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from everloop.cli import contracts
 from everloop.cli.output import Answer
 
 if TYPE_CHECKING:
@@ -15,57 +16,6 @@ if TYPE_CHECKING:
     from everloop.report import Picture
 
 Table = Annotated[str, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines; a glob takes many.")]
-
-
-def learn(
-    file: Table,
-    contract: Annotated[
-        Path, typer.Option("--contract", "-c", metavar="C", help="Where to write it.")
-    ] = Path("contract.yaml"),
-    known_later: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="A column that may be missing, such as the target."),
-    ] = None,
-) -> Answer:
-    """Learns what a table must satisfy from one that does, and writes it as a contract.
-
-    Example:
-        everloop data learn loans.parquet --contract contract.yaml --known-later defaulted
-    """
-    from everloop import data
-    from everloop.core.errors import UsageFault
-    from everloop.table.contract import save_contract
-
-    if contract.exists():
-        raise UsageFault(
-            f"{contract} is there already; a contract that may be edited by hand is not replaced.",
-            hint=f"everloop data learn {file} --contract new-{contract.name}",
-        )
-    learned = data.learn(file, known_later=tuple(known_later or ()))
-    save_contract(learned, contract)
-    facts = {"contract": str(contract), **learned.to_dict()}
-    rules = f"{len(learned.columns)} columns, {len(learned.rules)} rules of the table"
-    return Answer(facts, f"wrote {contract}: {rules}\nnext: everloop data check FILE --contract {contract}")
-
-
-def check(
-    file: Table,
-    contract: Annotated[Path, typer.Option("--contract", "-c", metavar="C", help="The contract.")] = Path(
-        "contract.yaml"
-    ),
-) -> Answer:
-    """Holds a table against a contract. The status is 1 where the table breaks it.
-
-    Example:
-        everloop data check loans-june.parquet --contract contract.yaml
-    """
-    from everloop import data
-    from everloop.table.contract import load_contract
-
-    report = data.check(file, load_contract(contract))
-    lines = [f"{'passed' if report.passed else 'refused'}: {report.rows:,} rows, {contract}"]
-    lines += [f"  {finding.severity}: {finding.sentence()}" for finding in report.findings]
-    return Answer(report.to_dict(), "\n".join(lines), status=0 if report.passed else 1)
 
 
 def profile(
@@ -140,8 +90,8 @@ def _picture(column: ColumnProfile) -> Picture:
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {
-    "learn": learn,
-    "check": check,
+    "learn": contracts.learn,
+    "check": contracts.check,
     "profile": profile,
     "diff": diff,
 }

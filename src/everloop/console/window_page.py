@@ -28,6 +28,7 @@ def window_page(workspace: Workspace, window: WindowRow) -> Page:
             _performance(facts, story.currency),
             lead="From actuals, and estimated without them.",
         ),
+        Section("Contract", _contract(facts), lead="The rows, held against the contract of requests."),
         Section("What followed", _followed(story, window)),
     ]
     value = measured(facts.get("value"), unit=story.currency)
@@ -73,6 +74,15 @@ def _drift(window: WindowRow) -> list[Block]:
         *column_blocks(window, "In this window"),
         Table(["column", "distance", "is", "times its own variation"], rows),
     ]
+
+
+def _contract(facts: dict[str, Any]) -> list[Block]:
+    findings = (facts.get("contract") or {}).get("findings") or []
+    rows = [
+        [one["column"], one["rule"], one["expected"], one["failing"], percent(one["share"])]
+        for one in findings
+    ]
+    return [Table(["column", "rule", "expected", "rows that are not", "share"], rows)] if rows else []
 
 
 def _performance(facts: dict[str, Any], currency: str) -> list[Block]:

@@ -62,19 +62,30 @@ def snapshot(
     return replace(taken, folder=final)
 
 
-def check(table: Any, contract: Contract) -> ContractReport:
+def check(
+    table: Any,
+    contract: Contract,
+    *,
+    now: datetime | None = None,
+    tables: Mapping[str, Any] | None = None,
+) -> ContractReport:
     """Holds a table against a contract.
 
     Args:
         table: A snapshot, a Polars, pandas, Arrow or DuckDB table, or a path.
         contract: What `learn` gave or `everloop.table.contract.load_contract` read.
+        now: The time at which freshness is judged; for a snapshot, by default, the time it was taken.
+        tables: The sources that references are judged with, by name.
 
     Returns:
         Whether the table passed, and what was found, with counts and examples.
     """
     from everloop.table.contract import check as check_table
 
-    return check_table(table.lazy() if isinstance(table, Snapshot) else table, contract)
+    if isinstance(table, Snapshot):
+        now = now or table.as_of
+        table = table.lazy()
+    return check_table(table, contract, now=now, tables=tables)
 
 
 def prepare(snapshot: Snapshot, frame: Frame, spec: LifecycleSpec, folder: Path | str) -> Dataset:

@@ -52,12 +52,12 @@ def relations(sample: pl.DataFrame, types: Mapping[str, str]) -> list[str]:
     }
     varied = [name for name, values in numbers.items() if _varies(values)][:MOST_COLUMNS]
     equal = [(a, b) for a, b in combinations(varied, 2) if types[a] == types[b] and _are_equal(numbers, a, b)]
-    plain = [name for name in varied if types[name] != "time" and name not in {b for _, b in equal}]
-    made = list(_results(numbers, plain, types))
-    known = {frozenset(pair) for pair in equal} | {frozenset((a, c)) for *_, ab, c, _ in made for a in ab}
+    apart = [name for name in varied if name not in {b for _, b in equal}]
+    made = list(_results(numbers, [name for name in apart if types[name] != "time"], types))
+    parts = {(part, result) for _, both, result, _ in made for part in both}
     rules = [f"{quoted(a)} = {quoted(b)}" for a, b in equal] + [sql for sql, *_ in made]
-    ordered = [(a, b) for a, b in _orders(numbers, varied, types) if frozenset((a, b)) not in known]
-    rules += [f"{quoted(a)} <= {quoted(b)}" for a, b in _without_implied(ordered)]
+    ordered = _without_implied(list(_orders(numbers, apart, types)))
+    rules += [f"{quoted(a)} <= {quoted(b)}" for a, b in ordered if (a, b) not in parts]
     return [*rules[:MOST_RULES], *list(_missing_together(sample, list(types)))[:MOST_RULES]]
 
 

@@ -11,6 +11,7 @@ from everloop.core.clock import Clock, SystemClock, parse_time
 from everloop.core.files import write_file
 from everloop.core.progress import Progress, silent
 from everloop.core.values import to_jsonable
+from everloop.data.api import check
 from everloop.data.preparing import facts_of, prepare_dataset
 from everloop.data.snapshots import Snapshot
 from everloop.data.sources import DigestMemo, Surroundings
@@ -122,18 +123,18 @@ def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
         ContractViolated: When the snapshot breaks the contract.
     """
     from everloop.data.learning import learn
-    from everloop.table.contract import check, load_contract, save_contract
+    from everloop.table.contract import load_contract, save_contract
 
-    table = Snapshot.load(inputs["snapshot"]).lazy()
+    snapshot = Snapshot.load(inputs["snapshot"])
     path, text = folder / CONTRACT_FILE, settings["contract"]
     if text is None:
-        contract = learn(table, known_later=settings["known_later"])
+        contract = learn(snapshot.lazy(), known_later=settings["known_later"], now=snapshot.as_of)
         save_contract(contract, path)
     else:
         write_file(path, text.encode())
         contract = load_contract(path)
-    report = check(table, contract)
-    facts = to_jsonable({"passed": report.passed, "rows": report.rows, "findings": report.findings})
+    report = check(snapshot, contract)
+    facts = report.to_dict()
     write_file(folder / REPORT_FILE, json.dumps(facts, indent=2).encode())
     report.raise_if_failed()
     return {"learned": text is None, "report": facts}

@@ -123,7 +123,7 @@ def _parity(question: Question) -> Iterator[Check]:
 
 
 def _contract(question: Question) -> Iterator[Check]:
-    report = check_contract(question.candidate.rows, question.contract)
+    report = check_contract(question.candidate.rows, question.contract.for_rows())
     findings = [finding for finding in report.findings if finding.severity == "error"]
     yield Check(
         "contract",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 Facts = dict[str, Any]
+TOLD = 3
 
 
 def result_line(step: str, facts: Facts) -> str | None:
@@ -27,9 +28,17 @@ def _contract(facts: Facts) -> str:
     report = facts["report"]
     verb = "learned" if facts["learned"] else "held"
     warnings = [finding for finding in report["findings"] if finding["severity"] != "error"]
-    return f"contract {verb}: {report['rows']:,} rows satisfy it" + (
-        f", {len(warnings)} warnings" if warnings else ""
-    )
+    line = f"contract {verb}: {report['rows']:,} rows satisfy it"
+    if not warnings:
+        return line
+    columns = ", ".join(dict.fromkeys(_warned(finding) for finding in warnings[:TOLD]))
+    more = f" and {len(warnings) - TOLD} more" if len(warnings) > TOLD else ""
+    return f"{line}, {len(warnings)} warnings: {columns}{more}"
+
+
+def _warned(finding: Facts) -> str:
+    rows = f" ({finding['failing']:,} rows)" if finding["failing"] else ""
+    return f"{finding['column'] or finding['expected']} {finding['rule']}{rows}"
 
 
 def _frame(facts: Facts) -> str:

@@ -14,6 +14,7 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
 from everloop.monitor.alerts import receiver_for
+from everloop.monitor.decide import MANY_VIOLATIONS
 from everloop.monitor.finding import WindowFinding
 from everloop.monitor.judging import Rules, judge
 from everloop.monitor.window import Window, ages_of, delay_of, rows_of, windows_due
@@ -114,6 +115,7 @@ def _judge(
         prices=served.prices(workspace),
         today=served.today(workspace),
         version=version.row.id,
+        contract=version.package.contract,
     )
     frame, manifest = version.frame, version.package.manifest
     rules = Rules(
@@ -165,6 +167,8 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
         moved = ", ".join(finding.drift.moved()[:3])
         text = f"{moved} moved: {finding.drift.statistic:.1f} against {finding.drift.threshold:.1f} allowed"
         told.append(("drift", text))
+    if finding.violation_share is not None and finding.violation_share > MANY_VIOLATIONS:
+        told.append(("contract", _violations(finding)))
     gain, before = finding.against_today, found.version.reference.facts.get("gain")
     if before is not None and gain is not None and gain.status == "known" and gain.interval.high < before:
         text = f"v{number} adds {gain.interval} to today's decisions; {before:.2f} on its reference"
@@ -182,6 +186,13 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
         )
         for kind, text in told
     )
+
+
+def _violations(finding: WindowFinding) -> str:
+    """Says what a window broke most of its contract."""
+    found = max(finding.contract.findings, key=lambda one: one.failing) if finding.contract else None
+    most = f"; most of them: {found.sentence()}" if found else ""
+    return f"{finding.violation_share:.1%} of the requests broke the contract{most}"
 
 
 def _send(workspace: Workspace, alert: AlertRow) -> None:

@@ -167,10 +167,10 @@ def _on_value(trigger: Trigger, situation: Situation) -> str:  # noqa: ARG001
 def _on_contract(trigger: Trigger, situation: Situation) -> str:  # noqa: ARG001
     """Fires when more than a twentieth of the requests broke the contract."""
     share = situation.findings[-1].violation_share if situation.findings else None
-    return "" if not share or share < _MANY_VIOLATIONS else f"{share:.1%} of requests broke the contract"
+    return "" if not share or share < MANY_VIOLATIONS else f"{share:.1%} of requests broke the contract"
 
 
-_MANY_VIOLATIONS = 0.05
+MANY_VIOLATIONS = 0.05
 
 
 def _on_schedule(trigger: Trigger, situation: Situation) -> str:

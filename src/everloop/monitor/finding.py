@@ -9,6 +9,7 @@ from typing import Any
 
 from everloop.core.values import to_jsonable
 from everloop.measure.intervals import Interval
+from everloop.table.contract.report import ContractReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,9 @@ class WindowFinding:
         drift: Whether inputs or score moved.
         score_mean: The mean score; NaN with no prediction.
         score_shift: It less the reference's mean score.
-        violation_share: The share of requests that broke the contract; None where not counted.
+        violation_share: The share of requests that broke a rule of the contract, those that were refused
+            among them; None without a contract and where refusals were not counted.
+        contract: What the window's rows broke, as `everloop.table.contract.check` says it.
         performance: Each metric from the actuals that are known.
         estimated: Each metric estimated without actuals; it supposes that no concept has drifted.
         value: Value per decision from the known actuals; None without prices.
@@ -106,6 +109,7 @@ class WindowFinding:
     score_mean: float
     score_shift: float
     violation_share: float | None = None
+    contract: ContractReport | None = None
     performance: Mapping[str, Measured] = field(default_factory=dict)
     estimated: Mapping[str, Measured] = field(default_factory=dict)
     value: Measured | None = None

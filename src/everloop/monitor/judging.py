@@ -19,6 +19,7 @@ from everloop.monitor.finding import ColumnDrift, DriftFinding, Measured, Window
 from everloop.monitor.references import Reference
 from everloop.monitor.variation import SCORE, statistics_of
 from everloop.monitor.window import Window
+from everloop.table.contract import ContractReport, check
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,6 +71,7 @@ def judge(
     mean = float(window.scores.mean()) if window.scores.size else float("nan")
     before = reference.histograms[SCORE].mean if SCORE in reference.histograms else float("nan")
     value, against = _values(window, chances, rules)
+    held = _held(window)
     estimated = {
         name: _estimate(name, window, reference, rules) for name in rules.metrics if name in ESTIMATED
     }
@@ -83,7 +85,8 @@ def judge(
         drift=judge_drift(window.inputs, reference, scores=window.scores, seed=rules.seed),
         score_mean=mean,
         score_shift=mean - before,
-        violation_share=_violation_share(window),
+        violation_share=_violation_share(window, held),
+        contract=held,
         performance={name: _measure(name, window, chances, rules) for name in rules.metrics},
         estimated=estimated if rules.task == "binary" else {},
         value=value,
@@ -234,8 +237,16 @@ def _estimate(name: str, window: Window, reference: Reference, rules: Rules) -> 
     return Measured("estimated", interval, 0, "supposes that a score means what it meant on the reference")
 
 
-def _violation_share(window: Window) -> float | None:
-    if window.violations is None:
+def _held(window: Window) -> ContractReport | None:
+    """Holds the rows against the contract by which requests and snapshots are judged."""
+    if window.contract is None:
         return None
-    requests = window.inputs.height + window.violations
-    return window.violations / requests if requests else 0.0
+    return check(window.inputs, window.contract.for_rows())
+
+
+def _violation_share(window: Window, held: ContractReport | None) -> float | None:
+    if window.violations is None and held is None:
+        return None
+    refused, broken = window.violations or 0, held.broken if held else 0
+    requests = window.inputs.height + refused
+    return (refused + broken) / requests if requests else 0.0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from everloop.spec.monitor import WindowSpec
+    from everloop.table.contract import Contract
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Window:
         ages: Shape (n,): seconds since each prediction.
         prices: Shape (n, 4) or None.
         today: What would be decided without a model, 0/1, shape (n,), or None.
-        violations: How many requests broke the contract, where it was counted.
+        violations: How many requests were refused as they broke the contract, where it was counted.
+        contract: What each row must satisfy, or None.
         version: The version that answered.
         probabilities: Of all classes where multiclass, shape (n, classes).
     """
@@ -48,6 +50,7 @@ class Window:
     prices: NDArray[np.float64] | None = None
     today: NDArray[np.float64] | None = None
     violations: int | None = None
+    contract: Contract | None = None
     version: str | None = None
     probabilities: NDArray[np.float64] | None = None
 

@@ -92,7 +92,23 @@ def check(
     found += _of_references(held, tables or {}, rows)
     found.sort(key=lambda finding: (finding.severity != "error", -finding.failing))
     passed = all(finding.severity != "error" for finding in found)
-    return ContractReport(passed, rows, tuple(found), tuple(_unchecked(held, now, tables or {})))
+    return ContractReport(
+        passed,
+        rows,
+        tuple(found),
+        tuple(_unchecked(held, now, tables or {})),
+        _rows_broken(held, [probe for probe, _ in broken if probe.fails is not None]),
+    )
+
+
+def _rows_broken(held: _Held, probes: list[Probe]) -> int:
+    """Counts the rows that break at least one rule."""
+    import polars as pl
+
+    if not probes:
+        return 0
+    (counted,) = held.collect([held.lazy.select(pl.any_horizontal([probe.fails for probe in probes]).sum())])
+    return int(counted.item() or 0)
 
 
 def _of_probes(held: _Held, broken: list[tuple[Probe, int]], rows: int) -> Iterator[Finding]:

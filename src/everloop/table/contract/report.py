@@ -69,12 +69,14 @@ class ContractReport:
         rows: How many rows were looked at.
         findings: What does not hold; errors first, those of the most rows first.
         unchecked: Rules that could not be judged, and what was missing.
+        broken: How many rows break at least one rule, references to other sources aside.
     """
 
     passed: bool
     rows: int
     findings: tuple[Finding, ...]
     unchecked: tuple[str, ...] = ()
+    broken: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the report as what JSON can carry."""

@@ -1,0 +1,101 @@
+"""Whatever the contract and the row: the row's verdict is that of a table of this row."""
+
+from datetime import UTC, datetime
+
+import polars as pl
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from everloop.table.contract import ColumnRule, Contract, TableRule, check, row_checker
+
+TYPES = {"n": "number", "i": "integer", "t": "text", "at": "time", "b": "boolean"}
+POLARS = {
+    "n": pl.Float64,
+    "i": pl.Int64,
+    "t": pl.String,
+    "at": pl.Datetime("us", "UTC"),
+    "b": pl.Boolean,
+}
+TEXTS = ["", "a", "ab", "AB1", "AB1\n", "é", "a" * 13, "North", "0123-45"]
+NUMBERS = [0.0, -0.0, 0.5, 1.0, -1.0, 2.0**53, 1e300]
+MOMENTS = [datetime(2020, 1, 1, hour, tzinfo=UTC) for hour in range(4)]
+VALUES = {
+    "n": st.one_of(st.sampled_from([*NUMBERS, float("nan"), float("inf")]), st.floats()),
+    "i": st.one_of(st.integers(-3, 3), st.integers(-(2**53), 2**53)),
+    "t": st.one_of(st.sampled_from(TEXTS), st.text(st.characters(exclude_categories=["Cs"]), max_size=3)),
+    "at": st.sampled_from(MOMENTS),
+    "b": st.booleans(),
+}
+CONDITIONS = (
+    "n <= i",
+    "n + i = 2",
+    "b or n > 0",
+    "t = 'a' or i is not null",
+    "(n is null) = (i is null)",
+    "at is not null or b is null",
+    "length(t) < 3",
+    "i between -1 and 1",
+)
+PATTERNS = (r"[a-z]*", r"[A-Z]{2}[0-9]+", r"a|AB1", r"[^@\s]+")
+
+
+def _maybe(values):
+    return st.one_of(st.none(), values)
+
+
+@st.composite
+def contracts(draw):
+    limits = {"n": st.sampled_from(NUMBERS), "i": st.integers(-3, 3), "at": st.sampled_from(MOMENTS)}
+    allowed = {"n": NUMBERS, "i": [-1, 0, 1, 2], "t": TEXTS, "b": [True, False]}
+    columns = []
+    for name, kind in TYPES.items():
+        rule = {
+            "nullable": draw(st.booleans()),
+            "severity": draw(st.sampled_from(["error", "error", "warn"])),
+        }
+        if name in limits:
+            rule |= {"minimum": draw(_maybe(limits[name])), "maximum": draw(_maybe(limits[name]))}
+        if name in allowed and draw(st.booleans()):
+            rule["allowed"] = tuple(draw(st.lists(st.sampled_from(allowed[name]), min_size=1, unique=True)))
+        if name == "t":
+            rule["pattern"] = draw(_maybe(st.sampled_from(PATTERNS)))
+        columns.append(ColumnRule(name, kind, **rule))
+    rules = [
+        TableRule.holds(sql, TYPES, draw(st.sampled_from(["error", "warn"])))
+        for sql in draw(st.lists(st.sampled_from(CONDITIONS), max_size=3, unique=True))
+    ]
+    return Contract(tuple(columns), tuple(rules), draw(st.sampled_from(["ignore", "reject"])))
+
+
+ROWS = st.fixed_dictionaries({name: _maybe(values) for name, values in VALUES.items()})
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(contract=contracts(), row=ROWS)
+def test_a_row_and_its_table_agree(contract, row):
+    table = pl.DataFrame({name: pl.Series([row[name]], dtype=POLARS[name]) for name in TYPES})
+    report = check(table, contract)
+    violations = row_checker(contract)(row)
+    assert report.passed == (not violations)
+    errors = [finding for finding in report.findings if finding.severity == "error"]
+    by_field = {(finding.column, finding.rule) for finding in errors}
+    assert {(violation.field, violation.rule) for violation in violations} <= by_field
+    assert {v.field for v in violations if v.field} == {
+        finding.column for finding in errors if finding.column
+    }
+    expected = {finding.expected for finding in errors if finding.rule == "holds"}
+    if not any(violation.field for violation in violations):
+        assert {violation.expected for violation in violations} == expected
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(contract=contracts(), rows=st.lists(ROWS, min_size=1, max_size=12))
+def test_a_table_breaks_as_many_rows_as_its_rows_do(contract, rows):
+    columns = tuple(
+        ColumnRule(**{**vars(rule), "severity": "error"}) for rule in contract.columns
+    )  # what only warns is no violation of a row
+    rules = tuple(TableRule("holds", expression=rule.expression) for rule in contract.rules)
+    contract = Contract(columns, rules).for_rows()
+    table = pl.DataFrame({name: pl.Series([row[name] for row in rows], dtype=POLARS[name]) for name in TYPES})
+    checker = row_checker(contract)
+    assert check(table, contract).broken == sum(bool(checker(row)) for row in rows)

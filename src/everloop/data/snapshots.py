@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,9 @@ class Snapshot:
         time_range: The first and the last decision time.
         hidden_actuals: How many rows have their target set to missing because it was not known yet.
         sources: For each source the identity of the content that was read.
+        bad_rows: For each source with rows that could not be read how many, and examples; the rows
+            are in `bad-rows.parquet`.
+        notes: What the sources say of their content, such as a column whose type changes.
     """
 
     folder: Path
@@ -48,6 +51,8 @@ class Snapshot:
     time_range: tuple[datetime, datetime] | None
     hidden_actuals: int
     sources: dict[str, dict[str, Any]]
+    bad_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -75,6 +80,8 @@ class Snapshot:
             "time_range": to_jsonable(self.time_range),
             "hidden_actuals": self.hidden_actuals,
             "sources": self.sources,
+            "bad_rows": self.bad_rows,
+            "notes": list(self.notes),
         }
 
     def save(self) -> None:
@@ -109,6 +116,8 @@ class Snapshot:
                 time_range=_parse_range(data["time_range"]),
                 hidden_actuals=data["hidden_actuals"],
                 sources=data["sources"],
+                bad_rows=data["bad_rows"],
+                notes=tuple(data["notes"]),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise SourceUnreadable(f"{path} is damaged: {error}.", hint="take the snapshot again") from error

@@ -54,6 +54,7 @@ def snapshot_settings(
         memo=DigestMemo(memo),
         progress=progress,
         kept=kept,
+        as_of=as_of,
     )
     return {
         "data": _part(spec.data, "sources", "table"),

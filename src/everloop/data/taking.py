@@ -17,6 +17,7 @@ from everloop.core.extras import require
 from everloop.core.files import scratch_folder
 from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
+from everloop.data.bad_rows import keep_bad_rows, keep_notes
 from everloop.data.duck import MEMORY_LIMIT, closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
 from everloop.data.query import check_query, raise_storage_fault, run_query
 from everloop.data.snapshots import TABLE_FILE, Snapshot
@@ -88,7 +89,8 @@ def take_snapshot(
     Args:
         data: The file's part about data.
         problem: The file's part about the problem; None takes every row as it is.
-        folder: An existing folder, which gets `table.parquet` and `snapshot.json`.
+        folder: An existing folder, which gets `table.parquet` and `snapshot.json`, and
+            `bad-rows.parquet` where rows could not be read.
         as_of: The time at which the table is taken.
         surroundings: What sources are given.
         tables: Tables handed in from Python, by the name of the source that each stands for.
@@ -101,6 +103,7 @@ def take_snapshot(
         DataFault: When no row is left.
     """
     as_of, roles = as_utc(as_of), Roles.of(problem)
+    surroundings = replace(surroundings, as_of=as_of)
     sources = open_sources(data, surroundings, tables)
     with scratch_folder(folder) as scratch:
         readings = _read(sources, scratch, surroundings)
@@ -121,6 +124,7 @@ def take_snapshot(
                 _blame_source(connection, readings)
                 raise
         target.rename(folder / TABLE_FILE)
+        bad_rows = keep_bad_rows(readings, folder)
     snapshot = Snapshot(
         folder=folder,
         digest=digest_file(folder / TABLE_FILE),
@@ -131,6 +135,8 @@ def take_snapshot(
         time_range=time_range,
         hidden_actuals=hidden,
         sources={name: reading.fingerprint for name, reading in readings.items()},
+        bad_rows=bad_rows,
+        notes=tuple(keep_notes(readings)),
     )
     snapshot.save()
     return snapshot

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from everloop.data.bad_rows import told
+
 Facts = dict[str, Any]
 TOLD = 3
 
@@ -21,7 +23,7 @@ def _snapshot(facts: Facts) -> str:
         line += f", {facts['time_range'][0][:10]} to {facts['time_range'][1][:10]}"
     if facts.get("hidden_actuals"):
         line += f"; {facts['hidden_actuals']:,} actuals not known yet"
-    return line
+    return "; ".join([line, *told(facts["bad_rows"]), *facts["notes"]])
 
 
 def _contract(facts: Facts) -> str:

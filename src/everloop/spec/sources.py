@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from everloop.spec.fields import Duration
+from everloop.spec.fields import Duration, Share
 from everloop.spec.part import Part
 from everloop.spec.secret import AddressField, OpenAddress, SecretField
 
@@ -31,13 +31,30 @@ class SourcePart(Part):
     )
 
 
-class FileSource(SourcePart):
-    """Files: CSV, Parquet, JSON lines; a path, a glob or a URL."""
+BadRowsRule = Literal["refuse", "quarantine"]
+BAD_ROWS = "What is done with rows that cannot be read: the run stops, or they are kept beside the snapshot."
+MOST_BAD_ROWS = "The greatest share of rows (and of files, for whole files) that may be kept aside."
 
-    file: OpenAddress = Field(description="A path or glob, beside the lifecycle file.")
-    format: Literal["csv", "parquet", "jsonl"] | None = Field(
+
+class FileSource(SourcePart):
+    """Files: CSV, Parquet, JSON lines, Excel; a path, a glob or a URL."""
+
+    file: OpenAddress = Field(
+        description="A path or glob, beside the lifecycle file, or a URL such as s3://bucket/rows-*.csv."
+    )
+    format: Literal["csv", "parquet", "jsonl", "excel"] | None = Field(
         None, description="Where the name does not tell."
     )
+    encoding: str | None = Field(
+        None, description="Of text that is not UTF-8, such as latin-1; UTF-16 is seen by its mark."
+    )
+    sheet: str | None = Field(None, description="Of an Excel workbook; by default the first one.")
+    options: dict[str, AddressField] = Field(
+        default_factory=dict,
+        description="What a URL's storage needs, such as key, secret, endpoint_url; a value may be env:NAME.",
+    )
+    bad_rows: BadRowsRule = Field("refuse", description=BAD_ROWS)
+    most_bad_rows: Share = Field(0.01, description=MOST_BAD_ROWS)
 
 
 class SqlSource(SourcePart):
@@ -86,7 +103,16 @@ class LogSource(SourcePart):
 
     log: str = Field(description="A path or glob.")
     pattern: str = Field("combined", description="combined, syslog, or a regular expression with names.")
-    within: Duration | None = Field(None, description="Only lines of this last time.")
+    within: Duration | None = Field(
+        None,
+        description="Only lines of this last time before the snapshot's; their time is the field `time`.",
+    )
+    encoding: str | None = Field(None, description="Of text that is not UTF-8, such as latin-1.")
+    options: dict[str, AddressField] = Field(
+        default_factory=dict, description="What a URL's storage needs; a value may be env:NAME."
+    )
+    bad_rows: BadRowsRule = Field("quarantine", description=BAD_ROWS)
+    most_bad_rows: Share = Field(0.01, description=MOST_BAD_ROWS)
 
 
 SOURCE_KINDS: dict[str, type[SourcePart]] = {

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING
 
-from everloop.core.errors import SourceUnreachable, SourceUnreadable
+from everloop.core.errors import SourceUnreadable
 from everloop.core.extras import require
-from everloop.data.duck import closed_duckdb, first_lines, quote_name, quote_text
+from everloop.data.duck import closed_duckdb, first_lines, quote_text
+from everloop.data.sources.bad_rows import BadRow, BadRows
+from everloop.data.sources.csv_records import read_records
+from everloop.data.sources.landed_text import TextParts, land_text
 from everloop.data.sources.parquet_file import unlike
+from everloop.data.sources.text_file import FoundFile, as_utf8, has_null_byte, opened
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -21,154 +23,159 @@ if TYPE_CHECKING:
 # What means a missing value in every column. Markers of one table alone (?, -999) are found in cleaning.
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null")
 DELIMITERS = (",", ";", "\t", "|")
-
-# Type -> the condition that every value must meet, tried in this order. A number with a leading zero
-# is an identifier, such as a postcode, and stays text; so does a word such as yes, which DuckDB's own
-# detection would take for a boolean.
-TYPE_TESTS = {
-    "BOOLEAN": "lower({c}) IN ('true', 'false')",
-    "BIGINT": "try_cast({c} AS BIGINT) IS NOT NULL "
-    "AND regexp_full_match({c}, '\\s*[+-]?(0|[1-9][0-9]*)\\s*')",
-    "DOUBLE": "try_cast({c} AS DOUBLE) IS NOT NULL AND NOT regexp_matches({c}, '^\\s*[+-]?0[0-9]')",
-    "TIMESTAMPTZ": "try_cast({c} AS TIMESTAMPTZ) IS NOT NULL AND regexp_matches({c}, '^\\s*[0-9]{{4}}-')",
-}
+NOT_UTF8_HINT = "say its encoding beside the file: {file: ..., encoding: latin-1}"
 
 
-def land_csv(paths: tuple[Path, ...], target: Path, scratch: Path) -> None:
+@dataclass(frozen=True)
+class _Csv:
+    """A CSV file in UTF-8 with what its first line says."""
+
+    file: FoundFile
+    names: list[str]
+    delimiter: str
+
+
+def land_csv(
+    files: Sequence[FoundFile], target: Path, scratch: Path, bad: BadRows, *, encoding: str | None = None
+) -> None:
     """Writes CSV files as one Parquet file, with types found over all rows of all files.
 
+    Args:
+        files: The files, of which the first says the columns.
+        target: The file to write.
+        scratch: A folder to work in.
+        bad: Collects rows and files that cannot be read.
+        encoding: Of the files, where it is stated.
+
     Raises:
-        SourceUnreadable: When a file is empty, is not UTF-8, has rows of different widths or other
-            columns than the first; the file, and the line where there is one, are named.
+        SourceUnreadable: When a file is empty, is not text, has rows of different widths or other
+            columns than the first, and bad rows are refused; the file and the line are named.
     """
-    headers = [_header(path) for path in paths]
-    for path, (names, _) in zip(paths[1:], headers[1:], strict=True):
-        if names != headers[0][0]:
-            if set(names) == set(headers[0][0]):
-                raise SourceUnreadable(f"{path} has its columns in another order than {paths[0].name}.")
-            raise unlike(path, names, paths[0], headers[0][0])
-    text = scratch / "text.parquet"
-    with closed_duckdb(scratch, paths) as connection:
-        for position, (path, (names, delimiter)) in enumerate(zip(paths, headers, strict=True)):
-            part = text.with_suffix(f".{position:06d}.parquet")
-            _copy_text(connection, path, names, delimiter, part)
-        parts = f"read_parquet({quote_text(str(text.with_suffix('.*.parquet')))})"
-        types = _find_types(connection, parts, headers[0][0])
-        columns = ", ".join(_typed(name, kind) for name, kind in types.items())
-        _copy(connection, f"SELECT {columns} FROM {parts}", target)  # noqa: S608
-    for part in scratch.glob("text.*.parquet"):
+    landed: list[tuple[_Csv, Path]] = []
+    with closed_duckdb(scratch, [file.path for file in files]) as connection:
+        for position, file in enumerate(files):
+            part = scratch / f"text.{position:06d}.parquet"
+            try:
+                csv_file = _describe(as_utf8(file, encoding, scratch))
+                if landed:
+                    _must_agree(csv_file, landed[0][0])
+                _copy_text(connection, csv_file, part, scratch, bad)
+            except SourceUnreadable as error:
+                bad.lose_file(file.name, error)
+                continue
+            landed.append((csv_file, part))
+        if not landed:
+            bad.settle(0, len(files), scratch)
+            raise SourceUnreadable(f"None of the {len(files)} files can be read.")
+        land_text(connection, _parts(landed), target, bad)
+    for _, part in landed:
         part.unlink()
 
 
-def _copy(connection: DuckDBPyConnection, query: str, target: Path) -> None:
-    connection.execute(f"COPY ({query}) TO {quote_text(str(target))} (FORMAT parquet)")
+def _parts(landed: list[tuple[_Csv, Path]]) -> TextParts:
+    def locate(part: int, rows: Sequence[int]) -> dict[int, tuple[int, str]]:
+        source, wanted = landed[part][0], set(rows)
+        found: dict[int, tuple[int, str]] = {}
+        right = (r for r in read_records(source.file, source.delimiter, len(source.names)) if r.fields)
+        for position, record in enumerate(right):
+            if position in wanted:
+                found[position] = (record.line, source.delimiter.join(record.fields or []))
+                if len(found) == len(wanted):
+                    break
+        return found
+
+    return TextParts(
+        tuple(path for _, path in landed),
+        tuple(source.file.name for source, _ in landed),
+        tuple(landed[0][0].names),
+        locate,
+    )
+
+
+def _must_agree(found: _Csv, first: _Csv) -> None:
+    if found.names == first.names:
+        return
+    if set(found.names) == set(first.names):
+        raise SourceUnreadable(f"{found.file.name} has its columns in another order than {first.file.name}.")
+    raise unlike(found.file.name, found.names, first.file.name, first.names)
 
 
 def _copy_text(
-    connection: DuckDBPyConnection, path: Path, names: list[str], delimiter: str, target: Path
+    connection: DuckDBPyConnection, source: _Csv, target: Path, scratch: Path, bad: BadRows
 ) -> None:
     duckdb = require("duckdb", extra="train")
-    columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in names)
-    missing = ", ".join(quote_text(mark) for mark in MISSING)
-    scan = (
-        f"read_csv({quote_text(str(path))}, auto_detect = false, header = true, "
-        f"delim = {quote_text(delimiter)}, "
-        f"quote = '\"', escape = '\"', strict_mode = true, nullstr = [{missing}], columns = {{{columns}}}, "
-        "max_line_size = 16000000)"
-    )
+    if not has_null_byte(source.file):
+        try:
+            connection.execute(_copy(source, target))
+        except duckdb.Error:
+            pass  # the slower reader finds out where it is wrong
+        else:
+            return
+    sieved = scratch / f"{target.stem}.csv"
+    _sieve(source, sieved, bad)
     try:
-        _copy(connection, f"SELECT * FROM {scan}", target)  # noqa: S608
+        connection.execute(_copy(_Csv(source.file.moved(sieved), source.names, ","), target))
     except duckdb.Error as error:
-        raise _find_fault(path, names, delimiter) or SourceUnreadable(
-            f"{path} is not readable as CSV: {first_lines(error, 4)}"
+        raise SourceUnreadable(
+            f"{source.file.name} is not readable as CSV: {first_lines(error, 4)}"
         ) from error
+    sieved.unlink()
 
 
-def _find_types(connection: DuckDBPyConnection, scan: str, names: list[str]) -> dict[str, str]:
-    tests = [
-        f"coalesce(bool_and({test.format(c=column)}) FILTER ({column} IS NOT NULL), false)"
-        for column in map(quote_name, names)
-        for test in TYPE_TESTS.values()
-    ]
-    query = f"SELECT {', '.join(tests)} FROM {scan}"  # noqa: S608
-    answers = iter(cast("tuple[bool, ...]", connection.execute(query).fetchone()))
-    types = {}
-    for name in names:
-        passed = [kind for kind in TYPE_TESTS if next(answers)]
-        types[name] = passed[0] if passed else "VARCHAR"
-    return types
+def _copy(source: _Csv, target: Path) -> str:
+    columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in source.names)
+    missing = ", ".join(quote_text(mark) for mark in MISSING)
+    return (
+        f"COPY (SELECT * FROM read_csv({quote_text(str(source.file.path))}, auto_detect = false, "  # noqa: S608
+        f"header = true, delim = {quote_text(source.delimiter)}, quote = '\"', escape = '\"', "
+        f"strict_mode = true, nullstr = [{missing}], columns = {{{columns}}}, max_line_size = 16000000)) "
+        f"TO {quote_text(str(target))} (FORMAT parquet)"
+    )
 
 
-def _typed(name: str, kind: str) -> str:
-    column = quote_name(name)
-    return column if kind == "VARCHAR" else f"CAST({column} AS {kind}) AS {column}"
+def _sieve(source: _Csv, target: Path, bad: BadRows) -> None:
+    """Copies the records that are right, and takes the others to the bad rows."""
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(source.names)
+        for record in read_records(source.file, source.delimiter, len(source.names)):
+            if record.fields is not None:
+                writer.writerow(record.fields)
+                continue
+            hint = NOT_UTF8_HINT if "UTF-8" in record.reason else None
+            bad.add(BadRow(source.file.name, record.line, record.reason, record.text), hint=hint)
 
 
-def _header(path: Path) -> tuple[list[str], str]:
-    with _opened(path) as file:
-        first = file.readline()
+def _describe(file: FoundFile) -> _Csv:
+    with opened(file) as stream:
+        line = stream.readline()
+    first = _decoded(line, file)
     if not first.strip():
-        raise SourceUnreadable(f"{path} is empty; expected a line with the columns' names.")
+        raise SourceUnreadable(f"{file.name} is empty; expected a line with the columns' names.")
     outside_quotes = "".join(first.split('"')[::2])
-    tabbed = ".tsv" in path.suffixes
-    delimiter = "\t" if tabbed else max(DELIMITERS, key=outside_quotes.count)
-    with _opened(path) as file:
-        names = [name.strip() for name in next(csv.reader(file, delimiter=delimiter))]
-    seen: set[str] = set()
+    delimiter = "\t" if ".tsv" in file.suffixes else max(DELIMITERS, key=outside_quotes.count)
+    with opened(file) as stream:
+        lines = (_decoded(line, file) for line in stream)
+        try:
+            names = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter))]
+        except csv.Error as error:
+            raise SourceUnreadable(f"{file.name}, line 1: {error}.") from error
     names = [name or f"column_{position}" for position, name in enumerate(names, start=1)]
+    seen: set[str] = set()
     for name in names:
         if name.lower() in seen:
             raise SourceUnreadable(
-                f"{path}, line 1: the column {name} is there twice (capitals do not count)."
+                f"{file.name}, line 1: the column {name} is there twice (capitals do not count)."
             )
         seen.add(name.lower())
-    return names, delimiter
+    return _Csv(file, names, delimiter)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+def _decoded(line: bytes, file: FoundFile) -> str:
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8-sig", newline="")
-        ) as file:
-            yield cast("TextIO", file)
+        text = line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = _line_of_bad_bytes(path)
-        raise SourceUnreadable(
-            f"{path}, line {line}: not UTF-8 text.",
-            hint=f"iconv -f LATIN1 -t UTF-8 {path.name} > utf8-{path.name}",
-        ) from error
-    except PermissionError as error:
-        raise SourceUnreachable(f"{path} may not be read.", hint=f"ls -l {path}") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SourceUnreadable(f"{path} is not a whole gzip file: {error}.") from error
-
-
-def _line_of_bad_bytes(path: Path) -> int:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return 1
-
-
-def _find_fault(path: Path, names: list[str], delimiter: str) -> SourceUnreadable | None:
-    """Looks for the first row that is wrong; only called when DuckDB has refused the file."""
-    try:
-        with _opened(path) as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            for row in reader:
-                if row and len(row) != len(names):
-                    return SourceUnreadable(
-                        f"{path}, line {reader.line_num}: {len(row)} fields "
-                        f"where the first line has {len(names)}."
-                    )
-    except csv.Error as error:
-        return SourceUnreadable(f"{path}, line {reader.line_num}: {error}.")
-    except SourceUnreadable as error:
-        return error
-    return None
+        raise SourceUnreadable(f"{file.name}, line 1: not UTF-8 text.", hint=NOT_UTF8_HINT) from error
+    if "\0" in text:
+        raise SourceUnreadable(f"{file.name}, line 1: it holds a NUL byte.", hint=f"file {file.path}")
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,15 +32,38 @@ class DigestMemo:
     def digest(self, path: Path) -> str:
         """Gives the SHA-256 of a file's content, from memory where the file has not changed."""
         name, state = str(path.resolve()), file_state(path)
-        entry = self._known.get(name)
-        if isinstance(entry, list) and entry[:-1] == state and isinstance(entry[-1], str):
-            return entry[-1]
+        entry = self._entry(name, state)
+        if entry is not None:
+            return entry
         digest = digest_file(path)
         # A file that changed while it was read gets no entry: the next call reads it again.
         if file_state(path) == state:
-            self._known[name] = [*state, digest]
-            self._save()
+            self._remember(name, state, digest)
         return digest
+
+    def digest_of(self, name: str, state: list[int | str], read: Callable[[], str]) -> str:
+        """Gives the digest of something that is no local file.
+
+        Args:
+            name: What tells it from others, such as a URL.
+            state: What changes with its content.
+            read: Finds the digest where it is not remembered.
+        """
+        entry = self._entry(name, state)
+        if entry is None:
+            entry = read()
+            self._remember(name, state, entry)
+        return entry
+
+    def _entry(self, name: str, state: Sequence[int | str]) -> str | None:
+        entry = self._known.get(name)
+        if isinstance(entry, list) and entry[:-1] == list(state) and isinstance(entry[-1], str):
+            return entry[-1]
+        return None
+
+    def _remember(self, name: str, state: Sequence[int | str], digest: str) -> None:
+        self._known[name] = [*state, digest]
+        self._save()
 
     def _save(self) -> None:
         if self._path is not None:

@@ -1,26 +1,28 @@
-"""Files: CSV, TSV, JSON lines and Parquet; gzip, zip and glob patterns."""
+"""Files: CSV, TSV, JSON lines, Parquet and Excel; packed, by pattern, here or behind a URL."""
 
 from __future__ import annotations
 
-import glob
-import shutil
-import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from everloop.core.errors import SourceUnreachable, SourceUnreadable, SpecFault
+from everloop.core.errors import SourceUnreadable, SpecFault
+from everloop.core.extras import require
+from everloop.data.sources.bad_rows import BadRows
 from everloop.data.sources.csv_file import land_csv
-from everloop.data.sources.digest_memo import file_state
+from everloop.data.sources.excel_file import land_excel
+from everloop.data.sources.finding import unzipped
 from everloop.data.sources.json_file import land_json
-from everloop.data.sources.parquet_file import check_parquet
+from everloop.data.sources.parquet_file import whole_parquet
 from everloop.data.sources.protocol import Capabilities, Reading, Surroundings
+from everloop.data.sources.source_files import SourceFiles
+from everloop.data.sources.text_file import PACKINGS, FoundFile
 
 if TYPE_CHECKING:
     from everloop.spec import FileSource
 
-# Suffix -> format. A suffix .gz is taken off first, except from formats that compress by themselves.
+# Suffix -> format. A suffix .gz or .zst is taken off first, from text formats.
 FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -30,6 +32,11 @@ FORMATS = {
     ".json": "json",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".xlsb": "excel",
+    ".xls": "excel",
+    ".ods": "excel",
     ".zip": "zip",
 }
 
@@ -40,14 +47,16 @@ class Files:
 
     CSV types are found over all rows of all files: a column is boolean, integer, number or time
     only where every value is one, and text otherwise. Empty fields and ``NA``, ``N/A``, ``NaN``
-    and ``NULL`` are missing values.
+    and ``NULL`` are missing values. A row that cannot be read ends the reading with its file and
+    line, or is kept aside where `bad_rows` says so.
     """
 
     spec: FileSource
     surroundings: Surroundings
     capabilities: ClassVar[Capabilities] = Capabilities(
         kind="file",
-        reads="CSV, TSV, JSON lines and Parquet files; gzip, zip with one file inside, glob patterns",
+        reads="CSV, TSV, JSON lines, Parquet and Excel files; gzip, zstd, zip with one file inside, glob "
+        "patterns; local, or any URL of fsspec, such as s3://",
         cheap_fingerprint=True,
         keeps_order=True,
         needs_network=False,
@@ -55,113 +64,72 @@ class Files:
 
     def fingerprint(self) -> dict[str, Any]:
         """Gives the digests of the files, in their order."""
-        return self._fingerprint(self._find())
+        files = self._files()
+        return self._fingerprint(files.names(), files.digests())
 
     def read(self, scratch: Path) -> Reading:
-        """Reads the files as Parquet; Parquet files are used where they lie.
+        """Reads the files as Parquet; local Parquet files are used where they lie.
 
         Raises:
             SourceUnreachable: When no file is there.
-            SourceUnreadable: When a file is damaged, or changes while it is read.
+            SourceUnreadable: When a file is damaged or changes while it is read, or a row cannot be
+                read and bad rows are refused, or too many cannot.
         """
-        paths = self._find()
-        states = [file_state(path) for path in paths]
-        fingerprint = self._fingerprint(paths)
-        members = tuple(_unzip(path, scratch) if path.suffix == ".zip" else path for path in paths)
-        kind = _one_format(members, self.spec.format)
+        with self._files().fetched(scratch) as (found, digests, _):
+            fingerprint = self._fingerprint([file.name for file in found], digests)
+            return self._land(found, fingerprint, scratch)
+
+    def _files(self) -> SourceFiles:
+        return SourceFiles(self.spec.file, self.spec.options, self.surroundings)
+
+    def _fingerprint(self, names: Sequence[str], digests: Sequence[str]) -> dict[str, Any]:
+        return {"kind": "file", "format": _one_format(names, self.spec.format), "digests": list(digests)}
+
+    def _land(self, files: Sequence[FoundFile], fingerprint: dict[str, Any], scratch: Path) -> Reading:
+        bad = BadRows(kept=self.spec.bad_rows == "quarantine", most=self.spec.most_bad_rows)
+        members = [unzipped(file, scratch) for file in files]
+        kind = _one_format([file.path.name for file in members], self.spec.format)
+        landed: tuple[Path, ...] = (scratch / "landed.parquet",)
         if kind == "parquet":
-            check_parquet(members)
-            files = members
+            landed = tuple(file.path for file in whole_parquet(members, bad))
+        elif kind == "csv":
+            land_csv(members, landed[0], scratch, bad, encoding=self.spec.encoding)
+        elif kind == "json":
+            land_json(members, landed[0], scratch, bad, encoding=self.spec.encoding)
         else:
-            landed = scratch / "landed.parquet"
-            (land_csv if kind == "csv" else land_json)(members, landed, scratch)
-            files = (landed,)
-        if [file_state(path) for path in paths] != states:
-            raise SourceUnreadable(f"{self.spec.file} changed while it was read.", hint="try again")
-        return Reading(files, fingerprint)
-
-    def _fingerprint(self, paths: tuple[Path, ...]) -> dict[str, Any]:
-        digests = [self.surroundings.memo.digest(path) for path in paths]
-        return {"kind": "file", "format": _one_format(paths, self.spec.format), "digests": digests}
-
-    def _find(self) -> tuple[Path, ...]:
-        pattern = self.surroundings.folder.resolve() / self.spec.file
-        if "://" in self.spec.file:
-            raise SpecFault(
-                f"{self.spec.file} is a URL; a file source reads local files.",
-                hint="copy the file beside everloop.yaml first",
-            )
-        if pattern.is_dir():
-            raise SourceUnreadable(
-                f"{self.spec.file} is a folder; expected a file or a pattern.",
-                hint=f"file: {self.spec.file.rstrip('/')}/*.parquet",
-            )
-        if pattern.is_file():
-            return (pattern,)
-        found = _matching(str(pattern))
-        paths = tuple(sorted(Path(name) for name in found if Path(name).is_file()))
-        if not paths:
-            raise _missing(self.spec.file, pattern)
-        return paths
+            land_excel(members, landed[0], scratch, bad, sheet=self.spec.sheet)
+        quarantine = bad.settle(_rows(landed), len(files), scratch) if len(bad) else None
+        if not landed:
+            raise SourceUnreadable(f"None of the files of {self.spec.file} can be read.")
+        return Reading(landed, fingerprint, quarantine, tuple(bad.notes))
 
 
-def _matching(pattern: str) -> list[str]:
-    return glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207  (may be absolute)
+def _rows(files: tuple[Path, ...]) -> int:
+    parquet = require("pyarrow.parquet", extra="train")
+    return sum(int(parquet.read_metadata(file).num_rows) for file in files)
 
 
-def _missing(written: str, pattern: Path) -> SourceUnreachable:
-    folder = pattern.parent
-    if glob.has_magic(str(pattern)):
-        return SourceUnreachable(f"No file matches {written} (looked in {folder}).", hint=f"ls {folder}")
-    while not folder.is_dir():
-        folder = folder.parent
-    name = pattern.relative_to(folder).parts[0]
-    near = get_close_matches(name, [path.name for path in folder.iterdir()], n=1, cutoff=0.5)
-    nearest = f" The nearest name in {folder} is {near[0]}." if near else f" Looked in {folder}."
-    return SourceUnreachable(f"The file {written} is not there.{nearest}", hint=f"ls {folder}")
-
-
-def _format_of(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
+def _format_of(name: str) -> str:
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    if suffixes and suffixes[-1] in PACKINGS:
         suffixes.pop()
     kind = FORMATS.get(suffixes[-1] if suffixes else "")
     if kind is None:
         raise SpecFault(
-            f"{path.name} is of no known format; known are {', '.join(FORMATS)}, and .gz after text.",
+            f"{Path(name).name} is of no known format; known are {', '.join(FORMATS)}, "
+            f"and {' and '.join(PACKINGS)} after text.",
             hint="say it beside the file: {file: ..., format: csv}",
         )
     return kind
 
 
-def _one_format(paths: tuple[Path, ...], stated: str | None) -> str:
-    if stated is not None and not any(path.suffix == ".zip" for path in paths):
+def _one_format(names: Sequence[str], stated: str | None) -> str:
+    if stated is not None and not any(name.lower().endswith(".zip") for name in names):
         return "json" if stated == "jsonl" else stated
-    kinds = {_format_of(path) for path in paths}
+    kinds = {_format_of(name) for name in names}
     if len(kinds) > 1:
         raise SpecFault(
             f"One source has files of several formats: {', '.join(sorted(kinds))}.",
             hint="make one source for each format and unite them in data.table",
         )
     return kinds.pop()
-
-
-def _unzip(path: Path, scratch: Path) -> Path:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [item for item in archive.infolist() if not item.is_dir()]
-            members = [item for item in members if not item.filename.startswith("__MACOSX/")]
-            if len(members) != 1:
-                raise SourceUnreadable(
-                    f"{path} holds {len(members)} files; expected one.",
-                    hint=f"unzip {path} and use a pattern",
-                )
-            # The member's own folder names are dropped: nothing is written outside scratch.
-            target = scratch / f"{path.stem}-{Path(members[0].filename).name}"
-            with archive.open(members[0]) as source, target.open("wb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise SourceUnreadable(f"{path} is not a readable zip file: {error}.") from error
-    if _format_of(target) == "zip":
-        raise SourceUnreadable(f"{path} holds another zip file; expected a table.")
-    return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -49,6 +50,7 @@ class Surroundings:
             every reading starts from the beginning.
         known: Fingerprints of sources by their names: what is kept of such a source is taken as it was
             then, and the source is not reached.
+        as_of: The time of the snapshot that is taken; None means the clock's.
     """
 
     folder: Path = field(default_factory=Path)
@@ -57,6 +59,12 @@ class Surroundings:
     progress: Progress = silent
     kept: Path | None = None
     known: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    as_of: datetime | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The time at which the source is read: the snapshot's, else the clock's."""
+        return self.as_of or self.clock.now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +74,14 @@ class Reading:
     Attributes:
         files: Parquet files that together, in this order, hold the table.
         fingerprint: The identity of exactly the content that was read.
+        bad_rows: A Parquet file with the rows that could not be read (`bad_rows.BadRow`); None for none.
+        notes: What a user should know of the content, in sentences.
     """
 
     files: tuple[Path, ...]
     fingerprint: dict[str, Any]
+    bad_rows: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ ENTRY_POINTS = "everloop.sources"
 # The name of a kind is the key that a source has in the lifecycle file.
 SOURCES: dict[str, str] = {
     "file": "everloop.data.sources.file:Files",
+    "log": "everloop.data.sources.log:Logs",
     "sql": "everloop.data.sources.sql:Database",
     "table": "everloop.data.sources.table:Table",
 }

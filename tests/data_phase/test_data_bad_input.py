@@ -280,6 +280,7 @@ def test_a_snapshot_keeps_bad_rows_beside_it_and_a_run_tells_them(tmp_path):
 def test_the_step_refuses_by_default_and_keeps_aside_when_asked(tmp_path):
     put(tmp_path, "a.csv", "a,b\n" + "1,x\n" * 300 + "2\n")
     given_ = {"problem": {"target": "b"}, "folder": str(tmp_path), "as_of": "2013-03-01T00:00:00Z"}
+    given_ |= {"kept": None, "sources": {}}
     for rule, rows in (("refuse", None), ("quarantine", 300)):
         data = {"sources": {"loans": {"file": "a.csv", "bad_rows": rule}}}
         (tmp_path / rule).mkdir()

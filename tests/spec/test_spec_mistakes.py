@@ -121,7 +121,7 @@ MISTAKES = {
         "did you mean 'canary'?",
     ),
     "data: {sources: {a: {file: x, format: cvs}}}": (
-        "data.sources.a.format: expected 'csv', 'parquet' or 'jsonl', found 'cvs'.",
+        "data.sources.a.format: expected 'csv', 'parquet', 'jsonl' or 'excel', found 'cvs'.",
         39,
         "did you mean 'csv'?",
     ),

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import DataFault, SpecFault
 from everloop.data.clean import drop_rows, exclude_columns
+from everloop.data.engines import open_engine
 from everloop.data.features import row_features
 from everloop.data.fitting import fit_cleaning
 from everloop.data.leak import LeakFinding, LeakFound, Parts, block_leaks, find_leaks
 from everloop.data.split import PARTS, Split, SplitPlan, default_plan, split_rows
 from everloop.table.dataset import Dataset
-from everloop.table.feature import FeatureDefinition, derive
+from everloop.table.feature import FeatureDefinition
 from everloop.table.schema import schema_of
-from everloop.table.stored import ColumnTable, StoredTable, write_rows
+from everloop.table.stored import ColumnTable, StoredTable
 
 if TYPE_CHECKING:
     from everloop.data.snapshots import Snapshot
@@ -39,7 +40,7 @@ class Prepared:
 
 
 def prepare_dataset(
-    snapshot: Snapshot, frame: Frame, data: DataSpec, folder: Path, *, seed: int = 0
+    snapshot: Snapshot, frame: Frame, data: DataSpec, folder: Path, *, seed: int = 0, engine: str = "polars"
 ) -> Prepared:
     """Cleans, splits and features a snapshot, and stops where it leaks.
 
@@ -49,13 +50,18 @@ def prepare_dataset(
         data: The file's part about data.
         folder: Where the dataset is written.
         seed: Of a split by chance.
+        engine: Where the rows are worked on; see `everloop.data.engines`.
 
     Raises:
         DataFault: When no row or no part stays.
         SpecFault: When a feature or the split is wrong.
         LeakFound: When a leak blocks.
     """
-    table = StoredTable.open(snapshot.path)
+    with open_engine(engine).open(snapshot.path) as table:
+        return _prepare(table, frame, data, folder, seed)
+
+
+def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, seed: int) -> Prepared:
     _check_columns(table, frame)
     kept, cleaning = drop_rows(table, frame, data.clean.duplicates)
     split = split_rows(kept, frame, _plan(data, frame, seed))
@@ -112,7 +118,7 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     written = {part: folder / f"{part}.parquet" for part in parts}
     for part, rows in parts.items():
-        write_rows(derive(rows.lazy(), features), written[part])
+        rows.write(written[part], features)
     return written
 
 

@@ -76,7 +76,11 @@ def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:
 
 def dataset_settings(spec: LifecycleSpec) -> dict[str, Any]:
     """Gives the settings of `dataset_step`."""
-    return {"data": _part(spec.data, "clean", "features", "split"), "seed": spec.model.seed}
+    return {
+        "data": _part(spec.data, "clean", "features", "split"),
+        "seed": spec.model.seed,
+        "engine": spec.engine.data,
+    }
 
 
 def _part(model: Any, *keys: str) -> dict[str, Any]:
@@ -162,5 +166,6 @@ def dataset_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
         DataSpec.model_validate({"sources": {}, **settings["data"]}),
         folder,
         seed=settings["seed"],
+        engine=settings["engine"],
     )
     return facts_of(prepared)

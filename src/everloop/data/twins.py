@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop.table.stored import StoredTable, row_hashes
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,11 +25,10 @@ def row_keys(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:
     Returns:
         Positions, (n,).
     """
-    import polars as pl
-
     if not columns or not table.height:
         return np.arange(table.height, dtype=np.uint64)
-    keys = table.select(pl.struct(list(columns)).hash(seed=0).alias("key"))["key"].to_numpy()
+    hashed = table.row_hashes(columns) if isinstance(table, StoredTable) else row_hashes(table, columns)
+    keys = hashed.to_numpy()
     order = np.argsort(keys, kind="stable").astype(np.uint32 if len(keys) < 2**32 else np.uint64)
     keys = keys[order]
     begins = np.concatenate(([True], keys[1:] != keys[:-1]))

@@ -84,13 +84,17 @@ def _task(spec: LifecycleSpec) -> Iterator[EverloopError]:
 
 
 def _engines(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.data.engines import installed_engines
+
     for place, asked, known in (
         ("engine.train", spec.engine.train, "local"),
-        ("engine.data", spec.engine.data, "polars"),
         ("model.tuner", spec.model.tuner, "optuna"),
     ):
         if asked != known:
             yield _unknown(place, asked, (known,))
+    engines = installed_engines()
+    if spec.engine.data not in engines:
+        yield _unknown("engine.data", spec.engine.data, engines)
     for name in spec.integrations:
         yield SpecFault(
             f"The integration {name!r} is not in this release.", hint="leave it out", place="integrations"

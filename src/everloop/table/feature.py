@@ -60,6 +60,17 @@ def define(features: Mapping[str, str], types: Mapping[str, str]) -> tuple[Featu
     return tuple(definitions)
 
 
+def in_layers(definitions: Sequence[FeatureDefinition]) -> list[tuple[FeatureDefinition, ...]]:
+    """Puts features that can be computed side by side into one layer, each after those that it uses."""
+    layers: list[list[FeatureDefinition]] = []
+    for definition in definitions:
+        made = {one.name for one in layers[-1]} if layers else set()
+        if not layers or made & {definition.name, *definition.expression.columns}:
+            layers.append([])
+        layers[-1].append(definition)
+    return [tuple(layer) for layer in layers]
+
+
 def derive(table: Any, definitions: Sequence[FeatureDefinition]) -> pl.LazyFrame:
     """Adds features to a table, in their order; a later one may use an earlier one.
 

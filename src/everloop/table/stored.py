@@ -7,12 +7,14 @@ which reads a column when it is asked for and forgets it. What is computed is th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from everloop.table.feature import FeatureDefinition
 
 IN_MEMORY_BYTES = 192 * 2**20
 """A Parquet file with up to this many bytes of values is read at once."""
@@ -134,7 +136,32 @@ class StoredTable:
             kept = self.kept.to_numpy().copy()
             kept[kept] = wanted.to_numpy()
             wanted = pl.Series(kept)
-        return StoredTable(self.source, self.rows, wanted)
+        return replace(self, kept=wanted)
+
+    def row_hashes(self, columns: Sequence[str]) -> pl.Series:
+        """Hashes the rows.
+
+        Args:
+            columns: The columns that are compared, at least one.
+
+        Returns:
+            A number for each row, which rows share that are equal in the columns (missing values are
+            equal to each other), and other rows, with 64 bits, as good as never, (height,).
+        """
+        return row_hashes(self, columns)
+
+    def write(self, path: Path, features: Sequence[FeatureDefinition] = ()) -> int:
+        """Writes the rows as Parquet with features added; gives how many there are."""
+        from everloop.table.feature import derive
+
+        return write_rows(derive(self.lazy(), features), path)
+
+
+def row_hashes(table: ColumnTable, columns: Sequence[str]) -> pl.Series:
+    """Hashes the rows of any table; see `StoredTable.row_hashes`."""
+    import polars as pl
+
+    return table.select(pl.struct(list(columns)).hash(seed=0).alias("hash"))["hash"]
 
 
 def aggregate(table: Any, expressions: Sequence[pl.Expr]) -> dict[str, Any]:

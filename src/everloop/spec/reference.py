@@ -11,6 +11,7 @@ from everloop.spec.data import AsOfFeature, DataSpec, SplitSpec, WindowFeature
 from everloop.spec.deploy import DeploySpec, Hold, ServeSpec
 from everloop.spec.fields import ALARM_PATTERN
 from everloop.spec.goal import CostSpec, GoalSpec, TodayRule, ValueSpec
+from everloop.spec.http import HttpAuth, HttpPages
 from everloop.spec.lifecycle import EngineSpec, LifecycleSpec
 from everloop.spec.model import Budget, ModelSpec
 from everloop.spec.monitor import (
@@ -53,6 +54,8 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     ("problem", ProblemSpec),
     ("data", DataSpec),
     *((f"data.sources: {kind}", model) for kind, model in SOURCE_KINDS.items()),
+    ("data.sources: http: pages", HttpPages),
+    ("data.sources: http: auth", HttpAuth),
     ("data.clean", CleanSpec),
     ("data.clean.duplicates: in some columns", RepeatedRows),
     ("data.clean.columns", ColumnCleanSpec),

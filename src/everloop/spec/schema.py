@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from everloop.spec.lifecycle import LifecycleSpec
+from everloop.spec.secret import PATTERN as SECRET_PATTERN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Forms that a validator of ours takes beside the part's own keys.
 _SHORT_FORMS: dict[str, dict[str, Any]] = {
+    "HttpAuth": {"type": "string", "pattern": SECRET_PATTERN},
     "Budget": {"type": "string", "examples": ["2m"]},
     "WindowSpec": {"type": "string", "examples": ["1d"]},
 }

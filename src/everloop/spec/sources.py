@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from everloop.spec.fields import Duration, Share
+from everloop.spec.http import HttpAuth, HttpPages, check_web_address
 from everloop.spec.part import Part
-from everloop.spec.secret import AddressField, OpenAddress, SecretField
+from everloop.spec.secret import AddressField, OpenAddress
 
 
 class SourcePart(Part):
@@ -74,12 +76,38 @@ class HttpSource(SourcePart):
     """An HTTP API that answers with JSON."""
 
     http: OpenAddress = Field(description="The address.")
-    pages: dict[str, Any] | None = Field(None, description="How to find the next page.")
-    auth: SecretField | None = Field(None, description="A bearer token.")
+    rows: str | None = Field(
+        None,
+        description="Where an answer has its rows, such as `data.items`; by default the answer itself, or "
+        "its only list.",
+    )
+    pages: HttpPages | None = Field(
+        None, description="How to come to the next page, such as `{next: links.next}`."
+    )
+    auth: HttpAuth | None = Field(None, description="Who asks; `env:NAME` of a bearer token as a rule.")
     headers: dict[str, AddressField] = Field(
         default_factory=dict, description="Headers to send; a value may be env:NAME or file:PATH."
     )
+    parameters: dict[str, AddressField] = Field(
+        default_factory=dict, description="Parameters to send; a value may be env:NAME or file:PATH."
+    )
+    timeout: Duration = Field(timedelta(seconds=30), description="How long an answer is waited for.")
     cursor: str | None = Field(None, description="The field by which new rows are told from old ones.")
+    since: str | None = Field(
+        None,
+        description="The parameter with the cursor's last value; without one all pages are read, and only "
+        "new rows kept.",
+    )
+    late: Duration | None = Field(
+        None, description="How much later than their cursor's time rows may come; taken off `since`."
+    )
+
+    @model_validator(mode="after")
+    def _since_a_cursor(self) -> Self:
+        check_web_address(self.http)
+        if (self.since or self.late) and self.cursor is None:
+            raise ValueError("expected a cursor beside since and late")
+        return self
 
 
 class KafkaSource(SourcePart):

@@ -17,6 +17,7 @@ ENTRY_POINTS = "everloop.sources"
 SOURCES: dict[str, str] = {
     "file": "everloop.data.sources.file:Files",
     "log": "everloop.data.sources.log:Logs",
+    "http": "everloop.data.sources.http:Api",
     "sql": "everloop.data.sources.sql:Database",
     "table": "everloop.data.sources.table:Table",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -123,3 +123,45 @@ def _converted(value: Any) -> Any:
 
 def _as_text(value: Any) -> str:
     return str(_converted(value))
+
+
+class RecordLanding:
+    """Writes records, which need not have the same fields, as Parquet files of one schema.
+
+    Args:
+        folder: An empty folder for the files.
+        batch_rows: How many records make a file; memory holds as many.
+    """
+
+    def __init__(self, folder: Path, *, batch_rows: int = 20_000) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.rows = 0
+        self._folder = folder
+        self._batch_rows = batch_rows
+        self._waiting: list[Mapping[str, Any]] = []
+        self._parts: list[Path] = []
+
+    def add(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Takes records.
+
+        Raises:
+            SourceUnreadable: When a field holds what a table cannot.
+        """
+        for record in records:
+            self._waiting.append(record)
+            self.rows += 1
+            if len(self._waiting) >= self._batch_rows:
+                self._write()
+
+    def files(self) -> tuple[Path, ...]:
+        """Gives the files; none where there was no record. A field without any value has no type yet."""
+        if self._waiting:
+            self._write()
+        return united(self._parts, self._folder / "united", undecided=True)
+
+    def _write(self) -> None:
+        names = list(dict.fromkeys(name for record in self._waiting for name in record))
+        landing = RowLanding(self._folder / f"batch-{len(self._parts):06d}", names)
+        landing.add([[record.get(name) for name in names] for record in self._waiting])
+        self._parts += landing.files()
+        self._waiting = []

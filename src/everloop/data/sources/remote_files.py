@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from everloop.core.errors import EverloopError, MissingExtra, SourceUnreachable, SourceUnreadable, SpecFault
 from everloop.core.extras import require
-from everloop.data.sources.digest_memo import DigestMemo
+from everloop.data.sources.protocol import Surroundings
+from everloop.data.sources.trying import Attempts
 from everloop.spec.secret import Secret
+
+Result = TypeVar("Result")
 
 CHUNK = 1 << 22
 # Package of a protocol -> the extra of Everloop that brings it.
 EXTRAS = {"s3": "s3", "s3a": "s3"}
 # What a store says of an object that changes with its content.
 MARKS = ("ETag", "etag", "md5Hash", "md5", "content_md5", "checksum")
+
+
+class _NoAnswer(SourceUnreachable):
+    """A store that may answer later."""
 
 
 def is_remote(written: str) -> bool:
@@ -48,13 +57,15 @@ class RemoteFiles:
     Args:
         written: A URL, which may hold glob patterns.
         options: What the store is given, such as ``key`` and ``endpoint_url``.
-        memo: Remembers digests of objects that the store says are the same.
+        surroundings: Waits between attempts, and remembers digests of objects that the store says
+            are the same.
     """
 
-    def __init__(self, written: str, options: Mapping[str, Secret | str], memo: DigestMemo) -> None:
+    def __init__(self, written: str, options: Mapping[str, Secret | str], surroundings: Surroundings) -> None:
         self._written = written
         self._options = options
-        self._memo = memo
+        self._surroundings = surroundings
+        self._memo = surroundings.memo
 
     def find(self) -> tuple[RemoteFile, ...]:
         """Finds the objects, in the order of their names; a listing is never taken from a cache.
@@ -63,30 +74,33 @@ class RemoteFiles:
             SourceUnreachable: When the store does not answer or no object is there.
             MissingExtra: When the store needs a package that is not installed.
         """
-        with self._faults():
-            store, place = self._store()
-            store.invalidate_cache()
-            if glob.has_magic(place):
-                listed = sorted(store.glob(place, detail=True).items())
-                infos = [info for _, info in listed if info["type"] == "file"]
-            else:
-                infos = [store.info(place)]
-            if infos and infos[0]["type"] != "file":
-                raise SourceUnreadable(
-                    f"{self._written} is a folder; expected a file or a pattern.",
-                    hint=f"file: {self._written.rstrip('/')}/*.parquet",
-                )
-            if not infos:
-                raise SourceUnreachable(f"No file matches {self._written}.")
-            return tuple(
-                RemoteFile(store.unstrip_protocol(info["name"]), info["name"], _state(info)) for info in infos
+        return self._tried(self._listed)
+
+    def _listed(self) -> tuple[RemoteFile, ...]:
+        store, place = self._store()
+        store.invalidate_cache()
+        if glob.has_magic(place):
+            listed = sorted(store.glob(place, detail=True).items())
+            infos = [info for _, info in listed if info["type"] == "file"]
+        else:
+            infos = [store.info(place)]
+        if infos and infos[0]["type"] != "file":
+            raise SourceUnreadable(
+                f"{self._written} is a folder; expected a file or a pattern.",
+                hint=f"file: {self._written.rstrip('/')}/*.parquet",
             )
+        if not infos:
+            raise SourceUnreachable(f"No file matches {self._written}.")
+        return tuple(
+            RemoteFile(store.unstrip_protocol(info["name"]), info["name"], _state(info)) for info in infos
+        )
 
     def digest(self, file: RemoteFile) -> str:
         """Gives the SHA-256 of an object's content, from memory where the store says it is the same."""
         if file.state is None:
-            return self._stream(file, None)
-        return self._memo.digest_of(file.address, list(file.state), lambda: self._stream(file, None))
+            return self._tried(lambda: self._stream(file, None))
+        read = partial(self._tried, lambda: self._stream(file, None))
+        return self._memo.digest_of(file.address, list(file.state), read)
 
     def fetch(self, file: RemoteFile, target: Path) -> str:
         """Copies an object here; gives its SHA-256.
@@ -94,20 +108,29 @@ class RemoteFiles:
         Raises:
             SourceUnreachable: When the store does not answer.
         """
-        digest = self._stream(file, target)
+        digest = self._tried(lambda: self._stream(file, target))
         if file.state is not None:
             self._memo.digest_of(file.address, list(file.state), lambda: digest)
         return digest
 
     def _stream(self, file: RemoteFile, target: Path | None) -> str:
         digest = hashlib.sha256()
-        with self._faults():
-            store, _ = self._store()
-            with store.open(file.place, "rb") as source, (target or Path("/dev/null")).open("wb") as copy:
-                while chunk := source.read(CHUNK):
-                    digest.update(chunk)
-                    copy.write(chunk)
+        store, _ = self._store()
+        with store.open(file.place, "rb") as source, (target or Path(os.devnull)).open("wb") as copy:
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                copy.write(chunk)
         return digest.hexdigest()
+
+    def _tried(self, act: Callable[[], Result]) -> Result:
+        """Does something with the store, several times where it does not answer."""
+        attempts = Attempts(self._surroundings)
+        while True:
+            try:
+                with self._faults():
+                    return act()
+            except _NoAnswer as error:
+                attempts.failed(error)
 
     def _store(self) -> tuple[Any, str]:
         fsspec = require("fsspec", extra="train")
@@ -131,9 +154,15 @@ class RemoteFiles:
         except ValueError as error:
             raise SpecFault(f"{self._written} cannot be reached: {self._without_secrets(error)}.") from None
         except Exception as error:  # noqa: BLE001  (every store fails in its own way)
-            raise SourceUnreachable(
+            refused = isinstance(error, PermissionError) or "Credentials" in type(error).__name__
+            if refused:
+                raise SourceUnreachable(
+                    f"{self._written} may not be read: {self._without_secrets(error)}.",
+                    hint="say them beside the file: {file: ..., options: {key: env:KEY, secret: env:SECRET}}",
+                ) from None
+            raise _NoAnswer(
                 f"{self._written} does not answer: {self._without_secrets(error)}.",
-                hint="look at the address, the credentials and the network: everloop doctor",
+                hint="look at the address and the network",
             ) from None
 
     def _without_secrets(self, error: Exception) -> str:

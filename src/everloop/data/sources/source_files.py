@@ -24,7 +24,7 @@ class SourceFiles:
     Attributes:
         written: A path, a glob pattern or a URL, as it stands in the lifecycle file.
         options: What a URL's storage is given.
-        surroundings: Folder and memo.
+        surroundings: Folder, clock and memo.
     """
 
     written: str
@@ -96,4 +96,4 @@ class SourceFiles:
         return find_files(self.written, self.surroundings.folder)
 
     def _remote(self) -> RemoteFiles:
-        return RemoteFiles(self.written, self.options, self.surroundings.memo)
+        return RemoteFiles(self.written, self.options, self.surroundings)

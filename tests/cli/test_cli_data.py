@@ -52,3 +52,18 @@ def test_diff(write_rows, cli, home: Path) -> None:
     write_rows(home / "more.csv", rows=350)
     assert cli("data", "diff", "rows.csv", "more.csv", "--json").facts["rows"] == [300, 350]
     assert cli("data", "diff", "rows.csv", "nope.csv").status == 2
+
+
+def test_diff_of_snapshots_by_their_names(write_rows, cli, home: Path) -> None:
+    first = cli("run", "--until", "data", "--json").facts["run"]
+    write_rows(home / "rows.csv", 320, seed=2)
+    second = cli("run", "--until", "data", "--json").facts["run"]
+    said = cli("data", "diff", first, second, "--json")
+    assert said.facts["rows"] == [300, 320]
+    contents = (home / ".everloop" / "artifacts" / "contents").iterdir()
+    assert sum(cli("data", "diff", path.name[:10], second).status == 0 for path in contents) == 2
+    assert cli("data", "diff", first, first).out == "the same 300 rows\n"
+    refused = cli("data", "diff", first, "0123456789ab")
+    assert refused.status == 2
+    assert "has no snapshot 0123456789ab; there are " in refused.err
+    assert cli("data", "diff", first, "rows.csv").status == 0

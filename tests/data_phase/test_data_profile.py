@@ -144,10 +144,84 @@ def test_what_changed():
     assert (columns["t"].new, columns["t"].gone) == (("d",), ("c",))
     assert columns["n"].notable
     assert json.dumps(found.to_dict())
-    assert "added: new" in found._repr_html_()
+    assert "column added: new" in found._repr_html_()
 
 
 def test_shared_rows_are_counted_as_often_as_both_have_them():
     before = pl.DataFrame({"a": [1, 1, 2, None]})
     after = pl.DataFrame({"a": [1, 1, 1, None, 3]})
     assert data.diff(before, after).same_rows == 3
+
+
+def test_rows_are_told_apart_by_a_key():
+    before = pl.DataFrame({"n": [0.5, 0.5, 0.7], "id": [1, 2, 3], "t": ["a", None, "c"]})
+    after = pl.DataFrame({"id": [3, 2, 4], "t": ["c", "b", "a"], "n": [0.7, 0.5, 0.1]})
+    found = data.diff(before, after)
+    changes = found.changes
+    assert (changes.key, changes.inferred) == (("id",), True)
+    assert (changes.added, changes.removed, changes.changed, changes.columns) == (1, 1, 1, {"t": 1})
+    assert changes.examples == {
+        "added": [{"id": 4}],
+        "removed": [{"id": 1}],
+        "changed": [{"key": {"id": 2}, "column": "t", "before": None, "after": "b"}],
+    }
+    assert "rows by id (complete and unique in both): 1 added, 1 removed, 1 changed" in str(found)
+    assert "  id 2: t missing -> 'b'" in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["changes"]["changed"] == 1
+    assert data.diff(before, after, key=["id", "n"]).changes.added == 1
+    # Numbers that measure something are no key, however different they are.
+    assert data.diff(before.select("n"), after.select("n")).changes is None
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("gone", "The key gone is not a column of one type in both tables; those are id, t"),
+        ("t", "The key t is missing in 1 rows of the first table"),
+        ("id", r"1 values of the key id are there more than once in the second table, such as id 7"),
+    ],
+)
+def test_what_cannot_be_a_key(key, said):
+    before = pl.DataFrame({"id": [1, 2], "t": ["a", None]})
+    after = pl.DataFrame({"id": [7, 7], "t": ["a", "b"]})
+    with pytest.raises(DataFault, match=said):
+        data.diff(before, after, key=key)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_changes_are_those_of_two_dictionaries(data_):
+    """Against Python's own dictionaries."""
+    tables = [
+        data_.draw(
+            st.dictionaries(
+                st.integers(0, 9),
+                st.tuples(st.none() | st.floats(allow_nan=False), st.none() | st.text(max_size=2)),
+            )
+        )
+        for _ in range(2)
+    ]
+    schema = {"id": pl.Int64, "n": pl.Float64, "t": pl.String}
+    frames = [
+        pl.DataFrame([(key, *values) for key, values in table.items()], schema=schema, orient="row")
+        for table in tables
+    ]
+    changes = data.diff(*frames, key="id").changes
+    before, after = tables
+    both = before.keys() & after.keys()
+    assert changes.added == len(after.keys() - before.keys())
+    assert changes.removed == len(before.keys() - after.keys())
+    assert changes.changed == sum(before[key] != after[key] for key in both)
+    for place, name in enumerate("nt"):
+        assert changes.columns.get(name, 0) == sum(before[key][place] != after[key][place] for key in both)
+
+
+def test_equal_moments_and_numbers_are_equal_in_whatever_form():
+    noon = datetime(2013, 5, 1, 12, tzinfo=UTC)
+    before = pl.DataFrame({"id": [1], "at": [noon], "n": [2.0]})
+    after = before.with_columns(
+        pl.col("at").dt.cast_time_unit("ms").dt.convert_time_zone("Asia/Kolkata"),
+        pl.col("id").cast(pl.Int16),
+        pl.col("n").cast(pl.Float32),
+    )
+    assert data.diff(before, after).same

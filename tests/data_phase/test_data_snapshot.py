@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from everloop import data
 from everloop.core.clock import SimulatedClock
 from everloop.core.errors import DataFault, NotFound, SourceUnreadable, SpecFault
 from everloop.data import Snapshot
 from everloop.data.sources import Surroundings
 from everloop.data.steps import snapshot_step
 from everloop.data.taking import take_snapshot
-from everloop.spec import DataSpec, ProblemSpec
+from everloop.spec import DataSpec, ProblemSpec, parse
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 LATER = START + timedelta(days=1000)
@@ -266,3 +267,45 @@ def test_the_step_gives_what_the_function_gives(tmp_path):
     loaded = Snapshot.load(tmp_path / "step", verify=True)
     assert facts == loaded.to_dict()
     assert sorted(path.name for path in (tmp_path / "step").iterdir()) == ["snapshot.json", "table.parquet"]
+
+
+def test_equal_content_is_stored_once_across_snapshots_and_lifecycles(tmp_path):
+    """Two lifecycles that share an artifact store, each at two times: one table on the disk."""
+    from everloop.data.steps import snapshot_settings
+    from everloop.engine import Engine, Step
+    from everloop.record.store import ArtifactStore
+    from everloop.testing import MemoryRecord
+
+    loans().write_csv(tmp_path / "loans.csv")
+    tables, keys = [], set()
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        for name, table in (("one", "loans"), ("two", "(select * from loans)")):
+            spec = parse(
+                f"name: {name}\nproblem: {{target: defaulted, time: at}}\n"
+                f"data: {{sources: {{loans: {{file: loans.csv}}}}, table: select * from {table}}}\n",
+                tmp_path,
+            )
+            engine = Engine(MemoryRecord(), store, SimulatedClock(datetime(2020, 1, 1, tzinfo=UTC)))
+            for year in (2018, 2019):
+                settings = snapshot_settings(spec, datetime(year, 1, 1, tzinfo=UTC))
+                done = engine.run(Step("snapshot", "data", 1, snapshot_step, settings))
+                tables.append(done.path / "table.parquet")
+                keys.add(done.key)
+        assert len(keys) == 4
+        assert len({table.stat().st_ino for table in tables}) == 1
+        kept = [
+            path for path in (tmp_path / "artifacts" / "contents").iterdir() if path.stat().st_size > 1000
+        ]
+        assert len(kept) == 1
+
+
+def test_a_snapshot_from_python_is_kept_once_whatever_lifecycle_took_it(tmp_path):
+    loans().write_csv(tmp_path / "loans.csv")
+    for name in ("one", "two"):
+        spec = parse(
+            f"name: {name}\nproblem: {{target: defaulted, time: at}}\n"
+            "data: {sources: {loans: {file: loans.csv}}}\n",
+            tmp_path,
+        )
+        data.snapshot(spec, tmp_path / "snapshots", datetime(2018, 1, 1, tzinfo=UTC))
+    assert len(list((tmp_path / "snapshots").rglob("table.parquet"))) == 1

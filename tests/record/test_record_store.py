@@ -212,6 +212,8 @@ def test_a_killed_publisher_leaves_all_or_nothing_and_is_cleaned_up_after(tmp_pa
         print("ready", flush=True)
         for number in range(10_000):
             store.publish(f"k{number}", Path(sys.argv[2]))
+            if number == 0:
+                print("published", flush=True)
     """
     for attempt in range(6):
         process = subprocess.Popen(
@@ -220,6 +222,8 @@ def test_a_killed_publisher_leaves_all_or_nothing_and_is_cleaned_up_after(tmp_pa
             text=True,
         )
         assert process.stdout.readline() == "ready\n"
+        if attempt == 0:  # a slow machine publishes something, too
+            assert process.stdout.readline() == "published\n"
         time.sleep(0.05 + attempt * 0.013)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -257,3 +261,45 @@ def test_the_scratch_of_a_living_process_is_left_alone(tmp_path):
         pass
     output, _ = process.communicate()
     assert output == "1\n"
+
+
+def test_equal_content_is_one_file_on_the_disk(tmp_path):
+    source = folder_of(tmp_path / "source", a="equal", b="other")
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        for key in ("one", "two"):
+            store.publish(key, source)
+        assert (store.open("one") / "a").samefile(store.open("two") / "a")
+        assert not (source / "a").samefile(store.open("one") / "a")
+        kept = tmp_path / "artifacts" / "contents"
+        assert len(list(kept.iterdir())) == 2
+        store.discard("one")
+        assert len(list(kept.iterdir())) == 2
+        assert store.verify("two") is None
+        store.discard("two")
+        assert not list(kept.iterdir())
+
+
+def test_content_that_was_damaged_is_not_taken_again(tmp_path):
+    source = folder_of(tmp_path / "source", a="equal")
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        store.publish("one", source)
+        (store.open("one") / "a").write_text("EQUAL")
+        store.publish("two", source)
+        assert store.verify("one") == "a does not have its digest"
+        assert store.verify("two") is None
+        store.discard("one")
+        store.publish("one", source)
+        assert (store.open("one") / "a").samefile(store.open("two") / "a")
+        assert store.verify("one") is None
+
+
+def test_where_files_cannot_be_linked_each_is_kept_by_itself(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("everloop.record.store_local.os.link", refused)
+    source = folder_of(tmp_path / "source", a="equal")
+    with ArtifactStore(tmp_path / "artifacts") as store:
+        for key in ("one", "two"):
+            store.publish(key, source)
+            assert store.verify(key) is None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from everloop.cli import contracts
+from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer
 
 if TYPE_CHECKING:
@@ -41,18 +42,37 @@ def profile(
 
 
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="A table.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="A table, a snapshot's folder, or its id.")],
     after: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column that tells rows apart; found where there is one."),
+    ] = None,
+    file: LifecycleFile = DEFAULT_FILE,
 ) -> Answer:
-    """Compares two tables: columns, rows and each column's distribution.
+    """Compares two tables or snapshots: columns, rows by their key, and distributions.
+
+    A snapshot is named by its folder, its run, or the first letters of its digest.
 
     Example:
-        everloop data diff loans-may.parquet loans-june.parquet
+        everloop data diff loans-may.parquet loans-june.parquet --key loan_id
+        everloop data diff run_01JD2Q8M2V9S1R7T4W6Y8Z0A2C 3f9a2c7d
     """
     from everloop import data
 
-    found = data.diff(before, after)
+    found = data.diff(_table(before, file), _table(after, file), key=key)
     return Answer(found.to_dict(), str(found))
+
+
+def _table(name: str, file: Path) -> Any:
+    """Gives a path as it is, and the snapshot where a name is none and could be that of one."""
+    from everloop.cli.reading import opened
+    from everloop.loop.taken import find_snapshot, names_snapshot
+
+    if Path(name).exists() or not names_snapshot(name):
+        return name
+    with opened(file) as workspace:
+        return find_snapshot(workspace, name)
 
 
 def _page(title: str, found: Profile) -> str:

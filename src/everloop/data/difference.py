@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.core.values import to_jsonable
+from everloop.data.row_changes import RowChanges, row_changes
 from everloop.table.schema import schema_of
 from everloop.table.tables import as_frame
 
@@ -58,6 +61,7 @@ class Difference:
         removed: Columns that only the first has.
         retyped: Columns whose type changed: before and after.
         columns: The columns that both have with one type.
+        changes: What became of single rows; None where no key tells them apart.
     """
 
     rows: tuple[int, int]
@@ -66,6 +70,7 @@ class Difference:
     removed: tuple[str, ...]
     retyped: dict[str, tuple[str, str]]
     columns: tuple[ColumnDifference, ...]
+    changes: RowChanges | None = None
 
     @property
     def same(self) -> bool:
@@ -90,7 +95,9 @@ class Difference:
         lines = [f"rows: {self.rows[0]:,} -> {self.rows[1]:,}"]
         if self.same_rows is not None:
             lines[0] += f", {self.same_rows:,} of them the same"
-        lines += [f"added: {name}" for name in self.added] + [f"removed: {name}" for name in self.removed]
+        lines += self.changes.lines() if self.changes else []
+        lines += [f"column added: {name}" for name in self.added]
+        lines += [f"column removed: {name}" for name in self.removed]
         lines += [f"{name}: {before} -> {after}" for name, (before, after) in self.retyped.items()]
         for column in self.columns:
             if column.notable:
@@ -98,15 +105,23 @@ class Difference:
                 lines.append(
                     f"{column.name}: {distance}missing {column.missing[0]:.1%} -> {column.missing[1]:.1%}"
                 )
+                lines += [f"  new: {', '.join(column.new)}"] if column.new else []
+                lines += [f"  gone: {', '.join(column.gone)}"] if column.gone else []
         return lines
 
 
-def diff(before: Any, after: Any) -> Difference:
+def diff(before: Any, after: Any, *, key: Sequence[str] | str | None = None) -> Difference:
     """Compares two tables: columns, rows and each column's distribution.
 
     Args:
-        before: A snapshot, a Polars, pandas, Arrow or DuckDB table, or a path.
+        before: A snapshot or its folder, a Polars, pandas, Arrow or DuckDB table, or a path.
         after: The same.
+        key: The column or columns that tell rows apart, to see which were added, removed and changed.
+            By default the first column of whole numbers or text that is complete and unique in both
+            tables and has at least half its values in common.
+
+    Raises:
+        DataFault: When a key is not in both tables, is missing in a row or is there twice.
 
     Example:
         >>> import polars as pl
@@ -117,33 +132,54 @@ def diff(before: Any, after: Any) -> Difference:
     first, second = _frame(before), _frame(after)
     types, later = schema_of(first).types, schema_of(second).types
     shared = [name for name in types if name in later]
-    retyped = {name: (types[name], later[name]) for name in shared if types[name] != later[name]}
+    retyped = {name: (str(types[name]), str(later[name])) for name in shared if types[name] != later[name]}
+    compared = [name for name in shared if name not in retyped]
+    first, second = _alike(first, types, compared), _alike(second, later, compared)
     same_rows = None
-    if set(types) == set(later) and not retyped:
-        same_rows = _count_same(first, second.select(first.columns))
+    if len(compared) == len(types) == len(later):
+        same_rows = _count_same(first, second)
+    wanted = (key,) if isinstance(key, str) else key
     return Difference(
         rows=(first.height, second.height),
         same_rows=same_rows,
         added=tuple(name for name in later if name not in types),
         removed=tuple(name for name in types if name not in later),
-        retyped={name: (str(before), str(after)) for name, (before, after) in retyped.items()},
-        columns=tuple(
-            _compare(name, types[name], first[name], second[name]) for name in shared if name not in retyped
-        ),
+        retyped=retyped,
+        columns=tuple(_compare(name, types[name], first[name], second[name]) for name in compared),
+        changes=row_changes(first, second, wanted, compared),
     )
 
 
 def _frame(table: Any) -> pl.DataFrame:
-    from everloop.data.snapshots import Snapshot
+    from everloop.data.snapshots import SNAPSHOT_FILE, Snapshot
 
+    if isinstance(table, str | Path) and (Path(table) / SNAPSHOT_FILE).is_file():
+        table = Snapshot.load(table)
     return table.table() if isinstance(table, Snapshot) else as_frame(table)
+
+
+def _alike(table: pl.DataFrame, types: Mapping[str, str], columns: Sequence[str]) -> pl.DataFrame:
+    """Gives columns in the one form of their type, so that equal values are equal."""
+    import polars as pl
+
+    forms = {"integer": pl.Int64, "number": pl.Float64, "text": pl.String, "boolean": pl.Boolean}
+
+    def formed(name: str) -> pl.Expr:
+        column, dtype = pl.col(name), table.schema[name]
+        if types[name] != "time":
+            column = column.cast(forms[types[name]])
+            return column.fill_nan(None) if types[name] == "number" else column
+        column = column.cast(pl.Datetime("us")) if dtype == pl.Date else column.dt.cast_time_unit("us")
+        zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+        return column.dt.convert_time_zone("UTC") if zoned else column.dt.replace_time_zone("UTC")
+
+    return table.select(formed(name) for name in columns)
 
 
 def _count_same(first: pl.DataFrame, second: pl.DataFrame) -> int:
     import polars as pl
 
     columns = first.columns
-    second = second.cast(first.schema)
     counts = [
         table.select(pl.struct(columns).hash(seed=0).alias("key")).group_by("key").len(name)
         for table, name in ((first, "first"), (second, "second"))
@@ -166,14 +202,13 @@ def _compare(name: str, kind: str, first: pl.Series, second: pl.Series) -> Colum
 
 
 def _present(column: pl.Series) -> pl.Series:
-    return column.fill_nan(None).drop_nulls() if column.dtype.is_float() else column.drop_nulls()
+    return column.drop_nulls()
 
 
 def _greatest_gap(one: pl.Series, other: pl.Series) -> float:
     import polars as pl
 
     def numbers(column: pl.Series) -> Any:
-        column = column.cast(pl.Datetime("us")) if column.dtype.is_temporal() else column
         return np.sort(column.to_physical().cast(pl.Float64).to_numpy())
 
     first, second = numbers(one), numbers(other)

@@ -1,17 +1,20 @@
 """The artifact store in a local folder.
 
-``objects/<key>/`` holds ``files/`` and ``artifact.json``; it comes into being by one rename.
+``objects/<key>/`` holds ``files/`` and ``artifact.json``; it comes into being by one rename. Files of
+equal content are one file on the disk: hard links to ``contents/<sha256>``.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from everloop.core.digest import digest_file
 from everloop.core.errors import NotFound
 from everloop.core.files import publish_folder, storage_faults
 from everloop.record.artifact import Artifact, damage, describe, folder_name
@@ -28,6 +31,7 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self._objects = self.root / "objects"
+        self._contents = self.root / "contents"
         self._scratch = Scratch(self.root / "scratch")
 
     def publish(self, key: str, folder: Path, facts: Mapping[str, Any] | None) -> Artifact:
@@ -49,6 +53,7 @@ class LocalStore:
             else:
                 shutil.copytree(folder, files)
             described = describe(key, files, plain(dict(facts or {}), f"what is said about {key!r}"))
+            self._share(described, files)
             (files.parent / DESCRIPTION).write_bytes(described.encode())
             publish_folder(files.parent, final)
         return self.find(key) or described
@@ -77,11 +82,19 @@ class LocalStore:
 
     def discard(self, key: str) -> None:
         """Removes a key."""
+        try:
+            described = self._described(key)
+        except NotFound:
+            described = None
         with self._scratch.folder() as work:
             try:
                 self._object(key).rename(work / "gone")
             except FileNotFoundError:
                 return
+        for entry in described.files.values() if described else ():
+            with suppress(FileNotFoundError):
+                if (self._contents / entry.digest).stat().st_nlink == 1:
+                    (self._contents / entry.digest).unlink()
 
     def keys(self) -> list[str]:
         """Gives all keys, sorted."""
@@ -99,6 +112,21 @@ class LocalStore:
 
     def _object(self, key: str) -> Path:
         return self._objects / folder_name(key)
+
+    def _share(self, artifact: Artifact, files: Path) -> None:
+        """Takes what is there already in place of files of equal content; keeps the others for later."""
+        self._contents.mkdir(exist_ok=True)
+        for name, entry in artifact.files.items():
+            path, content = files / name, self._contents / entry.digest
+            # A file system without links keeps each file by itself.
+            with suppress(OSError):
+                if content.exists() and digest_file(content) == entry.digest:
+                    link = path.with_name(f"{path.name}.link")
+                    os.link(content, link)
+                    link.replace(path)
+                    continue
+                content.unlink(missing_ok=True)  # damaged since
+                os.link(path, content)
 
     def _described(self, key: str) -> Artifact | None:
         try:

@@ -17,6 +17,7 @@ import everloop
 from everloop.core.errors import EverloopError
 from everloop.spec.reference import reference_markdown
 from everloop.table.expression.reference import reference_page
+from everloop.table.feature_aggregates import AGGREGATES
 
 FOLDER = Path(__file__).parent
 ERRORS_HEADING = """\
@@ -30,6 +31,11 @@ where something outside failed, 70 where Everloop itself is wrong, 130 where it 
 *retryable* one can succeed later with nothing changed here.
 
 | code | exit status | retryable | class | says |
+|---|---|---|---|---|
+"""
+AGGREGATES_BEGIN, AGGREGATES_END = "<!-- aggregates -->\n", "<!-- end of aggregates -->"
+AGGREGATES_HEADING = """
+| written | of | gives | where no row counts | is |
 |---|---|---|---|---|
 """
 
@@ -61,10 +67,24 @@ def _below(kind: type[EverloopError]) -> Iterator[type[EverloopError]]:
         yield from _below(child)
 
 
+def features_page() -> str:
+    """Gives the page about features with the table of aggregates as they are defined."""
+    page = _read(FOLDER / "features.md")
+    before, _, rest = page.partition(AGGREGATES_BEGIN)
+    after = rest.partition(AGGREGATES_END)[2]
+    rows = [
+        f"| `{one.sql}` | {' or '.join(one.takes)} | {'its type' if one.result == 'same' else one.result} "
+        f"| {'null' if one.empty is None else one.empty} | {one.meaning} |"
+        for one in AGGREGATES.values()
+    ]
+    return before + AGGREGATES_BEGIN + AGGREGATES_HEADING + "\n".join(rows) + "\n\n" + AGGREGATES_END + after
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "lifecycle-file.md": reference_markdown,
     "expressions.md": reference_page,
     "errors.md": errors_page,
+    "features.md": features_page,
 }
 
 

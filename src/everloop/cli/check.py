@@ -105,10 +105,10 @@ def _frame(findings: _Findings) -> None:
 
 
 def _features(findings: _Findings) -> None:
-    from everloop.table.feature import define
+    from everloop.data.features import row_features
+    from everloop.table.cleaning import CleaningPlan
 
-    features = {name: str(sql) for name, sql in findings.spec.data.features.items()}
-    define(features, findings.types)
+    row_features(findings.spec.data.features, findings.types, CleaningPlan())
 
 
 def _brief(findings: _Findings) -> None:

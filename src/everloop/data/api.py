@@ -84,7 +84,7 @@ def check(
 
     if isinstance(table, Snapshot):
         now = now or table.as_of
-        table = table.lazy()
+        table = table.arrived()
     return check_table(table, contract, now=now, tables=tables)
 
 

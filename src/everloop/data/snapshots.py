@@ -40,6 +40,8 @@ class Snapshot:
         bad_rows: For each source with rows that could not be read how many, and examples; the rows
             are in `bad-rows.parquet`.
         notes: What the sources say of their content, such as a column whose type changes.
+        features: The columns that are features and not of `data.table`: under `joined` the definitions of
+            those over other sources with what these say of their rows, under `python` the functions.
     """
 
     folder: Path
@@ -53,6 +55,13 @@ class Snapshot:
     sources: dict[str, dict[str, Any]]
     bad_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    features: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The columns that are features."""
+        joined = self.features.get("joined", {}).get("features", ())
+        return tuple(each["name"] for each in (*joined, *self.features.get("python", ())))
 
     @property
     def path(self) -> Path:
@@ -64,6 +73,10 @@ class Snapshot:
         import polars as pl
 
         return pl.scan_parquet(self.path)
+
+    def arrived(self) -> pl.LazyFrame:
+        """Gives the rows without features: a contract is about what comes in."""
+        return self.lazy().drop(self.feature_names)
 
     def table(self) -> pl.DataFrame:
         """Reads all rows into memory."""
@@ -82,6 +95,7 @@ class Snapshot:
             "sources": self.sources,
             "bad_rows": self.bad_rows,
             "notes": list(self.notes),
+            **({"features": self.features} if self.features else {}),
         }
 
     def save(self) -> None:
@@ -118,6 +132,7 @@ class Snapshot:
                 sources=data["sources"],
                 bad_rows=data["bad_rows"],
                 notes=tuple(data["notes"]),
+                features=data.get("features", {}),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise SourceUnreadable(f"{path} is damaged: {error}.", hint="take the snapshot again") from error

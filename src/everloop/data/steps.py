@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ from everloop.core.clock import Clock, SystemClock, parse_time
 from everloop.core.files import write_file
 from everloop.core.progress import Progress, silent
 from everloop.core.values import to_jsonable
+from everloop.data.adding import becomes_column
 from everloop.data.api import check
 from everloop.data.preparing import facts_of, prepare_dataset
+from everloop.data.python_features import python_digests
 from everloop.data.snapshots import Snapshot
 from everloop.data.sources import DigestMemo, Surroundings
 from everloop.data.taking import open_sources, take_snapshot
@@ -56,14 +59,21 @@ def snapshot_settings(
         kept=kept,
         as_of=as_of,
     )
+    columns = {name: each for name, each in spec.data.features.items() if becomes_column(each)}
+    functions = python_digests(spec.data, Path(spec.folder))
     return {
-        "data": _part(spec.data, "sources", "table"),
+        "data": _part(spec.data.model_copy(update={"features": columns}), *_read_by_snapshot(columns)),
         "problem": _part(spec.problem, "target", "time", "label_time", "label_delay"),
         "folder": str(Path(spec.folder).resolve()),
         "kept": str(kept.resolve()) if kept else None,
         "as_of": to_jsonable(as_of),
         "sources": {name: source.fingerprint() for name, source in open_sources(spec.data, around).items()},
+        **({"functions": functions} if functions else {}),
     }
+
+
+def _read_by_snapshot(columns: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("sources", "table", "features") if columns else ("sources", "table")
 
 
 def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:
@@ -133,7 +143,7 @@ def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
     snapshot = Snapshot.load(inputs["snapshot"])
     path, text = folder / CONTRACT_FILE, settings["contract"]
     if text is None:
-        contract = learn(snapshot.lazy(), known_later=settings["known_later"], now=snapshot.as_of)
+        contract = learn(snapshot.arrived(), known_later=settings["known_later"], now=snapshot.as_of)
         save_contract(contract, path)
     else:
         write_file(path, text.encode())

@@ -17,6 +17,7 @@ from everloop.core.extras import require
 from everloop.core.files import scratch_folder
 from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
+from everloop.data.adding import FeatureColumns
 from everloop.data.bad_rows import keep_bad_rows, keep_notes
 from everloop.data.duck import MEMORY_LIMIT, closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
 from everloop.data.query import check_query, raise_storage_fault, run_query
@@ -84,7 +85,8 @@ def take_snapshot(
     (by `label_time`, else by `time` and `label_delay`) is set to missing, its label time too. Times
     are UTC; NaN is missing. Rows are ordered by time, then by all columns; without a time column a
     query's rows are ordered by all columns, and a lone source's rows stay in its own order. So the
-    same content gives the same file, to the byte.
+    same content gives the same file, to the byte. Features that look at other sources, or are functions,
+    follow as further columns (`everloop.data.adding`).
 
     Args:
         data: The file's part about data.
@@ -123,13 +125,15 @@ def take_snapshot(
             except DataFault:
                 _blame_source(connection, readings)
                 raise
+            features = FeatureColumns(data, problem, surroundings.folder, readings)
+            added = features.add(connection, target, roles.time, scratch.resolve())
         target.rename(folder / TABLE_FILE)
         bad_rows = keep_bad_rows(readings, folder)
     snapshot = Snapshot(
         folder=folder,
         digest=digest_file(folder / TABLE_FILE),
         rows=rows,
-        schema=schema,
+        schema=Schema((*schema.columns, *added.columns)),
         as_of=as_of,
         time=roles.time,
         time_range=time_range,
@@ -137,6 +141,7 @@ def take_snapshot(
         sources={name: reading.fingerprint for name, reading in readings.items()},
         bad_rows=bad_rows,
         notes=tuple(keep_notes(readings)),
+        features=added.facts,
     )
     snapshot.save()
     return snapshot
@@ -197,13 +202,15 @@ def _join(
             raise SourceUnreadable(f"The source {name} cannot be read: {first_lines(error)}") from error
         columns[name] = tuple(_kinds(connection, quote_name(name)))
     if data.table is None:
-        if len(readings) > 1:
+        looked_at = {getattr(feature, "source", None) for feature in data.features.values()}
+        own = [name for name in readings if name not in looked_at] or list(readings)
+        if len(own) > 1:
             raise SpecFault(
                 f"There are {len(readings)} sources and no query to join them.",
                 hint="data: {table: ...}, a query that joins them",
                 place="data.table",
             )
-        return parquet_scan(next(iter(readings.values())).files), True
+        return parquet_scan(readings[own[0]].files), True
     check_query(connection, data.table)
     joined = scratch / "joined.parquet"
     try:

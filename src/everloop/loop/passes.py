@@ -146,6 +146,8 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
         },
         "seed": workspace.spec.model.seed,
     }
+    features = this.steps["snapshot"].facts.get("features")
+    settings |= {"features": features} if features else {}
     inputs = {"trained": trained, "dataset": prepared, "contract": enforced, "reference": referred}
     return this.do(Step("package", "model", 1, package_step, settings, inputs))
 

@@ -82,7 +82,8 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
 
     Args:
         folder: Gets the folder `package`.
-        settings: `lifecycle`, `version`, `created`, `lineage`, `seed`; `card`, facts for the model card.
+        settings: `lifecycle`, `version`, `created`, `lineage`, `seed`; `card`, facts for the model card;
+            `features`, the snapshot's, where it has any.
         inputs: `trained`, `dataset`, `contract`, `reference`.
 
     Returns:
@@ -102,6 +103,7 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
         reference=(inputs["reference"] / REFERENCE_FILE).read_bytes(),
         lineage=settings["lineage"],
         card_html=card_html(trained, about),
+        features=settings.get("features"),
         seed=settings["seed"],
     )
     certificate = json.loads((folder / PACKAGE_FOLDER / "parity.json").read_bytes())

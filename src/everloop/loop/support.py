@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import EverloopError, SpecFault
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
     from everloop.spec import LifecycleSpec
 
-_PYTHON_FEATURE = re.compile(r"^\s*[\w./-]+\.py:\w+\s*$")
 # Measured by the gate beside the metrics of the field.
 _OWN_METRICS = ("value_per_decision",)
 
@@ -60,20 +58,19 @@ def _sources(spec: LifecycleSpec) -> Iterator[EverloopError]:
 
 
 def _features(spec: LifecycleSpec) -> Iterator[EverloopError]:
-    for name, feature in spec.data.features.items():
-        place = f"data.features.{name}"
-        if not isinstance(feature, str):
-            yield SpecFault(
-                "Features joined from another source are not in this release.",
-                hint="join the source in data.table: asof left join ... on ... and time >= ...",
-                place=place,
-            )
-        elif _PYTHON_FEATURE.match(feature):
-            yield SpecFault(
-                "Features in Python are not in this release.",
-                hint="write it as an SQL expression",
-                place=place,
-            )
+    from everloop.data.joining import joined_names
+    from everloop.data.python_features import python_digests
+    from everloop.table.feature_joined import define_joined
+
+    for name in joined_names(spec.data):
+        try:
+            define_joined(name, cast("Any", spec.data.features[name]))
+        except EverloopError as error:
+            yield error
+    try:
+        python_digests(spec.data, spec.folder)
+    except EverloopError as error:
+        yield error
 
 
 def _task(spec: LifecycleSpec) -> Iterator[EverloopError]:

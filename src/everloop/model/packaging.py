@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,8 +13,10 @@ from everloop.core.values import to_jsonable
 from everloop.model.compile.registry import score_form
 from everloop.model.compile.score import answers, score_model
 from everloop.model.explain import reference_row
+from everloop.model.input_features import InputFeatures
 from everloop.model.parity import certify
 from everloop.runtime.encoders import NumberEncoder
+from everloop.runtime.features.definitions import FEATURES_NAME
 from everloop.table.expression.onnx_form import MISSING_TEXT
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
     reference: bytes | Mapping[str, Any] | None = None,
     lineage: Mapping[str, Any] | None = None,
     card_html: str | None = None,
+    features: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Manifest:
     """Writes a package, whole or not at all, and proves it on the way.
@@ -61,6 +65,8 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
         reference: What monitoring compares with: JSON bytes, or what JSON can carry.
         lineage: Ids of what it was made from.
         card_html: The model card.
+        features: Which of the inputs are features and not the row's own (`Snapshot.features`); their
+            definitions become `features.json`.
         seed: What the choice of rows for parity is drawn from.
 
     Returns:
@@ -81,11 +87,14 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
     rows = _invented(trained, seed) if sample is None else as_frame(sample)
     form = score_form(trained.estimator)
     with scratch_folder(final.absolute().parent) as work:
-        rules = _contract(trained, form, contract)
-        manifest = _manifest(trained, lifecycle, version, created, lineage or {}, rules)
+        made = InputFeatures.of(features or {}, tuple(item.name for item in trained.plan.inputs))
+        rules = _contract(trained, form, contract, made)
+        manifest = _manifest(trained, lifecycle, version, created, lineage or {}, rules, made)
         _write_model(work, trained, form, created, f"{lifecycle} {version}")
         _write_json(work / "contract.json", rules)
         _write_explanation(work, trained, rows)
+        if made.joined is not None:
+            _write_json(work / FEATURES_NAME, made.joined)
         if reference is not None:
             content = reference if isinstance(reference, bytes) else _json_bytes(reference)
             write_file(work / "reference.json", content)
@@ -191,6 +200,7 @@ def _manifest(
     created: datetime,
     lineage: Mapping[str, Any],
     contract: Mapping[str, Any],
+    made: InputFeatures,
 ) -> Manifest:
     from everloop.runtime.manifest import Manifest, ManifestColumn
 
@@ -210,7 +220,9 @@ def _manifest(
         positive=frame.positive if frame.task == "binary" else None,
         threshold=threshold,
         inputs=tuple(
-            ManifestColumn(item.name, item.type, bool(nullable.get(item.name, True)))
+            ManifestColumn(
+                item.name, item.type, bool(nullable.get(item.name, True)), made.origins.get(item.name, "row")
+            )
             for item in trained.plan.inputs
         ),
         outputs={"prediction": "number" if number else trained.target_type, "score": "number"},
@@ -229,8 +241,11 @@ def _metrics(trained: Trained) -> dict[str, float | None]:
     return {name: to_jsonable(float(found.estimate)) for name, found in trained.evaluation.metrics.items()}
 
 
-def _contract(trained: Trained, form: ScoreForm, contract: Any) -> dict[str, Any]:
-    """Gives what a row must satisfy, as JSON-able data; a row that is asked about has no target yet."""
+def _contract(trained: Trained, form: ScoreForm, contract: Any, made: InputFeatures) -> dict[str, Any]:
+    """Gives what a row must satisfy, as JSON-able data; a row that is asked about has no target yet.
+
+    A feature may be missing, whatever the contract says of what it is made of.
+    """
     from everloop.table.contract import ColumnRule, Contract
 
     if contract is None:
@@ -243,8 +258,14 @@ def _contract(trained: Trained, form: ScoreForm, contract: Any) -> dict[str, Any
         contract = Contract(tuple(rules))
     elif not isinstance(contract, Contract):
         contract = Contract.from_dict(contract)
-    later = {trained.frame.target, trained.frame.label_time}
+    later = {trained.frame.target, trained.frame.label_time, *made.origins}
     asked = contract.only([rule.name for rule in contract.columns if rule.name not in later])
+    free = (
+        ColumnRule(item.name, cast("ColumnType", item.type))
+        for item in trained.plan.inputs
+        if item.name in made.origins
+    )
+    asked = replace(asked, columns=(*asked.columns, *free))
     return dict(to_jsonable(asked.to_dict()))
 
 

@@ -21,17 +21,28 @@ MANIFEST_NAME = "manifest.json"
 OUTSIDE_MANIFEST = frozenset({MANIFEST_NAME, "signature.json"})
 TASKS = ("binary", "multiclass", "regression")
 RUNTIMES = ("graph", "python")
+ORIGINS = ("row", "joined", "python")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES = 16 * 2**20
 
 
 class ManifestColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A column of a request's row: its name, its type (as `table.schema` says), whether it may be null."""
+    """A column of a request's row.
+
+    Attributes:
+        name: Its name.
+        type: Its type, as `table.schema` says.
+        nullable: Whether it may be null.
+        origin: `row` where it is what the table holds; `joined` where it is a feature over rows of another
+            source, which `features.json` defines; `python` where it is what a function of the lifecycle
+            gives, which no package holds, so that whoever asks computes it.
+    """
 
     name: str
     type: str
     nullable: bool = True
+    origin: str = "row"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,6 +134,7 @@ def _contradiction(manifest: Manifest) -> str | None:
         (task in TASKS, f"the task is {task!r}; expected one of {TASKS}"),
         (manifest.runtime in RUNTIMES, f"the runtime is {manifest.runtime!r}; expected one of {RUNTIMES}"),
         (len(set(classes)) == len(classes), "a class is named twice"),
+        (all(one.origin in ORIGINS for one in manifest.inputs), f"an origin is none of {ORIGINS}"),
         (not binary or len(classes) == 2, f"a binary task has two classes, not {classes}"),
         (not binary or manifest.positive in classes[-1:], "the positive class is the last of the two"),
         (not binary or manifest.threshold is not None, "a binary task has a threshold"),

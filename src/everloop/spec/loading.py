@@ -132,7 +132,8 @@ def _dangling(tree: CommentedMap, spec: LifecycleSpec) -> Iterator[Mistake]:
             yield mistake_at(tree, place, f"there is no source {feature.source!r}", hint)
     if not spec.problem.target:
         yield mistake_at(tree, ("problem",), "the key 'target' is missing")
-    if len(sources) > 1 and spec.data.table is None:
+    looked_at = {getattr(feature, "source", None) for feature in spec.data.features.values()}
+    if len(sources) > 1 and spec.data.table is None and len([s for s in sources if s not in looked_at]) != 1:
         yield mistake_at(
             tree, ("data",), "there are several sources; the key 'table' has to say how they are joined"
         )

@@ -118,9 +118,9 @@ def test_leaks_block(tmp_path):
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ("{paid: {from: loans, by: id, over: 90d, value: sum(debt)}}", "feature paid looks at other rows"),
-        ("{score: {from: loans, by: id, latest: debt}}", "feature score looks at other rows"),
-        ("{risk: 'features.py:risk'}", "feature risk is Python"),
+        ("{debt: {from: loans, by: id, over: 90d, value: sum(debt)}}", "has the name of a column"),
+        ("{score: {from: loans, by: id, latest: dept}}", "feature score: There is no column 'dept'"),
+        ("{risk: 'features.py:risk'}", "feature risk is in features.py, which is not there"),
         ("{debt: income * 2}", "has the name of a column"),
         ("{ratio: debt / incom}", "Feature 'ratio'"),
         ("{ratio: 'debt /'}", "Feature 'ratio'"),

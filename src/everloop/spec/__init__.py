@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from everloop.spec.secret import Secret
     from everloop.spec.sources import (
         FileSource,
+        GlueSource,
         HttpSource,
         KafkaSource,
         LogSource,
@@ -73,7 +74,16 @@ _HOME = {
     "json_schema": "schema",
     "Secret": "secret",
     **dict.fromkeys(
-        ("FileSource", "HttpSource", "KafkaSource", "LogSource", "MqttSource", "Source", "SqlSource"),
+        (
+            "FileSource",
+            "GlueSource",
+            "HttpSource",
+            "KafkaSource",
+            "LogSource",
+            "MqttSource",
+            "Source",
+            "SqlSource",
+        ),
         "sources",
     ),
 }
@@ -94,6 +104,7 @@ __all__ = [
     "FileAlert",
     "FileSource",
     "Frame",
+    "GlueSource",
     "GoalSpec",
     "Hold",
     "HttpSource",

@@ -143,6 +143,19 @@ class LogSource(SourcePart):
     most_bad_rows: Share = Field(0.01, description=MOST_BAD_ROWS)
 
 
+class GlueSource(SourcePart):
+    """A table of the AWS Glue Data Catalog."""
+
+    glue: str = Field(description="The table, as `database.table`.")
+    region: str | None = Field(None, description="The AWS region; by default as the environment says.")
+    endpoint: OpenAddress | None = Field(None, description="Where the catalog answers, if not at AWS.")
+    options: dict[str, AddressField] = Field(
+        default_factory=dict,
+        description="`key`, `secret` and `token` for the catalog and S3, `endpoint_url` and what else S3 "
+        "needs; a value may be env:NAME. By default what every AWS program finds.",
+    )
+
+
 SOURCE_KINDS: dict[str, type[SourcePart]] = {
     "file": FileSource,
     "sql": SqlSource,
@@ -150,6 +163,7 @@ SOURCE_KINDS: dict[str, type[SourcePart]] = {
     "kafka": KafkaSource,
     "mqtt": MqttSource,
     "log": LogSource,
+    "glue": GlueSource,
 }
 
 
@@ -170,7 +184,8 @@ Source = Annotated[
     | Annotated[HttpSource, Tag("http")]
     | Annotated[KafkaSource, Tag("kafka")]
     | Annotated[MqttSource, Tag("mqtt")]
-    | Annotated[LogSource, Tag("log")],
+    | Annotated[LogSource, Tag("log")]
+    | Annotated[GlueSource, Tag("glue")],
     Discriminator(
         kind_of_source,
         custom_error_type="source_kind",

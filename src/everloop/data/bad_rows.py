@@ -36,7 +36,7 @@ def keep_bad_rows(readings: Mapping[str, Reading], folder: Path) -> dict[str, An
     return {
         name: {
             "rows": table.height,
-            "examples": table.head(EXAMPLES).select("file", "line", "reason").to_dicts(),
+            "examples": table.head(EXAMPLES).select("file", "line", "reason", "unit").to_dicts(),
         }
         for name, table in tables.items()
     }
@@ -52,7 +52,7 @@ def told(bad_rows: Mapping[str, Any]) -> list[str]:
     sentences = []
     for name, found in bad_rows.items():
         first = found["examples"][0]
-        line = f", line {first['line']}" if first["line"] else ""
+        line = "" if first["line"] is None else f", {first['unit']} {first['line']}"
         what = "1 bad row" if found["rows"] == 1 else f"{found['rows']:,} bad rows"
         where = f"{Path(first['file']).name}{line}: {first['reason']}"
         sentences.append(f"{what} of {name} kept aside in {BAD_ROWS_FILE} ({where})")

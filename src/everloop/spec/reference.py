@@ -25,7 +25,7 @@ from everloop.spec.part import Part
 from everloop.spec.problem import ProblemSpec
 from everloop.spec.schema import json_schema
 from everloop.spec.secret import PATTERN as SECRET_PATTERN
-from everloop.spec.sources import SOURCE_KINDS
+from everloop.spec.sources import SOURCE_KINDS, StreamLimit
 
 HEADING = """\
 # The lifecycle file
@@ -56,6 +56,7 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     *((f"data.sources: {kind}", model) for kind, model in SOURCE_KINDS.items()),
     ("data.sources: http: pages", HttpPages),
     ("data.sources: http: auth", HttpAuth),
+    ("data.sources: limit of a stream", StreamLimit),
     ("data.clean", CleanSpec),
     ("data.clean.duplicates: in some columns", RepeatedRows),
     ("data.clean.columns", ColumnCleanSpec),

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from everloop.spec.fields import Duration, Share
 from everloop.spec.http import HttpAuth, HttpPages, check_web_address
 from everloop.spec.part import Part
-from everloop.spec.secret import AddressField, OpenAddress
+from everloop.spec.secret import AddressField, OpenAddress, SecretField
 
 
 class SourcePart(Part):
@@ -36,6 +36,19 @@ class SourcePart(Part):
 BadRowsRule = Literal["refuse", "quarantine"]
 BAD_ROWS = "What is done with rows that cannot be read: the run stops, or they are kept beside the snapshot."
 MOST_BAD_ROWS = "The greatest share of rows (and of files, for whole files) that may be kept aside."
+
+
+class StreamLimit(Part):
+    """Where a reading of a stream ends: after so many messages, or so much time; whichever is first."""
+
+    messages: int | None = Field(None, ge=1, strict=True, description="At most so many messages.")
+    time: Duration | None = Field(None, description="At most so long.")
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.messages is None and self.time is None:
+            raise ValueError("expected {messages: 10000}, {time: 30s} or both")
+        return self
 
 
 class FileSource(SourcePart):
@@ -116,6 +129,21 @@ class KafkaSource(SourcePart):
     kafka: str = Field(description="The topic.")
     servers: OpenAddress = Field(description="The brokers.")
     format: Literal["json", "avro"] = Field("json", description="How messages are encoded.")
+    registry: AddressField | None = Field(
+        None, description="The schema registry's address, for Avro; with a password as env:NAME."
+    )
+    limit: StreamLimit | None = Field(
+        None, description="Where a reading ends before the topic's ends as they are when it begins."
+    )
+    envelope: dict[str, Literal["key", "timestamp", "partition", "offset"]] = Field(
+        default_factory=dict, description="Columns from what a message says beside its content."
+    )
+    bad_rows: BadRowsRule = Field("quarantine", description=BAD_ROWS)
+    most_bad_rows: Share = Field(0.05, description=MOST_BAD_ROWS)
+    options: dict[str, AddressField] = Field(
+        default_factory=dict,
+        description="Options of librdkafka, such as `security.protocol`; a value may be env:NAME.",
+    )
 
 
 class MqttSource(SourcePart):
@@ -124,6 +152,18 @@ class MqttSource(SourcePart):
     mqtt: str = Field(description="The topic, with wildcards.")
     host: OpenAddress = Field("localhost", description="The broker.")
     port: int = Field(1883, ge=1, le=65535, strict=True, description="The broker's port.")
+    limit: StreamLimit = Field(
+        default_factory=lambda: StreamLimit(time=timedelta(seconds=10)),
+        description="Where a reading ends, for a topic has no end; by default after ten seconds.",
+    )
+    envelope: dict[str, Literal["topic", "received", "retained"]] = Field(
+        default_factory=dict, description="Columns from what a message says beside its content."
+    )
+    bad_rows: BadRowsRule = Field("quarantine", description=BAD_ROWS)
+    most_bad_rows: Share = Field(0.05, description=MOST_BAD_ROWS)
+    user: AddressField | None = Field(None, description="The user, as text, env:NAME or file:PATH.")
+    password: SecretField | None = Field(None, description="The user's password, as env:NAME or file:PATH.")
+    tls: bool = Field(False, description="Whether to speak TLS, with the system's certificates.")
 
 
 class LogSource(SourcePart):

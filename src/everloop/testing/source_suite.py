@@ -135,7 +135,10 @@ class SourceSuite(ABC):
 
     def test_a_table_without_rows_has_its_columns(self, tmp_path: Path) -> None:
         table = example_table(0)
-        found = self.rows(self.open(table, tmp_path), tmp_path / "scratch")
+        source = self.open(table, tmp_path)
+        if not source.capabilities.knows_columns:
+            return
+        found = self.rows(source, tmp_path / "scratch")
         assert found.columns == table.columns
         assert found.height == 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +25,25 @@ class BadRow:
         line: The line on which the row begins, from 1 on; None for a whole file.
         reason: What is wrong with it.
         text: What stands there; None for a whole file.
+        unit: What the line is called where the source is no file, such as ``offset``.
     """
 
     file: str
     line: int | None
     reason: str
     text: str | None = None
+    unit: str = "line"
 
     @property
     def sentence(self) -> str:
         """Says where and what."""
-        return f"{self.file}, line {self.line}: {self.reason}." if self.line else f"{self.reason}."
+        if self.line is None:
+            return f"{self.reason}."
+        return f"{self.file}, {self.unit} {self.line}: {self.reason}."
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the row as what JSON can carry."""
-        return {"file": self.file, "line": self.line, "reason": self.reason, "text": self.text}
+        return asdict(self)
 
 
 class BadRows:
@@ -126,6 +130,7 @@ class BadRows:
                 ("line", arrow.int64()),
                 ("reason", arrow.string()),
                 ("text", arrow.string()),
+                ("unit", arrow.string()),
             ]
         )
         parquet.write_table(

@@ -18,7 +18,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from everloop.core.errors import SourceUnreachable, SourceUnreadable
 from everloop.core.extras import require
 from everloop.core.files import scratch_folder, storage_faults, sync_file, sync_folder, write_file
 from everloop.core.progress import Event
+from everloop.data.sources.bad_rows import BadRow, BadRows
 from everloop.data.sources.protocol import Capabilities, Increment, IncrementalSource, Reading, Surroundings
 from everloop.data.sources.repeats import Repeats
 from everloop.data.sources.row_digest import MODULUS, digest_rows
@@ -47,6 +48,7 @@ class Entry:
         columns: The names of its columns.
         content: The digest of its rows, in hexadecimal.
         position: Where a reading continues after it; None where it is the whole table.
+        bad_rows: What could not be read, as `BadRow.to_dict` gives it.
     """
 
     part: str | None
@@ -54,6 +56,7 @@ class Entry:
     columns: list[str]
     content: str
     position: dict[str, Any] | None
+    bad_rows: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -165,21 +168,21 @@ class KeptSource:
     def _keep(
         self, folder: Path, increment: Increment, repeats: Repeats, scratch: Path, *, has_part: bool
     ) -> Entry:
-        files = increment.files
+        files, bad = increment.files, [row.to_dict() for row in increment.bad_rows]
         if increment.cursor is not None:
             files = repeats.without(files, increment.cursor, scratch)
         whole = scratch / "part.parquet"
         rows, columns = _join(files, whole)
         # Of a table without rows its columns are kept, once.
         if not rows and (not files or (has_part and increment.position is not None)):
-            return Entry(None, 0, [], _hexadecimal(0), increment.position)
+            return Entry(None, 0, [], _hexadecimal(0), increment.position, bad)
         digest = digest_file(whole)
         part = folder / f"{digest}.parquet"
         with storage_faults(folder):
             sync_file(whole)
             whole.rename(part)
             sync_folder(folder)
-        return Entry(digest, rows, columns, _hexadecimal(digest_rows([part])), increment.position)
+        return Entry(digest, rows, columns, _hexadecimal(digest_rows([part])), increment.position, bad)
 
     def _part(self, folder: Path, entry: Entry) -> Path:
         path = folder / f"{entry.part}.parquet"
@@ -217,11 +220,16 @@ class KeptSource:
             link = scratch / f"part-{place:06d}.parquet"
             _link(path, link)
             files.append(link)
+        bad = BadRows(kept=True, most=getattr(self.source, "most_bad_rows", 0.0))
+        for entry in entries:
+            for row in entry.bad_rows:
+                bad.add(BadRow(**row))
+        aside = bad.settle(sum(entry.rows for entry in entries), 1, scratch)
         if not files:
             raise SourceUnreadable(
                 "The source has given no row and no column yet.", hint="run again when it has some"
             )
-        return Reading(united(files, scratch / "united"), self._fingerprint(entries))
+        return Reading(united(files, scratch / "united"), self._fingerprint(entries), aside)
 
 
 def _load(folder: Path) -> list[Entry]:

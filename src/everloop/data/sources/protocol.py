@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from everloop.core.clock import Clock, SystemClock
 from everloop.core.progress import Progress, silent
+from everloop.data.sources.bad_rows import BadRow
 from everloop.data.sources.digest_memo import DigestMemo
 
 
@@ -26,6 +27,8 @@ class Capabilities:
         incremental: Whether it can continue where it was (`IncrementalSource`).
         retries_itself: Whether an `IncrementalSource` repeats what failed by itself; otherwise its
             reading is started again, after the last increment.
+        knows_columns: Whether a table without rows has its columns all the same.
+        repeats: Whether a later reading, or one by another process, finds the same rows again.
     """
 
     kind: str
@@ -35,6 +38,8 @@ class Capabilities:
     needs_network: bool
     incremental: bool = False
     retries_itself: bool = False
+    knows_columns: bool = True
+    repeats: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +133,13 @@ class Increment:
         cursor: The column whose last value may have been read before: rows are compared with the
             kept ones from the first value that both have, and those that are kept already are left
             out. None where `position` is exact, such as an offset.
+        bad_rows: What could not be read; kept with the rows.
     """
 
     files: tuple[Path, ...]
     position: dict[str, Any] | None
     cursor: str | None = None
+    bad_rows: tuple[BadRow, ...] = ()
 
 
 @runtime_checkable
@@ -152,6 +159,7 @@ class IncrementalSource(Protocol):
     - With a `cursor` the source gives every row at or after the position, those *at* it again: rows
       with an equal value may have come since. Equal rows count as often as they are there: where two
       are kept and the source has three, one is added.
+    - Where rows may be bad, the source's `most_bad_rows` is the greatest share of all that was read.
     - Rows are only ever added. A row that changes without a new cursor value, or vanishes, is not
       noticed.
     """

@@ -16,8 +16,10 @@ ENTRY_POINTS = "everloop.sources"
 # The name of a kind is the key that a source has in the lifecycle file.
 SOURCES: dict[str, str] = {
     "file": "everloop.data.sources.file:Files",
+    "kafka": "everloop.data.sources.kafka:Topic",
     "log": "everloop.data.sources.log:Logs",
     "http": "everloop.data.sources.http:Api",
+    "mqtt": "everloop.data.sources.mqtt:Subscription",
     "sql": "everloop.data.sources.sql:Database",
     "table": "everloop.data.sources.table:Table",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.model import card_pictures as draw
-from everloop.model.card import cleaning_blocks
+from everloop.model.card import cleaning_blocks, leak_blocks
 from everloop.report import Badge, Facts, Fold, Picture, Ref, Section, Table, Text, Verdict, pictures
 from everloop.report.writing import day, moment, money, number, percent, plural
 
@@ -150,7 +150,7 @@ def data_section(story: Story) -> Section:
     if enforced:
         lead += f"; the contract was {'learned' if enforced['learned'] else 'held'}"
         blocks.extend(_contract(enforced))
-    blocks.extend(cleaning_blocks(prepared))
+    blocks.extend([*cleaning_blocks(prepared), *leak_blocks(prepared)])
     return Section("Data", [Facts({k: v for k, v in told.items() if v}), *blocks], lead=f"{lead}.")
 
 

@@ -18,7 +18,7 @@ from everloop.core.lazy import lazy_names
 if TYPE_CHECKING:
     from everloop.data.api import check, prepare, snapshot
     from everloop.data.difference import Difference, diff
-    from everloop.data.leak import LeakFinding, LeakFound
+    from everloop.data.leaks import LeakFinding, LeakFound
     from everloop.data.learning import learn
     from everloop.data.profiling import ColumnProfile, Profile, profile
     from everloop.data.snapshots import Snapshot
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HOME = {
     **dict.fromkeys(("check", "prepare", "snapshot"), "api"),
     **dict.fromkeys(("Difference", "diff"), "difference"),
-    **dict.fromkeys(("LeakFinding", "LeakFound"), "leak"),
+    **dict.fromkeys(("LeakFinding", "LeakFound"), "leaks"),
     "learn": "learning",
     **dict.fromkeys(("ColumnProfile", "Profile", "profile"), "profiling"),
     "Snapshot": "snapshots",

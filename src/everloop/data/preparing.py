@@ -13,7 +13,7 @@ from everloop.data.clean import drop_rows, exclude_columns
 from everloop.data.engines import open_engine
 from everloop.data.features import row_features
 from everloop.data.fitting import fit_cleaning
-from everloop.data.leak import LeakFinding, LeakFound, Parts, block_leaks, find_leaks
+from everloop.data.leaks import LeakFinding, LeakFound, Parts, block_leaks, find_leaks
 from everloop.data.split import PARTS, Split, SplitPlan, default_plan, split_rows
 from everloop.table.dataset import Dataset
 from everloop.table.feature import FeatureDefinition
@@ -76,7 +76,8 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
     features = (*plan.definitions, *row_features(data.features, schema_of(kept.lazy()).types, plan))
     written = _write(parts, features, folder)
     featured = {part: StoredTable.open(path) for part, path in written.items()}
-    findings = find_leaks(Parts(featured, _read(inputs, features), frame, split.plan.by))
+    looked_at = Parts(featured, _read(inputs, features), frame, split.plan.by, split.plan.group, table)
+    findings = find_leaks(looked_at, data.leaks.waive)
     try:
         block_leaks(findings)
     except LeakFound:

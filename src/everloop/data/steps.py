@@ -87,7 +87,7 @@ def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:
 def dataset_settings(spec: LifecycleSpec) -> dict[str, Any]:
     """Gives the settings of `dataset_step`."""
     return {
-        "data": _part(spec.data, "clean", "features", "split"),
+        "data": _part(spec.data, "clean", "features", "split", "leaks"),
         "seed": spec.model.seed,
         "engine": spec.engine.data,
     }

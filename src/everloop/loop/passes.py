@@ -96,7 +96,7 @@ def brief(this: Pass, taken: Done, framed: Done) -> Done:
 def dataset(this: Pass, taken: Done, framed: Done) -> Done:
     """Cleans, features and splits the snapshot, and stops where it leaks."""
     settings = dataset_settings(this.workspace.spec)
-    return this.do(Step("dataset", "data", 1, dataset_step, settings, {"snapshot": taken, "frame": framed}))
+    return this.do(Step("dataset", "data", 2, dataset_step, settings, {"snapshot": taken, "frame": framed}))
 
 
 def train(this: Pass, prepared: Done, framed: Done) -> Done:

@@ -73,6 +73,15 @@ def _features(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield error
 
 
+def _waivers(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.data.leaks import KINDS
+
+    for name in spec.data.leaks.waive:
+        kind = name.partition(":")[0].strip()
+        if kind not in KINDS:
+            yield _unknown("data.leaks.waive", kind, KINDS)
+
+
 def _task(spec: LifecycleSpec) -> Iterator[EverloopError]:
     from everloop.problem.frame import SUPPORTED_TASKS
 
@@ -159,6 +168,7 @@ def _unknown(place: str, asked: str, known: Iterable[str]) -> SpecFault:
 RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _sources,
     _features,
+    _waivers,
     _task,
     _engines,
     _learners,

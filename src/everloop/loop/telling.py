@@ -70,7 +70,16 @@ def _dataset(facts: Facts) -> str:
     rows = ", ".join(f"{count:,} {part}" for part, count in facts["rows"].items())
     cleaned = _cleaned(facts["cleaning"])
     features = f"; {len(facts['features'])} features" if facts["features"] else ""
-    return f"split by {facts['split']['by']}: {rows}{cleaned}{features}; no leak blocks"
+    return f"split by {facts['split']['by']}: {rows}{cleaned}{features}; {_leaks(facts['leaks'])}"
+
+
+def _leaks(findings: list[Facts]) -> str:
+    told = [
+        f"{len(found)} {word} ({', '.join(one['name'] for one in found)})"
+        for severity, word in (("waived", "waived"), ("warn", "to look at"))
+        if (found := [one for one in findings if one["severity"] == severity])
+    ]
+    return "no leak blocks" + (f", {', '.join(told)}" if told else "")
 
 
 _CLEANED = {

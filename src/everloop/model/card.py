@@ -208,7 +208,7 @@ def _data(facts: CardFacts) -> Section:
                 drawn, "Learned from the train part, chosen by the validation part, judged by the test part."
             )
         )
-        blocks.extend(cleaning_blocks(prepared))
+        blocks.extend([*cleaning_blocks(prepared), *leak_blocks(prepared)])
     shown = {name: value for name, value in told.items() if value}
     return Section("Data", [Facts(shown), *blocks] if shown else blocks)
 
@@ -231,6 +231,22 @@ def cleaning_blocks(prepared: Mapping[str, Any]) -> list[Block]:
         Fold(
             f"What cleaning did: {plural(len(rows), 'entry').replace('entrys', 'entries')}",
             [Table(["step", "column", "rows", "detail", "undone by"], rows)],
+        )
+    ]
+
+
+def leak_blocks(prepared: Mapping[str, Any]) -> list[Block]:
+    """Lists the leaks that were waived, with the reason, and those to look at."""
+    rows = [
+        [one["name"], one["severity"], one.get("reason"), one["message"]]
+        for one in prepared.get("leaks") or ()
+    ]
+    if not rows:
+        return []
+    return [
+        Fold(
+            f"Leaks that did not block: {len(rows)}",
+            [Table(["leak", "severity", "reason", "what was found"], rows)],
         )
     ]
 
@@ -336,6 +352,12 @@ def _label_limit(trained: Trained, facts: CardFacts) -> list[str]:
     return [f"Labels: {labels['verdict']}. {str(labels['reason']).capitalize()}."]
 
 
+def _leak_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del trained
+    waived = [one for one in facts.dataset.get("leaks") or () if one["severity"] == "waived"]
+    return [f"A leak was waived, {one['name']}: {one['reason']}. Its numbers may flatter." for one in waived]
+
+
 def _calibration_limit(trained: Trained, facts: CardFacts) -> list[str]:
     del facts
     if trained.frame.task == "binary" and trained.calibration is None:
@@ -343,4 +365,12 @@ def _calibration_limit(trained: Trained, facts: CardFacts) -> list[str]:
     return []
 
 
-_LIMITS = (_time_limit, _evidence_limit, _value_limit, _group_limit, _label_limit, _calibration_limit)
+_LIMITS = (
+    _time_limit,
+    _evidence_limit,
+    _value_limit,
+    _group_limit,
+    _label_limit,
+    _leak_limit,
+    _calibration_limit,
+)

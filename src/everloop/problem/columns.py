@@ -23,6 +23,7 @@ class ColumnFacts:
         rows: Rows of the table.
         missing: Rows without a value.
         distinct: Different values, a missing one not counted.
+        span: Of whole numbers how far the greatest is from the least.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ColumnFacts:
     rows: int
     missing: int
     distinct: int
+    span: int | None = None
 
     @property
     def known(self) -> int:
@@ -53,6 +55,9 @@ def column_facts(table: pl.DataFrame, schema: Schema) -> dict[str, ColumnFacts]:
             values = values.fill_nan(None)
         aggregates.append(values.null_count().alias(f"{column.name}\0missing"))
         aggregates.append(values.drop_nulls().n_unique().alias(f"{column.name}\0distinct"))
+        if table.schema[column.name].is_integer():
+            span = values.max().cast(pl.Int128) - values.min().cast(pl.Int128)
+            aggregates.append(span.alias(f"{column.name}\0span"))
     counts = table.select(aggregates).row(0, named=True) if aggregates else {}
     return {
         column.name: ColumnFacts(
@@ -61,6 +66,7 @@ def column_facts(table: pl.DataFrame, schema: Schema) -> dict[str, ColumnFacts]:
             rows=table.height,
             missing=counts[f"{column.name}\0missing"],
             distinct=counts[f"{column.name}\0distinct"],
+            span=counts.get(f"{column.name}\0span"),
         )
         for column in schema.columns
     }

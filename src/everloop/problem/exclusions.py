@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 # An identifier names a row: nearly no value comes twice.
 IDENTIFIER_SHARE = 0.95
 FEWEST_ROWS_TO_JUDGE = 20
+# Whole numbers that all differ and lie this close together number the rows.
+SPAN_OF_A_ROW_NUMBER = 1.1
 
 
 def exclusions(facts: dict[str, ColumnFacts], frame: Frame) -> dict[str, str]:
@@ -47,6 +49,8 @@ def _names_a_row(column: ColumnFacts) -> bool:
     if column.known < FEWEST_ROWS_TO_JUDGE or column.distinct_share < IDENTIFIER_SHARE:
         return False
     if column.type == "text":
+        return True
+    if column.span is not None and column.span <= SPAN_OF_A_ROW_NUMBER * column.rows:
         return True
     words = column.name.lower().replace("-", "_").split("_")
     return column.type == "integer" and bool(

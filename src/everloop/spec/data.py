@@ -65,6 +65,16 @@ class SplitSpec(Part):
         return self
 
 
+class LeakSpec(Part):
+    """What is done about leaks: each one found stops the run, unless it is waived by name with a reason."""
+
+    waive: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="From a leak's name, as the run tells it, to the reason why it may stay, such as "
+        '`"identifier: account_no": accounts are few and known for years`. The reason is kept with the run.',
+    )
+
+
 class DataSpec(Part):
     """The data: sources, the table to learn from, its contract, cleaning, features, split."""
 
@@ -78,3 +88,4 @@ class DataSpec(Part):
         default_factory=dict, description="Definitions, used by training and serving alike."
     )
     split: SplitSpec = Field(default_factory=SplitSpec, description="How rows are divided.")
+    leaks: LeakSpec = Field(default_factory=LeakSpec, description="What is done about leaks.")

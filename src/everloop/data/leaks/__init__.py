@@ -1,0 +1,15 @@
+"""Leaks: what would let a model know its answers beforehand.
+
+Example:
+    >>> from everloop.data.leaks import KINDS
+    >>> list(KINDS)[:3]
+    ['target copy', 'duplicates', 'groups']
+"""
+
+from __future__ import annotations
+
+from everloop.data.leaks.finding import LeakFinding, LeakFound, block_leaks
+from everloop.data.leaks.kinds import KINDS, LeakKind, find_leaks
+from everloop.data.leaks.parts import Parts
+
+__all__ = ["KINDS", "LeakFinding", "LeakFound", "LeakKind", "Parts", "block_leaks", "find_leaks"]

@@ -1,0 +1,169 @@
+"""Columns that encode a category by the target, computed with the rows' own targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.data.leaks.encoding_traces import FEWEST_VALUES, MOST_MISSES, Grouped, group_targets, trace_of
+from everloop.data.leaks.finding import LeakFinding
+from everloop.data.leaks.values import numbers_of, target_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from everloop.data.leaks.parts import Parts
+    from everloop.data.leaks.values import Floats
+    from everloop.table.stored import ColumnTable
+
+KIND = "target encoding"
+FEWEST_ROWS = 50
+ROWS_PER_VALUE = 2
+ROWS_PER_CATEGORY = 4
+MOST_NAMED_CLASSES = 10
+EXACT = 1e-6
+FEWEST_LEFT_OUT = 6
+
+
+def find(parts: Parts) -> Iterator[LeakFinding]:
+    """Finds numbers that are means of the target over rows that they are given with."""
+    numbers = {name: numbers_of(parts.judged[name]) for name in parts.candidates}
+    fractions = {name: x for name, x in numbers.items() if x is not None and _is_fraction(x)}
+    scopes = _scopes(parts) if fractions else {}
+    found = {name: _grouped_by_itself(parts, name, scopes) for name, x in fractions.items() if _repeats(x)}
+    left = {name: x for name, x in fractions.items() if found.get(name) is None}
+    found |= _left_out(parts, left, scopes)
+    for name, evidence in found.items():
+        if evidence is not None:
+            yield LeakFinding(
+                KIND,
+                name,
+                "error",
+                f"{name} is a mean of {parts.frame.target} over {evidence['over']} rows of a category, "
+                "without "
+                f"folds ({evidence['trace']}): it tells each of these rows part of its answer.",
+                evidence,
+            )
+
+
+def _scopes(parts: Parts) -> dict[str, tuple[ColumnTable, ...]]:
+    """Gives the rows over which the mean may have been taken: the training ones, or all."""
+    labelled = tuple(table for table in parts.tables.values() if parts.frame.target in table.columns)
+    scopes: dict[str, tuple[ColumnTable, ...]] = {"training": (parts.train,), "all": labelled}
+    if parts.whole is not None:
+        # Rows that were left out may have been averaged as well.
+        scopes["all, before any was left out,"] = (parts.whole,)
+    return scopes
+
+
+def _is_fraction(numbers: Floats) -> bool:
+    present = numbers[~np.isnan(numbers)]
+    return len(present) >= FEWEST_ROWS and not np.array_equal(present, np.round(present))
+
+
+def _repeats(numbers: Floats) -> bool:
+    present = numbers[~np.isnan(numbers)]
+    return FEWEST_VALUES <= len(np.unique(present)) <= len(present) / ROWS_PER_VALUE
+
+
+def _beside(tables: tuple[ColumnTable, ...], name: str, target: str) -> pl.DataFrame | None:
+    """Gives a column beside the target, where the target is known."""
+    import polars as pl
+
+    if not all(name in table.columns for table in tables):
+        return None
+    rows = [pl.DataFrame({"x": table[name], "y": table[target]}) for table in tables]
+    return pl.concat(rows, how="vertical_relaxed").filter(pl.col("y").is_not_null())
+
+
+def _grouped_by_itself(
+    parts: Parts, name: str, scopes: dict[str, tuple[ColumnTable, ...]]
+) -> dict[str, Any] | None:
+    for over, tables in scopes.items():
+        rows = _beside(tables, name, parts.frame.target)
+        numbers = None if rows is None else numbers_of(rows["x"])
+        if rows is None or numbers is None:
+            continue
+        for label, y in _averaged(rows["y"], parts.frame.task):
+            grouped = group_targets(numbers, y)
+            found = trace_of(grouped)
+            if found is not None:
+                return {"over": over, "of": label, **found, "examples": _examples(grouped)}
+    return None
+
+
+def _averaged(target: pl.Series, task: str) -> Iterator[tuple[str, Floats]]:
+    """Gives what may have been averaged: the numbers themselves, or the indicator of each class by its name."""
+    import polars as pl
+
+    found = target_of(target, task)
+    if not found.names:
+        yield "", found.numbers
+        return
+    if len(found.names) > 2 and target.dtype.is_numeric():
+        yield "", target.cast(pl.Float64).to_numpy()
+    frequent = np.argsort(-found.matrix.sum(axis=0), kind="stable")[:MOST_NAMED_CLASSES]
+    for place in frequent:
+        yield found.names[int(place)], found.matrix[:, place]
+
+
+def _left_out(
+    parts: Parts, numbers: dict[str, Floats], scopes: dict[str, tuple[ColumnTable, ...]]
+) -> dict[str, dict[str, Any] | None]:
+    """Finds means that leave out the row's own target: with its category each gives the target away."""
+    if not numbers:
+        return {}
+    own = dict(_averaged(parts.judged[parts.frame.target], parts.frame.task))
+    found: dict[str, dict[str, Any] | None] = {}
+    for category in parts.train.columns:
+        if category == parts.frame.target or parts.schema[category].is_temporal():
+            continue
+        groups = parts.judged[category].n_unique()
+        if not 2 <= groups <= parts.judged.height / ROWS_PER_CATEGORY:
+            continue
+        for over, tables in scopes.items():
+            rows = _beside(tables, category, parts.frame.target)
+            if rows is None:
+                continue
+            for label, y in _averaged(rows["y"], parts.frame.task):
+                others = _of_the_others(parts.judged[category], own.get(label), rows["x"], y)
+                for name, x in numbers.items():
+                    if name != category and found.get(name) is None and _is(x, others):
+                        trace = f"of the other rows of the same {category}: the rest is the row's own target"
+                        found[name] = {"over": over, "of": label, "trace": trace, "category": category}
+    return found
+
+
+def _of_the_others(judged: pl.Series, own: Floats | None, category: pl.Series, y: Floats) -> Floats:
+    """Gives the judged rows' mean target over the other rows of their category."""
+    import polars as pl
+
+    sums = pl.DataFrame({"x": category, "y": y}).group_by("x").agg(pl.len().alias("rows"), pl.sum("y"))
+    joined = (
+        judged.alias("x").to_frame().join(sums, on="x", how="left", maintain_order="left", nulls_equal=True)
+    )
+    if own is None:
+        return np.full(joined.height, np.nan)
+    several = joined["rows"].fill_null(0).to_numpy().astype(np.float64)
+    total = joined["y"].fill_null(float("nan")).to_numpy()
+    return np.where(several > 1, (total - own) / np.maximum(several - 1, 1), np.nan)
+
+
+def _is(numbers: Floats, others: Floats) -> bool:
+    known = ~np.isnan(numbers) & ~np.isnan(others)
+    if known.sum() < FEWEST_ROWS or np.ptp(others[known]) == 0:
+        return False
+    off = np.abs(numbers[known] - others[known]) / (float(others[known].std()) or 1.0)
+    same = off < EXACT
+    # Where a category is the target, the others' mean is 0 and 1, as many columns mostly are.
+    return bool(same.mean() >= 1 - MOST_MISSES) and len(np.unique(others[known][same])) >= FEWEST_LEFT_OUT
+
+
+def _examples(grouped: Grouped) -> list[dict[str, float]]:
+    order = np.argsort(-grouped.counts, kind="stable")[:5]
+    return [
+        {"value": float(grouped.values[i]), "rows": int(grouped.counts[i]), "mean": float(grouped.means[i])}
+        for i in order
+    ]

@@ -15,7 +15,7 @@ from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from everloop.spec.cleaning import CleanSpec, ColumnCleanSpec, RepeatedRows
-    from everloop.spec.data import AsOfFeature, DataSpec, SplitSpec, WindowFeature
+    from everloop.spec.data import AsOfFeature, DataSpec, LeakSpec, SplitSpec, WindowFeature
     from everloop.spec.deploy import DeploySpec, Hold, ServeSpec
     from everloop.spec.fields import AlarmBudget, Trigger
     from everloop.spec.frame import Frame
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    **dict.fromkeys(("AsOfFeature", "DataSpec", "SplitSpec", "WindowFeature"), "data"),
+    **dict.fromkeys(("AsOfFeature", "DataSpec", "LeakSpec", "SplitSpec", "WindowFeature"), "data"),
     **dict.fromkeys(("CleanSpec", "ColumnCleanSpec", "RepeatedRows"), "cleaning"),
     **dict.fromkeys(("DeploySpec", "Hold", "ServeSpec"), "deploy"),
     **dict.fromkeys(("AlarmBudget", "Trigger"), "fields"),
@@ -109,6 +109,7 @@ __all__ = [
     "Hold",
     "HttpSource",
     "KafkaSource",
+    "LeakSpec",
     "LifecycleSpec",
     "LogSource",
     "ModelSpec",

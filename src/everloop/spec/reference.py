@@ -7,7 +7,7 @@ from typing import Any
 
 from everloop.core.units import BOUND_PATTERN, DURATION_PATTERN, PERCENT_PATTERN, RATE_PATTERN
 from everloop.spec.cleaning import CleanSpec, ColumnCleanSpec, RepeatedRows
-from everloop.spec.data import AsOfFeature, DataSpec, SplitSpec, WindowFeature
+from everloop.spec.data import AsOfFeature, DataSpec, LeakSpec, SplitSpec, WindowFeature
 from everloop.spec.deploy import DeploySpec, Hold, ServeSpec
 from everloop.spec.fields import ALARM_PATTERN
 from everloop.spec.goal import CostSpec, GoalSpec, TodayRule, ValueSpec
@@ -63,6 +63,7 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     ("data.features: a window", WindowFeature),
     ("data.features: the latest value", AsOfFeature),
     ("data.split", SplitSpec),
+    ("data.leaks", LeakSpec),
     ("model", ModelSpec),
     ("model.budget", Budget),
     ("deploy", DeploySpec),

@@ -95,7 +95,7 @@ def _grouped_by_itself(
 
 
 def _averaged(target: pl.Series, task: str) -> Iterator[tuple[str, Floats]]:
-    """Gives what may have been averaged: the numbers themselves, or the indicator of each class by its name."""
+    """Gives what may have been averaged: the numbers, or each class's indicator by its name."""
     import polars as pl
 
     found = target_of(target, task)

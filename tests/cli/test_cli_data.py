@@ -40,7 +40,7 @@ def test_freshness_and_references(cli, home: Path) -> None:
 
 def test_profile_as_text_json_and_page(cli, home: Path) -> None:
     assert "300 rows, 5 columns" in cli("data", "profile", "rows.csv").out
-    said = cli("data", "profile", "rows.csv", "--html", "p.html", "--json")
+    said = cli("data", "profile", "rows.csv", "--output", "p.html", "--json")
     assert said.facts["rows"] == 300
     page = (home / "p.html").read_text()
     assert "<svg" in page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,32 +12,28 @@ from everloop.cli import contracts
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer
 
-if TYPE_CHECKING:
-    from everloop.data import ColumnProfile, Profile
-    from everloop.report import Picture
-
 Table = Annotated[str, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines; a glob takes many.")]
 
 
 def profile(
     file: Table,
-    html_file: Annotated[
-        Path | None, typer.Option("--html", metavar="OUT", help="Write the profile as a page, too.")
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="Write the profile as a page (.html), too."),
     ] = None,
 ) -> Answer:
-    """Shows what a table holds, column by column.
+    """Shows what a table holds, column by column, and what in it is worth a look.
 
     Example:
-        everloop data profile loans.parquet --html profile.html
+        everloop data profile loans.parquet --output profile.html
     """
     from everloop import data
-    from everloop.core.files import write_file
 
     found = data.profile(file)
     text = str(found)
-    if html_file is not None:
-        write_file(html_file, _page(f"Profile of {file}", found).encode())
-        text += f"\nwrote {html_file}"
+    if output is not None:
+        found.save(output, f"Profile of {file}")
+        text += f"\nwrote {output}"
     return Answer(found.to_dict(), text)
 
 
@@ -73,40 +69,6 @@ def _table(name: str, file: Path) -> Any:
         return name
     with opened(file) as workspace:
         return find_snapshot(workspace, name)
-
-
-def _page(title: str, found: Profile) -> str:
-    """Draws a profile as a page of its own, with a picture of each column of numbers."""
-    from everloop.report import Page, Section, render
-    from everloop.report import Table as Rows
-
-    headings = ["column", "type", "missing", "distinct", "low", "high", "notes"]
-    rows = [_row(one) for one in found.columns]
-    pictures = [_picture(one) for one in found.columns if _is_spread(one)]
-    subtitle = f"{found.rows:,} rows, {found.duplicates:,} repeated"
-    sections = [Section("Columns", [Rows(headings, rows)]), Section("Numbers", pictures)]
-    return render(Page(title, subtitle, [one for one in sections if one.blocks]))
-
-
-def _row(column: ColumnProfile) -> list[Any]:
-    missing, notes = f"{column.missing_share:.1%}", ", ".join(column.notes)
-    return [column.name, column.type, missing, column.distinct, column.low, column.high, notes]
-
-
-def _is_spread(column: ColumnProfile) -> bool:
-    return bool(column.histogram) and isinstance(column.low, (int, float)) and column.low < column.high
-
-
-def _picture(column: ColumnProfile) -> Picture:
-    from everloop.report import Picture
-    from everloop.report.pictures import histogram
-
-    low, high, bins = float(column.low), float(column.high), len(column.histogram)
-    edges = [low + (high - low) * place / bins for place in range(bins + 1)]
-    shares = [count / max(1, sum(column.histogram)) for count in column.histogram]
-    return Picture(
-        histogram({column.name: (edges, shares)}, x_label=column.name), f"Values of {column.name}."
-    )
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {

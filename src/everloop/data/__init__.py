@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from everloop.data.difference import Difference, diff
     from everloop.data.leaks import LeakFinding, LeakFound
     from everloop.data.learning import learn
-    from everloop.data.profiling import ColumnProfile, Profile, profile
+    from everloop.data.profiles import Association, ColumnProfile, Oddity, Profile
+    from everloop.data.profiling import profile
     from everloop.data.snapshots import Snapshot
 
 _HOME = {
@@ -28,15 +29,18 @@ _HOME = {
     **dict.fromkeys(("Difference", "diff"), "difference"),
     **dict.fromkeys(("LeakFinding", "LeakFound"), "leaks"),
     "learn": "learning",
-    **dict.fromkeys(("ColumnProfile", "Profile", "profile"), "profiling"),
+    **dict.fromkeys(("Association", "ColumnProfile", "Oddity", "Profile"), "profiles"),
+    "profile": "profiling",
     "Snapshot": "snapshots",
 }
 
 __all__ = [
+    "Association",
     "ColumnProfile",
     "Difference",
     "LeakFinding",
     "LeakFound",
+    "Oddity",
     "Profile",
     "Snapshot",
     "check",

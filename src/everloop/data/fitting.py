@@ -12,8 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from everloop.core.errors import SpecFault
 from everloop.data.cleaning_log import CleaningEntry
+from everloop.data.ordered import in_order, quantile
 from everloop.data.sentinels import number_facts, number_sentinels, plain, text_sentinels
 from everloop.data.spelling import MOST_VALUES, find_spellings
 from everloop.spec.cleaning import ColumnCleanSpec
@@ -33,12 +36,10 @@ from everloop.table.text_types import text_types
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
     from everloop.spec import CleanSpec
     from everloop.table.stored import ColumnTable
-
-MOST_CELLS = 40_000_000
-"""Quantiles hold their columns in memory: more cells than these are looked at in several passes."""
 
 _TAIL = 3.0  # An outlier lies this many times as far beyond the 1st or 99th percentile as that lies out.
 
@@ -48,7 +49,6 @@ class _Fit:
     """The plan as it grows."""
 
     table: pl.LazyFrame
-    rows: int
     clean: CleanSpec
     types: Mapping[str, str]
     actions: dict[str, list[Action]] = field(default_factory=dict)
@@ -76,6 +76,10 @@ class _Fit:
     def of_kind(self, kind: str) -> list[str]:
         return [name for name in self.actions if self.kind(name) == kind]
 
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """The finite values of a column after the actions so far, from the least to the greatest."""
+        return in_order(self.table.select(self.form(name).alias(name)).collect(engine="streaming")[name])
+
     def count(self, name: str, test: Callable[[pl.Expr], pl.Expr]) -> int:
         """Counts the rows of which something holds."""
         counted = self.table.select(test(self.form(name)).sum()).collect(engine="streaming")
@@ -84,16 +88,14 @@ class _Fit:
     def facts(
         self, names: Sequence[str], make: Callable[[pl.Expr], Mapping[str, pl.Expr]]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Computes facts of columns, several at once, as many as memory takes."""
-        step = max(1, MOST_CELLS // max(1, self.rows))
-        for start in range(0, len(names), step):
-            chosen = names[start : start + step]
-            made = {(name, key): fact for name in chosen for key, fact in make(self.form(name)).items()}
-            named = [fact.alias(str(place)) for place, fact in enumerate(made.values())]
-            row = self.table.select(named).collect(engine="streaming").row(0) if named else ()
-            found = dict(zip(made, row, strict=True))
-            for name in chosen:
-                yield name, {key: value for (column, key), value in found.items() if column == name}
+        """Computes facts of several columns at once."""
+        made = {(name, key): fact for name in names for key, fact in make(self.form(name)).items()}
+        if not made:
+            return
+        named = [fact.alias(str(place)) for place, fact in enumerate(made.values())]
+        found = dict(zip(made, self.table.select(named).collect(engine="streaming").row(0), strict=True))
+        for name in names:
+            yield name, {key: value for (column, key), value in found.items() if column == name}
 
 
 def fit_cleaning(
@@ -130,7 +132,7 @@ def fit_cleaning(
                 hint=f"the columns are {', '.join(types)}",
                 place=f"data.clean.columns.{name}",
             )
-    fit = _Fit(table, train.height, clean, types, {name: [] for name in inputs})
+    fit = _Fit(table, clean, types, {name: [] for name in inputs})
     for stage in (_text_sentinels, _spellings, _types, _number_sentinels, _outliers):
         stage(fit)
     taken = set(types)
@@ -262,8 +264,8 @@ def _number_sentinels(fit: _Fit) -> None:
         elif given and fit.types[name] != "text":
             values = tuple(_number(name, value) for value in given)
             _add_missing(fit, name, values, fit.count(name, partial(_among, values=values)))
-    for name, facts in fit.facts(sought, number_facts):
-        found = number_sentinels(facts)
+    for name in sought:
+        found = number_sentinels(number_facts(fit.numbers(name)))
         if found:
             _add_missing(fit, name, tuple(found), sum(found.values()))
 
@@ -282,12 +284,13 @@ def _number(name: str, value: Any) -> float:
 def _outliers(fit: _Fit) -> None:
     rules = {name: fit.rule(name).outliers or fit.clean.outliers for name in fit.of_kind("number")}
     sought = [name for name, rule in rules.items() if rule == "clip"]
-    fences = {name: _fences(facts) for name, facts in fit.facts(sought, _spread)}
-    for name, (low, high) in fences.items():
-        if low is None and high is None:
-            continue
-        rows = fit.count(name, partial(_beyond, low=low, high=high))
-        fit.add(name, Clip(low, high), "outliers", rows, _clipped(low, high), "outliers: keep")
+    for name in sought:
+        ordered = fit.numbers(name)
+        low, high = _fences(ordered)
+        rows = int(np.searchsorted(ordered, low)) if low is not None else 0
+        rows += len(ordered) - int(np.searchsorted(ordered, high, "right")) if high is not None else 0
+        if rows:
+            fit.add(name, Clip(low, high), "outliers", rows, _clipped(low, high), "outliers: keep")
 
 
 def _clipped(low: float | None, high: float | None) -> str:
@@ -296,28 +299,12 @@ def _clipped(low: float | None, high: float | None) -> str:
     return f"numbers {said} become it"
 
 
-def _spread(number: pl.Expr) -> dict[str, pl.Expr]:
-    quantiles = {f"q{share}": number.quantile(share / 100) for share in (1, 50, 99)}
-    return {**quantiles, "low": number.min(), "high": number.max()}
-
-
-def _fences(facts: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    if facts["q50"] is None:
+def _fences(ordered: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    if not len(ordered):
         return None, None
-    below, above = facts["q50"] - facts["q1"], facts["q99"] - facts["q50"]
-    low, high = facts["q1"] - _TAIL * below, facts["q99"] + _TAIL * above
+    first, middle, last = (quantile(ordered, share) for share in (0.01, 0.5, 0.99))
+    low, high = first - _TAIL * (middle - first), last + _TAIL * (last - middle)
     return (
-        low if below > 0 and facts["low"] < low else None,
-        high if above > 0 and facts["high"] > high else None,
+        low if first < middle and ordered[0] < low else None,
+        high if last > middle and ordered[-1] > high else None,
     )
-
-
-def _beyond(number: pl.Expr, low: float | None, high: float | None) -> pl.Expr:
-    import polars as pl
-
-    outside = pl.lit(value=False)
-    if low is not None:
-        outside = outside | (number < low)
-    if high is not None:
-        outside = outside | (number > high)
-    return outside

@@ -1,17 +1,22 @@
-"""A profile: what a table holds, column by column."""
+"""A profile: what a table holds, column by column, each column read once and sorted once."""
 
 from __future__ import annotations
 
-import html
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from everloop.core.errors import DataFault
-from everloop.core.values import to_jsonable
+from everloop.data.associations import associations
 from everloop.data.identifiers import names_rows
-from everloop.data.sentinels import find_sentinels
+from everloop.data.oddities import find_keys, find_time, oddities
+from everloop.data.ordered import distinct, histogram, in_order, quantile
+from everloop.data.profiles import ColumnProfile, Profile
+from everloop.data.sentinels import TEXTS, number_facts, number_sentinels, plain
+from everloop.data.spelling import MOST_VALUES, find_spellings
+from everloop.table.expression.patterns import NUMBER
 from everloop.table.schema import column_type
-from everloop.table.stored import StoredTable, aggregate
+from everloop.table.stored import VALUES_AT_ONCE, StoredTable
+from everloop.table.text_types import SHARE, TextType, text_types
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,137 +24,24 @@ if TYPE_CHECKING:
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS = 20
 TOP_VALUES = 10
+MOST_CLASSES = 50
+"""A whole number of more different values is continuous: it has a histogram and no most frequent values."""
 
-
-@dataclass(frozen=True)
-class ColumnProfile:
-    """What one column holds.
-
-    Attributes:
-        name: The column.
-        type: ``boolean``, ``integer``, ``number``, ``text`` or ``time``.
-        rows: Rows of the table.
-        missing: Rows without a value; NaN is missing.
-        distinct: Different values, the missing one not counted.
-        low: The least value of numbers and times.
-        high: The greatest value of numbers and times.
-        mean: Of numbers.
-        deviation: The standard deviation (divisor n - 1) of numbers.
-        quantiles: Of numbers, by the names ``1%`` to ``99%``.
-        histogram: Of numbers and times: counts in bins of equal width from `low` to `high`.
-        top: The most frequent values with their rows, of all but continuous numbers and times.
-        sentinels: Values that seem to stand for a missing one, with their rows.
-        notes: ``constant``, ``empty`` or ``identifier``, where it seems to be one.
-    """
-
-    name: str
-    type: str
-    rows: int
-    missing: int
-    distinct: int
-    low: Any = None
-    high: Any = None
-    mean: float | None = None
-    deviation: float | None = None
-    quantiles: dict[str, float] = field(default_factory=dict)
-    histogram: tuple[int, ...] = ()
-    top: tuple[tuple[Any, int], ...] = ()
-    sentinels: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def missing_share(self) -> float:
-        """The share of rows without a value."""
-        return self.missing / self.rows if self.rows else 0.0
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a table holds.
-
-    Attributes:
-        rows: How many rows there are.
-        duplicates: Rows that repeat an earlier one in every column.
-        columns: One profile for each column, in the table's order.
-    """
-
-    rows: int
-    duplicates: int
-    columns: tuple[ColumnProfile, ...]
-
-    def __getitem__(self, name: str) -> ColumnProfile:
-        """Gives a column's profile.
-
-        Raises:
-            DataFault: When there is no such column.
-        """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise DataFault(
-            f"The profile has no column {name}; it has {', '.join(c.name for c in self.columns)}."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Gives the profile as what JSON can carry."""
-        columns = [to_jsonable(vars(column)) for column in self.columns]
-        return {"rows": self.rows, "duplicates": self.duplicates, "columns": columns}
-
-    def __str__(self) -> str:
-        """Writes the profile as a table of text."""
-        cells = [_HEADINGS, *(_cells(column) for column in self.columns)]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(_HEADINGS))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells
-        ]
-        summary = f"{self.rows:,} rows, {len(self.columns)} columns, {self.duplicates:,} repeated rows"
-        return "\n".join([summary, *(line.rstrip() for line in lines)])
-
-    def _repr_html_(self) -> str:
-        """Shows the profile in a notebook."""
-        head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(column)) + "</tr>"
-            for column in self.columns
-        )
-        caption = f"{self.rows:,} rows, {self.duplicates:,} repeated"
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}</table>"
-
-
-_HEADINGS = ("column", "type", "missing", "distinct", "low", "median", "high", "most frequent", "notes")
-
-
-def _cells(column: ColumnProfile) -> tuple[str, ...]:
-    notes = [*column.notes, *(f"{value} means missing?" for value in column.sentinels)]
-    return (
-        column.name,
-        column.type,
-        f"{column.missing_share:.1%}",
-        f"{column.distinct:,}",
-        _short(column.low),
-        _short(column.quantiles.get("50%")),
-        _short(column.high),
-        _short(column.top[0][0]) if column.top else "",
-        ", ".join(notes),
-    )
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    text = f"{value:.6g}" if isinstance(value, float) else str(to_jsonable(value))
-    return text if len(text) <= 24 else f"{text[:23]}…"
+_IS_NUMBER = re.compile(NUMBER).fullmatch
+_MOST_ROWS_TO_PAIR = 50_000
 
 
 def profile(table: Any) -> Profile:
     """Looks at each column of a table.
 
     Args:
-        table: A Polars, pandas, Arrow or DuckDB table, or a path.
+        table: A Polars, pandas, Arrow or DuckDB table, or a path. It may be larger than memory.
 
     Returns:
-        Types, missing and distinct values, quantiles, histograms, frequent values, and what seems to
-        be constant, an identifier, or a value that stands for a missing one.
+        Types, missing and distinct values (counted exactly), quantiles, histograms, frequent values,
+        what columns say about each other, likely keys and the likely time column, and what is odd:
+        values that stand for a missing one, numbers and times kept as text, mixed types, spellings of
+        one category, constant columns and identifiers.
 
     Raises:
         DataFault: When the table is none, or a column holds what a table cannot.
@@ -160,27 +52,40 @@ def profile(table: Any) -> Profile:
         >>> found["age"].missing, found["town"].top[0]
         (1, ('A', 2))
     """
+    stored = StoredTable.of(table)
+    types = {name: column_type(name, dtype) for name, dtype in stored.source.collect_schema().items()}
+    columns: list[ColumnProfile] = []
+    read: dict[str, TextType] = {}
+    for series in _columns(stored):
+        column, text = _profiled(series, types[series.name])
+        columns.append(column)
+        if text is not None:
+            read[series.name] = text
+    found = tuple(columns)
+    duplicates = stored.height - _distinct_rows(stored) if types and stored.height else 0
+    pairs, rows = associations(stored, found, _MOST_ROWS_TO_PAIR)
+    return Profile(
+        rows=stored.height,
+        duplicates=duplicates,
+        columns=found,
+        keys=find_keys(stored, found),
+        time=find_time(found),
+        oddities=oddities(found, read, pairs, duplicates),
+        associations=pairs,
+        associated_rows=rows,
+    )
+
+
+def _columns(table: StoredTable) -> Iterator[pl.Series]:
+    """Reads columns, as many at once as memory takes; NaN is missing."""
     import polars as pl
 
-    given = StoredTable.of(table)
-    schema = given.source.collect_schema()
-    types: dict[str, str] = {name: column_type(name, dtype) for name, dtype in schema.items()}
-    floats = [name for name, dtype in schema.items() if dtype.is_float()]
-    frame = StoredTable(given.source.with_columns(pl.col(floats).fill_nan(None)), given.rows)
-    facts = aggregate(frame.lazy(), _expressions(types)) if types else {}
-    sentinels = find_sentinels(frame.lazy(), types)
-    duplicates = frame.height - _distinct_rows(frame) if types and frame.height else 0
-    columns = tuple(
-        _column(
-            name,
-            kind,
-            frame.height,
-            {key: facts[f"{i} {key}"] for key in _keys(kind)},
-            sentinels.get(name, {}),
-        )
-        for i, (name, kind) in enumerate(types.items())
-    )
-    return Profile(frame.height, duplicates, columns)
+    names = table.columns
+    step = max(1, VALUES_AT_ONCE // max(1, table.height))
+    for start in range(0, len(names), step):
+        chosen = [pl.col(name) for name in names[start : start + step]]
+        for column in table.select(*chosen):
+            yield column.fill_nan(None) if column.dtype.is_float() else column
 
 
 def _distinct_rows(table: StoredTable) -> int:
@@ -190,89 +95,117 @@ def _distinct_rows(table: StoredTable) -> int:
     return int(hashes.n_unique())
 
 
-def _keys(kind: str) -> tuple[str, ...]:
-    plain = ("missing", "distinct", "top")
+def _profiled(column: pl.Series, kind: str) -> tuple[ColumnProfile, TextType | None]:
+    import polars as pl
+
+    plain_facts: dict[str, Any] = {
+        "name": column.name,
+        "type": kind,
+        "rows": len(column),
+        "missing": column.null_count(),
+    }
+    text = None
     if kind in ("integer", "number"):
-        return (*plain, "low", "high", "mean", "deviation", "histogram", *(f"q{q}" for q in QUANTILES))
-    return (*plain, "low", "high", "histogram") if kind == "time" else plain
+        facts = _of_numbers(column, kind)
+    elif kind == "time":
+        facts = _of_times(column)
+    elif kind == "text":
+        facts, text = _of_texts(column.cast(pl.String))
+    else:
+        counts = _counts(column)
+        facts = {"distinct": len(counts), "top": tuple(counts.items())}
+    made = ColumnProfile(**plain_facts, **facts)
+    return ColumnProfile(**{**vars(made), "notes": _notes(made)}), text
 
 
-def _expressions(types: dict[str, str]) -> list[pl.Expr]:
+def _of_numbers(column: pl.Series, kind: str) -> dict[str, Any]:
+    ordered = in_order(column)
+    different = distinct(ordered)
+    if kind == "number" and len(ordered) < len(column) - column.null_count():
+        different += column.filter(column.is_infinite()).n_unique()
+    facts: dict[str, Any] = {"distinct": different}
+    if different <= (MOST_CLASSES if kind == "integer" else TOP_VALUES):
+        facts["top"] = tuple(list(_counts(column).items())[:TOP_VALUES])
+    found = number_sentinels(number_facts(ordered))
+    facts |= {
+        "low": column.min(),
+        "high": column.max(),
+        "mean": column.mean(),
+        "deviation": column.std(),
+        "histogram": histogram(ordered, BINS),
+        "zeros": int((column == 0).sum()),
+        "sentinels": {str(plain(value)): rows for value, rows in found.items()},
+    }
+    if len(ordered):
+        facts["quantiles"] = {f"{share:.0%}": quantile(ordered, share) for share in QUANTILES}
+    return facts
+
+
+def _of_times(column: pl.Series) -> dict[str, Any]:
     import polars as pl
 
-    expressions = []
-    for i, (name, kind) in enumerate(types.items()):
-        column = pl.col(name)
-        number = column.cast(pl.Datetime("us")).cast(pl.Int64) if kind == "time" else column
-        by_key = {
-            "missing": column.null_count(),
-            "distinct": column.drop_nulls().n_unique(),
-            "top": _top(column),
-        }
-        if kind in ("integer", "number", "time"):
-            by_key |= {"low": column.min(), "high": column.max(), "histogram": _bins(number)}
-        if kind in ("integer", "number"):
-            by_key |= {"mean": column.mean(), "deviation": column.std()}
-            by_key |= {f"q{q}": column.quantile(q, "linear") for q in QUANTILES}
-        expressions += [by_key[key].alias(f"{i} {key}") for key in _keys(kind)]
-    return expressions
+    ordered = in_order(column.cast(pl.Datetime("us")).to_physical())
+    return {
+        "distinct": distinct(ordered),
+        "low": column.min(),
+        "high": column.max(),
+        "histogram": histogram(ordered, BINS),
+    }
 
 
-def _top(column: pl.Expr) -> pl.Expr:
-    counts = column.drop_nulls().alias("value").value_counts(sort=True, name="rows")
-    return counts.head(TOP_VALUES).implode()
-
-
-def _bins(number: pl.Expr) -> pl.Expr:
+def _of_texts(column: pl.Series) -> tuple[dict[str, Any], TextType]:
     import polars as pl
 
-    number = number.cast(pl.Float64)
-    finite = number.filter(number.is_finite())
-    share = (finite - finite.min()) / (finite.max() - finite.min())
-    position = (share.fill_nan(0.0) * BINS).floor().clip(0, BINS - 1).cast(pl.Int32)
-    return position.alias("position").value_counts(name="rows").implode()
+    counted = column.drop_nulls().alias("value").value_counts(name="rows")
+    most = counted.top_k(MOST_VALUES, by="rows").sort(["rows", "value"], descending=[True, False])
+    counts = dict(most.iter_rows())
+    few, present = counted.height <= MOST_VALUES, len(column) - column.null_count()
+    marks = counted.filter(pl.col("value").str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
+    sentinels = dict(sorted(marks.iter_rows())) if marks["rows"].sum() < present else {}
+    lengths = counted.select(
+        low=pl.col("value").str.len_chars().min(),
+        mean=(pl.col("value").str.len_chars() * pl.col("rows")).sum() / max(1, present),
+        high=pl.col("value").str.len_chars().max(),
+    ).row(0)
+    text = _text_type(column, {value: rows for value, rows in counts.items() if value not in sentinels})
+    categories = text.kind == "text" and few and counted.height > 1
+    facts = {
+        "distinct": counted.height,
+        "top": tuple(list(counts.items())[:TOP_VALUES]),
+        "lengths": lengths if present else None,
+        "sentinels": sentinels,
+        "reads_as": text.kind,
+        "spellings": find_spellings(counts) if categories else {},
+    }
+    return facts, text
 
 
-def _column(
-    name: str, kind: str, rows: int, facts: dict[str, Any], sentinels: dict[Any, int]
-) -> ColumnProfile:
-    missing, distinct = int(facts["missing"]), int(facts["distinct"])
-    present = rows - missing
-    continuous = kind in ("number", "time") or (kind == "integer" and distinct > 50)
-    top = () if continuous else tuple(tuple(entry.values()) for entry in facts["top"])
-    return ColumnProfile(
-        name=name,
-        type=kind,
-        rows=rows,
-        missing=missing,
-        distinct=distinct,
-        low=facts.get("low"),
-        high=facts.get("high"),
-        mean=facts.get("mean"),
-        deviation=facts.get("deviation"),
-        quantiles={f"{q:.0%}": facts[f"q{q}"] for q in QUANTILES if facts.get(f"q{q}") is not None},
-        histogram=_histogram(facts.get("histogram"), present),
-        top=top,
-        sentinels={str(value): count for value, count in sentinels.items()},
-        notes=_notes(name, kind, present, distinct, missing),
-    )
+def _text_type(column: pl.Series, counts: dict[str, int]) -> TextType:
+    """Reads the column's most frequent values first: where they are words, it is text."""
+    rows = sum(counts.values())
+    digits = sum(rows for text, rows in counts.items() if any(letter.isdigit() for letter in text))
+    if digits < SHARE * rows or not rows:
+        mixed = sum(rows for text, rows in counts.items() if _IS_NUMBER(text))
+        return TextType("text", rows, mixed=mixed)
+    import polars as pl
+
+    texts = pl.col("text")
+    known = texts.filter(~texts.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
+    lazy = column.alias("text").to_frame().lazy()
+    return text_types(lazy, {"text": known})["text"]
 
 
-def _histogram(counted: list[dict[str, int]] | None, present: int) -> tuple[int, ...]:
-    if not counted or not present:
-        return ()
-    counts = [0] * BINS
-    for entry in counted:
-        position, rows = entry.values()
-        counts[position] = rows
-    return tuple(counts)
+def _counts(column: pl.Series) -> dict[Any, int]:
+    counted = column.drop_nulls().alias("value").value_counts(name="rows")
+    return dict(counted.sort(["rows", "value"], descending=[True, False]).iter_rows())
 
 
-def _notes(name: str, kind: str, present: int, distinct: int, missing: int) -> tuple[str, ...]:
+def _notes(column: ColumnProfile) -> tuple[str, ...]:
+    present = column.rows - column.missing
     if not present:
         return ("empty",)
-    if distinct == 1 and not missing:
+    if column.distinct == 1 and not column.missing:
         return ("constant",)
-    if names_rows(name, kind, present, distinct):
+    if column.reads_as in (None, "text") and names_rows(column.name, column.type, present, column.distinct):
         return ("identifier",)
     return ()

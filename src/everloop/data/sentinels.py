@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from everloop.data.ordered import distinct, quantile
+
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
 TEXTS = frozenset(
     ["", "?", "??", "-", "--", ".", "n/a", "na", "n.a.", "nan", "null", "nil", "#n/a", "#null!", "<na>"]
@@ -32,40 +37,49 @@ def text_sentinels(text: pl.Expr) -> pl.Expr:
     return held.alias("value").value_counts(name="rows").implode()
 
 
-def number_facts(number: pl.Expr) -> dict[str, pl.Expr]:
-    """Gives what `number_sentinels` needs to know of a column of numbers, in one pass."""
-    import polars as pl
+def number_facts(ordered: NDArray[np.float64]) -> dict[str, Any]:
+    """Gives what `number_sentinels` needs to know of a column of numbers.
 
-    number = number.cast(pl.Float64)
-    number = number.filter(number.is_finite())
-    rest = number.filter(~number.is_in(NUMBERS))
-    others = rest.filter(rest != 0.0)
+    Args:
+        ordered: Its finite values, from the least to the greatest.
+    """
+    marks = {value: _count(ordered, value) for value in NUMBERS}
+    present = {value: rows for value, rows in marks.items() if rows}
+    rest = ordered[~np.isin(ordered, list(present))] if present else ordered
+    zeros = _count(rest, 0.0)
+    others = rest[rest != 0.0] if zeros else rest
+    if not len(rest):
+        return {"marks": present, "low": None}
     return {
-        "marks": number.filter(number.is_in(NUMBERS)).alias("value").value_counts(name="rows").implode(),
-        "low": rest.min(),
-        "high": rest.max(),
-        "zeros": (rest == 0.0).sum(),
-        "others": others.count(),
-        "least": others.min(),
-        "different": others.approx_n_unique(),
-        **{f"q{share}": others.quantile(share / 100) for share in (1, 50, 99)},
+        "marks": present,
+        "low": float(rest[0]),
+        "high": float(rest[-1]),
+        "zeros": zeros,
+        "others": len(others),
+        "least": float(others[0]) if len(others) else 0.0,
+        "different": distinct(others),
+        **{f"q{share}": quantile(others, share / 100) for share in (1, 50, 99)},
     }
+
+
+def _count(ordered: NDArray[np.float64], value: float) -> int:
+    return int(np.searchsorted(ordered, value, "right") - np.searchsorted(ordered, value, "left"))
 
 
 def number_sentinels(facts: Mapping[str, Any]) -> dict[float, int]:
     """Finds the numbers that stand for a missing value.
 
     Args:
-        facts: What the expressions of `number_facts` gave.
+        facts: What `number_facts` gave.
 
     Returns:
         Value -> how many rows have it.
     """
     found: dict[float, int] = {}
-    low, high = facts["low"], facts["high"]
-    if low is None:
+    if facts["low"] is None:
         return {}
-    for value, rows in sorted(tuple(entry.values()) for entry in facts["marks"]):
+    low, high = facts["low"], facts["high"]
+    for value, rows in sorted(facts["marks"].items()):
         outside = not low <= value <= high
         if rows >= FEWEST and outside and min(abs(value - low), abs(value - high)) > high - low:
             found[value] = rows
@@ -84,42 +98,6 @@ def _zero_is_impossible(facts: Mapping[str, Any]) -> bool:
         and facts["least"] > _GAP * middle
         and middle > _DEVIATIONS * deviation
     )
-
-
-def find_sentinels(table: pl.LazyFrame, kinds: Mapping[str, str]) -> dict[str, dict[Any, int]]:
-    """Finds the values that stand for a missing one, in one pass.
-
-    Args:
-        table: The rows.
-        kinds: Column -> its type; those that are neither text nor numbers have none.
-
-    Returns:
-        Column -> value -> how many rows have it; columns without any are left out.
-    """
-    import polars as pl
-
-    facts: dict[tuple[str, str], pl.Expr] = {}
-    for name, kind in kinds.items():
-        if kind == "text":
-            facts |= {(name, "counts"): text_sentinels(pl.col(name).cast(pl.String))}
-            facts |= {(name, "present"): pl.col(name).count()}
-        elif kind in ("integer", "number"):
-            facts |= {(name, key): fact for key, fact in number_facts(pl.col(name)).items()}
-    if not facts:
-        return {}
-    named = [fact.alias(str(place)) for place, fact in enumerate(facts.values())]
-    row = dict(zip(facts, table.select(named).collect(engine="streaming").row(0), strict=True))
-    found = {}
-    for name, kind in kinds.items():
-        own = {key: value for (column, key), value in row.items() if column == name}
-        if kind == "text":
-            values = dict(sorted(tuple(entry.values()) for entry in own["counts"]))
-            values = values if sum(values.values()) < own["present"] else {}
-        else:
-            values = {plain(value): rows for value, rows in number_sentinels(own).items()} if own else {}
-        if values:
-            found[name] = values
-    return found
 
 
 def plain(value: Any) -> Any:

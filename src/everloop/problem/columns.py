@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from everloop.table.labels import label_texts
+from everloop.table.text_types import text_types
 
 if TYPE_CHECKING:
     import polars as pl
 
     from everloop.table.schema import Schema
+
+MOSTLY_DIFFERENT = 0.5
+"""Text whose values repeat less may be numbers or times, and is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class ColumnFacts:
         missing: Rows without a value.
         distinct: Different values, a missing one not counted.
         span: Of whole numbers how far the greatest is from the least.
+        reads_as: What text that hardly repeats can be read as: ``number``, ``time`` or ``text``.
     """
 
     name: str
@@ -32,6 +37,7 @@ class ColumnFacts:
     missing: int
     distinct: int
     span: int | None = None
+    reads_as: str = "text"
 
     @property
     def known(self) -> int:
@@ -59,7 +65,7 @@ def column_facts(table: pl.DataFrame, schema: Schema) -> dict[str, ColumnFacts]:
             span = values.max().cast(pl.Int128) - values.min().cast(pl.Int128)
             aggregates.append(span.alias(f"{column.name}\0span"))
     counts = table.select(aggregates).row(0, named=True) if aggregates else {}
-    return {
+    facts = {
         column.name: ColumnFacts(
             name=column.name,
             type=column.type,
@@ -70,6 +76,10 @@ def column_facts(table: pl.DataFrame, schema: Schema) -> dict[str, ColumnFacts]:
         )
         for column in schema.columns
     }
+    varied = (one for one in facts.values() if one.distinct_share > MOSTLY_DIFFERENT)
+    texts = [one.name for one in varied if one.type == "text"]
+    read = text_types(table.lazy(), {name: pl.col(name).cast(pl.String) for name in texts})
+    return facts | {name: replace(facts[name], reads_as=found.kind) for name, found in read.items()}
 
 
 def label_counts(column: pl.Series) -> dict[str, int]:

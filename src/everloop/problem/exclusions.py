@@ -49,7 +49,7 @@ def _names_a_row(column: ColumnFacts) -> bool:
     if column.known < FEWEST_ROWS_TO_JUDGE or column.distinct_share < IDENTIFIER_SHARE:
         return False
     if column.type == "text":
-        return True
+        return column.reads_as == "text"
     if column.span is not None and column.span <= SPAN_OF_A_ROW_NUMBER * column.rows:
         return True
     words = column.name.lower().replace("-", "_").split("_")

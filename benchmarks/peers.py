@@ -15,7 +15,11 @@ from benchmarks.timing import ROOT
 ENVIRONMENTS = ROOT / ".venv-benchmarks"
 SCRIPTS = Path(__file__).with_name("peer_scripts")
 STAMP = ".installed"
-REQUIREMENTS = {"mlflow": ("mlflow==3.17.2",), "dvc": ("dvc==3.67.1",)}
+REQUIREMENTS = {
+    "mlflow": ("mlflow==3.17.2",),
+    "dvc": ("dvc==3.67.1",),
+    "ydata-profiling": ("ydata-profiling==4.18.0", "setuptools<81", "pandas<3", "pyarrow"),
+}
 
 
 def python_of(peer: str, *, install: bool) -> Path | None:

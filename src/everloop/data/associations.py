@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -45,13 +45,23 @@ def associations(
     values = {
         name: _codes(rows[name]) if kinds[name] == "category" else _numbers(rows[name]) for name in names
     }
-    found = []
+    found = list(_numbers_together({name: values[name] for name in names if kinds[name] == "number"}))
     for first, second in combinations(names, 2):
+        if kinds[first] == kinds[second] == "number":
+            continue
         measure, strength = _measured(values[first], values[second], (kinds[first], kinds[second]))
-        if np.isfinite(strength) and abs(strength) >= _WEAKEST:
-            found.append(Association(first, second, measure, round(float(strength), 6)))
-    found.sort(key=lambda pair: (-abs(pair.strength), pair.first, pair.second))
-    return tuple(found[:_MOST_KEPT]), rows.height
+        found.append(Association(first, second, measure, round(strength, 6)))
+    strong = [pair for pair in found if abs(pair.strength) >= _WEAKEST]  # NaN is not
+    strong.sort(key=lambda pair: (-abs(pair.strength), pair.first, pair.second))
+    return tuple(strong[:_MOST_KEPT]), rows.height
+
+
+def _numbers_together(columns: Mapping[str, NDArray[np.float64]]) -> Iterator[Association]:
+    if len(columns) < 2:
+        return
+    strengths = correlations(np.column_stack(list(columns.values())))
+    for (i, first), (j, second) in combinations(enumerate(columns), 2):
+        yield Association(first, second, "correlation", round(float(strengths[i, j]), 6))
 
 
 def _kind(column: ColumnProfile) -> str | None:
@@ -84,22 +94,38 @@ def _measured(
     first: NDArray[np.float64], second: NDArray[np.float64], kinds: tuple[str | None, str | None]
 ) -> tuple[str, float]:
     both = ~(np.isnan(first) | np.isnan(second))
+    measure = "association" if kinds == ("category", "category") else "ratio"
     if int(both.sum()) < _FEWEST_ROWS:
-        return "correlation", float("nan")
-    a, b = first[both], second[both]
-    if kinds == ("number", "number"):
-        return "correlation", pearson(a, b)
-    if kinds == ("category", "category"):
-        return "association", cramers_v(a.astype(np.intp), b.astype(np.intp))
+        return measure, float("nan")
+    a, b = (first, second) if both.all() else (first[both], second[both])
+    if measure == "association":
+        return measure, cramers_v(a.astype(np.intp), b.astype(np.intp))
     numbers, codes = (a, b) if kinds[0] == "number" else (b, a)
-    return "ratio", correlation_ratio(codes.astype(np.intp), numbers)
+    return measure, correlation_ratio(codes.astype(np.intp), numbers)
 
 
-def pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Gives the correlation of two columns of numbers; NaN where one is constant."""
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else float("nan")
+def correlations(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gives the correlation of each pair of columns over the rows in which both have a value.
+
+    Args:
+        columns: Numbers, (rows, columns); NaN where there is none.
+
+    Returns:
+        (columns, columns); NaN where a column is constant or too few rows have both.
+    """
+    known = ~np.isnan(columns)
+    held = known.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = np.nansum(columns, axis=0) / held.sum(axis=0)
+        values = np.where(known, columns - centre, 0.0)
+        values /= np.maximum(np.abs(values).max(axis=0), 1e-300)
+        rows, sums, squares = held.T @ held, values.T @ held, (values**2).T @ held
+        together = values.T @ values - sums * sums.T / rows
+        spread = np.sqrt(np.maximum(squares - sums**2 / rows, 0.0))
+        found = together / (spread * spread.T)
+    found[(rows < _FEWEST_ROWS) | (spread * spread.T <= 1e-12 * rows)] = np.nan
+    clipped: NDArray[np.float64] = np.clip(found, -1.0, 1.0)
+    return clipped
 
 
 def cramers_v(a: NDArray[np.intp], b: NDArray[np.intp]) -> float:
@@ -107,8 +133,9 @@ def cramers_v(a: NDArray[np.intp], b: NDArray[np.intp]) -> float:
 
     Reference: Bergsma, Journal of the Korean Statistical Society 42 (2013).
     """
-    table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
-    np.add.at(table, (a, b), 1.0)
+    width = int(b.max()) + 1
+    counts = np.bincount(a * width + b, minlength=(int(a.max()) + 1) * width)
+    table = counts.reshape(-1, width).astype(np.float64)
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     rows, columns = table.shape
     total = table.sum()

@@ -17,7 +17,7 @@ def in_order(column: pl.Series) -> NDArray[np.float64]:
 
     numbers = column.cast(pl.Float64).drop_nulls()
     numbers = numbers.filter(numbers.is_finite())
-    return numbers.sort().to_numpy()
+    return np.sort(numbers.to_numpy())
 
 
 def distinct(ordered: NDArray[np.float64]) -> int:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from everloop.data.associations import associations
 from everloop.data.identifiers import names_rows
 from everloop.data.oddities import find_keys, find_time, oddities
@@ -133,7 +135,7 @@ def _of_numbers(column: pl.Series, kind: str) -> dict[str, Any]:
         "mean": column.mean(),
         "deviation": column.std(),
         "histogram": histogram(ordered, BINS),
-        "zeros": int((column == 0).sum()),
+        "zeros": int(np.searchsorted(ordered, 0.0, "right") - np.searchsorted(ordered, 0.0)),
         "sentinels": {str(plain(value)): rows for value, rows in found.items()},
     }
     if len(ordered):

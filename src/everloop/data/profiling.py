@@ -30,7 +30,7 @@ MOST_CLASSES = 50
 """A whole number of more different values is continuous: it has a histogram and no most frequent values."""
 
 _IS_NUMBER = re.compile(NUMBER).fullmatch
-_MOST_ROWS_TO_PAIR = 50_000
+_MOST_ROWS_TO_PAIR = 20_000
 
 
 def profile(table: Any) -> Profile:
@@ -64,7 +64,8 @@ def profile(table: Any) -> Profile:
         if text is not None:
             read[series.name] = text
     found = tuple(columns)
-    duplicates = stored.height - _distinct_rows(stored) if types and stored.height else 0
+    tells_apart = any(one.distinct == one.rows for one in found)
+    duplicates = stored.height - _distinct_rows(stored) if stored.height and found and not tells_apart else 0
     pairs, rows = associations(stored, found, _MOST_ROWS_TO_PAIR)
     return Profile(
         rows=stored.height,

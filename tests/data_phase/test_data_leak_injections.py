@@ -363,8 +363,8 @@ INJECTIONS: dict[str, dict[str, Put]] = {
 def looked_at(injected: Injected, target: str, *, seed: int = 0):
     """Does what a run does: the frame is inferred, rows are dropped and split, and leaks are looked for."""
     frame = build_frame(injected.table, ProblemSpec(target=target, **injected.problem))
-    kept, _ = drop_rows(StoredTable.of(injected.table), frame, duplicates=True)
-    plan = default_plan(frame, validation=0.2, test=0.2, seed=seed)
+    kept, _ = drop_rows(StoredTable.of(injected.table), frame, "drop")
+    plan = default_plan(frame, validation=0.2, test=0.2, seed=seed, table=kept)
     if injected.split:
         plan = SplitPlan(**{"validation": 0.2, "test": 0.2, "seed": seed, **injected.split})
     split = split_rows(kept, frame, plan)

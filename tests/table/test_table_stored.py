@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.core.digest import digest_file
-from everloop.data.twins import row_keys
 from everloop.table import stored
 from everloop.table.labels import label_codes, label_text
 from everloop.table.stored import StoredTable, aggregate, write_rows
+from everloop.table.twins import row_keys
 
 
 def frame_of(rows=500, seed=0):

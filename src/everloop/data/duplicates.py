@@ -9,7 +9,7 @@ import numpy as np
 
 from everloop.core.errors import SpecFault
 from everloop.data.spelling import edit_distance, is_slip, normal_form
-from everloop.data.twins import row_keys
+from everloop.table.twins import row_keys
 
 if TYPE_CHECKING:
     import polars as pl

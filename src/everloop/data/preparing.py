@@ -64,7 +64,7 @@ def prepare_dataset(
 def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, seed: int) -> Prepared:
     _check_columns(table, frame)
     kept, cleaning = drop_rows(table, frame, data.clean.duplicates)
-    split = split_rows(kept, frame, _plan(data, frame, seed))
+    split = split_rows(kept, frame, _plan(kept, data, frame, seed))
     parts = _parts(kept, split)
     inputs, excluded = exclude_columns(parts["train"], frame)
     if not inputs:
@@ -101,10 +101,10 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
     return Prepared(dataset, findings)
 
 
-def _plan(data: DataSpec, frame: Frame, seed: int) -> SplitPlan:
+def _plan(table: ColumnTable, data: DataSpec, frame: Frame, seed: int) -> SplitPlan:
     spec = data.split
     if spec.by is None:
-        return default_plan(frame, validation=spec.validation, test=spec.test, seed=seed)
+        return default_plan(frame, validation=spec.validation, test=spec.test, seed=seed, table=table)
     return SplitPlan(spec.by, spec.validation, spec.test, spec.group, seed)
 
 

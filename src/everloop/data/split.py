@@ -12,9 +12,10 @@ import numpy as np
 from everloop.core.errors import DataFault, SpecFault
 from everloop.core.units import format_duration
 from everloop.core.values import to_jsonable
+from everloop.data.dealing import LEFT_OUT, TEST, TRAIN, VALIDATION, deal
 from everloop.data.duck import quote_name
-from everloop.data.twins import row_keys
 from everloop.table.labels import label_codes, label_texts
+from everloop.table.twins import content_hashes, row_keys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int8]
 
 PARTS = ("train", "validation", "test")
-TRAIN, VALIDATION, TEST, LEFT_OUT = 0, 1, 2, -1
 REGRESSION_STRATA = 10
 
 
@@ -37,7 +37,7 @@ class SplitPlan:
         by: ``time``, ``random``, ``stratified`` or ``group``.
         validation: The share of rows to choose by, such as 0.2.
         test: The share of rows to judge by.
-        group: The column whose values stay together.
+        group: The column whose values stay together; with any way to split.
         seed: Of the chance in all but ``time``.
     """
 
@@ -57,6 +57,7 @@ class Split:
         plan: How it was made.
         starts: By time: the first decision time of each later part.
         purged: Rows left out because their actual was not known when the next part began.
+        regrouped: Rows left out because a later part has rows of their group.
         twins: Rows left out because a later part has a row with the same inputs.
     """
 
@@ -64,6 +65,7 @@ class Split:
     plan: SplitPlan
     starts: dict[str, str] = field(default_factory=dict)
     purged: int = 0
+    regrouped: int = 0
     twins: int = 0
 
     def counts(self) -> dict[str, int]:
@@ -82,6 +84,7 @@ class Split:
             "rows": self.counts(),
             "starts": self.starts,
             "purged": self.purged,
+            "regrouped": self.regrouped,
             "twins": self.twins,
         }
 
@@ -89,13 +92,17 @@ class Split:
 def split_rows(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     """Splits rows into training, validation and test.
 
-    - ``time``: the test part is the latest, validation the one before it; equal times stay together.
-      Rows of an earlier part whose actual was known only after the next part began are left out.
-    - ``random``; ``stratified``: the same with each class (or tenth of the numbers) apart;
-      ``group``: the same with the values of a column whole.
+    - ``time``: the test part is the latest, validation the one before it; equal times stay together, so
+      a part's share is off by at most half the rows of one time. Rows of an earlier part whose actual
+      was known only after the next part began are left out.
+    - ``random``; ``stratified``: the same with each class (or tenth of the numbers) apart, so that each
+      part has every class; ``group``: the values of a column stay whole.
 
-    Rows that are identical in all inputs never straddle parts: by time and by group those of the
-    earlier part are left out, otherwise they go together.
+    With a group ``random`` is ``group``, ``stratified`` deals whole groups by their class, and ``time``
+    leaves out earlier rows of a group that has later ones. Rows that are identical in all inputs never
+    straddle parts: by time and by group those of the earlier part are left out, otherwise they go
+    together. A row without a group is a group. The split follows from what rows hold and the seed,
+    whatever their order.
 
     Args:
         table: Rows that have a target.
@@ -104,16 +111,16 @@ def split_rows(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
 
     Raises:
         SpecFault: When a column that the split needs is not there.
-        DataFault: When a part would be empty or, of classes, have one alone.
+        DataFault: When a part would be empty, or would lack a class that it needs.
     """
     if plan.by not in _SPLITTERS:
         raise SpecFault(
             f"data.split.by is {plan.by!r}; expected {', '.join(_SPLITTERS)}.", place="data.split.by"
         )
-    if not 0 < plan.validation + plan.test < 1:
+    if plan.validation + plan.test >= 1:
         raise SpecFault(
-            "data.split leaves nothing to train on or nothing to judge by: validation "
-            f"{plan.validation:.0%} and test {plan.test:.0%}.",
+            "There would be nothing to train on: validation and test together take "
+            f"{plan.validation + plan.test:.0%}.",
             hint="data: {split: {validation: 20%, test: 20%}}",
             place="data.split",
         )
@@ -122,9 +129,27 @@ def split_rows(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     return split
 
 
-def default_plan(frame: Frame, *, validation: float, test: float, seed: int = 0) -> SplitPlan:
-    """Chooses how to split where the file does not say: by time where there is one."""
-    by = "time" if frame.time else "random" if frame.task == "regression" else "stratified"
+def default_plan(
+    frame: Frame, *, validation: float, test: float, seed: int = 0, table: ColumnTable | None = None
+) -> SplitPlan:
+    """Chooses how to split where the file does not say.
+
+    By time where there is one; else by the entity where it comes more than once; else by chance, with
+    classes in equal shares.
+
+    Args:
+        frame: The problem.
+        validation: The share of rows to choose by.
+        test: The share of rows to judge by.
+        seed: Of the chance.
+        table: The rows, to see whether an entity comes again.
+    """
+    if frame.time:
+        return SplitPlan("time", validation, test, seed=seed)
+    by = "random" if frame.task == "regression" else "stratified"
+    entity = frame.entity
+    if entity and table is not None and table[entity].drop_nulls().is_duplicated().any():
+        return SplitPlan("group" if by == "random" else by, validation, test, entity, seed)
     return SplitPlan(by, validation, test, seed=seed)
 
 
@@ -141,28 +166,37 @@ def _by_time(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
             f"{int(np.isnan(times).sum())} rows have no {frame.time}, by which the split is made.",
             hint=f"leave them out in data.table: where {quote_name(frame.time)} is not null",
         )
-    ordered = np.sort(times)
-    rows = len(ordered)
-    test_start = _start(ordered, rows - round(plan.test * rows))
-    validation_start = _start(ordered, rows - round((plan.test + plan.validation) * rows))
-    assignment = np.full(rows, TRAIN, dtype=np.int8)
+    validation_start, test_start = _starts(times, plan.validation, plan.test)
+    assignment = np.full(len(times), TRAIN, dtype=np.int8)
     assignment[times >= validation_start] = VALIDATION
     assignment[times >= test_start] = TEST
     late = _known_after(table, frame, times, assignment, (validation_start, test_start))
     assignment[late] = LEFT_OUT
-    keys = row_keys(table, frame.inputs)
-    twins = _earlier_twins(keys, assignment)
-    assignment[twins] = LEFT_OUT
+    regrouped = _leave_out_earlier(assignment, _groups(table, plan.group)) if plan.group else 0
+    twins = _leave_out_earlier(assignment, row_keys(table, frame.inputs))
     starts = {
         part: _iso(start)
         for part, start in (("validation", validation_start), ("test", test_start))
         if np.isfinite(start)
     }
-    return Split(assignment, plan, starts, int(late.sum()), int(twins.sum()))
+    return Split(assignment, plan, starts, int(late.sum()), regrouped, twins)
 
 
-def _start(ordered: NDArray[np.float64], position: int) -> float:
-    return float(ordered[position]) if position < len(ordered) else float("inf")
+def _starts(times: NDArray[np.float64], validation: float, test: float) -> tuple[float, float]:
+    """Gives the times at which the later parts begin: of the times there are, the nearest to the shares."""
+    rows = len(times)
+    distinct, counts = np.unique(times, return_counts=True)
+    before = np.concatenate(([0], np.cumsum(counts)))  # rows before each time; the last: before none
+    places = np.append(distinct, np.inf)
+
+    def nearest(wanted: int, start: int, end: int) -> int:
+        return start + int(np.abs(before[start:end] - wanted).argmin()) if end > start else start
+
+    last = len(places) - 1
+    of_test = last if not test else nearest(rows - round(test * rows), min(2, last - 1), last)
+    least = of_test if not validation else min(1, of_test)
+    of_validation = nearest(rows - round((test + validation) * rows), least, max(of_test, least + 1))
+    return float(places[of_validation]), float(places[of_test])
 
 
 def _known_after(
@@ -185,58 +219,64 @@ def _known_after(
     return late
 
 
-def _earlier_twins(keys: NDArray[np.uint64], assignment: Rows) -> NDArray[np.bool_]:
-    latest = np.full(int(keys.max(initial=0)) + 1, LEFT_OUT, dtype=np.int8)
-    np.maximum.at(latest, keys, assignment)
-    twins: NDArray[np.bool_] = (assignment != LEFT_OUT) & (assignment < latest[keys])
-    return twins
+def _leave_out_earlier(assignment: Rows, keys: NDArray[np.uint64]) -> int:
+    """Leaves out rows of which a later part has one of the same key; gives how many."""
+    _, places = np.unique(keys, return_inverse=True)
+    latest = np.full(int(places.max(initial=0)) + 1, LEFT_OUT, dtype=np.int8)
+    np.maximum.at(latest, places, assignment)
+    earlier = (assignment != LEFT_OUT) & (assignment < latest[places])
+    assignment[earlier] = LEFT_OUT
+    return int(earlier.sum())
 
 
 def _by_chance(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
-    groups = row_keys(table, frame.inputs)
-    return Split(_deal(groups, plan, np.random.default_rng(plan.seed)), plan)
+    if plan.group:
+        return _by_group(table, frame, plan)
+    return Split(_dealt(content_hashes(table, frame.inputs), plan), plan)
 
 
 def _by_class(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
-    groups = row_keys(table, frame.inputs)
-    # Twins of several classes go where the first of them goes.
-    strata = _strata(table, frame)[groups]
-    generator = np.random.default_rng(plan.seed)
-    assignment = np.full(len(groups), TRAIN, dtype=np.int8)
-    for stratum in np.unique(strata):
-        rows = np.flatnonzero(strata == stratum)
-        assignment[rows] = _deal(groups[rows], plan, generator)
-    return Split(assignment, plan)
+    strata = _strata(table, frame)
+    if not plan.group:
+        return Split(_dealt(content_hashes(table, frame.inputs), plan, strata), plan)
+    return _whole_groups(table, frame, plan, strata)
 
 
 def _by_group(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     column = plan.group or frame.entity
-    if column is None or column not in table.columns:
+    if column is None:
         raise SpecFault(
-            f"data.split.by is group, and there is no column {column or 'named to group by'}.",
+            "data.split.by is group, and there is no column named to group by.",
             hint="data: {split: {by: group, group: COLUMN}}",
             place="data.split.group",
         )
-    rows = np.arange(table.height)
-    groups = np.where(table[column].is_null().to_numpy(), rows, row_keys(table, [column])).astype(np.uint64)
-    assignment = _deal(groups, plan, np.random.default_rng(plan.seed))
+    return _whole_groups(table, frame, replace(plan, group=column), None)
+
+
+def _whole_groups(
+    table: ColumnTable, frame: Frame, plan: SplitPlan, strata: NDArray[np.int64] | None
+) -> Split:
+    assignment = _dealt(_groups(table, str(plan.group)), plan, strata)
     # Twins are taken out of the earlier part: joining their groups would chain most groups into one.
-    twins = _earlier_twins(row_keys(table, frame.inputs), assignment)
-    assignment[twins] = LEFT_OUT
-    return Split(assignment, replace(plan, group=column), twins=int(twins.sum()))
+    twins = _leave_out_earlier(assignment, row_keys(table, frame.inputs))
+    return Split(assignment, plan, twins=twins)
 
 
-def _deal(groups: NDArray[np.uint64], plan: SplitPlan, generator: np.random.Generator) -> Rows:
-    """Deals whole groups to the parts by chance, until each has its share of rows."""
-    _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = generator.permutation(len(sizes))
-    # A group goes where its middle row falls.
-    middle = np.cumsum(sizes[order]) - sizes[order] / 2
-    of_group = np.full(len(sizes), TRAIN, dtype=np.int8)
-    test, validation = plan.test * len(groups), (plan.test + plan.validation) * len(groups)
-    of_group[order[middle < validation]] = VALIDATION
-    of_group[order[middle < test]] = TEST
-    return of_group[inverse]
+def _dealt(keys: NDArray[np.uint64], plan: SplitPlan, strata: NDArray[np.int64] | None = None) -> Rows:
+    return deal(keys, plan.validation, plan.test, plan.seed, strata)
+
+
+def _groups(table: ColumnTable, column: str) -> NDArray[np.uint64]:
+    """Gives each row's group; a row without one is a group of its own, known by all that it holds."""
+    if column not in table.columns:
+        raise SpecFault(
+            f"The split keeps groups whole, and there is no column {column}.",
+            hint="data: {split: {by: group, group: COLUMN}}",
+            place="data.split.group",
+        )
+    missing = table[column].is_null().to_numpy()
+    groups = content_hashes(table, [column])
+    return np.where(missing, content_hashes(table, table.columns), groups) if missing.any() else groups
 
 
 def _strata(table: ColumnTable, frame: Frame) -> NDArray[np.int64]:
@@ -256,15 +296,28 @@ def _check_parts(split: Split, table: ColumnTable, frame: Frame) -> None:
             continue
         if not rows.any():
             raise DataFault(f"The {part} part would be empty.{_why_empty(split, frame)}", hint=_hint(split))
-        if frame.task == "regression":
-            continue
-        classes = label_texts(table[frame.target].filter(rows)).unique().to_list()
-        if len(classes) < 2:
+    if frame.task != "regression":
+        _check_classes(split, label_texts(table[frame.target]).to_numpy())
+
+
+def _check_classes(split: Split, labels: NDArray[Any]) -> None:
+    """Demands every class of training, and of the later parts two; of those a class may be rare."""
+    known = {part: np.unique(labels[split.assignment == code]) for code, part in enumerate(PARTS)}
+    for part, classes in known.items():
+        rows = int((split.assignment == PARTS.index(part)).sum())
+        if rows and len(classes) < 2:
             raise DataFault(
-                f"The {part} part would hold one class alone: {classes[0]} in all its "
-                f"{int(rows.sum())} rows.",
+                f"The {part} part would hold one class alone: {classes[0]} in all its {rows} rows.",
                 hint=_hint(split),
             )
+    unknown = sorted({*known["validation"], *known["test"]} - {*known["train"]})
+    if unknown:
+        times = int((labels == unknown[0]).sum())
+        raise DataFault(
+            f"The training part would hold no row of the class {unknown[0]}, which has {times} of "
+            f"{len(labels):,} rows: it could not be learned.",
+            hint=_hint(split),
+        )
 
 
 def _why_empty(split: Split, frame: Frame) -> str:
@@ -273,6 +326,10 @@ def _why_empty(split: Split, frame: Frame) -> str:
         delay = frame.label_delay_seconds
         known = f" {format_duration(timedelta(seconds=delay))} after the decision" if delay else " later"
         reasons.append(f"{split.purged} rows were left out because their actual is known{known}")
+    if split.regrouped:
+        reasons.append(
+            f"{split.regrouped} rows were left out because a later part has their {split.plan.group}"
+        )
     if split.twins:
         reasons.append(f"{split.twins} rows were left out because a later part has the same inputs")
     return f" {'; '.join(reasons)}." if reasons else ""

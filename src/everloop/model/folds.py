@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import DataFault
+from everloop.table.labels import label_codes
+from everloop.table.twins import row_keys
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,7 +38,7 @@ class FoldPlan:
 
     Attributes:
         by: ``time``, ``group``, ``stratified`` or ``random``.
-        group: The column whose values are never divided, for ``group``.
+        group: The column whose values are never divided, where there is one.
         count: How many folds.
         seed: Of what is drawn.
     """
@@ -57,7 +59,8 @@ def make_folds(
     """Divides rows into folds.
 
     By time each fold learns from the rows before it, less those whose actual was not yet known when
-    it begins; otherwise each row judges once. Above `ONE_HOLDOUT_ABOVE` rows there is one fold: the
+    it begins, and those whose group it judges; otherwise each row judges once. Rows that are equal in
+    all inputs are never on both sides of a drawn fold. Above `ONE_HOLDOUT_ABOVE` rows there is one fold: the
     held-out rows, or the last (by time) or a drawn fifth of the rows.
 
     Args:
@@ -79,18 +82,16 @@ def make_folds(
         )
     single = table.height > ONE_HOLDOUT_ABOVE
     if plan.by == "time" and frame.time is not None:
-        folds = _by_time(
-            _times(table, frame),
-            frame.label_delay_seconds or 0.0,
-            1 if single else plan.count,
-            held_out if single else None,
-        )
+        times = _times(table, str(frame.time))
+        known = _known(table, frame, times)
+        folds = _by_time(times, known, 1 if single else plan.count, held_out if single else None)
+        folds = _without_shared_groups(table, plan, folds)
     elif single and held_out is not None and 0 < len(held_out) < table.height:
         folds = (_complement(held_out, table.height),)
-    elif plan.by == "group":
+    elif plan.by == "group" or plan.group:
         folds = _by_group(table, plan)
     else:
-        folds = _drawn(actual, frame, plan)
+        folds = _drawn(actual, frame, plan, _first_twins(table, frame))
     folds = tuple(fold for fold in folds if len(fold.train) and len(fold.validation))
     if not folds:
         raise DataFault(
@@ -105,12 +106,12 @@ def _complement(held_out: NDArray[np.int64], rows: int) -> Fold:
     return Fold(np.flatnonzero(mask), np.sort(held_out))
 
 
-def _times(table: pl.DataFrame, frame: Frame) -> NDArray[np.float64]:
+def _times(table: pl.DataFrame, name: str) -> NDArray[np.float64]:
     import polars as pl
 
-    if frame.time not in table.columns:
-        raise DataFault(f"The rows are divided by time, and the table has no column {frame.time!r}.")
-    column = table[str(frame.time)]
+    if name not in table.columns:
+        raise DataFault(f"The rows are divided by time, and the table has no column {name!r}.")
+    column = table[name]
     if column.dtype in (pl.Date, pl.Datetime):
         return (
             column.cast(pl.Datetime("us")).to_physical().cast(pl.Float64).fill_null(-np.inf).to_numpy() / 1e6
@@ -118,8 +119,31 @@ def _times(table: pl.DataFrame, frame: Frame) -> NDArray[np.float64]:
     return column.cast(pl.Float64, strict=False).fill_null(-np.inf).to_numpy()
 
 
+def _known(table: pl.DataFrame, frame: Frame, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gives when each row's actual was known: as it is stated, else after the delay."""
+    known = times + (frame.label_delay_seconds or 0.0)
+    if frame.label_time is None or frame.label_time not in table.columns:
+        return known
+    stated = _times(table, frame.label_time)
+    return np.where(np.isfinite(stated), stated, known)
+
+
+def _without_shared_groups(table: pl.DataFrame, plan: FoldPlan, folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
+    if plan.group is None:
+        return folds
+    groups, _ = _groups(table, plan.group)
+    return tuple(
+        Fold(one.train[~np.isin(groups[one.train], groups[one.validation])], one.validation) for one in folds
+    )
+
+
+def _first_twins(table: pl.DataFrame, frame: Frame) -> NDArray[np.int64]:
+    """Gives each row the position of the first row that has the same inputs."""
+    return row_keys(table, [name for name in frame.inputs if name in table.columns]).astype(np.int64)
+
+
 def _by_time(
-    times: NDArray[np.float64], delay: float, count: int, held_out: NDArray[np.int64] | None
+    times: NDArray[np.float64], known: NDArray[np.float64], count: int, held_out: NDArray[np.int64] | None
 ) -> tuple[Fold, ...]:
     if held_out is not None and len(held_out):
         starts: list[tuple[NDArray[np.int64], float]] = [(np.sort(held_out), float(times[held_out].min()))]
@@ -128,31 +152,34 @@ def _by_time(
         first = int(len(order) * (1 - HOLDOUT if count == 1 else 1 / (count + 1)))
         blocks = np.array_split(order[max(1, first) :], count)
         starts = [(np.sort(block), float(times[block].min())) for block in blocks if len(block)]
-    folds = [Fold(np.flatnonzero(times < start - delay), block) for block, start in starts]
+    folds = [Fold(np.flatnonzero((times < start) & (known < start)), block) for block, start in starts]
     usable = tuple(fold for fold in folds if len(fold.train) >= max(2, len(times) // 100))
     # A delay as long as the table leaves nothing to learn from: then the order alone is kept.
     return usable or tuple(Fold(np.flatnonzero(times < start), block) for block, start in starts)
 
 
 def _by_group(table: pl.DataFrame, plan: FoldPlan) -> tuple[Fold, ...]:
-    if plan.group is None or plan.group not in table.columns:
-        raise DataFault(
-            f"The rows are divided by group, and the table has no column {plan.group!r}.",
-            hint="data: {split: {by: group, group: COLUMN}}",
-        )
-    from everloop.table.labels import label_texts
-
-    texts = label_texts(table[plan.group]).fill_null("")
-    groups = texts.unique().sort()
-    places = texts.replace_strict(groups, list(range(len(groups)))).to_numpy()
-    count = min(plan.count, len(groups))
+    places, groups = _groups(table, plan.group)
+    count = min(plan.count, groups)
     if count < 2:
         raise DataFault(f"Column {plan.group!r} has one group; at least two are needed to divide by it.")
-    part = np.random.default_rng(plan.seed).permutation(len(groups)) % count
+    part = np.random.default_rng(plan.seed).permutation(groups) % count
     return _parts(part[places], count)
 
 
-def _drawn(actual: NDArray[Any], frame: Frame, plan: FoldPlan) -> tuple[Fold, ...]:
+def _groups(table: pl.DataFrame, column: str | None) -> tuple[NDArray[np.int64], int]:
+    """Gives each row's group, rows without one being one together, and how many groups there are."""
+    if column is None or column not in table.columns:
+        raise DataFault(
+            f"The rows are divided by group, and the table has no column {column!r}.",
+            hint="data: {split: {by: group, group: COLUMN}}",
+        )
+    labels, codes = label_codes(table[column])
+    missing = codes < 0
+    return np.where(missing, len(labels), codes), len(labels) + int(missing.any())
+
+
+def _drawn(actual: NDArray[Any], frame: Frame, plan: FoldPlan, first: NDArray[np.int64]) -> tuple[Fold, ...]:
     """Draws the parts, within each class in turn, so that each part has its share of every class."""
     random = np.random.default_rng(plan.seed)
     size = len(actual)
@@ -162,7 +189,7 @@ def _drawn(actual: NDArray[Any], frame: Frame, plan: FoldPlan) -> tuple[Fold, ..
         order = order[np.argsort(actual[order], kind="stable")]
     part = np.empty(size, dtype=np.int64)
     part[order] = np.arange(size) % count
-    return _parts(part, count)
+    return _parts(part[first], count)
 
 
 def _parts(part: NDArray[np.int64], count: int) -> tuple[Fold, ...]:

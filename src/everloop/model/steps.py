@@ -9,7 +9,7 @@ from everloop.core.values import to_jsonable
 from everloop.model.searching import Budget
 from everloop.model.train import Stakes, TrainingSettings, parts_of, train
 from everloop.model.trained import digest_of_saved
-from everloop.spec import DataSpec, GoalSpec, ModelSpec, ProblemSpec
+from everloop.spec import GoalSpec, ModelSpec, ProblemSpec
 from everloop.spec.frame import Frame
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from everloop.core.progress import Progress
     from everloop.model.trained import Trained
+    from everloop.table.dataset import Dataset
 
 JOURNAL_FILE = "trials.jsonl"
 
@@ -43,13 +44,14 @@ def train_step(
     from everloop.table.dataset import Dataset
 
     frame = Frame.load(inputs["frame"])
-    parts = parts_of(Dataset.load(inputs["dataset"]))
+    dataset = Dataset.load(inputs["dataset"])
+    parts = parts_of(dataset)
     goal = GoalSpec.model_validate(settings["goal"])
     journal = folder / JOURNAL_FILE
     trained = train(
         parts,
         frame,
-        training_settings(settings, frame),
+        training_settings(settings, dataset),
         stakes=stakes_of(goal, frame),
         journal=journal,
         progress=progress,
@@ -59,17 +61,19 @@ def train_step(
     return facts_of(trained, digest_of_saved(folder))
 
 
-def training_settings(settings: dict[str, Any], frame: Frame) -> TrainingSettings:
-    """Reads what a training is asked for from the parts of the lifecycle file."""
+def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSettings:
+    """Reads what a training is asked for from the parts of the lifecycle file.
+
+    Folds are divided as the dataset was: by the same rule, with the same groups whole.
+    """
     goal = GoalSpec.model_validate(settings["goal"])
     problem = ProblemSpec.model_validate(settings["problem"])
-    data = DataSpec.model_validate(settings["data"])
     model = ModelSpec.model_validate(settings["model"])
     return TrainingSettings(
         learners=tuple(model.learners),
         budget=Budget(seconds=model.budget.seconds, trials=model.budget.trials),
-        by=data.split.by or ("time" if frame.time else "stratified"),
-        group=data.split.group,
+        by=dataset.split.get("by", "stratified"),
+        group=dataset.split.get("group"),
         select=model.select_features,
         required={**goal.require, **problem.require},
         fairness=dict(model.fairness),

@@ -50,12 +50,16 @@ class SplitSpec(Part):
     """How rows are divided into training, validation and test."""
 
     by: Literal["time", "random", "stratified", "group"] | None = Field(
-        None, description="By default `time` where there is a time column, else `stratified` or `random`."
+        None,
+        description="By default `time` where there is a time column; else `stratified`, or `random` for "
+        "numbers, with the entity whole where it comes more than once.",
     )
     validation: Share = Field(0.2, description="The share that models are chosen on.")
     test: Share = Field(0.2, description="The share that the chosen one is judged on.")
     group: str | None = Field(
-        None, description="The column whose values stay together; by default the entity."
+        None,
+        description="The column whose values stay together, however rows are divided; for `group` by "
+        "default the entity. By time, earlier rows of a group that has later ones are left out.",
     )
 
     @model_validator(mode="after")

@@ -36,3 +36,27 @@ def row_keys(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:
     first = np.empty(len(order), dtype=np.uint64)
     first[order] = order[np.flatnonzero(begins)][np.cumsum(begins) - 1]
     return first
+
+
+def content_hashes(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:
+    """Gives each row a number that follows from its values alone; equal rows share it.
+
+    Columns are read one at a time and hashed here, so that every engine gives the same numbers.
+
+    Args:
+        table: The rows, (n,).
+        columns: The columns that are read; missing values are equal to each other.
+    """
+    found = np.zeros(table.height, dtype=np.uint64)
+    for name in columns:
+        found = mixed(found, 0) ^ table[name].hash(seed=0).to_numpy()
+    return found
+
+
+def mixed(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """Mixes keys with a seed into numbers that order them by chance (SplitMix64, Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        z = keys + np.uint64((0x9E3779B97F4A7C15 * (seed % 2**32 + 1)) % 2**64)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)

@@ -56,7 +56,7 @@ MISTAKES = {
     ),
     # sources and receivers of no kind
     "data: {sources: {a: {fil: x}}}": (
-        "data.sources.a: expected a source with one of the keys file, sql, http, kafka, mqtt, log, glue.",
+        "data.sources.a: expected a source with one of the keys file, sql, http, kafka, mqtt, log, glue, feast.",
         21,
         None,
     ),

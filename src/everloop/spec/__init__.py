@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from everloop.spec.schema import json_schema
     from everloop.spec.secret import Secret
     from everloop.spec.sources import (
+        FeastSource,
         FileSource,
         GlueSource,
         HttpSource,
@@ -75,8 +76,11 @@ _HOME = {
     "Secret": "secret",
     **dict.fromkeys(
         (
+            "FeastSource",
+            "FeastSource",
             "FileSource",
             "GlueSource",
+            "FeastSource",
             "HttpSource",
             "KafkaSource",
             "LogSource",
@@ -101,6 +105,7 @@ __all__ = [
     "DriftSpec",
     "EmailAlert",
     "EngineSpec",
+    "FeastSource",
     "FileAlert",
     "FileSource",
     "Frame",

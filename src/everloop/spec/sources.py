@@ -196,6 +196,13 @@ class GlueSource(SourcePart):
     )
 
 
+class FeastSource(SourcePart):
+    """A feature view of a Feast repository."""
+
+    feast: str = Field(description="The repository's folder, beside the lifecycle file.")
+    view: str = Field(description="The feature view.")
+
+
 SOURCE_KINDS: dict[str, type[SourcePart]] = {
     "file": FileSource,
     "sql": SqlSource,
@@ -204,6 +211,7 @@ SOURCE_KINDS: dict[str, type[SourcePart]] = {
     "mqtt": MqttSource,
     "log": LogSource,
     "glue": GlueSource,
+    "feast": FeastSource,
 }
 
 
@@ -225,7 +233,8 @@ Source = Annotated[
     | Annotated[KafkaSource, Tag("kafka")]
     | Annotated[MqttSource, Tag("mqtt")]
     | Annotated[LogSource, Tag("log")]
-    | Annotated[GlueSource, Tag("glue")],
+    | Annotated[GlueSource, Tag("glue")]
+    | Annotated[FeastSource, Tag("feast")],
     Discriminator(
         kind_of_source,
         custom_error_type="source_kind",

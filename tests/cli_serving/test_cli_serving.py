@@ -137,7 +137,7 @@ def test_a_killed_server_comes_back_and_a_killed_up_is_continued(trained: Path, 
     assert running.ready is not None
     first = int(str(running.ready["pid"]))
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: running.ready and running.ready["pid"] != first)
+    eventually(lambda: (about := running.ready) and about["pid"] != first)
     assert running.url() == url
     assert "was ended by signal 9" in running.output.read_text()
     assert "Another process is at work" in call(trained, "up", status=3)
@@ -147,7 +147,7 @@ def test_a_killed_server_comes_back_and_a_killed_up_is_continued(trained: Path, 
     assert answers(url), "the server outlives the loop"
     after = start("up", "--clock", "events")
     eventually(lambda: f"stopping the server {second}" in after.output.read_text())
-    eventually(lambda: after.ready and after.ready["pid"] != second)
+    eventually(lambda: (about := after.ready) and about["pid"] != second)
     assert after.stop(signal.SIGINT) == 130
     assert after.output.read_text().count("Traceback") == 0
     assert not answers(url)

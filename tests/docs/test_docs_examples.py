@@ -102,16 +102,17 @@ def play(scripts, folder, seconds):
     }
     script = folder / "session.sh"
     script.write_text(head + "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\nset -x\n" + body + "\n")
-    process = subprocess.Popen(
-        ["bash", str(script)],
-        cwd=folder,
-        env=env,
-        text=True,
-        stdout=(folder / "session.log").open("w"),
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with (folder / "session.log").open("w") as log:
+        process = subprocess.Popen(
+            ["bash", str(script)],
+            cwd=folder,
+            env=env,
+            text=True,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     try:
         status = process.wait(seconds)
     except subprocess.TimeoutExpired:

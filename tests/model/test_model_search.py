@@ -12,8 +12,9 @@ from everloop.core.progress import Event
 from everloop.core.units import Bound
 from everloop.model import Model, search
 from everloop.model.learners import Capabilities
+from everloop.model.pace import Pace
 from everloop.model.quick_frame import quick_frame
-from everloop.model.searching import Budget
+from everloop.model.searching import FEWEST_ROWS, Budget
 from everloop.model.train import Parts, Stakes, TrainingSettings, train
 from everloop.model.trained import Trained, digest_of_saved
 
@@ -356,3 +357,13 @@ def test_a_search_by_time_ends_in_time_and_tries_every_learner() -> None:
     assert {trial.learner for trial in found.trials} == set(QUICK)
     assert 8 <= len(found.trials) <= 12
     assert found.best.score == max(trial.score for trial in found.trials)
+
+
+def test_on_a_slow_machine_every_learner_is_tried_on_fewer_rows(monkeypatch) -> None:
+    monkeypatch.setattr(Pace, "of_trial", lambda _self, _learner, _configuration, rows: rows / 2_000)
+    trained = trained_on(
+        people(12_000), learners=(*QUICK, "hist_gradient_boosting"), budget=Budget(seconds=6)
+    )
+    first = {trial.learner: trial.rows for trial in reversed(trained.trials)}
+    assert set(first) == {*QUICK, "hist_gradient_boosting"}
+    assert min(first.values()) == FEWEST_ROWS

@@ -101,10 +101,15 @@ def _engines(spec: LifecycleSpec) -> Iterator[EverloopError]:
     engines = installed_engines()
     if spec.engine.data not in engines:
         yield _unknown("engine.data", spec.engine.data, engines)
-    for name in spec.integrations:
-        yield SpecFault(
-            f"The integration {name!r} is not in this release.", hint="leave it out", place="integrations"
-        )
+
+
+def _integrations(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.loop.observing import require_observers
+
+    try:
+        require_observers(spec)
+    except EverloopError as error:
+        yield error
 
 
 def _learners(spec: LifecycleSpec) -> Iterator[EverloopError]:
@@ -171,6 +176,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _waivers,
     _task,
     _engines,
+    _integrations,
     _learners,
     _metrics,
     _guards,

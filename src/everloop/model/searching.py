@@ -19,7 +19,7 @@ from everloop.model.journal import Journal
 from everloop.model.pace import Pace
 from everloop.model.search_space import Proposals, portfolio_of
 from everloop.model.trained import Trial
-from everloop.model.trial import FoldMatrices, Judgement, judge
+from everloop.model.trial import FoldMatrices, Judgement, judge, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +39,9 @@ EXPLORING = 0.55
 
 FIRST_TRIES = 0.75
 """Until so much of the time is used, a learner that was not tried yet may be."""
+
+FEWEST_ROWS = 2_000
+"""Training rows that a learner's first trial gets at least, where there is no time for more."""
 
 UNLUCKY = 3
 """So many proposals in a row that would not fit into the time end the exploration."""
@@ -108,6 +111,27 @@ class _Search:
             return float("inf")
         return self.budget.seconds - self.spent() - self.pace.ending(self.best, self.material.table.height)
 
+    def tried(self, learner: Learner) -> bool:
+        """Whether a learner had a trial."""
+        return any(trial.learner == learner.name for trial in self.trials)
+
+    def affordable_rows(
+        self, learner: Learner, configuration: Mapping[str, Any], most_rows: int, share: float
+    ) -> int:
+        """Gives on how many training rows a trial is likely to end in time; 0 where there is no time.
+
+        A learner that had no trial yet may use more of the time and is tried on fewer rows rather
+        than not at all: on a slow machine, too, learners are compared.
+        """
+        if self.tried(learner):
+            return most_rows if self.fits(learner, configuration, most_rows, share) else 0
+        rows = most_rows
+        while not self.fits(learner, configuration, rows, max(share, FIRST_TRIES)):
+            if rows <= FEWEST_ROWS:
+                return 0
+            rows = max(rows // 2, FEWEST_ROWS)
+        return rows
+
     def fits(
         self, learner: Learner, configuration: Mapping[str, Any], most_rows: int, share: float = 1.0
     ) -> bool:
@@ -146,6 +170,8 @@ class _Search:
         start = self.timer()
         blank = Trial(number, learner.name, configuration, None)
         try:
+            if not self.tried(learner):
+                warm_up(learner, self.material)
             judgement = judge(
                 learner,
                 configuration,
@@ -262,9 +288,9 @@ def _explore(search: _Search, most_rows: int, promoted: int, share: float) -> No
     for learner, configuration in portfolio_of(search.learners):
         if len(search.trials) >= count:
             return
-        untried = all(trial.learner != learner.name for trial in search.trials)
-        if search.fits(learner, configuration, most_rows, max(share, FIRST_TRIES) if untried else share):
-            trial = search.run(learner, configuration, most_rows)
+        rows = search.affordable_rows(learner, configuration, most_rows, share)
+        if rows:
+            trial = search.run(learner, configuration, rows)
             proposals.learn_of(learner, configuration, trial.score)
     unlucky = 0
     # Where nothing has worked, neither the portfolio nor as many tries again, more will not help.

@@ -18,7 +18,7 @@ from everloop.model.learners.registry import learner
 from everloop.model.preparation import PreparationSettings, fit_preparation
 from everloop.model.scoring import raw_scores
 from everloop.model.trained import FeatureChoice
-from everloop.model.trial import Material, fit_on, fold_score
+from everloop.model.trial import Material, fit_on, fold_score, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,10 +60,9 @@ class Selection:
         return tuple(choice.name for choice in self.features if choice.kept)
 
 
-def warm_up(material: Material) -> None:
-    """Loads the quick learner, which takes seconds that are no part of how long its fits take."""
-    X, y = np.arange(20.0)[:, None], np.arange(20) % 2
-    learner(QUICK_LEARNER).fit(X, y, task="binary", configuration={"rounds": 1}, threads=material.threads)
+def load_quick_learner(material: Material) -> None:
+    """Loads the quick learner, which takes seconds that are no part of how long a selection takes."""
+    warm_up(learner(QUICK_LEARNER), material)
 
 
 def select_features(material: Material, *, out_of_time: Callable[[], bool] = lambda: False) -> Selection:

@@ -17,7 +17,7 @@ from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.learners.registry import learners_for
 from everloop.model.scoring import calibrated
 from everloop.model.searching import Budget, run_search
-from everloop.model.selection import select_features, warm_up
+from everloop.model.selection import load_quick_learner, select_features
 from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.model.trial import Material, fit_final
@@ -221,7 +221,7 @@ def _selected(
     if not settings.select:
         kept = tuple(FeatureChoice(name, True, "selection is switched off") for name in material.features)
         return material, kept + left_out, "Feature selection is switched off."
-    warm_up(material)
+    load_quick_learner(material)
     now, seconds = time.perf_counter(), settings.budget.seconds
     until = float("inf") if seconds is None else now + SELECTING * (seconds - (now - started))
     selection = select_features(material, out_of_time=lambda: time.perf_counter() > until)

@@ -1,0 +1,79 @@
+"""What is outside fails: a disk without room, a record that another holds, Ctrl-C in the midst of a run."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RUN = [sys.executable, "-m", "everloop.cli", "run"]
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(RUN, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that can be filled and grown."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_full_disk_says_so_and_goes_on_with_room(disk: Path, home: Path) -> None:
+    for name in ("everloop.yaml", "rows.csv"):
+        shutil.copy(home / name, disk / name)
+    for room in ("64k", "320k", "640k"):
+        subprocess.run(["mount", "-o", f"remount,size={room}", str(disk)], check=True)
+        said = run(disk)
+        assert said.returncode == 3, said.stdout + said.stderr
+        assert "room" in said.stderr
+        assert "Traceback" not in said.stderr
+    subprocess.run(["mount", "-o", "remount,size=256m", str(disk)], check=True)
+    said = run(disk)
+    assert said.returncode == 0, said.stderr
+    assert "v1 champion" in said.stdout
+
+
+@pytest.mark.slow
+def test_a_record_that_another_process_holds_is_told_with_the_next_step(home: Path, cli) -> None:
+    assert cli("run", "--until", "problem").status == 0
+    with sqlite3.connect(home / ".everloop" / "record.db", isolation_level=None) as other:
+        other.execute("begin exclusive")
+        said = run(home)
+        other.execute("rollback")
+    other.close()
+    assert said.returncode == 3
+    assert "record" in said.stderr
+    assert "hint:" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert run(home).returncode == 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_at_once_and_the_next_goes_on(home: Path, cli) -> None:
+    process = subprocess.Popen(RUN, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()  # the first phase has told its result
+    process.send_signal(signal.SIGINT)
+    begin = time.perf_counter()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert time.perf_counter() - begin < 30
+    assert "Traceback" not in err
+    said = cli("run", "--json")
+    assert said.status == 0
+    assert len(said.facts["executed"]) < len(said.facts["steps"])

@@ -1,0 +1,123 @@
+"""A run that is killed at any moment, again and again, comes to the same end as one that never was."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from everloop.loop.workspace import Workspace
+from everloop.record import DecisionRow, DeploymentRow, RunRow, StepRow, VersionRow, why
+from everloop.spec import load
+
+AS_OF = "2024-01-31T00:00:00+00:00"
+KILLS = 30
+SEED = 20
+# What a run may leave that is no part of its result: when it was made and how long it took.
+OF_THE_MOMENT = ("seconds", "latency")
+
+
+def started(folder):
+    words = [sys.executable, "-m", "everloop.cli", "run", "--as-of", AS_OF, "--clock", "as-of"]
+    return subprocess.Popen(
+        words,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def finished(folder):
+    process = started(folder)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+
+
+def killed(folder, seconds):
+    """Starts a run and kills it after so long; tells whether it was still at work."""
+    process = started(folder)
+    try:
+        process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def timeless(value):
+    """Leaves out of a fact what differs between two runs of the same thing."""
+    if isinstance(value, dict):
+        kept = {key: timeless(one) for key, one in value.items()}
+        return {key: one for key, one in kept.items() if not any(word in key for word in OF_THE_MOMENT)}
+    return [timeless(one) for one in value] if isinstance(value, list) else value
+
+
+def check_consistent(folder):
+    """What holds at any moment after a kill: rows have their files, and no decision stands alone."""
+    if not (folder / ".everloop" / "record.db").exists():
+        return
+    with Workspace.open(load(folder)) as workspace:
+        record, store = workspace.record, workspace.store
+        steps = record.find(StepRow, status="done")
+        assert len({row.key for row in steps}) == len(steps)
+        assert all(store.verify(row.key) is None for row in steps)
+        versions = {row.id: row for row in record.find(VersionRow)}
+        assert all(store.has(row.package) for row in versions.values())
+        for deployment in record.find(DeploymentRow):
+            assert versions[deployment.champion].status == "champion"
+            assert any(record.get(DecisionRow, link.cause) for link in record.causes(deployment.id))
+
+
+def result(folder):
+    """Everything that a finished run leaves, without ids and times."""
+    with Workspace.open(load(folder)) as workspace:
+        record, store = workspace.record, workspace.store
+        release = record.find(DecisionRow, kind="release")
+        return {
+            "steps": {
+                row.key: (row.name, timeless(row.facts["result"]), store.find(row.key).digest)
+                for row in record.find(StepRow, status="done")
+            },
+            "versions": [(v.number, v.status, v.digest, v.metrics) for v in record.find(VersionRow)],
+            "decisions": sorted((row.kind, row.answer, row.reason) for row in record.find(DecisionRow)),
+            "deployments": [d.generation for d in record.find(DeploymentRow)],
+            "chain": len(why(record, release[0].id).links),
+            "unfinished": [row.id for row in record.find(RunRow, status="running")],
+            "routing": json.loads(workspace.routing_path.read_text())["champion"]["version"],
+            "contract": (folder / "contract.yaml").read_text(),
+        }
+
+
+@pytest.mark.slow
+def test_killed_at_random_points_a_run_comes_to_the_same_result(folder):
+    whole = folder / "whole"
+    shutil.copytree(folder, whole, ignore=shutil.ignore_patterns("whole"))
+    begin = time.perf_counter()
+    finished(whole)
+    seconds = time.perf_counter() - begin
+    expected = result(whole)
+    assert expected["unfinished"] == []
+    assert [kind for kind, *_ in expected["decisions"]] == ["gate", "release"]
+    chance = random.Random(SEED)
+    kills = lives = 0
+    while kills < KILLS:
+        life = folder / f"life{lives}"
+        life.mkdir()
+        for name in ("everloop.yaml", "rows.csv"):
+            shutil.copy(folder / name, life / name)
+        while kills < KILLS and killed(life, chance.uniform(0.3, 1.0) * seconds):
+            kills += 1
+            check_consistent(life)
+        finished(life)
+        assert result(life) == expected
+        lives += 1
+    assert lives < KILLS / 2  # most lives were ended more than once

@@ -163,7 +163,7 @@ def test_steps_do_what_the_functions_do_and_their_settings_are_json(tmp_path):
     folders = {name: tmp_path / f"step-{name}" for name in ("snapshot", "frame", "dataset")}
     for folder in folders.values():
         folder.mkdir()
-    facts = snapshot_step(folders["snapshot"], settings, {})
+    facts = snapshot_step(folders["snapshot"], settings, {}, home=tmp_path)
     assert facts["rows"] == 400
     frame_of().save(folders["frame"])
     done = dataset_step(folders["dataset"], json.loads(json.dumps(dataset_settings(spec))), folders)

@@ -257,13 +257,11 @@ def test_the_step_gives_what_the_function_gives(tmp_path):
     settings = {
         "data": {"sources": {"loans": {"file": "loans.csv"}}},
         "problem": {"target": "defaulted", "time": "at"},
-        "folder": str(tmp_path),
-        "kept": None,
         "sources": {},
         "as_of": "2013-03-01T00:00:00Z",
     }
     (tmp_path / "step").mkdir()
-    facts = snapshot_step(tmp_path / "step", settings, {})
+    facts = snapshot_step(tmp_path / "step", settings, {}, home=tmp_path)
     loaded = Snapshot.load(tmp_path / "step", verify=True)
     assert facts == loaded.to_dict()
     assert sorted(path.name for path in (tmp_path / "step").iterdir()) == ["snapshot.json", "table.parquet"]

@@ -51,6 +51,16 @@ def test_an_unchanged_pass_executes_nothing(workspace):
     assert len(workspace.record.find(DecisionRow)) == 2
 
 
+def test_a_lifecycle_that_is_moved_does_nothing_again(folder, clock, tmp_path_factory):
+    with Workspace.open(load(folder), clock=clock) as workspace:
+        first = run_once(workspace)
+    elsewhere = folder.rename(tmp_path_factory.mktemp("elsewhere") / "moved")
+    with Workspace.open(load(elsewhere), clock=clock) as workspace:
+        again = run_once(workspace)
+    assert again.executed == []
+    assert again.version.digest == first.version.digest
+
+
 def test_a_pass_without_a_time_knows_that_nothing_changed(workspace):
     workspace.clock.advance_to(datetime(2025, 1, 1, tzinfo=UTC))
     run_once(workspace)

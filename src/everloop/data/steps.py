@@ -64,8 +64,6 @@ def snapshot_settings(
     return {
         "data": _part(spec.data.model_copy(update={"features": columns}), *_read_by_snapshot(columns)),
         "problem": _part(spec.problem, "target", "time", "label_time", "label_delay"),
-        "folder": str(Path(spec.folder).resolve()),
-        "kept": str(kept.resolve()) if kept else None,
         "as_of": to_jsonable(as_of),
         "sources": {name: source.fingerprint() for name, source in open_sources(spec.data, around).items()},
         **({"functions": functions} if functions else {}),
@@ -97,13 +95,18 @@ def _part(model: Any, *keys: str) -> dict[str, Any]:
     return dict(model.model_dump(mode="json", include=set(keys), exclude_none=True))
 
 
-def snapshot_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+def snapshot_step(
+    folder: Path, settings: dict[str, Any], inputs: dict[str, Path], *, home: Path, kept: Path | None = None
+) -> dict[str, Any]:
     """Takes a snapshot.
 
     Args:
         folder: Where `table.parquet` and `snapshot.json` are written.
         settings: What `snapshot_settings` gave.
         inputs: None.
+        home: The lifecycle's folder, where relative addresses start. It is no setting, so that a
+            lifecycle that is moved does nothing again.
+        kept: Where sources keep what they have read, for the same reason no setting.
 
     Returns:
         The snapshot's description.
@@ -114,11 +117,7 @@ def snapshot_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
         ProblemSpec.model_validate(settings["problem"]),
         folder,
         parse_time(settings["as_of"]),
-        Surroundings(
-            folder=Path(settings["folder"]),
-            kept=Path(settings["kept"]) if settings["kept"] else None,
-            known=settings["sources"],
-        ),
+        Surroundings(folder=home, kept=kept.resolve() if kept else None, known=settings["sources"]),
     )
     return snapshot.to_dict()
 

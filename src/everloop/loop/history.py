@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -132,8 +133,9 @@ def _snapshot(workspace: Workspace) -> Snapshot:
     settings = snapshot_settings(
         workspace.spec, _HEREAFTER, memo=memo, kept=workspace.kept_folder, clock=workspace.clock
     )
+    take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder)
     engine = Engine(workspace.record, workspace.store, workspace.clock, workspace.progress)
-    return Snapshot.load(engine.run(Step("snapshot", "data", 1, snapshot_step, settings)).path)
+    return Snapshot.load(engine.run(Step("snapshot", "data", 1, take, settings)).path)
 
 
 def _told(workspace: Workspace, taken: pl.DataFrame, time: str) -> History:

@@ -6,6 +6,7 @@ that the result depends on, and no more, so that a change elsewhere does nothing
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.digest import digest_value
@@ -47,7 +48,8 @@ def snapshot(this: Pass) -> Done:
     content = digest_value({key: value for key, value in settings.items() if key != "as_of"})
     if this.as_of is None:
         settings["as_of"] = _unchanged_since(this, content) or settings["as_of"]
-    taken = this.do(Step("snapshot", "data", 1, snapshot_step, settings))
+    take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder)
+    taken = this.do(Step("snapshot", "data", 1, take, settings))
     latest = {"content": content, "as_of": settings["as_of"], "hidden": taken.facts["hidden_actuals"]}
     if this.as_of is None and workspace.record.state(workspace.name, "snapshot") != latest:
         workspace.record.set_state(workspace.name, "snapshot", latest)
@@ -162,12 +164,12 @@ def gate(
     """
     workspace = this.workspace
     rival = version.facts.get("rival")
-    folder = None
-    if rival is not None:
-        folder = str(workspace.store.open(workspace.record.get(VersionRow, rival).package) / PACKAGE_FOLDER)
-    settings = {"spec": workspace.spec.to_dict(), "champion": folder}
+    key = None if rival is None else workspace.record.get(VersionRow, rival).package
+    serving = None if key is None else workspace.store.open(key) / PACKAGE_FOLDER
+    asked = {name: _dump(getattr(workspace.spec, name)) for name in ("goal", "problem", "model")}
+    settings = {"spec": {"name": workspace.name, **asked}, "champion": key}
     inputs = {"package": packaged, "dataset": prepared, "frame": framed, "contract": enforced}
-    return this.do(Step("gate", "deploy", 1, gate_step, settings, inputs))
+    return this.do(Step("gate", "deploy", 1, partial(gate_step, serving=serving), settings, inputs))
 
 
 def _dump(part: Any) -> dict[str, Any]:

@@ -117,13 +117,16 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
     }
 
 
-def gate_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+def gate_step(
+    folder: Path, settings: dict[str, Any], inputs: dict[str, Path], *, serving: Path | None
+) -> dict[str, Any]:
     """Holds a package against all that its lifecycle requires, on the held-out rows.
 
     Args:
         folder: Gets `gate.json`.
-        settings: `spec`, the lifecycle file; `champion`, the folder of the package that serves, or None.
+        settings: `spec`, what the lifecycle file requires; `champion`, the key of the package that serves, or None.
         inputs: `package`, `dataset`, `frame`, `contract`.
+        serving: The folder of the package that serves, or None.
 
     Returns:
         The gate's result.
@@ -132,11 +135,10 @@ def gate_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -
     frame = Frame.load(inputs["frame"])
     rows = held_out(Dataset.load(inputs["dataset"]))
     prices = prices_of(spec.goal, rows)
-    serving = settings["champion"]
     result = judge(
         Question(
             candidate=Candidate(inputs["package"] / PACKAGE_FOLDER, rows, frame, prices),
-            champion=Candidate(Path(serving), rows, frame, prices) if serving else None,
+            champion=Candidate(serving, rows, frame, prices) if serving else None,
             today=values_today(spec.goal, rows, frame, prices),
             contract=load_contract(inputs["contract"] / CONTRACT_FILE),
             spec=spec,

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import everloop as el
+from everloop.core.clock import parse_time
 from everloop.core.errors import RecordBusy, SourceUnreachable, UsageFault
 from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
@@ -66,6 +67,18 @@ def test_a_pass_without_a_time_knows_that_nothing_changed(workspace):
     run_once(workspace)
     workspace.clock.advance_to(datetime(2025, 1, 2, tzinfo=UTC))
     assert run_once(workspace).executed == []
+
+
+def test_nothing_is_done_again_until_a_time_comes(workspace):
+    """Some actuals are not known yet; before the next one is, there is nothing to do."""
+    first = run_once(workspace, until="data")
+    assert first.facts("snapshot")["hidden_actuals"] > 0
+    now, changes = workspace.clock.now(), parse_time(first.facts("snapshot")["changes_at"])
+    assert now <= changes <= now + timedelta(minutes=48)
+    workspace.clock.advance_to(max(now, changes - timedelta(seconds=1)))
+    assert run_once(workspace, until="data").executed == []
+    workspace.clock.advance_to(changes + timedelta(seconds=1))
+    assert "snapshot" in run_once(workspace, until="data").executed
 
 
 def test_actuals_that_become_known_make_a_new_snapshot(workspace):

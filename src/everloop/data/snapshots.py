@@ -36,6 +36,8 @@ class Snapshot:
         time: The column of decision times, named by the lifecycle file or inferred.
         time_range: The first and the last decision time.
         hidden_actuals: How many rows have their target set to missing because it was not known yet.
+        changes_at: The earliest later time at which the same sources give another table, since a row's
+            time or its actual's comes then; None where time alone changes nothing.
         sources: For each source the identity of the content that was read.
         bad_rows: For each source with rows that could not be read how many, and examples; the rows
             are in `bad-rows.parquet`.
@@ -52,6 +54,7 @@ class Snapshot:
     time: str | None
     time_range: tuple[datetime, datetime] | None
     hidden_actuals: int
+    changes_at: datetime | None
     sources: dict[str, dict[str, Any]]
     bad_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -92,6 +95,7 @@ class Snapshot:
             "time": self.time,
             "time_range": to_jsonable(self.time_range),
             "hidden_actuals": self.hidden_actuals,
+            "changes_at": to_jsonable(self.changes_at),
             "sources": self.sources,
             "bad_rows": self.bad_rows,
             "notes": list(self.notes),
@@ -129,6 +133,7 @@ class Snapshot:
                 time=data["time"],
                 time_range=_parse_range(data["time_range"]),
                 hidden_actuals=data["hidden_actuals"],
+                changes_at=parse_time(data["changes_at"]) if data["changes_at"] else None,
                 sources=data["sources"],
                 bad_rows=data["bad_rows"],
                 notes=tuple(data["notes"]),

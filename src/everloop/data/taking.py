@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from everloop.spec import DataSpec, ProblemSpec
 
-
 # A column of decision times is nearly complete.
 MOST_WITHOUT_TIME = 0.01
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ def take_snapshot(
             schema = _type_columns(draft)
             target = scratch.resolve() / TABLE_FILE
             try:
+                changes_at = _changes_at(draft)
                 hidden = _hide_unknown(draft)
                 rows, time_range = _write(draft, target, keep_order=ordered and roles.time is None)
             except DataFault:
@@ -138,6 +139,7 @@ def take_snapshot(
         time=roles.time,
         time_range=time_range,
         hidden_actuals=hidden,
+        changes_at=changes_at,
         sources={name: reading.fingerprint for name, reading in readings.items()},
         bad_rows=bad_rows,
         notes=tuple(keep_notes(readings)),
@@ -297,16 +299,36 @@ def _hide_unknown(draft: _Draft) -> int:
     return int(row[0])
 
 
+def _changes_at(draft: _Draft) -> datetime | None:
+    """Gives when the next row's time or known actual comes, after which the table is another."""
+    later, now = [], _literal(draft.as_of)
+    if draft.roles.time is not None:
+        time = draft.typed[draft.roles.time]
+        later.append(f"min({time}) FILTER ({time} >= {now})")
+    known = _known_at(draft)
+    if known is not None and draft.roles.target is not None:
+        target = quote_name(draft.roles.target)
+        later.append(f"min({known}) FILTER ({target} IS NOT NULL AND {known} > {now})")
+    if not later:
+        return None
+    moment = _one(draft, f"SELECT epoch_us(least({', '.join(later)})) FROM {draft.raw}")[0]  # noqa: S608
+    return None if moment is None else _EPOCH + timedelta(microseconds=moment)
+
+
 def _known(draft: _Draft) -> str | None:
+    known = _known_at(draft)
+    return None if known is None else f"coalesce({known} <= {_literal(draft.as_of)}, false)"
+
+
+def _known_at(draft: _Draft) -> str | None:
+    """Gives the SQL of the time at which a row's actual is known; None where the file does not say."""
     roles, moments = draft.roles, []
     if roles.label_time is not None:
         moments.append(draft.typed[roles.label_time])
     if roles.label_delay is not None and roles.time is not None:
         microseconds = round(roles.label_delay / timedelta(microseconds=1))
         moments.append(f"({draft.typed[roles.time]} + to_microseconds({microseconds}))")
-    if not moments:
-        return None
-    return f"coalesce(coalesce({', '.join(moments)}) <= {_literal(draft.as_of)}, false)"
+    return f"coalesce({', '.join(moments)})" if moments else None
 
 
 def _taken(draft: _Draft) -> str:

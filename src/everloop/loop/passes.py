@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.clock import parse_time
 from everloop.core.digest import digest_value
 from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
@@ -30,6 +31,8 @@ from everloop.problem.steps import frame_step
 from everloop.record.rows import VersionRow
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from everloop.loop.pass_ import Pass
 
 
@@ -47,24 +50,26 @@ def snapshot(this: Pass) -> Done:
     )
     content = digest_value({key: value for key, value in settings.items() if key != "as_of"})
     if this.as_of is None:
-        settings["as_of"] = _unchanged_since(this, content) or settings["as_of"]
+        settings["as_of"] = _unchanged_since(this, content, now) or settings["as_of"]
     take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder)
     taken = this.do(Step("snapshot", "data", 1, take, settings))
-    latest = {"content": content, "as_of": settings["as_of"], "hidden": taken.facts["hidden_actuals"]}
+    latest = {"content": content, "as_of": settings["as_of"], "changes_at": taken.facts["changes_at"]}
     if this.as_of is None and workspace.record.state(workspace.name, "snapshot") != latest:
         workspace.record.set_state(workspace.name, "snapshot", latest)
     return taken
 
 
-def _unchanged_since(this: Pass, content: str) -> str | None:
+def _unchanged_since(this: Pass, content: str, now: datetime) -> str | None:
     """Gives the time of the last snapshot where one taken now would be the same.
 
-    That is so where the sources have the same content and nothing was hidden from it: no actual is
-    known now that was not known then.
+    That is so where the sources have the same content, and since then no row's time has come and no
+    actual has become known.
     """
     latest = this.workspace.record.state(this.workspace.name, "snapshot") or {}
-    same = latest.get("content") == content and latest.get("hidden") == 0
-    return str(latest["as_of"]) if same else None
+    if latest.get("content") != content or not parse_time(latest["as_of"]) <= now:
+        return None
+    changes = latest["changes_at"]
+    return str(latest["as_of"]) if changes is None or now < parse_time(changes) else None
 
 
 def contract(this: Pass, taken: Done) -> Done:

@@ -124,7 +124,7 @@ def gate_step(
 
     Args:
         folder: Gets `gate.json`.
-        settings: `spec`, what the lifecycle file requires; `champion`, the key of the package that serves, or None.
+        settings: `spec`, what the lifecycle file requires; `champion`, the serving package, or None.
         inputs: `package`, `dataset`, `frame`, `contract`.
         serving: The folder of the package that serves, or None.
 

@@ -39,7 +39,7 @@ def reading_of(folder, name, **spec):
     reading = source(folder, name, **spec).read(scratch)
     rows = pl.concat([pl.read_parquet(file) for file in reading.files])
     bad = pl.read_parquet(reading.bad_rows).rows() if reading.bad_rows else []
-    return rows, [(Path(file).name, line, reason, text) for file, line, reason, text in bad], reading.notes
+    return rows, [(Path(file).name, line, reason, text) for file, line, reason, text, _ in bad], reading.notes
 
 
 def kept(folder, name, share=0.5, **spec):
@@ -269,7 +269,7 @@ def test_a_snapshot_keeps_bad_rows_beside_it_and_a_run_tells_them(tmp_path):
     taken = snapshot_of(tmp_path, bad_rows="quarantine")
     assert taken.rows == 301
     aside = pl.read_parquet(taken.folder / BAD_ROWS_FILE)
-    assert aside.columns == ["source", "file", "line", "reason", "text"]
+    assert aside.columns == ["source", "file", "line", "reason", "text", "unit"]
     assert aside.select("source", "line", "text").rows() == [("loans", 302, "2"), ("loans", 2, "1,x,y")]
     assert taken.bad_rows["loans"]["rows"] == 2
     assert type(taken).load(taken.folder) == taken
@@ -279,16 +279,16 @@ def test_a_snapshot_keeps_bad_rows_beside_it_and_a_run_tells_them(tmp_path):
 
 def test_the_step_refuses_by_default_and_keeps_aside_when_asked(tmp_path):
     put(tmp_path, "a.csv", "a,b\n" + "1,x\n" * 300 + "2\n")
-    given_ = {"problem": {"target": "b"}, "folder": str(tmp_path), "as_of": "2013-03-01T00:00:00Z"}
-    given_ |= {"kept": None, "sources": {}}
+    given_ = {"problem": {"target": "b"}, "as_of": "2013-03-01T00:00:00Z"}
+    given_["sources"] = {}
     for rule, rows in (("refuse", None), ("quarantine", 300)):
         data = {"sources": {"loans": {"file": "a.csv", "bad_rows": rule}}}
         (tmp_path / rule).mkdir()
         if rows is None:
             with pytest.raises(SourceUnreadable, match=r"a\.csv, line 302"):
-                snapshot_step(tmp_path / rule, {"data": data, **given_}, {})
+                snapshot_step(tmp_path / rule, {"data": data, **given_}, {}, home=tmp_path)
             continue
-        assert snapshot_step(tmp_path / rule, {"data": data, **given_}, {})["rows"] == rows
+        assert snapshot_step(tmp_path / rule, {"data": data, **given_}, {}, home=tmp_path)["rows"] == rows
         assert (tmp_path / rule / BAD_ROWS_FILE).is_file()
 
 

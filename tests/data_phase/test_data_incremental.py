@@ -37,16 +37,21 @@ def test_the_step_takes_what_its_settings_saw(tmp_path):
     settings = snapshot_settings(spec, NOON, kept=tmp_path / "kept")
     add(tmp_path, (3, 3.0, "yes"))
     (tmp_path / "one").mkdir()
-    facts = snapshot_step(tmp_path / "one", json.loads(json.dumps(settings)), {})
+    facts = snapshot_step(
+        tmp_path / "one", json.loads(json.dumps(settings)), {}, home=tmp_path, kept=tmp_path / "kept"
+    )
     assert facts["rows"] == 2
     assert facts["sources"] == settings["sources"]
     assert facts["sources"]["loans"]["position"] == {"cursor": "id", "type": "integer", "last": "2"}
     later = snapshot_settings(spec, NOON, kept=tmp_path / "kept")
     (tmp_path / "two").mkdir()
-    assert snapshot_step(tmp_path / "two", later, {})["rows"] == 3
+    assert snapshot_step(tmp_path / "two", later, {}, home=tmp_path, kept=tmp_path / "kept")["rows"] == 3
     # What was taken once can be made again, whatever came since.
     (tmp_path / "again").mkdir()
-    assert snapshot_step(tmp_path / "again", settings, {})["digest"] == facts["digest"]
+    assert (
+        snapshot_step(tmp_path / "again", settings, {}, home=tmp_path, kept=tmp_path / "kept")["digest"]
+        == facts["digest"]
+    )
 
 
 def test_the_step_needs_the_source_no_more(tmp_path):
@@ -54,7 +59,7 @@ def test_the_step_needs_the_source_no_more(tmp_path):
     settings = snapshot_settings(parse(FILE, tmp_path), NOON, kept=tmp_path / "kept")
     (tmp_path / "loans.db").unlink()
     (tmp_path / "one").mkdir()
-    assert snapshot_step(tmp_path / "one", settings, {})["rows"] == 2
+    assert snapshot_step(tmp_path / "one", settings, {}, home=tmp_path, kept=tmp_path / "kept")["rows"] == 2
 
 
 def test_from_python_the_next_snapshot_reads_what_is_newer(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -284,9 +285,10 @@ def test_equal_content_is_stored_once_across_snapshots_and_lifecycles(tmp_path):
                 tmp_path,
             )
             engine = Engine(MemoryRecord(), store, SimulatedClock(datetime(2020, 1, 1, tzinfo=UTC)))
+            take = partial(snapshot_step, home=tmp_path)
             for year in (2018, 2019):
                 settings = snapshot_settings(spec, datetime(year, 1, 1, tzinfo=UTC))
-                done = engine.run(Step("snapshot", "data", 1, snapshot_step, settings))
+                done = engine.run(Step("snapshot", "data", 1, take, settings))
                 tables.append(done.path / "table.parquet")
                 keys.add(done.key)
         assert len(keys) == 4

@@ -32,7 +32,7 @@ from everloop.table.cleaning import (
     free_name,
 )
 from everloop.table.expression import to_polars
-from everloop.table.text_types import text_types
+from everloop.table.text_types import TextType, text_types
 
 if TYPE_CHECKING:
     import polars as pl
@@ -219,6 +219,20 @@ def _merge(
     fit.add(name, MergeCategories(dict(groups)), "categories", rows, detail, "categories: keep")
 
 
+def _asked(fit: _Fit, name: str, kind: str) -> TextType:
+    """Reads a column as what the file says that it is; of ambiguous days the day comes first."""
+    text = text_types(fit.table, {name: fit.form(name)}, share=1e-9)[name]
+    if kind == "time" and text.ambiguous:
+        return replace(text, kind="time")
+    if text.kind != kind:
+        raise SpecFault(
+            f"data.clean reads {name} as a {kind}, and no value of the training part is one.",
+            place=f"data.clean.columns.{name}.type",
+            hint=f"take data.clean.columns.{name}.type away",
+        )
+    return text
+
+
 def _types(fit: _Fit) -> None:
     asked = {name: fit.rule(name).type for name in fit.actions}
     for name, kind in asked.items():
@@ -234,13 +248,7 @@ def _types(fit: _Fit) -> None:
         found = text_types(fit.table, {name: fit.form(name) for name in texts if asked[name] is None})
     for name in texts:
         if asked[name] is not None:
-            found |= text_types(fit.table, {name: fit.form(name)}, share=1e-9)
-            if found[name].kind != asked[name]:
-                raise SpecFault(
-                    f"data.clean reads {name} as a {asked[name]}, and no value of the training part is one.",
-                    place=f"data.clean.columns.{name}.type",
-                    hint=f"take data.clean.columns.{name}.type away",
-                )
+            found[name] = _asked(fit, name, str(asked[name]))
     for name, text in found.items():
         if text.kind == "text":
             continue

@@ -14,6 +14,7 @@ from everloop.core.errors import DataFault
 from everloop.data.identifiers import names_rows
 from everloop.data.keys import likely_keys, likely_references
 from everloop.data.relations import relations
+from everloop.data.sentinels import sentinels_of
 from everloop.table.contract import ColumnRule, Contract, TableRule
 from everloop.table.contract import check as check_contract
 from everloop.table.contract.words import comparable as microseconds
@@ -102,7 +103,7 @@ def learn(
         *likely_references(known, tables or {}),
         *_fresh(lazy, known, now),
     ]
-    columns = tuple(_with_pattern(rule, sample) for rule in columns)
+    columns = tuple(_with_pattern(_with_marks(rule, sample), sample) for rule in columns)
     return _kept(lazy, Contract(columns, (least, *proposed)), now, tables or {})
 
 
@@ -151,6 +152,14 @@ def _fresh(lazy: pl.LazyFrame, known: Mapping[str, str], now: datetime | None) -
         if microseconds(now) - int(moments[-1]) <= within / timedelta(microseconds=1):
             rules.append(TableRule("fresh", columns=(name,), within=within, severity="warn"))
     return rules
+
+
+def _with_marks(rule: ColumnRule, sample: pl.DataFrame) -> ColumnRule:
+    """Lets a column miss values where some stand for a missing one: cleaning makes no difference."""
+    if rule.nullable or rule.type not in ("integer", "number", "text"):
+        return rule
+    marks = sum(sentinels_of(sample[rule.name]).values())
+    return replace(rule, nullable=True, max_missing=_share(marks / len(sample))) if marks else rule
 
 
 def _with_pattern(rule: ColumnRule, sample: pl.DataFrame) -> ColumnRule:
@@ -221,7 +230,7 @@ def _rule(name: str, kind: Any, rows: int, facts: dict[str, Any], *, later: bool
     missing, present = facts["missing"], rows - facts["missing"]
     # In many rows, none missing so far does not say that none ever will.
     nullable = later or missing > 0 or (rows >= MANY_ROWS and kind != "time")
-    share = min(1.0, round(1.5 * missing / rows + 0.05, 4))
+    share = _share(missing / rows)
     most = share if nullable and not later and share < 1.0 else None
     distinct = facts.get("distinct", 0)
     if distinct == present and names_rows(name, kind, present, distinct):
@@ -233,6 +242,10 @@ def _rule(name: str, kind: Any, rows: int, facts: dict[str, Any], *, later: bool
     low, high = _range(facts.get("low"), facts.get("high"))
     low, high = _without_tails(low, high, facts)
     return ColumnRule(name, kind, nullable, minimum=low, maximum=high, max_missing=most)
+
+
+def _share(missing: float) -> float:
+    return min(1.0, round(1.5 * missing + 0.05, 4))
 
 
 def _without_tails(low: Any, high: Any, facts: dict[str, Any]) -> tuple[Any, Any]:

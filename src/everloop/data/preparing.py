@@ -76,7 +76,8 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
     features = (*plan.definitions, *row_features(data.features, schema_of(kept.lazy()).types, plan))
     written = _write(parts, features, folder)
     featured = {part: StoredTable.open(path) for part, path in written.items()}
-    looked_at = Parts(featured, _read(inputs, features), frame, split.plan.by, split.plan.group, table)
+    read = [*(name for name in inputs if name not in plan.clean_names), *(one.name for one in features)]
+    looked_at = Parts(featured, read, frame, split.plan.by, split.plan.group, table)
     findings = find_leaks(looked_at, data.leaks.waive)
     try:
         block_leaks(findings)
@@ -121,10 +122,6 @@ def _write(
     for part, rows in parts.items():
         rows.write(written[part], features)
     return written
-
-
-def _read(inputs: tuple[str, ...], features: tuple[FeatureDefinition, ...]) -> list[str]:
-    return [*inputs, *(feature.name for feature in features)]
 
 
 def _check_columns(table: ColumnTable, frame: Frame) -> None:

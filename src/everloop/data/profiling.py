@@ -13,7 +13,7 @@ from everloop.data.identifiers import names_rows
 from everloop.data.oddities import find_keys, find_time, oddities
 from everloop.data.ordered import distinct, histogram, in_order, quantile
 from everloop.data.profiles import ColumnProfile, Profile
-from everloop.data.sentinels import TEXTS, number_facts, number_sentinels, plain
+from everloop.data.sentinels import TEXTS, number_facts, number_sentinels, plain, sentinels_of
 from everloop.data.spelling import MOST_VALUES, find_spellings
 from everloop.table.expression.patterns import NUMBER
 from everloop.table.schema import column_type
@@ -163,8 +163,8 @@ def _of_texts(column: pl.Series) -> tuple[dict[str, Any], TextType]:
     most = counted.top_k(MOST_VALUES, by="rows").sort(["rows", "value"], descending=[True, False])
     counts = dict(most.iter_rows())
     few, present = counted.height <= MOST_VALUES, len(column) - column.null_count()
-    marks = counted.filter(pl.col("value").str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
-    sentinels = dict(sorted(marks.iter_rows())) if marks["rows"].sum() < present else {}
+    found = sentinels_of(counted["value"])
+    sentinels = dict(counted.filter(pl.col("value").is_in(list(found))).sort("value").iter_rows())
     lengths = counted.select(
         low=pl.col("value").str.len_chars().min(),
         mean=(pl.col("value").str.len_chars() * pl.col("rows")).sum() / max(1, present),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.data.ordered import distinct, quantile
+from everloop.data.ordered import distinct, in_order, quantile
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,9 +19,10 @@ TEXTS = frozenset(
 """Texts that mean missing, without their case and the spaces around them."""
 
 NUMBERS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, 999999.0)
-"""Numbers that may mean missing: where one lies further from all others than they lie from each other."""
+"""Numbers that may mean missing: where one lies far from all others."""
 
 FEWEST = 2
+# A number is a sentinel where it lies further from all others than they lie from each other.
 # Zero is impossible where all others lie far from it, and close together.
 _FEWEST_OTHERS = 50
 _FEWEST_DIFFERENT = 20
@@ -54,6 +55,7 @@ def number_facts(ordered: NDArray[np.float64]) -> dict[str, Any]:
         "marks": present,
         "low": float(rest[0]),
         "high": float(rest[-1]),
+        "width": quantile(rest, 0.99) - quantile(rest, 0.01),
         "zeros": zeros,
         "others": len(others),
         "least": float(others[0]) if len(others) else 0.0,
@@ -80,8 +82,10 @@ def number_sentinels(facts: Mapping[str, Any]) -> dict[float, int]:
         return {}
     low, high = facts["low"], facts["high"]
     for value, rows in sorted(facts["marks"].items()):
-        outside = not low <= value <= high
-        if rows >= FEWEST and outside and min(abs(value - low), abs(value - high)) > high - low:
+        gap = low - value if value < low else value - high
+        # A negative number among others of which none is needs less: far from the most of them.
+        far = gap > high - low or (value < 0 <= low and gap > _GAP * facts["width"])
+        if rows >= FEWEST and gap > 0 and far:
             found[value] = rows
     if _zero_is_impossible(facts):
         found[0.0] = int(facts["zeros"])
@@ -98,6 +102,19 @@ def _zero_is_impossible(facts: Mapping[str, Any]) -> bool:
         and facts["least"] > _GAP * middle
         and middle > _DEVIATIONS * deviation
     )
+
+
+def sentinels_of(column: pl.Series) -> dict[Any, int]:
+    """Finds the values of a column of text or numbers that stand for a missing one, with their rows."""
+    import polars as pl
+
+    if column.dtype.is_numeric():
+        return dict(number_sentinels(number_facts(in_order(column))))
+    texts = column.cast(pl.String).drop_nulls()
+    marks = texts.filter(texts.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
+    if len(marks) == len(texts):
+        return {}
+    return dict(sorted(marks.alias("value").value_counts(name="rows").iter_rows()))
 
 
 def plain(value: Any) -> Any:

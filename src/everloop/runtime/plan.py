@@ -47,6 +47,7 @@ __all__ = [
     "PlanInput",
     "compile_row",
     "derived_order",
+    "numbers_in_text",
 ]
 
 PLAN_FORMAT = 1
@@ -172,6 +173,16 @@ def derived_order(plan: Plan, reads: Mapping[str, frozenset[str]]) -> tuple[Deri
         known.update(item.name for item in ready)
         waiting = [item for item in waiting if item.name not in known]
     return tuple(ordered)
+
+
+def numbers_in_text(plan: Plan) -> frozenset[str]:
+    """Names the columns of text that the plan reads as numbers, such as ``"1,234"``."""
+    from everloop.table.expression import Expression
+
+    texts = {item.name for item in plan.inputs if item.type == "text"}
+    trees = [Expression.from_dict(item.expression) for item in plan.derived]
+    read = [tree.columns[0] for tree in trees if tree.type == "number" and len(tree.columns) == 1]
+    return frozenset(texts.intersection(read))
 
 
 def compile_row(plan: Plan) -> Callable[[Row], NDArray[np.float64]]:

@@ -38,7 +38,7 @@ class TextType:
         read: Rows whose value can be read as it.
         unread: Rows whose value cannot; for ``text`` none.
         style: Of numbers: a style of `parse_number`, or None where all are plain.
-        forms: Of times: the forms that occur, the most frequent first.
+        forms: Of times: the forms that occur, the most frequent first; of ambiguous ones the day first.
         ambiguous: Whether it holds days that nothing tells from months.
         mixed: Rows that are numbers, in a column that is text all the same.
     """
@@ -140,10 +140,11 @@ def _found(
         twin = f"%m{form[2]}%d{form[5:]}"
         if twin in forms and form in forms:
             ambiguous |= forms[form] == forms[twin]
-            forms.pop(min((form, twin), key=lambda one: forms[one]))
+            forms.pop(min((twin, form), key=lambda one: forms[one]))
     read = sum(forms.values())
-    if read >= share * present and not ambiguous:
-        ordered = sorted(forms, key=lambda form: (-forms[form], form))
-        return TextType("time", read, present - read, forms=tuple(ordered))
-    ambiguous = ambiguous and read >= share * present
-    return TextType("text", present, ambiguous=ambiguous, mixed=plain)
+    if read < share * present or not read:
+        return TextType("text", present, mixed=plain)
+    ordered = tuple(sorted(forms, key=lambda form: (-forms[form], form)))
+    if ambiguous:
+        return TextType("text", present, forms=ordered, ambiguous=True, mixed=plain)
+    return TextType("time", read, present - read, forms=ordered)

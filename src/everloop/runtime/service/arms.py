@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.errors import EverloopError, PackageRefused
 from everloop.runtime.manifest import read_manifest
 from everloop.runtime.package import Package
+from everloop.runtime.plan import numbers_in_text
 from everloop.runtime.routing import CHALLENGER, CHAMPION, Arm, Routing, choose_arm, read_routing
+from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
     from everloop.table.contract import RowChecker, Violation
@@ -31,6 +33,7 @@ class LoadedArm:
         checker: Holds a row against the contract.
         columns: Every column that a row may have.
         loose: Those of them that the contract does not name.
+        spelled: Columns of text that are read as numbers: one may be sent as a number, too.
     """
 
     version: int
@@ -38,14 +41,20 @@ class LoadedArm:
     checker: RowChecker
     columns: frozenset[str]
     loose: tuple[str, ...]
+    spelled: frozenset[str] = frozenset()
 
     def normalise(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
         """Gives a row in the contract's types, without fields that nothing asks for, and what is wrong."""
-        values, violations = self.checker.normalise(row)
+        sent = {name: label_text(row[name]) for name in self.spelled if _is_number(row.get(name))}
+        values, violations = self.checker.normalise({**row, **sent} if sent else row)
         for name in self.loose:
             if name in row:
                 values[name] = row[name]
         return values, violations
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -174,4 +183,5 @@ def _load_arm(arm: Arm, folder: Path) -> LoadedArm:
     contract = package.contract
     names = {column.name for column in manifest.inputs} | {manifest.entity, manifest.time}
     loose = tuple(sorted(name for name in names if name is not None and name not in contract.types))
-    return LoadedArm(arm.version, package, row_checker(contract), frozenset((*contract.types, *loose)), loose)
+    columns, spelled = frozenset((*contract.types, *loose)), numbers_in_text(package.plan)
+    return LoadedArm(arm.version, package, row_checker(contract), columns, loose, spelled)

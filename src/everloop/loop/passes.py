@@ -77,13 +77,13 @@ def contract(this: Pass, taken: Done) -> Done:
     workspace = this.workspace
     settings = contract_settings(workspace.spec)
     learns = settings["contract"] is None and workspace.spec.data.contract is not None
-    step = Step("contract", "data", 1, contract_step, settings, {"snapshot": taken})
+    step = Step("contract", "data", 2, contract_step, settings, {"snapshot": taken})
     done = this.do(step)
     if not learns:
         return done
     write_file(workspace.contract_path, (done.path / CONTRACT_FILE).read_bytes())
     settings = contract_settings(workspace.spec)
-    again = Step("contract", "data", 1, contract_step, settings, {"snapshot": taken})
+    again = Step("contract", "data", 2, contract_step, settings, {"snapshot": taken})
     return this.do(again, told=False)
 
 
@@ -91,7 +91,7 @@ def frame(this: Pass, taken: Done) -> Done:
     """Resolves the problem and judges its labels."""
     spec = this.workspace.spec
     settings = {"problem": _dump(spec.problem), "seed": spec.model.seed}
-    return this.do(Step("frame", "problem", 1, frame_step, settings, {"snapshot": taken}))
+    return this.do(Step("frame", "problem", 2, frame_step, settings, {"snapshot": taken}))
 
 
 def brief(this: Pass, taken: Done, framed: Done) -> Done:
@@ -103,7 +103,7 @@ def brief(this: Pass, taken: Done, framed: Done) -> Done:
 def dataset(this: Pass, taken: Done, framed: Done) -> Done:
     """Cleans, features and splits the snapshot, and stops where it leaks."""
     settings = dataset_settings(this.workspace.spec)
-    return this.do(Step("dataset", "data", 2, dataset_step, settings, {"snapshot": taken, "frame": framed}))
+    return this.do(Step("dataset", "data", 3, dataset_step, settings, {"snapshot": taken, "frame": framed}))
 
 
 def train(this: Pass, prepared: Done, framed: Done) -> Done:

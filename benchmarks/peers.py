@@ -19,6 +19,7 @@ REQUIREMENTS = {
     "mlflow": ("mlflow==3.17.2",),
     "dvc": ("dvc==3.67.1",),
     "ydata-profiling": ("ydata-profiling==4.18.0", "setuptools<81", "pandas<3", "pyarrow"),
+    "feast": ("feast==0.67.0", "pandas<3"),
 }
 
 

@@ -10,12 +10,13 @@ from sklearn.preprocessing import StandardScaler
 
 from everloop.core.errors import DataFault, SpecFault
 from everloop.model.columns import column_kinds
+from everloop.model.compile.graph import graph_gaps_of
 from everloop.model.features import Features
 from everloop.model.folds import Fold, FoldPlan, make_folds, thinned
 from everloop.model.preparation import PreparationSettings, fit_preparation
 from everloop.model.quick_frame import quick_frame
 from everloop.model.target_encoding import SMOOTHING, encode_by_mean
-from everloop.runtime.plan import Plan, compile_row
+from everloop.runtime.plan import LookupEncoder, Plan, compile_row
 from everloop.runtime.plan_table import encode_table
 from everloop.spec.frame import Frame
 from everloop.table.feature import FeatureDefinition
@@ -167,7 +168,7 @@ def test_columns_that_are_no_feature_say_why() -> None:
     )
     kinds = column_kinds(table, [name for name in table.columns if name != "y"])
     assert set(kinds.dropped) == {"constant", "empty", "name"}
-    assert "free text" in kinds.dropped["name"]
+    assert "has no words" in kinds.dropped["name"]
     with pytest.raises(DataFault, match="No column can be a feature"):
         column_kinds(table, ["constant", "empty"])
     with pytest.raises(DataFault, match="no column 'gone'"):
@@ -236,3 +237,52 @@ def test_rows_that_cannot_be_divided() -> None:
         make_folds(pl.DataFrame({"g": [1] * 9}), frame_with(), np.zeros(9), FoldPlan(by="group", group="g"))
     with pytest.raises(DataFault, match="no column"):
         make_folds(pl.DataFrame({"g": [1] * 9}), frame_with(), np.zeros(9), FoldPlan(by="group"))
+
+
+NOTES = (
+    "paid late twice this year",
+    "always paid early and in full",
+    "asked for more time to pay",
+    "moved house, new job",
+)
+
+
+def with_notes(rows: int = 300) -> pl.DataFrame:
+    random = np.random.default_rng(3)
+    notes = [f"{NOTES[random.integers(4)]}; case {number} noted" for number in range(rows)]
+    notes[5] = None
+    return table_of(rows).with_columns(pl.Series("note", notes))
+
+
+@pytest.mark.parametrize("settings", [{"wants_scaling": True}, {"takes_missing": True, "float32": True}])
+def test_words_of_a_text_are_features_for_a_table_a_row_and_the_graph(settings) -> None:
+    table = with_notes()
+    assert column_kinds(table, ["note"]).kept == {"note": "text"}
+    plan, X, _ = fitted(table, **settings)
+    derived = [item.name for item in plan.derived if item.name.startswith("note")]
+    assert "note (has late)" in derived
+    assert "note (has noted)" not in derived  # it is in every text
+    assert not graph_gaps_of(plan)
+    encode = compile_row(Plan.from_json(plan.to_json()))
+    rows = [*table.to_dicts(), {**table.row(0, named=True), "note": "late"}, {"note": None}]
+    np.testing.assert_array_equal(
+        np.stack([encode(row) for row in rows[: table.height]]), encode_table(plan, table)
+    )
+    place = next(e.offset for e in plan.encoders if e.column == "note (has late)")
+    late = table["note"].str.contains("late").fill_null(value=False).to_numpy()
+    assert len(np.unique(X[late, place])) == len(np.unique(X[~late, place])) == 1
+    assert encode(rows[-2])[place] == X[late, place][0]
+    assert encode(rows[-1])[place] == X[~late, place][0]
+
+
+def test_a_cycle_is_bent_for_learners_that_draw_lines() -> None:
+    table = table_of()
+    plan, X, _ = fitted(table, wants_scaling=True)
+    sine, cosine = (
+        X[:, e.offset] for e in plan.encoders if isinstance(e, LookupEncoder) and e.column == "at (hour)"
+    )
+    angle = 2 * np.pi * table["at"].dt.hour().to_numpy() / 24
+    np.testing.assert_allclose(sine, np.sin(angle), atol=1e-12)
+    np.testing.assert_allclose(cosine, np.cos(angle), atol=1e-12)
+    trees, _, _ = fitted(table, takes_missing=True)
+    assert not any(isinstance(e, LookupEncoder) and e.column.startswith("at") for e in trees.encoders)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from everloop.core.errors import DataFault
+from everloop.table.prose import is_prose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
     from everloop.table.schema import ColumnType
 
-Kind = Literal["number", "category", "many_categories", "time"]
+Kind = Literal["number", "category", "many_categories", "time", "text"]
 
 MOST_ONE_HOT = 20
 """A text with more categories is encoded by the target's mean instead."""
 
 ALMOST_UNIQUE = 0.5
-"""A text with more categories than this share of its rows tells rows apart and no more."""
+"""A text with more categories than this share of its rows tells rows apart; its words may be features."""
 
 FEW_ROWS = 50
 """Under so many distinct values a text is never called almost unique."""
@@ -64,7 +65,10 @@ def column_kinds(table: pl.DataFrame, inputs: Sequence[str]) -> ColumnKinds:
     dropped: dict[str, str] = {}
     for name in inputs:
         reason = _why_not(types[name], present[name], distinct[name])
-        if reason is None:
+        apart = types[name] == "text" and _tells_rows_apart(present[name], distinct[name])
+        if apart and is_prose(table[name]):
+            kept[name] = "text"
+        elif reason is None:
             kept[name] = _kind(types[name], distinct[name])
         else:
             dropped[name] = reason
@@ -100,9 +104,13 @@ def _why_not(type_name: str, present: int, distinct: int) -> str | None:
         return "it is missing in every training row"
     if distinct == 1:
         return "it has one value in all training rows that have it"
-    if type_name == "text" and distinct > max(FEW_ROWS, ALMOST_UNIQUE * present):
-        return f"it is free text: {distinct} different values in {present} rows"
+    if type_name == "text" and _tells_rows_apart(present, distinct):
+        return f"it is no category and has no words: {distinct} different values in {present} rows"
     return None
+
+
+def _tells_rows_apart(present: int, distinct: int) -> bool:
+    return distinct > max(FEW_ROWS, ALMOST_UNIQUE * present)
 
 
 def _kind(type_name: str, distinct: int) -> Kind:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.model.target_encoding import encode_by_mean
+from everloop.model.text_words import text_words
 from everloop.model.time_parts import time_parts
 from everloop.runtime.plan import (
     DerivedColumn,
@@ -228,6 +229,18 @@ def _fit_time(draft: _Draft, name: str) -> None:
     for part in time_parts(name, draft.table[name]):
         draft.derived.append(DerivedColumn(part.name, part.expression))
         draft.add(_number_encoder(part.name, part.values, draft))
+        if draft.settings.wants_scaling:
+            # Trees cut a cycle where they like; a line needs it bent.
+            rounded = _rounding(0.0, 1.0, float32=draft.settings.float32)
+            for table in part.circle:
+                values = {text: float(rounded(np.float64(value))) for text, value in table.items()}
+                draft.add(LookupEncoder(part.name, draft.width, values=values, unknown=0.0, missing=0.0))
+
+
+def _fit_text(draft: _Draft, name: str) -> None:
+    for word in text_words(name, draft.table[name]):
+        draft.derived.append(DerivedColumn(word.name, word.expression))
+        draft.add(_number_encoder(word.name, word.values, draft))
 
 
 _FITTERS: dict[str, Any] = {
@@ -235,4 +248,5 @@ _FITTERS: dict[str, Any] = {
     "category": _fit_category,
     "many_categories": _fit_many_categories,
     "time": _fit_time,
+    "text": _fit_text,
 }

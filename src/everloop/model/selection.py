@@ -99,7 +99,7 @@ def _without(
     while weak and not out_of_time():
         dropped = {names[i] for i in weak[: len(names) - 1]}
         fewer = replace(material, features=material.features.only(n for n in names if n not in dropped))
-        loss = base - _fold_scores(fewer)
+        loss = base - fold_scores(fewer)
         if loss.mean() <= max(_standard_error(loss), 1e-3 * abs(base.mean())):
             reason = "shuffling it on held-out rows changes the metric by no more than noise"
             choices = [
@@ -181,10 +181,27 @@ def _fold_gains(
     return samples
 
 
-def _fold_scores(material: Material) -> NDArray[np.float64]:
+def fold_scores(material: Material) -> NDArray[np.float64]:
+    """Gives the quick model's metric on each fold, or on each part of a single one, more being better."""
     return np.concatenate(
         [_part_scores(material, _quick_fit(material, number)) for number in range(len(material.folds))]
     )
+
+
+def quick_errors(material: Material) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Gives what the quick model gets wrong on rows of the first fold that it has not seen.
+
+    Returns:
+        The rows, and for each the actual less what was said: of a class its 1 or 0 less its chance (of
+        several the most frequent one's).
+    """
+    rows = thinned(material.folds[0].validation, QUICK_JUDGED)
+    _, estimator, Xv, actual = _quick_fit(material, 0)
+    said = np.asarray(raw_scores(estimator, Xv, material.frame), dtype=np.float64)
+    if said.ndim == 2:
+        frequent = int(np.bincount(actual.astype(np.int64)).argmax())
+        said, actual = said[:, frequent], actual == frequent
+    return rows, np.asarray(actual, dtype=np.float64) - said
 
 
 def _part_scores(material: Material, fitted: _Fitted) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from everloop.model.selection import load_quick_learner, select_features
 from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.model.trial import Material, fit_final
+from everloop.model.tried_features import try_features
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
@@ -226,11 +227,15 @@ def _selected(
     until = float("inf") if seconds is None else now + SELECTING * (seconds - (now - started))
     selection = select_features(material, out_of_time=lambda: time.perf_counter() > until)
     progress(Event("model", selection.note))
-    return (
+    gains = {choice.name: choice.gain for choice in selection.features if choice.gain is not None}
+    material, tried = try_features(
         replace(material, features=material.features.only(selection.kept)),
-        selection.features + left_out,
-        selection.note,
+        gains,
+        out_of_time=lambda: time.perf_counter() > until,
     )
+    helping = [choice.name for choice in tried if choice.kept]
+    note = f"{selection.note} Made and kept: {', '.join(helping)}." if helping else selection.note
+    return material, selection.features + tried + left_out, note
 
 
 def _decided(

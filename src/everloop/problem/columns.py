@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from everloop.table.labels import label_texts
+from everloop.table.prose import is_prose
 from everloop.table.text_types import text_types
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class ColumnFacts:
         missing: Rows without a value.
         distinct: Different values, a missing one not counted.
         span: Of whole numbers how far the greatest is from the least.
-        reads_as: What text that hardly repeats can be read as: ``number``, ``time`` or ``text``.
+        reads_as: What text that hardly repeats can be read as: ``number``, ``time``, ``prose`` (it is
+            written in words) or ``text``.
     """
 
     name: str
@@ -79,7 +81,9 @@ def column_facts(table: pl.DataFrame, schema: Schema) -> dict[str, ColumnFacts]:
     varied = (one for one in facts.values() if one.distinct_share > MOSTLY_DIFFERENT)
     texts = [one.name for one in varied if one.type == "text"]
     read = text_types(table.lazy(), {name: pl.col(name).cast(pl.String) for name in texts})
-    return facts | {name: replace(facts[name], reads_as=found.kind) for name, found in read.items()}
+    kinds = {name: found.kind for name, found in read.items()}
+    kinds |= {name: "prose" for name, kind in kinds.items() if kind == "text" and is_prose(table[name])}
+    return facts | {name: replace(facts[name], reads_as=kind) for name, kind in kinds.items()}
 
 
 def label_counts(column: pl.Series) -> dict[str, int]:

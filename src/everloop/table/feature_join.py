@@ -6,7 +6,7 @@ Every decision keeps its row, in its place, whether a row of the source counts f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,10 +80,9 @@ def _joined(
     events = _events(source, by, features, entities)
     found = {}
     for members, rows in _ordered(events, entities.height, features):
-        reaches: dict[int | None, Reach] = {}
+        looks = _Looks(events.table, rows, decisions)
         for feature in members:
-            reach = reaches.setdefault(feature.span_us, Reach(rows, decisions, feature.span_us))
-            found[feature.name] = _values(feature, reach, events.table, order, asked.height)
+            found[feature.name] = _values(feature, looks, order, asked.height)
     return found
 
 
@@ -278,21 +277,40 @@ def _evaluated(feature: JoinedFeature, table: pl.DataFrame) -> pl.Series:
     return values.dt.timestamp("us") if feature.value.type == "time" else values
 
 
-def _values(
-    feature: JoinedFeature, reach: Reach, table: pl.DataFrame, order: Indices, height: int
-) -> pl.Series:
+@dataclass
+class _Looks:
+    """What features have in common: those of one span who counts whom, those of one value its columns."""
+
+    table: pl.DataFrame
+    rows: Rows
+    decisions: Timeline
+    reaches: dict[int | None, Reach] = field(default_factory=dict)
+    columns: dict[tuple[int | None, Any], Column] = field(default_factory=dict)
+
+    def reach(self, feature: JoinedFeature) -> Reach:
+        span = feature.span_us
+        return self.reaches.setdefault(span, Reach(self.rows, self.decisions, span))
+
+    def column(self, feature: JoinedFeature) -> Column:
+        key = (feature.span_us, None if feature.value is None else feature.value.tree)
+        if key not in self.columns:
+            self.columns[key] = Column(self.reach(feature), _evaluated(feature, self.table))
+        return self.columns[key]
+
+
+def _values(feature: JoinedFeature, looks: _Looks, order: Indices, height: int) -> pl.Series:
     """Gives a feature in the order of the table of decisions; those that see no row get what is empty."""
     import polars as pl
 
     places = np.full(height, -1, np.int64)
     if feature.aggregate == "latest":
-        latest = reach.latest
-        places[order[latest >= 0]] = reach.rows.order[latest[latest >= 0]]
-        values = _evaluated(feature, _gathered(table.select(feature.columns), places))
+        latest = looks.reach(feature).latest
+        places[order[latest >= 0]] = looks.rows.order[latest[latest >= 0]]
+        values = _evaluated(feature, _gathered(looks.table.select(feature.columns), places))
     else:
         places[order] = np.arange(order.size)
-        column = Column(reach, _evaluated(feature, table))
-        values = _gathered(window_values(feature.aggregate, column).to_frame(), places).to_series()
+        held = window_values(feature.aggregate, looks.column(feature))
+        values = _gathered(held.to_frame(), places).to_series()
     if feature.meaning.empty is not None:
         values = values.fill_null(feature.meaning.empty)
     if feature.type == "time":

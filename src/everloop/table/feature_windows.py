@@ -53,6 +53,11 @@ class Column:
         """For each decision, how many of the rows that it counts have a value."""
         return self.reach.running(self.present.astype(np.int64))
 
+    @cached_property
+    def total(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """For each decision the sum of the values, and what rounding it left over."""
+        return self.exact(self.numbers)
+
     def exact(self, amounts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Gives for each decision the sum of an amount of each row, and what rounding it left over."""
         limbs = cut(amounts, amounts.size)
@@ -86,12 +91,12 @@ def _count(column: Column) -> pl.Series:
 
 
 def _sum(column: Column) -> pl.Series:
-    total, _ = column.exact(column.numbers)
+    total, _ = column.total
     return _series(total, (column.counts > 0) & np.isfinite(total))
 
 
 def _mean(column: Column) -> pl.Series:
-    total, _ = column.exact(column.numbers)
+    total, _ = column.total
     return _series(total / np.maximum(column.counts, 1), (column.counts > 0) & np.isfinite(total))
 
 
@@ -135,7 +140,10 @@ def _std(column: Column) -> pl.Series:
     numbers, counts = column.numbers, column.counts
     scale = int(np.frexp(np.abs(numbers).max())[1]) if numbers.size else 0
     scaled = np.ldexp(numbers, -scale)
-    total, total_low = column.exact(scaled)
+    if np.isfinite(column.total[0]).all():
+        total, total_low = (np.ldexp(part, -scale) for part in column.total)
+    else:
+        total, total_low = column.exact(scaled)
     square, square_error = _product(scaled, scaled)
     squares, squares_low = column.exact(square)
     squares_low = squares_low + column.exact(square_error)[0]

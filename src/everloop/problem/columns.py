@@ -81,7 +81,7 @@ def column_facts(table: pl.DataFrame, schema: Schema) -> dict[str, ColumnFacts]:
     varied = (one for one in facts.values() if one.distinct_share > MOSTLY_DIFFERENT)
     texts = [one.name for one in varied if one.type == "text"]
     read = text_types(table.lazy(), {name: pl.col(name).cast(pl.String) for name in texts})
-    kinds = {name: found.kind for name, found in read.items()}
+    kinds: dict[str, str] = {name: found.kind for name, found in read.items()}
     kinds |= {name: "prose" for name, kind in kinds.items() if kind == "text" and is_prose(table[name])}
     return facts | {name: replace(facts[name], reads_as=kind) for name, kind in kinds.items()}
 

@@ -62,11 +62,11 @@ def _common(column: pl.Series) -> list[str]:
     import polars as pl
 
     rows = len(column)
-    words = column.drop_nulls().str.extract_all(WORD).list.unique().explode(empty_as_null=False)
+    words = column.alias("word").drop_nulls().str.extract_all(WORD).list.unique().explode(empty_as_null=False)
     counts = words.value_counts(name="rows")
     share = pl.col("rows") / rows
     few = max(FEWEST_TEXTS, LEAST_SHARE * rows)
     even = counts.filter((pl.col("rows") >= few) & (share <= MOST_SHARE)).sort(
-        (share * (1 - share)).neg(), counts.columns[0]
+        (share * (1 - share)).neg(), "word"
     )
-    return [str(word) for word in even[counts.columns[0]].head(MOST_WORDS)]
+    return [str(word) for word in even["word"].head(MOST_WORDS)]

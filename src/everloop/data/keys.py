@@ -38,7 +38,7 @@ def likely_keys(sample: pl.DataFrame, types: Mapping[str, str], rows: int) -> li
         # A column whose values all differ makes a key of whatever it is put together with.
         if kind == "number" or sample[name].null_count() or not 2 <= sample[name].n_unique() < sample.height:
             continue
-        shares = sample[name].value_counts()["count"] / sample.height
+        shares = sample[name].alias("value").value_counts()["count"] / sample.height
         repeats[name] = float((shares**2).sum())
     names = sorted(repeats, key=lambda name: repeats[name])[:MOST_COLUMNS]
     pairs_of_rows = rows * (rows - 1) / 2

@@ -67,6 +67,7 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
     settings = ServerSettings(
         routing=str(workspace.routing_path.resolve()),
         log=str(workspace.log_folder.resolve()),
+        online=workspace.online_address,
         host=listening.host or serve.host,
         port=serve.port if listening.port is None else listening.port,
         durability=listening.durability or serve.durability,

@@ -91,6 +91,13 @@ class Workspace:
         return self.state_folder / "log"
 
     @property
+    def online_address(self) -> str:
+        """The online store of features: its address, or the reference that stands for it."""
+        if self.spec.data.online is None:
+            return f"lmdb:{(self.state_folder / 'online').resolve()}"
+        return str(self.spec.data.online)
+
+    @property
     def kept_folder(self) -> Path:
         """What was read of databases, APIs and streams."""
         return self.spec.folder / STATE_FOLDER / "sources"

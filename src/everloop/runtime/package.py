@@ -17,6 +17,7 @@ import numpy as np
 from everloop.core.digest import digest_file
 from everloop.core.errors import DataFault, ModelFault, PackageRefused, SpecFault
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
+from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
 from everloop.runtime.graph import Graph
 from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, read_manifest
 from everloop.runtime.plan import Plan, compile_row
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 # What serving reads is held in memory; the rest is only digested, piece by piece.
 SERVING_FILES = {"plan.json": 64 * 2**20, "contract.json": 64 * 2**20, "score.onnx": 2 * 2**30}
-_OPTIONAL_FILES = {EXPLAIN_NAME: 64 * 2**20}
+_OPTIONAL_FILES = {EXPLAIN_NAME: 64 * 2**20, FEATURES_NAME: 16 * 2**20}
 _MOST_BYTES = 8 * 2**30
 _BATCH = 4096
 
@@ -75,6 +76,7 @@ class Package:
         self.plan: Plan = Plan.from_json(contents["plan.json"])
         self._contract_json = contents["contract.json"]
         self._explain = contents.get(EXPLAIN_NAME)
+        self._features_json = contents.get(FEATURES_NAME)
         self._graph = Graph(contents["score.onnx"], width=self.plan.width, outputs=_outputs(self.manifest))
         self._encode = compile_row(self.plan)
         self._threshold = math.nan if self.manifest.threshold is None else self.manifest.threshold
@@ -89,6 +91,11 @@ class Package:
         except (msgspec.DecodeError, RecursionError, SpecFault) as error:
             raise PackageRefused(f"contract.json cannot be read: {error}") from None
         return contract.only([name for name in contract.types if name != self.manifest.target])
+
+    @cached_property
+    def features(self) -> FeatureSet:
+        """The features over rows of other sources that the model reads, as `features.json` defines them."""
+        return FeatureSet() if self._features_json is None else FeatureSet.from_json(self._features_json)
 
     def prepare(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
         """Encodes one raw row by the plan.

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from everloop.spec.cleaning import CleanSpec
 from everloop.spec.fields import Duration, Share
 from everloop.spec.part import Part
+from everloop.spec.secret import AddressField
 from everloop.spec.sources import Source
 
 
@@ -90,6 +91,11 @@ class DataSpec(Part):
     clean: CleanSpec = Field(default_factory=CleanSpec, description="What is done about common faults.")
     features: dict[str, Feature] = Field(
         default_factory=dict, description="Definitions, used by training and serving alike."
+    )
+    online: AddressField | None = Field(
+        None,
+        description="The online store of features over other sources, such as `redis://host:6379/0` or "
+        "env:NAME; by default a folder in `.everloop`.",
     )
     split: SplitSpec = Field(default_factory=SplitSpec, description="How rows are divided.")
     leaks: LeakSpec = Field(default_factory=LeakSpec, description="What is done about leaks.")

@@ -121,6 +121,14 @@ class FeatureWriter:
         self._commit(batch, source, position, now, again=again)
         return Added(placed, passed_over + len(events) - placed, tuple(flaws))
 
+    def flaws(self, source: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Flaw, ...]:
+        """Says what is wrong with rows, without taking any.
+
+        Raises:
+            NotFound: When no feature reads the source.
+        """
+        return tuple(_read_rows(self._inflow(source).reader, rows)[2])
+
     def position(self, source: str) -> bytes | None:
         """Gives how far a source has been followed."""
         return self._store.read([position_key(source)])[0]

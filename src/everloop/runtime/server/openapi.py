@@ -136,6 +136,11 @@ def _paths(settings: ServerSettings) -> dict[str, Any]:
     return {
         "/predict": {"post": predict},
         "/feedback": {"post": _operation("Takes actuals.", taken, {"anyOf": [entry, many, actuals]})},
+        "/features/{source}": {
+            "post": _operation(
+                "Takes events of a source that features look at.", taken, {"type": ["object", "array"]}
+            )
+        },
         "/health/live": {"get": _operation("Says that the process answers.", {"type": "object"})},
         "/health/ready": {"get": _operation("Says whether requests are answered.", {"type": "object"})},
         "/metrics": {

@@ -181,7 +181,8 @@ def _load_arm(arm: Arm, folder: Path) -> LoadedArm:
             f"The routing names version {arm.version}, but {folder} is version {manifest.version}."
         )
     contract = package.contract
-    names = {column.name for column in manifest.inputs} | {manifest.entity, manifest.time}
+    entities = {feature.by for feature in package.features.features}
+    names = {column.name for column in manifest.inputs} | {manifest.entity, manifest.time} | entities
     loose = tuple(sorted(name for name in names if name is not None and name not in contract.types))
     columns, spelled = frozenset((*contract.types, *loose)), numbers_in_text(package.plan)
     return LoadedArm(arm.version, package, row_checker(contract), columns, loose, spelled)

@@ -31,6 +31,7 @@ FAMILIES = (
     Family("everloop_predictions_total", "Predictions made.", ("version", "arm")),
     Family("everloop_contract_violations_total", "What rows violated.", ("field", "rule")),
     Family("everloop_actuals_total", "Actuals taken."),
+    Family("everloop_events_total", "Events of sources taken.", ("source",)),
     Family("everloop_shed_total", "Requests answered 503.", ("reason",)),
     Family("everloop_shadow_errors_total", "Shadow answers that could not be made."),
     Family("everloop_load_failures_total", "Packages or routings that could not be loaded."),

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from everloop.core.clock import Clock
-from everloop.core.errors import EverloopError, StorageFull
+from everloop.core.errors import EverloopError, NotFound, OutsideFault, StorageFull
 from everloop.core.ids import new_id
 from everloop.runtime.explain import Reason
+from everloop.runtime.features import Added
 from everloop.runtime.http import Refusal
 from everloop.runtime.log.lines import ActualLine, PredictionLine
 from everloop.runtime.log.writing import PredictionLog
@@ -22,6 +23,7 @@ from everloop.runtime.package import Answer
 from everloop.runtime.routing import SHADOW
 from everloop.runtime.row_fill import microseconds
 from everloop.runtime.service.arms import ArmTable, LoadedArm, LoadedRouting
+from everloop.runtime.service.joining import FeatureJoin
 from everloop.runtime.service.metrics import Metrics
 from everloop.runtime.service.settings import ServerSettings
 from everloop.table.labels import label_text
@@ -48,6 +50,7 @@ class _Asked(NamedTuple):
     time: int
     arm: str
     loaded: LoadedArm
+    joined: tuple[str, ...] = ()
 
 
 class Service:
@@ -62,6 +65,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.arms = ArmTable(settings.routing, settings.package)
+        self.features = FeatureJoin(settings.online)
         self.requests_now = 0
         self.draining = False
         self._clock = clock
@@ -78,7 +82,8 @@ class Service:
         self._log = PredictionLog(Path(self.settings.log), self.settings.worker, self.settings.durability)
 
     def stop(self) -> None:
-        """Commits the log."""
+        """Commits the log and lets go of the online store."""
+        self.features.close()
         if self._log is not None:
             self._log.close()
 
@@ -129,9 +134,10 @@ class Service:
             One answer for each row, in order.
 
         Raises:
-            Refusal: 422 when a row violates its contract, 503 when the log cannot take it.
+            Refusal: 422 when a row violates its contract, 503 when the log cannot take it or the online
+                store does not answer.
         """
-        asked = self._check(rows, ids)
+        asked = await self._join(self._check(rows, ids), rows)
         served = self._answer(asked, explain)
         latency = int((time.perf_counter() - started) * 1e6)
         place = self._write(
@@ -164,6 +170,38 @@ class Service:
         if self.settings.durability == "fsync":
             await self._until_durable(place)
 
+    async def take_events(self, source: str, events: Sequence[Any]) -> Added:
+        """Takes events of a source, all of them or none.
+
+        Args:
+            source: The source's name in the lifecycle file.
+            events: Column to value, as JSON gives them.
+
+        Raises:
+            Refusal: 404 when no feature reads the source, 422 when an event is flawed, 503 when the online
+                store does not answer.
+        """
+        errors = [
+            _error(f"events[{place}]", "type", "an object of column to value", _kind(event))
+            for place, event in enumerate(events)
+            if not isinstance(event, dict)
+        ]
+        try:
+            if not errors:
+                flaws = self.features.flaws(self.routing, source, events)
+                errors = [
+                    _error(f"events[{one.row}].{one.field}", "type", one.expected, one.type) for one in flaws
+                ]
+            if errors:
+                raise Refusal(422, "Events are flawed; none was taken.", errors=errors[:_MOST_ERRORS])
+            added = await self.features.take(self.routing, source, events, self.now())
+        except NotFound as error:
+            raise Refusal(404, "No feature reads this source.", error.message) from None
+        except OutsideFault:
+            raise self.unavailable("features", "The online store does not answer.") from None
+        self.metrics.add("everloop_events_total", source, amount=added.events)
+        return added
+
     def now(self) -> int:
         """Tells the time in microseconds: the clock's, or with `events` that of the latest row, 0 before."""
         return self._latest if self.settings.clock == "events" else microseconds(self._clock.now())
@@ -191,6 +229,23 @@ class Service:
             title = "The row violates its contract." if len(rows) == 1 else "Rows violate their contract."
             raise Refusal(422, title, errors=errors[:_MOST_ERRORS])
         return asked
+
+    async def _join(self, asked: list[_Asked], rows: Sequence[Any]) -> list[_Asked]:
+        """Puts features of other sources into the rows."""
+        if self.settings.online is None or not any(one.loaded.package.features.features for one in asked):
+            return asked
+        try:
+            if self.features.over_network:
+                return await asyncio.to_thread(self._joined, asked, rows)
+            return self._joined(asked, rows)
+        except OutsideFault:
+            raise self.unavailable("features", "The online store does not answer.") from None
+
+    def _joined(self, asked: list[_Asked], rows: Sequence[Any]) -> list[_Asked]:
+        return [
+            one._replace(joined=self.features.join(one.loaded, sent, one.row, one.time))
+            for one, sent in zip(asked, rows, strict=True)
+        ]
 
     def _time_of(self, row: Mapping[str, Any], now: int, name: str) -> int:
         if self.settings.clock != "events":
@@ -257,9 +312,13 @@ class Service:
         for one in asked:
             started = time.perf_counter()
             try:
-                answer = shadow.package.answer(one.row)
+                said = {name: value for name, value in one.row.items() if name not in one.joined}
+                row = dict(said)
+                self.features.join(shadow, said, row, one.time)
+                answer = shadow.package.answer(row)
                 latency = int((time.perf_counter() - started) * 1e6)
-                self.log.append(_line(one._replace(arm=SHADOW, loaded=shadow), answer, latency))
+                line = _line(one._replace(row=row, arm=SHADOW, loaded=shadow), answer, latency)
+                self.log.append(line)
             except (EverloopError, OverflowError):
                 self.metrics.add("everloop_shadow_errors_total")
             else:

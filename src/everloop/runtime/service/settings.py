@@ -52,6 +52,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         routing: The routing file that says what to serve; or
         package: the one package to serve.
         log: The prediction log's folder.
+        online: The online store of features: its address, or a reference such as `env:REDIS_URL`.
         host: The address to listen on; beyond loopback only with tokens.
         port: The port; 0 takes a free one.
         reuse_port: Whether other workers listen on the same port, so that the system spreads requests.
@@ -69,6 +70,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     routing: str | None = None
     package: str | None = None
     log: str
+    online: str | None = None
     host: str = "127.0.0.1"
     port: int = 8700
     reuse_port: bool = False

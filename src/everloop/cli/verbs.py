@@ -28,6 +28,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
         "send actuals of earlier predictions to the server",
         "Work",
     ),
+    "features": (
+        "everloop.cli.features:COMMANDS",
+        "keep features of other sources current; look at an entity",
+        "Work",
+    ),
     "status": ("everloop.cli.status:command", "the whole loop at a glance", "Watch"),
     "monitor": ("everloop.cli.monitor:command", "judge the windows that are due, now", "Watch"),
     "rollout": ("everloop.cli.rollout:COMMANDS", "look at the rollout, or move it by hand", "Watch"),

@@ -63,21 +63,50 @@ def join_sources(
             hint="problem: {time: COLUMN}",
             place="problem.time",
         )
-    features: list[JoinedFeature] = []
-    events: dict[str, SourceEvents] = {}
-    tables: dict[str, EventTable] = {}
-    for source in dict.fromkeys(data.features[name].source for name in names):  # type: ignore[union-attr]
-        kinds = _kinds(connection, readings[source])
-        events[source] = source_events(source, data.sources.get(source), kinds, time)
-        own = _defined(data, source, kinds)
-        _refuse_own_answer(own, events[source], problem)
-        features += own
-        typed = scratch / f"events-{len(events)}.parquet"
-        _write_typed(connection, readings[source], kinds, own, events[source], typed)
-        tables[source] = EventTable(typed, events[source])
-    in_order = tuple(sorted(features, key=lambda feature: names.index(feature.name)))
+    in_order, tables = read_events(connection, data, problem, readings, time, scratch)
     _require_columns(rows, in_order)
+    events = {source: table.events for source, table in tables.items()}
     return FeatureSet(in_order, events), join_features(rows, time, in_order, tables)
+
+
+def read_events(
+    connection: DuckDBPyConnection,
+    data: DataSpec,
+    problem: ProblemSpec | None,
+    readings: Mapping[str, Reading],
+    time: str | None,
+    scratch: Path,
+) -> tuple[tuple[JoinedFeature, ...], dict[str, EventTable]]:
+    """Reads what features look at.
+
+    Args:
+        connection: Reads the sources' files and writes below `scratch`.
+        data: The file's part about data.
+        problem: The file's part about the problem.
+        readings: What the sources gave; features over others are left out.
+        time: The column of decision times.
+        scratch: A folder that the caller removes.
+
+    Returns:
+        The definitions in the file's order, and from each source's name to the columns that they read.
+
+    Raises:
+        SpecFault: When a feature asks for what is not there, or would see its own answer.
+    """
+    names = joined_names(data)
+    read = dict.fromkeys(data.features[name].source for name in names)  # type: ignore[union-attr]
+    features: list[JoinedFeature] = []
+    tables: dict[str, EventTable] = {}
+    for source in (name for name in read if name in readings):
+        kinds = _kinds(connection, readings[source])
+        events = source_events(source, data.sources.get(source), kinds, time)
+        own = _defined(data, source, kinds)
+        _refuse_own_answer(own, events, problem)
+        features += own
+        typed = scratch / f"events-{len(tables)}.parquet"
+        _write_typed(connection, readings[source], kinds, own, events, typed)
+        tables[source] = EventTable(typed, events)
+    return tuple(sorted(features, key=lambda feature: names.index(feature.name))), tables
 
 
 def source_events(

@@ -24,6 +24,7 @@ from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.loop.event_clock import EVENTS, SYSTEM, EventClock, claim_clock, on_its_clock
+from everloop.loop.following import Following, followed_sources
 from everloop.loop.loop import Loop, Tick
 from everloop.loop.replay import HEARTBEAT
 from everloop.loop.serving import Servers, clear_leftovers
@@ -112,8 +113,10 @@ def supervise(
         project_routing(workspace)
         clear_leftovers(workspace.state_folder, workspace.log_folder, workspace.progress)
         servers = Servers(settings, workers, workspace.state_folder, workspace.progress)
+        following = Following(workspace, followed_sources(workspace))
 
         def end() -> None:
+            following.stop()
             servers.stop()
             workspace.record.set_state(workspace.name, HEARTBEAT, {"state": "stopped"})
             _say(workspace, "deploy", "stopped")
@@ -121,6 +124,8 @@ def supervise(
         with until_stopped(end):
             url = servers.start()
             _say(workspace, "deploy", f"serving at {url}", url=url)
+            if following.sources:
+                following.start()
             _Supervision(on_its_clock(workspace), url, tick_seconds).run()
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import UsageFault
+from everloop.spec.sources import kind_of_source
 
 if TYPE_CHECKING:
     from everloop.data.sources.protocol import IncrementalSource, Source, Surroundings
@@ -71,6 +72,12 @@ def open_source(kind: str, spec: Any, surroundings: Surroundings) -> Source:
 
         return cast("Source", KeptSource(made, surroundings))
     return cast("Source", made)
+
+
+def is_stream(spec: Any) -> bool:
+    """Says whether a source of the lifecycle file can be followed."""
+    kind = kind_of_source(spec)
+    return kind is not None and hasattr(source_class(kind), "follow")
 
 
 def _plugins() -> dict[str, EntryPoint]:

@@ -34,6 +34,10 @@ def history_key(place: Place, entity: str) -> bytes:
     return (history_prefix(place) + key[-100:])[: MOST_KEY_BYTES - len(digest) - 1] + b"\x1e" + digest
 
 
+DEFINITIONS_KEY = b"definitions"
+"""The key of what the store was filled for."""
+
+
 def position_key(source: str) -> bytes:
     """Gives the key of how far a source has been followed."""
     return b"position" + _BETWEEN + source.encode()

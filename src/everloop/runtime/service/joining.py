@@ -63,10 +63,10 @@ class FeatureJoin:
         features = loaded.package.features.features
         if not features or self._address is None:
             return ()
-        reader, times = self._reader(loaded)
         missing = [feature.name for feature in features if feature.name not in sent]
         if not missing:
             return ()
+        reader, times = self._reader(loaded)
         values = reader.read(row, decision_time(loaded, row, now))
         for name in missing:
             value = values[name]

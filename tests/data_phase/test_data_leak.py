@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from everloop.data.leaks import LeakFound, Parts, block_leaks, find_leaks
+from everloop.data.leaks import LeakFound, Parts, block_leaks, leaks_of
 from everloop.data.split import SplitPlan, split_rows
 from everloop.spec.frame import Frame
 
@@ -43,7 +43,7 @@ def found_in(table, frame, by="stratified"):
         name: table.filter(pl.Series(split.assignment == code))
         for code, name in enumerate(("train", "validation", "test"))
     }
-    return find_leaks(Parts(parts, frame.inputs, frame, by))
+    return leaks_of(Parts(parts, frame.inputs, frame, by))
 
 
 COPIES = {
@@ -105,14 +105,14 @@ def test_classes_of_several_kinds():
 def test_rows_shared_by_parts_are_found():
     table, frame = table_of(), frame_of(["x", "town"])
     parts = {"train": table[:400], "validation": table[400:500], "test": pl.concat([table[500:], table[:3]])}
-    findings = find_leaks(Parts(parts, frame.inputs, frame, "random"))
+    findings = leaks_of(Parts(parts, frame.inputs, frame, "random"))
     assert [(f.kind, f.evidence["rows"]) for f in findings] == [("duplicates", 3)]
 
 
 def test_time_travel_is_found():
     table, frame = table_of(), frame_of(["x", "town"], time="at")
     parts = {"train": table[100:], "validation": table[:50], "test": table[50:100]}
-    findings = find_leaks(Parts(parts, frame.inputs, frame, "time"))
+    findings = leaks_of(Parts(parts, frame.inputs, frame, "time"))
     assert {finding.kind for finding in findings} == {"time travel"}
     assert found_in(table, frame, by="time") == ()
 
@@ -159,12 +159,12 @@ def test_constants_of_the_training_part_are_no_leak():
         name: scaled.filter(pl.Series(split.assignment == code))
         for code, name in enumerate(("train", "validation", "test"))
     }
-    assert find_leaks(Parts(parts, frame.inputs, frame, "random")) == ()
+    assert leaks_of(Parts(parts, frame.inputs, frame, "random")) == ()
     apart = {
         name: part.with_columns((pl.col("x") - pl.col("x").mean()) / pl.col("x").std())
         for name, part in parts.items()
     }
-    found = find_leaks(Parts(apart, ["x"], frame_of(["x"]), "random"))
+    found = leaks_of(Parts(apart, ["x"], frame_of(["x"]), "random"))
     assert [(f.kind, f.column, f.evidence["fitted on"]) for f in found] == [
         ("preprocessing", "x", "validation")
     ]
@@ -176,7 +176,7 @@ def test_published_limits_are_told_and_do_not_block():
     )
     order = table.sort("share")
     parts = {"train": order[1:-1], "test": order[[0, -1]]}
-    found = find_leaks(Parts(parts, ["share"], frame_of(["share"]), "given"))
+    found = leaks_of(Parts(parts, ["share"], frame_of(["share"]), "given"))
     assert [(f.kind, f.severity) for f in found] == [("preprocessing", "warn")]
     block_leaks(found)
 
@@ -200,7 +200,7 @@ def test_encodings_from_other_rows_or_folds_are_no_leak():
         parts = Parts(
             {"train": rows[:3000], "test": rows[3000:]}, [name, "x"], frame_of([name, "x"]), "given"
         )
-        assert [f for f in find_leaks(parts) if f.kind == "target encoding"] == []
+        assert [f for f in leaks_of(parts) if f.kind == "target encoding"] == []
 
 
 def test_a_finding_is_waived_by_its_name():
@@ -211,12 +211,10 @@ def test_a_finding_is_waived_by_its_name():
         part: table.filter(pl.Series(split.assignment == code))
         for code, part in enumerate(("train", "validation", "test"))
     }
-    waived = find_leaks(
-        Parts(tables, frame.inputs, frame, "stratified"), {"target copy: leak": "known before"}
-    )
+    waived = leaks_of(Parts(tables, frame.inputs, frame, "stratified"), {"target copy: leak": "known before"})
     assert [(f.name, f.severity, f.reason) for f in waived] == [
         ("target copy: leak", "waived", "known before")
     ]
     block_leaks(waived)
     with pytest.raises(LeakFound):
-        block_leaks(find_leaks(Parts(tables, frame.inputs, frame, "stratified"), {"target copy": "too wide"}))
+        block_leaks(leaks_of(Parts(tables, frame.inputs, frame, "stratified"), {"target copy": "too wide"}))

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from everloop.data.clean import drop_rows, exclude_columns
-from everloop.data.leaks import KINDS, Parts, find_leaks
+from everloop.data.leaks import KINDS, Parts, leaks_of
 from everloop.data.split import PARTS, SplitPlan, default_plan, split_rows
 from everloop.problem.frame import build_frame
 from everloop.spec import ProblemSpec
@@ -370,7 +370,7 @@ def looked_at(injected: Injected, target: str, *, seed: int = 0):
     split = split_rows(kept, frame, plan)
     parts = {part: kept.where(split.assignment == code) for code, part in enumerate(PARTS)}
     inputs, _ = exclude_columns(parts["train"], frame)
-    return find_leaks(Parts(parts, inputs, frame, split.plan.by, split.plan.group, injected.table))
+    return leaks_of(Parts(parts, inputs, frame, split.plan.by, split.plan.group, injected.table))
 
 
 # What is not found, and why.
@@ -476,7 +476,7 @@ COPIES = {"whole": (lambda rows, bench: rows), "but for one column": jittered}
 @pytest.mark.parametrize("name", [name for name in TABLES if name != "bikes"])
 def test_rows_in_two_parts_are_found(name, how):
     bench = bench_of(name)
-    found = [one for one in find_leaks(split_outside(bench, COPIES[how])) if one.kind == "duplicates"]
+    found = [one for one in leaks_of(split_outside(bench, COPIES[how])) if one.kind == "duplicates"]
     assert [one.column for one in found] == [None if how == "whole" else bench.real.number]
     assert found[0].evidence["rows"] >= 20
 
@@ -488,7 +488,7 @@ def test_parts_out_of_order_are_found(name):
     frame = build_frame(table, ProblemSpec(target=bench.real.target, time="decided_at"))
     rows = table.height
     parts = {"train": table[: rows // 2], "test": table[rows // 2 - 5 :]}
-    found = find_leaks(Parts(parts, frame.inputs, frame, "time"))
+    found = leaks_of(Parts(parts, frame.inputs, frame, "time"))
     assert ("time travel", "decided_at") in blocking(found)
     assert next(one for one in found if one.kind == "time travel").evidence["rows"] == 5
 

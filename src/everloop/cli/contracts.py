@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -56,24 +56,72 @@ def learn(
     return Answer(facts, f"wrote {contract}: {rules}\nnext: everloop data check FILE --contract {contract}")
 
 
-def check(
+def check(  # noqa: PLR0913, PLR0917  (one argument for each option)
     file: Table,
-    contract: Annotated[Path, typer.Option("--contract", "-c", metavar="C", help="The contract.")] = Path(
-        "contract.yaml"
-    ),
+    test: Annotated[
+        str | None, typer.Argument(metavar="TEST", help="The test rows, where FILE holds the training rows.")
+    ] = None,
+    contract: Annotated[
+        Path | None,
+        typer.Option("--contract", "-c", metavar="C", help="The contract; by default contract.yaml."),
+    ] = None,
     others: With = None,
     as_of: AsOf = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Look for leaks of this column, too.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of FILE that names each row's part.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column that says when the decision is made.")
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column that names whom a row is about.")
+    ] = None,
+    waive: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=REASON", help="A leak that may stay, and why.")
+    ] = None,
 ) -> Answer:
-    """Holds a table against a contract. The status is 1 where the table breaks it.
+    """Holds a table against a contract, and looks for leaks. The status is 1 where either finds an error.
+
+    Leaks are looked for where --target is given, in FILE and TEST, in the parts that --split names, or in
+    FILE alone. Then there need not be a contract.
 
     Example:
         everloop data check loans-june.parquet --contract contract.yaml --with customers=customers.csv
+        everloop data check train.csv test.csv --target defaulted --time applied_at
     """
+    from everloop import data
+
+    held = contract or Path("contract.yaml")
+    answers = []
+    if contract is not None or target is None or held.exists():
+        moment, tables = _moment(as_of), _named_files(others)
+        answers = [_held(one, held, moment, tables) for one in (file, test) if one is not None]
+    if target is not None:
+        waivers = _pairs(waive, '--waive "identifier: account_no=the reason"')
+        found = data.find_leaks(
+            file, test, target=target, split=split, time=time, entity=entity, waive=waivers
+        )
+        answers.append(Answer({"leaks": found.to_dict()}, str(found), status=0 if found.passed else 1))
+    elif test is not None or split is not None:
+        from everloop.core.errors import UsageFault
+
+        raise UsageFault("Leaks are looked for where the target is named.", hint="--target COLUMN")
+    facts: dict[str, Any] = {}
+    for answer in reversed(answers):
+        facts |= answer.facts
+    status = max(answer.status for answer in answers)
+    facts["passed"] = not status
+    return Answer(facts, "\n".join(answer.text for answer in answers), status=status)
+
+
+def _held(file: str, contract: Path, moment: datetime, tables: dict[str, str]) -> Answer:
     from everloop import data
     from everloop.table.contract import load_contract
 
-    held = load_contract(contract)
-    report = data.check(file, held, now=_moment(as_of), tables=_named_files(others))
+    report = data.check(file, load_contract(contract), now=moment, tables=tables)
     broken = f", {report.broken:,} of them broken" if report.broken else ""
     lines = [f"{'passed' if report.passed else 'refused'}: {report.rows:,} rows{broken}, {contract}"]
     lines += [f"  {finding.severity}: {finding.sentence()}" for finding in report.findings]
@@ -82,15 +130,19 @@ def check(
 
 
 def _named_files(given: list[str] | None) -> dict[str, str]:
+    return _pairs(given, "--with customers=customers.csv")
+
+
+def _pairs(given: list[str] | None, hint: str) -> dict[str, str]:
     from everloop.core.errors import UsageFault
 
     pairs = [one.partition("=") for one in given or ()]
-    for name, sign, path in pairs:
-        if not (name and sign and path):
+    for name, sign, value in pairs:
+        if not (name and sign and value):
             raise UsageFault(
-                f"{name + sign + path!r} names no source and its file.", hint="--with customers=customers.csv"
+                f"{name + sign + value!r} is no pair of a name and what it stands for.", hint=hint
             )
-    return {name: path for name, _, path in pairs}
+    return {name: value for name, _, value in pairs}
 
 
 def _moment(text: str | None) -> datetime:

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from everloop.data.api import check, prepare, snapshot
+    from everloop.data.api import check, find_leaks, prepare, snapshot
     from everloop.data.difference import Difference, diff
-    from everloop.data.leaks import LeakFinding, LeakFound
+    from everloop.data.leaks import LeakFinding, LeakFound, LeakReport
     from everloop.data.learning import learn
     from everloop.data.profiles import Association, ColumnProfile, Oddity, Profile
     from everloop.data.profiling import profile
     from everloop.data.snapshots import Snapshot
 
 _HOME = {
-    **dict.fromkeys(("check", "prepare", "snapshot"), "api"),
+    **dict.fromkeys(("check", "find_leaks", "prepare", "snapshot"), "api"),
     **dict.fromkeys(("Difference", "diff"), "difference"),
-    **dict.fromkeys(("LeakFinding", "LeakFound"), "leaks"),
+    **dict.fromkeys(("LeakFinding", "LeakFound", "LeakReport"), "leaks"),
     "learn": "learning",
     **dict.fromkeys(("Association", "ColumnProfile", "Oddity", "Profile"), "profiles"),
     "profile": "profiling",
@@ -40,11 +40,13 @@ __all__ = [
     "Difference",
     "LeakFinding",
     "LeakFound",
+    "LeakReport",
     "Oddity",
     "Profile",
     "Snapshot",
     "check",
     "diff",
+    "find_leaks",
     "learn",
     "prepare",
     "profile",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from everloop.data.sources import DigestMemo, Surroundings
 from everloop.data.taking import take_snapshot
 
 if TYPE_CHECKING:
+    from everloop.data.leaks import LeakReport
     from everloop.spec import LifecycleSpec
     from everloop.spec.frame import Frame
     from everloop.table.contract import Contract, ContractReport
@@ -86,6 +87,64 @@ def check(
         now = now or table.as_of
         table = table.arrived()
     return check_table(table, contract, now=now, tables=tables)
+
+
+def find_leaks(  # noqa: PLR0913  (each is a role that a column or a table may have)
+    train: Any,
+    test: Any = None,
+    *,
+    target: str,
+    validation: Any = None,
+    split: str | None = None,
+    time: str | None = None,
+    label_time: str | None = None,
+    entity: str | None = None,
+    inputs: Sequence[str] | None = None,
+    waive: Mapping[str, str] | None = None,
+) -> LeakReport:
+    """Looks for leaks in tables that were split, and perhaps prepared, elsewhere.
+
+    Eight kinds: the target or a copy of it among the inputs; rows, and groups, in two parts; values from
+    after the decision; constants, and means of the target, that were fitted with other rows than the
+    training part's; identifiers; and a split by chance of rows whose order in time matters.
+
+    Args:
+        train: The training rows, or all rows where `split` divides them: a Polars, pandas, Arrow or
+            DuckDB table, or a path.
+        test: The test rows. With neither `test` nor `split` only leaks of one table are looked for.
+        target: The column to predict.
+        validation: The rows that models are chosen on.
+        split: The column of `train` that names each row's part: ``train``, ``validation`` or ``test``.
+        time: The column that says when the decision is made.
+        label_time: The column that says when the actual was known.
+        entity: The column that names whom or what a row is about.
+        inputs: What a model may read; by default every column without another role.
+        waive: From a finding's name, such as ``identifier: account_no``, to the reason why it may stay.
+
+    Returns:
+        What was found, with the evidence; `report.passed` where nothing blocks.
+
+    Raises:
+        DataFault: When a column is not there, or rows cannot be divided.
+
+    Example:
+        >>> import polars as pl
+        >>> y = ["yes", "no"] * 50
+        >>> rows = pl.DataFrame({"age": range(100), "y": y, "paid": [one == "no" for one in y]})
+        >>> report = find_leaks(rows[:70], rows[70:], target="y")
+        >>> [finding.name for finding in report.findings]
+        ['target copy: paid', 'identifier: age']
+    """
+    from everloop.data.leaks.outside import Roles, divided, look
+    from everloop.table.stored import StoredTable
+
+    given = {"train": train, "validation": validation, "test": test}
+    if split is None:
+        parts = {part: StoredTable.of(table) for part, table in given.items() if table is not None}
+    else:
+        parts = divided(train, split)
+    roles = Roles(target, time, label_time, entity, None if inputs is None else tuple(inputs))
+    return look(parts, roles, waive or {}, without=(split,) if split else ())
 
 
 def prepare(snapshot: Snapshot, frame: Frame, spec: LifecycleSpec, folder: Path | str) -> Dataset:

@@ -13,7 +13,7 @@ from everloop.data.clean import drop_rows, exclude_columns
 from everloop.data.engines import open_engine
 from everloop.data.features import row_features
 from everloop.data.fitting import fit_cleaning
-from everloop.data.leaks import LeakFinding, LeakFound, Parts, block_leaks, find_leaks
+from everloop.data.leaks import LeakFinding, LeakFound, Parts, block_leaks, leaks_of
 from everloop.data.split import PARTS, Split, SplitPlan, default_plan, split_rows
 from everloop.table.dataset import Dataset
 from everloop.table.feature import FeatureDefinition
@@ -78,7 +78,7 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
     featured = {part: StoredTable.open(path) for part, path in written.items()}
     read = [*(name for name in inputs if name not in plan.clean_names), *(one.name for one in features)]
     looked_at = Parts(featured, read, frame, split.plan.by, split.plan.group, table)
-    findings = find_leaks(looked_at, data.leaks.waive)
+    findings = leaks_of(looked_at, data.leaks.waive)
     try:
         block_leaks(findings)
     except LeakFound:

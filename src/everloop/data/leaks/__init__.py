@@ -9,7 +9,8 @@ Example:
 from __future__ import annotations
 
 from everloop.data.leaks.finding import LeakFinding, LeakFound, block_leaks
-from everloop.data.leaks.kinds import KINDS, LeakKind, find_leaks
+from everloop.data.leaks.kinds import KINDS, LeakKind, leaks_of
 from everloop.data.leaks.parts import Parts
+from everloop.data.leaks.report import LeakReport
 
-__all__ = ["KINDS", "LeakFinding", "LeakFound", "LeakKind", "Parts", "block_leaks", "find_leaks"]
+__all__ = ["KINDS", "LeakFinding", "LeakFound", "LeakKind", "LeakReport", "Parts", "block_leaks", "leaks_of"]

@@ -56,7 +56,7 @@ KINDS: dict[str, LeakKind] = {
 }
 
 
-def find_leaks(parts: Parts, waivers: Mapping[str, str] | None = None) -> tuple[LeakFinding, ...]:
+def leaks_of(parts: Parts, waivers: Mapping[str, str] | None = None) -> tuple[LeakFinding, ...]:
     """Looks for every kind of leak in a split table.
 
     Args:

@@ -116,6 +116,7 @@ def facts_of(trained: Trained, digest: str) -> dict[str, Any]:
         "features": [choice.name for choice in trained.features if choice.kept],
         "left_out": {choice.name: choice.reason for choice in trained.features if not choice.kept},
         "notes": trained.notes,
+        "fitted_apart": trained.fitted_apart,
         "trials": len(trained.trials),
         "failed_trials": {str(trial.number): trial.error for trial in trained.trials if trial.error},
         "learners_tried": sorted({trial.learner for trial in trained.trials if trial.error is None}),

@@ -13,6 +13,7 @@ from everloop.model.columns import column_kinds
 from everloop.model.decision import calibration_that_pays, threshold_for
 from everloop.model.evaluating import Judged, evaluate
 from everloop.model.features import Features
+from everloop.model.fitted_apart import proof_sentence, prove_fitted_apart
 from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.learners.registry import learners_for
 from everloop.model.scoring import calibrated
@@ -154,6 +155,7 @@ def train(
     )
     progress(Event("model", f"fitting {found.best.learner} on all {material.table.height} rows"))
     plan, estimator = fit_final(found.learner, found.best.configuration, material)
+    proof = prove_fitted_apart(plan, found.learner, material)
     trained = Trained(
         frame=frame,
         plan=plan,
@@ -164,7 +166,8 @@ def train(
         seed=settings.seed,
         trials=found.trials,
         features=features,
-        notes=(note,),
+        notes=(note, proof_sentence(proof)),
+        fitted_apart=proof,
     )
     trained, held_out = _decided(trained, found, material, settings, stakes)
     return replace(trained, evaluation=_evaluated(trained, held_out, parts, settings, stakes))

@@ -91,6 +91,7 @@ class Trained:
         trials: Every trial of the search, failed ones included.
         features: Every input column, kept or not, with its reason.
         notes: What else the search decided, in sentences.
+        fitted_apart: The proof that the preparation was fitted on the rows learned from alone.
         evaluation: How it does on the test part; None where there was none.
         held_out_scores: Calibrated scores of rows that the estimator's twin had not seen.
         held_out_actual: Their actuals: class indices or numbers.
@@ -109,6 +110,7 @@ class Trained:
     trials: tuple[Trial, ...] = ()
     features: tuple[FeatureChoice, ...] = ()
     notes: tuple[str, ...] = ()
+    fitted_apart: dict[str, Any] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     held_out_scores: NDArray[np.float64] | None = field(default=None, compare=False)
     held_out_actual: NDArray[np.float64] | None = field(default=None, compare=False)
@@ -166,7 +168,16 @@ class Trained:
         return folder
 
     def _facts(self) -> dict[str, Any]:
-        plain = ("learner", "configuration", "target_type", "seed", "threshold", "threshold_reason", "notes")
+        plain = (
+            "learner",
+            "configuration",
+            "target_type",
+            "seed",
+            "threshold",
+            "threshold_reason",
+            "notes",
+            "fitted_apart",
+        )
         trials = [asdict(trial) for trial in self.trials]
         for trial in trials:
             del trial["seconds"]
@@ -228,6 +239,7 @@ class Trained:
             ),
             features=tuple(FeatureChoice(**choice) for choice in facts["features"]),
             notes=tuple(facts["notes"]),
+            fitted_apart=facts.get("fitted_apart", {}),
             evaluation=Evaluation.from_dict(json.loads(evaluation.read_bytes()))
             if evaluation.exists()
             else None,

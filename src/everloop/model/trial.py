@@ -209,12 +209,16 @@ def fit_on(
 def fit_final(learner: Learner, configuration: Mapping[str, Any], material: Material) -> tuple[Plan, Any]:
     """Fits preparation and learner on all rows."""
     settings = PreparationSettings.of(learner.capabilities, seed=material.seed)
+    table, actual = final_rows(learner, material)
+    plan, X = fit_preparation(table, material.frame, material.features, settings, actual)
+    return plan, fit_on(learner, X, actual, material, configuration)
+
+
+def final_rows(learner: Learner, material: Material) -> tuple[pl.DataFrame, NDArray[Any]]:
+    """Gives the rows that a learner is fitted on in the end, all or as many as it takes, with their actuals."""
     rows = thinned(np.arange(material.table.height), learner.capabilities.most_rows or material.table.height)
     table = material.table.select(material.features.columns)
-    if len(rows) < table.height:
-        table = table[rows]
-    plan, X = fit_preparation(table, material.frame, material.features, settings, material.actual[rows])
-    return plan, fit_on(learner, X, material.actual[rows], material, configuration)
+    return (table[rows] if len(rows) < table.height else table), material.actual[rows]
 
 
 def fold_score(frame: Frame, actual: NDArray[Any], scores: NDArray[np.float64]) -> float:

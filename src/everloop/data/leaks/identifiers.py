@@ -96,9 +96,6 @@ def _numbered(name: str, numbers: Any) -> str | None:
         return "names rows, as its name says"
     if high - low < 4 * len(numbers):
         return "numbers the rows"
-    steps = np.diff(numbers)
-    if (steps > 0).all() or (steps < 0).all():
-        return "numbers the rows in their order"
     if low >= 10 ** (DIGITS - 1) and len(str(int(low))) == len(str(int(high))):
         return "holds numbers of one length, as names have"
     return None

@@ -70,8 +70,7 @@ def proof_sentence(proof: dict[str, Any]) -> str:
     told = f"; {len(encoded)} columns are encoded by the target out of fold" if encoded else ""
     return (
         f"{proof['constants']:,} constants of the preparation, fitted again on the {proof['rows']:,} rows "
-        "learned "
-        f"from alone, came out the same{told}."
+        f"learned from alone, came out the same{told}."
     )
 
 

@@ -215,7 +215,7 @@ def fit_final(learner: Learner, configuration: Mapping[str, Any], material: Mate
 
 
 def final_rows(learner: Learner, material: Material) -> tuple[pl.DataFrame, NDArray[Any]]:
-    """Gives the rows that a learner is fitted on in the end, all or as many as it takes, with their actuals."""
+    """Gives the rows that a learner is fitted on in the end, as many as it takes, with their actuals."""
     rows = thinned(np.arange(material.table.height), learner.capabilities.most_rows or material.table.height)
     table = material.table.select(material.features.columns)
     return (table[rows] if len(rows) < table.height else table), material.actual[rows]

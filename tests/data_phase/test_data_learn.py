@@ -131,7 +131,7 @@ def test_the_step_learns_and_then_enforces(tmp_path):
     good, bad = small(), small().with_columns(amount=pl.col("amount") * -1)
     for name in ("one", "two", "three"):
         (tmp_path / name).mkdir()
-    settings = {"contract": None, "name": None, "known_later": ["y"]}
+    settings = {"contract": None, "name": None, "known_later": ["y"], "engine": "polars"}
     assert contract_step(tmp_path / "one", settings, {"snapshot": taken(tmp_path, good)})["learned"]
     text = (tmp_path / "one" / "contract.yaml").read_text()
     settings = {**settings, "contract": text, "name": "contract.yaml"}

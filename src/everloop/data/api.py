@@ -69,6 +69,7 @@ def check(
     *,
     now: datetime | None = None,
     tables: Mapping[str, Any] | None = None,
+    engine: str = "polars",
 ) -> ContractReport:
     """Holds a table against a contract.
 
@@ -77,16 +78,20 @@ def check(
         contract: What `learn` gave or `everloop.table.contract.load_contract` read.
         now: The time at which freshness is judged; for a snapshot, by default, the time it was taken.
         tables: The sources that references are judged with, by name.
+        engine: Where it is judged; see `everloop.data.engines`. A table on Spark is judged there.
 
     Returns:
         Whether the table passed, and what was found, with counts and examples.
     """
-    from everloop.table.contract import check as check_table
+    from everloop.data.engines import open_engine
+    from everloop.data.engines.spark_session import is_spark_table
 
+    without: Sequence[str] = ()
     if isinstance(table, Snapshot):
-        now = now or table.as_of
-        table = table.arrived()
-    return check_table(table, contract, now=now, tables=tables)
+        # A contract is about what comes in, not about the features that were added.
+        now, without, table = now or table.as_of, table.feature_names, table.path
+    chosen = open_engine("pyspark" if is_spark_table(table) else engine)
+    return chosen.check(table, contract, now=now, tables=tables, without=without)
 
 
 def find_leaks(  # noqa: PLR0913  (each is a role that a column or a table may have)

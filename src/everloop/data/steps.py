@@ -79,7 +79,12 @@ def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:
     path = Path(spec.folder) / spec.data.contract if spec.data.contract else None
     text = path.read_text(encoding="utf-8") if path is not None and path.is_file() else None
     later = [name for name in (spec.problem.target, spec.problem.label_time) if name]
-    return {"contract": text, "name": spec.data.contract, "known_later": later}
+    return {
+        "contract": text,
+        "name": spec.data.contract,
+        "known_later": later,
+        "engine": spec.engine.data,
+    }
 
 
 def dataset_settings(spec: LifecycleSpec) -> dict[str, Any]:
@@ -147,7 +152,7 @@ def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
     else:
         write_file(path, text.encode())
         contract = load_contract(path)
-    report = check(snapshot, contract)
+    report = check(snapshot, contract, engine=settings["engine"])
     facts = report.to_dict()
     write_file(folder / REPORT_FILE, json.dumps(facts, indent=2).encode())
     report.raise_if_failed()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from everloop.data.duck import closed_duckdb, quote_name, quote_text
+from everloop.data.engines.polars import PolarsEngine
 from everloop.data.engines.protocol import Capabilities
 from everloop.table.expression import to_duckdb
 from everloop.table.feature import in_layers
@@ -87,8 +88,12 @@ def _form(definition: FeatureDefinition) -> str:
     return f"CAST({form} AS TIMESTAMPTZ)" if definition.expression.type == "time" else form
 
 
-class DuckEngine:
-    """DuckDB, closed to all but the table's file; what does not fit in memory goes to disk."""
+class DuckEngine(PolarsEngine):
+    """DuckDB, closed to all but the table's file; what does not fit in memory goes to disk.
+
+    A contract is judged by Polars, which reads the same file as it streams: the two write regular
+    expressions differently, and a contract has one meaning.
+    """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         name="duckdb",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, ClassVar
 
 from everloop.data.engines.protocol import Capabilities
+from everloop.table.contract import Contract, ContractReport, check
 from everloop.table.stored import StoredTable
+from everloop.table.tables import as_lazy
 
 
 class PolarsEngine:
@@ -25,3 +28,16 @@ class PolarsEngine:
     def open(self, table: Any) -> Iterator[StoredTable]:
         """Opens a file, or takes a table as a lazy frame."""
         yield StoredTable.of(table)
+
+    def check(
+        self,
+        table: Any,
+        contract: Contract,
+        *,
+        now: datetime | None = None,
+        tables: Mapping[str, Any] | None = None,
+        without: Sequence[str] = (),
+    ) -> ContractReport:
+        """Judges all rules in one lazy pass."""
+        rows = as_lazy(table).drop(without) if without else table
+        return check(rows, contract, now=now, tables=tables)

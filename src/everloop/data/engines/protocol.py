@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from everloop.table.contract import Contract, ContractReport
     from everloop.table.stored import StoredTable
 
 
@@ -48,5 +51,25 @@ class DataEngine(Protocol):
         Args:
             table: The path of a Parquet file, a table of the engine's own, or any that
                 `everloop.table.tables.as_lazy` takes. It is not changed.
+        """
+        ...
+
+    def check(
+        self,
+        table: Any,
+        contract: Contract,
+        *,
+        now: datetime | None = None,
+        tables: Mapping[str, Any] | None = None,
+        without: Sequence[str] = (),
+    ) -> ContractReport:
+        """Holds a table against a contract, as `everloop.table.contract.check` does.
+
+        Args:
+            table: As for `open`.
+            contract: What it must satisfy.
+            now: The time at which freshness is judged.
+            tables: The sources that references are judged with, by name.
+            without: Columns that are not looked at.
         """
         ...

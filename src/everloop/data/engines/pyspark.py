@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from everloop.core.extras import require
 from everloop.data.engines.protocol import Capabilities
+from everloop.data.engines.spark_contract import SparkHeld
 from everloop.data.engines.spark_session import EXTRA, is_spark_table, session
 from everloop.data.engines.spark_stream import streamed
+from everloop.table.contract.checking import hold
 from everloop.table.expression import to_spark
 from everloop.table.expression.spark_form import quoted
 from everloop.table.feature import in_layers
@@ -20,6 +23,7 @@ from everloop.table.stored import StoredTable, write_rows
 if TYPE_CHECKING:
     import polars as pl
 
+    from everloop.table.contract import Contract, ContractReport
     from everloop.table.feature import FeatureDefinition
 
 ROW = "__everloop_row"
@@ -86,6 +90,21 @@ class SparkEngine:
             yield SparkTable(streamed(held.drop(ROW), rows), rows, None, held)
         finally:
             held.unpersist()
+
+    def check(
+        self,
+        table: Any,
+        contract: Contract,
+        *,
+        now: datetime | None = None,
+        tables: Mapping[str, Any] | None = None,
+        without: Sequence[str] = (),
+    ) -> ContractReport:
+        """Judges all rules in one query of Spark."""
+        with self.open(table) as opened:
+            held, lazy = opened.held.drop(*without), opened.lazy().drop(without)
+            schema = dict(lazy.collect_schema())
+            return hold(SparkHeld(lazy, schema, "streaming", contract, held, ROW), now, tables or {})
 
 
 def numbered(table: Any) -> Any:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from everloop.core.digest import digest_file
 from everloop.core.errors import EverloopError, SourceUnreadable
 from everloop.core.files import scratch_folder
+from everloop.data.engines.spark_session import is_spark_table
 from everloop.data.sources.protocol import Capabilities, Reading, Surroundings
 from everloop.table.tables import as_lazy
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class TableSpec:
     """What names a table that lives in memory.
 
     Attributes:
-        table: A Polars, pandas, Arrow or DuckDB table, or a path.
+        table: A Polars, pandas, Arrow, DuckDB or Spark table, or a path.
     """
 
     table: Any
@@ -26,13 +30,16 @@ class TableSpec:
 
 @dataclass(frozen=True)
 class Table:
-    """A Polars, pandas, Arrow or DuckDB table; it is copied, never changed."""
+    """A Polars, pandas, Arrow, DuckDB or Spark table; it is copied, never changed.
+
+    A Spark table comes through Arrow, one partition after another, in Spark's order of partitions.
+    """
 
     spec: TableSpec
     surroundings: Surroundings
     capabilities: ClassVar[Capabilities] = Capabilities(
         kind="table",
-        reads="Polars, pandas, Arrow and DuckDB tables handed in from Python",
+        reads="Polars, pandas, Arrow, DuckDB and Spark tables handed in from Python",
         cheap_fingerprint=False,
         keeps_order=True,
         needs_network=False,
@@ -51,7 +58,7 @@ class Table:
         """
         target = scratch / "table.parquet"
         try:
-            as_lazy(self.spec.table).sink_parquet(target, compression="zstd", statistics=False)
+            _lazy(self.spec.table).sink_parquet(target, compression="zstd", statistics=False)
         except EverloopError:
             raise
         except Exception as error:  # any table library may fail in its own way
@@ -59,3 +66,11 @@ class Table:
                 f"The {type(self.spec.table).__name__} that was handed in cannot be read: {error}."
             ) from error
         return Reading((target,), {"kind": "table", "digest": digest_file(target)})
+
+
+def _lazy(table: Any) -> pl.LazyFrame:
+    if not is_spark_table(table):
+        return as_lazy(table)
+    from everloop.data.engines.spark_stream import streamed
+
+    return streamed(table)

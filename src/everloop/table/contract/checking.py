@@ -25,15 +25,55 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class _Held:
-    """A table that is held against a contract; ``engine`` runs its queries."""
+class Held:
+    """A table that is held against a contract, by Polars.
+
+    Another engine makes its own of `judged`, `rows_broken` and `looked_up`.
+
+    Attributes:
+        lazy: The rows.
+        schema: The columns, from name to Polars type.
+        engine: Which of Polars' engines runs its queries.
+        contract: What it must satisfy.
+    """
 
     lazy: pl.LazyFrame
     schema: dict[str, Any]
     engine: Any
     contract: Contract
 
+    def judged(self, now: datetime | None) -> tuple[int, list[tuple[Probe, int]]]:
+        """Counts the rows, and gives the probes that do not hold with their numbers."""
+        import polars as pl
+
+        probes = probes_of(self.contract, self.schema, now)
+        measured = [
+            (probe.fails.sum() if probe.measure is None else probe.measure).alias(f"n{place}")
+            for place, probe in enumerate(probes)
+        ]
+        (facts,) = self.collect([self.lazy.select(pl.len().alias("rows"), *measured)])
+        return which_fail(probes, facts.row(0, named=True))
+
+    def rows_broken(self, probes: list[Probe]) -> int:
+        """Counts the rows for which at least one of the probes fails."""
+        import polars as pl
+
+        fails = pl.any_horizontal([probe.fails for probe in probes])
+        (counted,) = self.collect([self.lazy.select(fails.sum())])
+        return int(counted.item() or 0)
+
+    def looked_up(self, probes: list[Probe]) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Gives for each probe the first rows that fail, and how often their values do, or how many."""
+        queries = [
+            query
+            for probe in probes
+            for query in _looked_up(self.lazy.with_row_index(references.ROW).filter(probe.fails), probe.shows)
+        ]
+        answers = iter(self.collect(queries) if queries else [])
+        return [(next(answers), next(answers)) for _ in probes]
+
     def collect(self, queries: list[pl.LazyFrame]) -> list[pl.DataFrame]:
+        """Runs queries of Polars."""
         import polars as pl
 
         try:
@@ -74,50 +114,45 @@ def check(
 
     lazy = as_lazy(table)
     in_memory = not isinstance(table, pl.LazyFrame | str) and not hasattr(table, "__fspath__")
-    held = _Held(lazy, dict(lazy.collect_schema()), "in-memory" if in_memory else "streaming", contract)
-    probes = probes_of(contract, held.schema, now)
-    measured = [
-        (probe.fails.sum() if probe.measure is None else probe.measure).alias(f"n{place}")
-        for place, probe in enumerate(probes)
-    ]
-    (facts,) = held.collect([lazy.select(pl.len().alias("rows"), *measured)])
-    numbers = facts.row(0, named=True)
-    rows = int(numbers["rows"])
+    held = Held(lazy, dict(lazy.collect_schema()), "in-memory" if in_memory else "streaming", contract)
+    return hold(held, now, tables or {})
+
+
+def which_fail(probes: list[Probe], numbers: Mapping[str, Any]) -> tuple[int, list[tuple[Probe, int]]]:
+    """Gives the number of rows, and the probes that do not hold with their numbers.
+
+    Args:
+        probes: What was looked at.
+        numbers: ``rows``, and ``n0``, ``n1`` ... for each probe.
+    """
     broken = [
         (probe, int(number))
         for place, probe in enumerate(probes)
         if not probe.holds(number := numbers[f"n{place}"] or 0)
     ]
+    return int(numbers["rows"]), broken
+
+
+def hold(held: Held, now: datetime | None, tables: Mapping[str, Any]) -> ContractReport:
+    """Holds an opened table against its contract; see `check`."""
+    rows, broken = held.judged(now)
     found = [*_of_presence(held, rows), *_of_probes(held, broken, rows)]
-    found += _of_references(held, tables or {}, rows)
+    found += _of_references(held, tables, rows)
     found.sort(key=lambda finding: (finding.severity != "error", -finding.failing))
     passed = all(finding.severity != "error" for finding in found)
+    failing = [probe for probe, _ in broken if probe.fails is not None]
     return ContractReport(
         passed,
         rows,
         tuple(found),
-        tuple(_unchecked(held, now, tables or {})),
-        _rows_broken(held, [probe for probe, _ in broken if probe.fails is not None]),
+        tuple(_unchecked(held, now, tables)),
+        held.rows_broken(failing) if failing else 0,
     )
 
 
-def _rows_broken(held: _Held, probes: list[Probe]) -> int:
-    """Counts the rows that break at least one rule."""
-    import polars as pl
-
-    if not probes:
-        return 0
-    (counted,) = held.collect([held.lazy.select(pl.any_horizontal([probe.fails for probe in probes]).sum())])
-    return int(counted.item() or 0)
-
-
-def _of_probes(held: _Held, broken: list[tuple[Probe, int]], rows: int) -> Iterator[Finding]:
+def _of_probes(held: Held, broken: list[tuple[Probe, int]], rows: int) -> Iterator[Finding]:
     """Looks up the rows and values of what failed; a number of the table has none."""
-    queries: list[pl.LazyFrame] = []
-    for probe, _ in broken:
-        if probe.fails is not None:
-            queries += _looked_up(held.lazy.with_row_index(references.ROW).filter(probe.fails), probe.shows)
-    answers = iter(held.collect(queries) if queries else [])
+    answers = iter(held.looked_up([probe for probe, _ in broken if probe.fails is not None]))
     for probe, number in broken:
         said = (probe.column, probe.rule, probe.severity, probe.expected)
         if probe.fails is None:
@@ -125,7 +160,7 @@ def _of_probes(held: _Held, broken: list[tuple[Probe, int]], rows: int) -> Itera
             told = probe.reads(number) if probe.reads else ""
             yield Finding(*said, failing, _share(failing, rows), found=told)
         else:
-            yield _shown(said, next(answers), next(answers), rows)
+            yield _shown(said, *next(answers), rows)
 
 
 def _looked_up(failing: pl.LazyFrame, shows: tuple[str, ...]) -> tuple[pl.LazyFrame, pl.LazyFrame]:
@@ -162,7 +197,7 @@ def _share(failing: int, rows: int) -> float:
     return failing / rows if rows else 0.0
 
 
-def _of_references(held: _Held, tables: Mapping[str, Any], rows: int) -> list[Finding]:
+def _of_references(held: Held, tables: Mapping[str, Any], rows: int) -> list[Finding]:
     rules = [rule for rule in _references(held) if rule.source in tables]
     if not rules:
         return []
@@ -181,7 +216,7 @@ def _of_references(held: _Held, tables: Mapping[str, Any], rows: int) -> list[Fi
     return found
 
 
-def _references(held: _Held) -> list[Any]:
+def _references(held: Held) -> list[Any]:
     fitting = {
         rule.name
         for rule in held.contract.columns
@@ -190,7 +225,7 @@ def _references(held: _Held) -> list[Any]:
     return [rule for rule in held.contract.rules if rule.kind == "refers" and set(rule.reads) <= fitting]
 
 
-def _unchecked(held: _Held, now: datetime | None, tables: Mapping[str, Any]) -> Iterator[str]:
+def _unchecked(held: Held, now: datetime | None, tables: Mapping[str, Any]) -> Iterator[str]:
     for rule in held.contract.rules:
         if rule.kind == "fresh" and now is None:
             yield f"how fresh {rule.columns[0]} is: no time to judge it at was given"
@@ -198,7 +233,7 @@ def _unchecked(held: _Held, now: datetime | None, tables: Mapping[str, Any]) -> 
             yield f"{', '.join(rule.columns)} in {rule.source}: {rule.source} was not given"
 
 
-def _of_presence(held: _Held, rows: int) -> Iterator[Finding]:
+def _of_presence(held: Held, rows: int) -> Iterator[Finding]:
     contract, schema = held.contract, held.schema
     for rule in contract.columns:
         if rule.name not in schema:

@@ -59,7 +59,7 @@ class _Form:
             return _constant(node)
         if isinstance(node, ColumnRef):
             if node.type == "time":
-                return _time_column(quoted(node.name), self._kinds.get(node.name, "timestamp"))
+                return _time_column(node.name, self._kinds.get(node.name, "timestamp"))
             return _COLUMNS[node.type](quoted(node.name))
         inner = self._loose if node.operator in _CARRIES else self.of
         return _FORMS[node.operator](node, [inner(argument) for argument in node.arguments])
@@ -114,9 +114,19 @@ _INSTANTS: dict[str, str] = {
 """Spark type -> microseconds since 1970, whatever the session's time zone."""
 
 
-def _time_column(column: str, kind: str) -> str:
+def instant(name: str, kind: str) -> str:
+    """Writes a column of times as microseconds since 1970, a BIGINT.
+
+    Args:
+        name: The column.
+        kind: Its Spark type: ``timestamp``, ``date`` or ``timestamp_ntz``, which is taken as UTC.
+    """
+    return _INSTANTS[kind].replace("{c}", quoted(name))
+
+
+def _time_column(name: str, kind: str) -> str:
     first, last = moments.FIRST_US, moments.LAST_US
-    held = f"CAST(CAST({_INSTANTS[kind].replace('{c}', column)} AS DOUBLE) AS BIGINT)"
+    held = f"CAST(CAST({instant(name, kind)} AS DOUBLE) AS BIGINT)"
     return _bind(held, f"CASE WHEN {{v}} BETWEEN {first}L AND {last + 32}L THEN least({{v}}, {last}L) END")
 
 

@@ -21,6 +21,7 @@ from everloop.table.contract.words import comparable as microseconds
 from everloop.table.contract.words import of_table
 from everloop.table.formats import format_of, shape_pattern
 from everloop.table.schema import schema_of
+from everloop.table.stored import aggregate, count_distinct
 from everloop.table.tables import as_lazy
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ TAIL = 3
 ROW_SHARE = 0.1
 # Rules between columns and formats are proposed by a sample of about so many rows.
 SAMPLE = 10_000
+_ROW = "\0row"
 # A format is learned from so many texts, of which so many differ.
 ROWS_OF_FORMAT, TEXTS_OF_FORMAT = 100, 20
 MOST_SHAPES = 200
@@ -87,8 +89,9 @@ def learn(
     expressions = [pl.len().alias("rows")]
     for position, (name, kind) in enumerate(types.items()):
         expressions += _facts(position, pl.col(name), kind)
-    facts = lazy.select(expressions).collect().row(0, named=True)
+    facts = aggregate(lazy, expressions)
     rows = int(facts["rows"])
+    facts |= _values(lazy, types)
     if rows == 0:
         raise DataFault("A contract cannot be learned from a table without rows.")
     columns = tuple(
@@ -112,7 +115,10 @@ def _sample(lazy: pl.LazyFrame, rows: int) -> pl.DataFrame:
     import polars as pl
 
     step = max(1, rows // SAMPLE)
-    return lazy.filter(pl.int_range(pl.len()) % step == 0).collect() if step > 1 else lazy.collect()
+    if step == 1:
+        return lazy.collect()
+    numbered = lazy.with_row_index(_ROW).filter(pl.col(_ROW) % step == 0)
+    return numbered.drop(_ROW).collect(engine="streaming")
 
 
 def _between(
@@ -214,12 +220,31 @@ def _facts(position: int, column: pl.Expr, kind: str) -> list[pl.Expr]:
         finite = column.filter(column.is_finite()) if kind == "number" else column
         facts |= {"low": finite.min(), "high": finite.max()}
         facts |= {f"q{share}": finite.quantile(share / 100) for share in (1, 50, 99)}
-    if kind in ("integer", "text"):
-        facts["distinct"] = column.drop_nulls().n_unique()
-    if kind == "text":
-        counts = column.drop_nulls().cast(pl.String).alias("value").value_counts(name="rows", sort=True)
-        facts["values"] = counts.head(MOST_CATEGORIES + 1).implode()
     return [fact.alias(f"{key} {position}") for key, fact in facts.items()]
+
+
+def _values(lazy: pl.LazyFrame, types: Mapping[str, str]) -> dict[str, Any]:
+    """Counts different values, and the rows of each where they may be categories."""
+    import polars as pl
+
+    facts: dict[str, Any] = {}
+    for position, (name, kind) in enumerate(types.items()):
+        if kind not in ("integer", "text"):
+            continue
+        column = pl.col(name).cast(pl.String) if kind == "text" else pl.col(name)
+        distinct = count_distinct(lazy, column, column.is_not_null())
+        facts[f"distinct {position}"] = distinct
+        if kind == "text":
+            few = distinct <= MOST_CATEGORIES
+            facts[f"values {position}"] = _counted(lazy, column) if few else []
+    return facts
+
+
+def _counted(lazy: pl.LazyFrame, column: pl.Expr) -> list[tuple[str, int]]:
+    import polars as pl
+
+    values = lazy.select(column.alias("value")).drop_nulls()
+    return values.group_by("value").agg(pl.len()).collect(engine="streaming").rows()
 
 
 def _of(facts: dict[str, Any], position: int) -> dict[str, Any]:
@@ -262,7 +287,7 @@ def _without_tails(low: Any, high: Any, facts: dict[str, Any]) -> tuple[Any, Any
 
 
 def _categories(facts: dict[str, Any]) -> tuple[str, ...] | None:
-    counted = [tuple(entry.values()) for entry in facts["values"]]
+    counted = facts["values"]
     if not counted or len(counted) > MOST_CATEGORIES or min(rows for _, rows in counted) < ROWS_PER_CATEGORY:
         return None
     return tuple(sorted(text for text, _ in counted))

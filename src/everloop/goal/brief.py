@@ -10,6 +10,7 @@ import numpy as np
 from everloop.core.values import to_jsonable
 from everloop.measure.intervals import Interval, mean_interval
 from everloop.measure.value import decision_values, perfect_value
+from everloop.table.expression import parse
 from everloop.table.labels import class_indices
 from everloop.table.prices import Prices
 from everloop.table.schema import schema_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from everloop.spec import GoalSpec
     from everloop.spec.frame import Frame
+    from everloop.table.stored import ColumnTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Brief:
         } | {"today": self.today.to_dict() if self.today else None}
 
 
-def write_brief(goal: GoalSpec, table: pl.DataFrame, frame: Frame) -> Brief:
+def write_brief(goal: GoalSpec, table: ColumnTable, frame: Frame) -> Brief:
     """Prices today's decisions and perfect ones on the labelled rows, and holds the goal against them.
 
     Args:
@@ -112,8 +114,8 @@ class _Money:
     perfect: float | None = None
 
     @classmethod
-    def of(cls, goal: GoalSpec, table: pl.DataFrame, frame: Frame) -> _Money:
-        labelled = table.filter(table[frame.target].is_not_null())
+    def of(cls, goal: GoalSpec, table: ColumnTable, frame: Frame) -> _Money:
+        labelled = _labelled(goal, table, frame)
         if frame.task != "binary":
             return cls(rows=labelled.height)
         actual = class_indices(labelled[frame.target], frame.classes)
@@ -132,6 +134,23 @@ class _Money:
             decided = today_decisions(goal.today, labelled, frame)
             today = mean_interval(decision_values(positive, decided, prices))
         return cls(labelled.height, base_rate, today, constants, float(perfect_value(positive, prices)))
+
+
+def _labelled(goal: GoalSpec, table: ColumnTable, frame: Frame) -> pl.DataFrame:
+    """Reads the labelled rows: of all columns those that a price or today's decision reads."""
+    import polars as pl
+
+    lazy: pl.LazyFrame = table.lazy()
+    types = schema_of(lazy).types
+    read = {frame.target}
+    if goal.value is not None:
+        read |= set(Prices.of(goal.value, types).columns)
+    if goal.today is not None and goal.today.rule is not None:
+        read |= set(parse(goal.today.rule, types).columns)
+    if goal.today is not None and goal.today.column in types:
+        read.add(str(goal.today.column))
+    chosen = [name for name in types if name in read]
+    return lazy.select(chosen).filter(pl.col(frame.target).is_not_null()).collect(engine="streaming")
 
 
 def _verdict(

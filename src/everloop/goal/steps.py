@@ -9,7 +9,7 @@ from everloop.core.files import write_file
 from everloop.goal.brief import write_brief
 from everloop.spec import GoalSpec
 from everloop.spec.frame import Frame
-from everloop.table.tables import as_frame
+from everloop.table.stored import StoredTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +26,8 @@ def brief_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
         inputs: `snapshot`, with the rows in `table.parquet`; `frame`, with `frame.json`.
     """
     frame = Frame.load(inputs["frame"])
-    brief = write_brief(
-        GoalSpec.model_validate(settings["goal"]), as_frame(inputs["snapshot"] / "table.parquet"), frame
-    )
+    rows = StoredTable.open(inputs["snapshot"] / "table.parquet")
+    brief = write_brief(GoalSpec.model_validate(settings["goal"]), rows, frame)
     facts = brief.to_dict()
     write_file(folder / BRIEF_FILE, json.dumps(facts, indent=2).encode())
     return facts

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from everloop.table.labels import label_texts
 from everloop.table.prose import is_prose
+from everloop.table.stored import aggregate, count_distinct
 from everloop.table.text_types import text_types
 
 if TYPE_CHECKING:
     import polars as pl
 
     from everloop.table.schema import Schema
+    from everloop.table.stored import ColumnTable
 
 MOSTLY_DIFFERENT = 0.5
 """Text whose values repeat less may be numbers or times, and is looked at."""
@@ -52,28 +54,28 @@ class ColumnFacts:
         return self.distinct / self.known if self.known else 0.0
 
 
-def column_facts(table: pl.DataFrame, schema: Schema) -> dict[str, ColumnFacts]:
-    """Counts missing and different values of every column, in one pass."""
+def column_facts(table: ColumnTable, schema: Schema) -> dict[str, ColumnFacts]:
+    """Counts missing and different values of every column."""
     import polars as pl
 
-    aggregates = []
-    for column in schema.columns:
-        values = pl.col(column.name)
-        if table.schema[column.name].is_float():
-            values = values.fill_nan(None)
-        aggregates.append(values.null_count().alias(f"{column.name}\0missing"))
-        aggregates.append(values.drop_nulls().n_unique().alias(f"{column.name}\0distinct"))
-        if table.schema[column.name].is_integer():
-            span = values.max().cast(pl.Int128) - values.min().cast(pl.Int128)
-            aggregates.append(span.alias(f"{column.name}\0span"))
-    counts = table.select(aggregates).row(0, named=True) if aggregates else {}
+    lazy, types = table.lazy(), table.lazy().collect_schema()
+    values = {
+        name: pl.col(name).fill_nan(None) if kind.is_float() else pl.col(name) for name, kind in types.items()
+    }
+    aggregates = [value.null_count().alias(f"{name}\0missing") for name, value in values.items()]
+    aggregates += [
+        (value.max().cast(pl.Int128) - value.min().cast(pl.Int128)).alias(f"{name}\0span")
+        for name, value in values.items()
+        if types[name].is_integer()
+    ]
+    counts = aggregate(lazy, aggregates)
     facts = {
         column.name: ColumnFacts(
             name=column.name,
             type=column.type,
             rows=table.height,
             missing=counts[f"{column.name}\0missing"],
-            distinct=counts[f"{column.name}\0distinct"],
+            distinct=count_distinct(lazy, values[column.name], values[column.name].is_not_null()),
             span=counts.get(f"{column.name}\0span"),
         )
         for column in schema.columns

@@ -15,9 +15,8 @@ from everloop.spec.frame import Frame
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from everloop.spec import ProblemSpec
+    from everloop.table.stored import ColumnTable
 
 # More distinct whole numbers than this are amounts to predict, not classes.
 MOST_NUMBERED_CLASSES = 20
@@ -50,13 +49,13 @@ SUPPORTED_TASKS = ("binary", "multiclass", "regression")
 class _Draft:
     """What is known so far, and why."""
 
-    table: pl.DataFrame
+    table: ColumnTable
     spec: ProblemSpec
     facts: dict[str, ColumnFacts]
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def build_frame(table: pl.DataFrame, spec: ProblemSpec) -> Frame:
+def build_frame(table: ColumnTable, spec: ProblemSpec) -> Frame:
     """Resolves the problem: what the file says stands, the rest is inferred with a reason.
 
     Args:
@@ -71,7 +70,7 @@ def build_frame(table: pl.DataFrame, spec: ProblemSpec) -> Frame:
         SpecFault: When the file names a column, class or task that is not there.
     """
     _require_rows(table, spec)
-    draft = _Draft(table, spec, column_facts(table, schema_of(table)))
+    draft = _Draft(table, spec, column_facts(table, schema_of(table.lazy())))
     _require_columns(draft)
     counts = label_counts(table[spec.target])
     _require_labels(draft, counts)
@@ -95,7 +94,7 @@ def build_frame(table: pl.DataFrame, spec: ProblemSpec) -> Frame:
     return _with_columns(draft, _with_times(draft, frame))
 
 
-def _require_rows(table: pl.DataFrame, spec: ProblemSpec) -> None:
+def _require_rows(table: ColumnTable, spec: ProblemSpec) -> None:
     if spec.target not in table.columns:
         near = difflib.get_close_matches(spec.target, table.columns, n=1)
         raise DataFault(

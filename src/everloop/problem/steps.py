@@ -10,7 +10,7 @@ from everloop.core.values import to_jsonable
 from everloop.problem.frame import build_frame
 from everloop.problem.sufficiency import judge_labels
 from everloop.spec import ProblemSpec
-from everloop.table.tables import as_frame
+from everloop.table.stored import StoredTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
         settings: `problem`, the file's part; `seed`.
         inputs: `snapshot`, with the rows in `table.parquet`.
     """
-    rows = as_frame(inputs["snapshot"] / "table.parquet")
+    rows = StoredTable.open(inputs["snapshot"] / "table.parquet")
     frame = build_frame(rows, ProblemSpec.model_validate(settings["problem"]))
     sufficiency = judge_labels(rows, frame, seed=settings["seed"])
     facts = {"frame": frame.to_dict(), "sufficiency": sufficiency.to_dict()}

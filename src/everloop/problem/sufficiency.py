@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.spec.frame import Frame
+    from everloop.table.stored import ColumnTable
 
 # Nested shares of the training rows; five sizes are the fewest that a curve with three parameters needs.
 SHARES = (0.08, 0.16, 0.32, 0.64, 1.0)
@@ -25,6 +26,7 @@ MOST_ROWS = 16_000
 FEWEST_ROWS = 60
 MOST_CATEGORIES = 255
 CHANCE_MARGIN = 2.0
+_TAKEN = "\0taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Sufficiency:
         }
 
 
-def judge_labels(table: pl.DataFrame, frame: Frame, *, seed: int = 0) -> Sufficiency:
+def judge_labels(table: ColumnTable, frame: Frame, *, seed: int = 0) -> Sufficiency:
     """Judges whether the labels suffice, by a quick model on nested subsets.
 
     Rows with a time are learned from in time order's past and scored on its future; others at
@@ -81,29 +83,45 @@ def judge_labels(table: pl.DataFrame, frame: Frame, *, seed: int = 0) -> Suffici
     Returns:
         The verdict with its curve.
     """
-    labelled = _labelled(table, frame)
-    if labelled.height < FEWEST_ROWS:
-        reason = f"{labelled.height} labelled rows; at least {FEWEST_ROWS} are needed to judge"
-        return Sufficiency("too few", reason, frame.metric, labelled.height, (), (), None, None)
-    inputs, target = _arrays(labelled, frame)
+    places = _labelled(table, frame)
+    labels = len(places)
+    if labels < FEWEST_ROWS:
+        reason = f"{labels} labelled rows; at least {FEWEST_ROWS} are needed to judge"
+        return Sufficiency("too few", reason, frame.metric, labels, (), (), None, None)
+    if labels > MOST_ROWS:
+        places = places[np.linspace(0, labels - 1, MOST_ROWS).astype(np.int64)]
+    inputs, target = _arrays(_taken(table, places, (*frame.inputs, frame.target)), frame)
     sizes, scores = _curve(
         inputs, target, frame, np.random.default_rng(seed), in_order=frame.time is not None
     )
-    return _judge(frame, labelled.height, sizes, scores, base_rate=float(np.mean(target)))
+    return _judge(frame, labels, sizes, scores, base_rate=float(np.mean(target)))
 
 
-def _labelled(table: pl.DataFrame, frame: Frame) -> pl.DataFrame:
+def _labelled(table: ColumnTable, frame: Frame) -> NDArray[np.int64]:
+    """Gives the positions of the labelled rows, in the order of their time where they have one."""
     import polars as pl
 
-    columns = [*frame.inputs, frame.target, *([frame.time] if frame.time else [])]
-    labelled = table.select(columns).filter(pl.col(frame.target).is_not_null())
-    return labelled.sort(frame.time, maintain_order=True) if frame.time else labelled
+    places = np.flatnonzero(table[frame.target].is_not_null().to_numpy())
+    if frame.time is None:
+        return places
+    times = table[frame.time].cast(pl.Datetime("us")).to_physical()
+    early = np.iinfo(np.int64).min  # rows without a time come first
+    return places[np.argsort(times.fill_null(early).to_numpy()[places], kind="stable")]
+
+
+def _taken(table: ColumnTable, places: NDArray[np.int64], columns: tuple[str, ...]) -> pl.DataFrame:
+    """Reads some columns of some rows, in the order of the positions."""
+    import polars as pl
+
+    chosen = np.unique(places)
+    mask = np.zeros(table.height, dtype=np.bool_)
+    mask[chosen] = True
+    marked = pl.concat([table.lazy(), pl.LazyFrame({_TAKEN: mask})], how="horizontal")
+    rows = marked.filter(_TAKEN).select(columns).collect(engine="streaming")
+    return rows[np.searchsorted(chosen, places)]
 
 
 def _arrays(labelled: pl.DataFrame, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if labelled.height > MOST_ROWS:
-        step = np.linspace(0, labelled.height - 1, MOST_ROWS).astype(np.int64)
-        labelled = labelled[step]
     columns = [_numbers(labelled[name]) for name in frame.inputs]
     if frame.task == "regression":
         import polars as pl

@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from everloop.problem.columns import ColumnFacts
+    from everloop.table.stored import ColumnTable
 
 # A column of decision times is nearly complete.
 MOST_MISSING = 0.01
@@ -31,7 +30,7 @@ class LabelTime:
     reason: str
 
 
-def infer_time(table: pl.DataFrame, facts: dict[str, ColumnFacts]) -> tuple[str, str] | None:
+def infer_time(table: ColumnTable, facts: dict[str, ColumnFacts]) -> tuple[str, str] | None:
     """Finds the column that says when a decision is made: complete, and the earliest of its kind.
 
     Returns:
@@ -54,7 +53,7 @@ def infer_time(table: pl.DataFrame, facts: dict[str, ColumnFacts]) -> tuple[str,
 
 
 def infer_label_time(
-    table: pl.DataFrame, facts: dict[str, ColumnFacts], time: str, stated: str | None, target: str
+    table: ColumnTable, facts: dict[str, ColumnFacts], time: str, stated: str | None, target: str
 ) -> LabelTime | None:
     """Finds the column that says when an actual was known: never before the decision, there iff a label is.
 
@@ -76,12 +75,14 @@ def infer_label_time(
     return None
 
 
-def _delay(table: pl.DataFrame, time: str, name: str, target: str, *, strict: bool) -> timedelta | None:
+def _delay(table: ColumnTable, time: str, name: str, target: str, *, strict: bool) -> timedelta | None:
     import polars as pl
 
     rows = table.select(
-        delay=(pl.col(name).cast(pl.Datetime("us", "UTC")) - pl.col(time).cast(pl.Datetime("us", "UTC"))),
-        labelled=pl.col(target).is_not_null(),
+        (pl.col(name).cast(pl.Datetime("us", "UTC")) - pl.col(time).cast(pl.Datetime("us", "UTC"))).alias(
+            "delay"
+        ),
+        pl.col(target).is_not_null().alias("labelled"),
     )
     known = rows.filter(pl.col("delay").is_not_null() & pl.col("labelled"))
     if known.is_empty():

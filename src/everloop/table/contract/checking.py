@@ -1,12 +1,14 @@
 """A table held against a contract.
 
-All checks are judged in one lazy pass of Polars. Of those that fail, and only of them, the rows and
-values are then looked up; a reference is judged by a join with the key that it refers to.
+All checks are judged in one lazy pass of Polars; of a table of many millions of rows in several, each of
+which reads other columns, so that it need not fit in memory. Of those that fail, and only of them, the
+rows and values are then looked up; a reference is judged by a join with the key that it refers to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from everloop.core.errors import SpecFault
 from everloop.table.contract import references, words
 from everloop.table.contract.probes import Probe, fits, probes_of, whole
 from everloop.table.contract.report import ContractReport, Example, Finding
+from everloop.table.stored import ROWS_AT_ONCE, aggregate, count_distinct
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,15 +47,31 @@ class Held:
 
     def judged(self, now: datetime | None) -> tuple[int, list[tuple[Probe, int]]]:
         """Counts the rows, and gives the probes that do not hold with their numbers."""
+        probes = probes_of(self.contract, self.schema, now)
+        return which_fail(probes, self._numbers(probes))
+
+    def _numbers(self, probes: list[Probe]) -> dict[str, Any]:
+        """Computes the number of each probe, and of rows: in one pass, of a large table in several."""
         import polars as pl
 
-        probes = probes_of(self.contract, self.schema, now)
-        measured = [
-            (probe.fails.sum() if probe.measure is None else probe.measure).alias(f"n{place}")
+        measured = {
+            f"n{place}": probe.fails.sum() if probe.measure is None else probe.measure
             for place, probe in enumerate(probes)
-        ]
-        (facts,) = self.collect([self.lazy.select(pl.len().alias("rows"), *measured)])
-        return which_fail(probes, facts.row(0, named=True))
+        }
+        (counted,) = self.collect([self.lazy.select(pl.len())])
+        keys: dict[str, Probe] = {}
+        if counted.item() > ROWS_AT_ONCE:
+            keys = {f"n{place}": probe for place, probe in enumerate(probes) if probe.key is not None}
+            measured |= {name: probe.present.sum() for name, probe in keys.items()}
+        asked = [pl.len().alias("rows"), *(number.alias(name) for name, number in measured.items())]
+        if counted.item() <= ROWS_AT_ONCE:
+            (facts,) = self.collect([self.lazy.select(asked)])
+            return facts.row(0, named=True)
+        with self._patterns():
+            numbers = aggregate(self.lazy, asked)
+        for name, probe in keys.items():
+            numbers[name] -= count_distinct(self.lazy, probe.key, probe.present)
+        return numbers
 
     def rows_broken(self, probes: list[Probe]) -> int:
         """Counts the rows for which at least one of the probes fails."""
@@ -76,8 +95,15 @@ class Held:
         """Runs queries of Polars."""
         import polars as pl
 
-        try:
+        with self._patterns():
             return pl.collect_all(queries, engine=self.engine)
+
+    @contextmanager
+    def _patterns(self) -> Iterator[None]:
+        import polars as pl
+
+        try:
+            yield
         except pl.exceptions.ComputeError as error:
             if "regex" in str(error):
                 raise _unusable_pattern(self.contract) from error

@@ -38,6 +38,8 @@ class Probe:
         low: The least that the number may be.
         high: The most.
         reads: Writes the number in words.
+        key: What must not come twice, where that is the rule.
+        present: The rows that have a key.
     """
 
     column: str
@@ -50,6 +52,8 @@ class Probe:
     low: float | None = None
     high: float | None = None
     reads: Any = None
+    key: Any = None
+    present: Any = None
 
     def holds(self, number: float) -> bool:
         """Tells whether the one number, or the number of rows that fail, is as it should be."""
@@ -148,6 +152,8 @@ def _of_values(rule: ColumnRule, column: pl.Expr, present: Any, dtype: pl.DataTy
             shown,
             measure=compared.count() - compared.drop_nulls().n_unique(),
             high=0,
+            key=compared,
+            present=compared.is_not_null(),
         )
 
 
@@ -202,6 +208,8 @@ def _key(rule: TableRule, schema: Mapping[str, Any], now: datetime | None) -> It
         rule.columns,
         measure=present.sum() - key.filter(present).n_unique(),
         high=0,
+        key=key,
+        present=present,
     )
 
 

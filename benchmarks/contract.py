@@ -1,44 +1,77 @@
-"""Sixty checks on a table, beside the same checks written by hand as one Polars select."""
+"""Sixty checks on a table: beside one Polars query by hand, and beside Great Expectations' summary.
+
+Both read the table from a Parquet file, count the rows that fail each check, and show examples of them;
+the query by hand counts alone.
+"""
 
 from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from benchmarks.figures import Figure, Options, Report
-from benchmarks.timing import interleave, timed
+from benchmarks.peers import python_of, started
+from benchmarks.timing import Timing, interleave, timed
 from everloop.table.contract import ColumnRule, Contract, check
 
 NUMBERS, TEXTS = 15, 15
 REGIONS = ("north", "south", "east", "west")
+PEER, HAND = "Great Expectations, summary", "one Polars query by hand"
+TIMES_FASTER, TIMES_BY_HAND = 20, 2
 
 
 def run(options: Options) -> Report:
-    """Checks a table that passes and one that fails."""
+    """Checks a table that passes and one that fails, in turns with the others."""
     rows = 100_000 if options.quick else 1_000_000
+    figures: list[Figure] = []
     passing = table(rows)
-    tables = {"passing": passing, "failing": broken(passing)}
-    for name, one in tables.items():
-        by_hand = sum(one.select(selected()).row(0))
-        found = sum(finding.failing for finding in check(one, contract()).findings)
-        if by_hand != found:
-            raise RuntimeError(f"{name}: {found} failures were found, {by_hand} by hand")
-    works = {}
-    for name, one in tables.items():
-        works[name] = timed(lambda one=one: check(one, contract()))
-        works[f"{name}, by hand"] = timed(lambda one=one: one.lazy().select(selected()).collect())
-    took = interleave(works, 5)
-    figures = tuple(
-        Figure(
-            f"60 checks, {rows:,} x {NUMBERS + TEXTS}, {name}",
-            **took[name].scaled(1),
-            unit="s",
-            beside="one Polars select by hand",
-            other=took[f"{name}, by hand"].median,
-        )
-        for name in tables
+    with tempfile.TemporaryDirectory() as folder:
+        python = python_of("great_expectations", install=options.peers)
+        for name, one in {"passing": passing, "failing": broken(passing)}.items():
+            path = Path(folder) / f"{name}.parquet"
+            one.write_parquet(path)
+            figures += compared(path, name, rows, python, options.rounds)
+    notes = ["Great Expectations was not measured; add --peers"] if python is None else []
+    return Report(tuple(figures), ("by hand: counts alone; everloop also shows values and rows", *notes))
+
+
+def compared(path: Path, name: str, rows: int, python: Path | None, rounds: int) -> list[Figure]:
+    """Measures the checks of one table."""
+    by_hand = sum(pl.scan_parquet(path).select(selected()).collect().row(0))
+    found = sum(finding.failing for finding in check(path, contract()).findings)
+    if by_hand != found:
+        raise RuntimeError(f"{name}: {found} failures were found, {by_hand} by hand")
+    with contextlib.ExitStack() as opened:
+        works = {
+            "everloop": timed(lambda: check(path, contract())),
+            HAND: timed(lambda: pl.scan_parquet(path).select(selected()).collect(engine="streaming")),
+        }
+        if python is not None:
+            peer = opened.enter_context(
+                started(python, "great_expectations_checks.py", str(path), str(by_hand))
+            )
+            works[PEER] = lambda: peer.measure(1)[0]
+        took = interleave(works, min(rounds, 5))
+    what = f"60 checks, {rows:,} x {NUMBERS + TEXTS}, {name}"
+    goals = {HAND: TIMES_BY_HAND, PEER: 1 / TIMES_FASTER}
+    return [figure(what, took, other, goals[other]) for other in works if other != "everloop"]
+
+
+def figure(what: str, took: dict[str, Timing], other: str, goal: float) -> Figure:
+    """Sets ours beside another's, with the goal as seconds of this run."""
+    median = took[other].median
+    return Figure(
+        what,
+        **took["everloop"].scaled(1),
+        unit="s",
+        beside=other,
+        other=median,
+        goal=f"<= {goal * median:.4f}",
     )
-    return Report(figures, ("by hand: counts alone; everloop also collects five examples of each failure",))
 
 
 def contract() -> Contract:

@@ -20,6 +20,7 @@ REQUIREMENTS = {
     "dvc": ("dvc==3.67.1",),
     "ydata-profiling": ("ydata-profiling==4.18.0", "setuptools<81", "pandas<3", "pyarrow"),
     "feast": ("feast==0.67.0", "pandas<3"),
+    "great_expectations": ("great_expectations==1.24.1", "pyarrow==26.0.1"),
 }
 
 

@@ -67,3 +67,11 @@ def test_diff_of_snapshots_by_their_names(write_rows, cli, home: Path) -> None:
     assert refused.status == 2
     assert "has no snapshot 0123456789ab; there are " in refused.err
     assert cli("data", "diff", first, "rows.csv").status == 0
+
+
+def test_parts_that_are_kept_out_are_listed_and_released(cli, home: Path) -> None:
+    assert cli("data", "quarantine", "list").out == "no part is kept out\n"
+    said = cli("data", "quarantine", "release", "2026-05")
+    assert said.status == 2
+    assert "No part '2026-05' was kept out" in said.err
+    assert "list" in cli("data", "quarantine", "--help").out

@@ -18,7 +18,18 @@ from everloop.runtime.routing import read_routing
 from everloop.spec import load
 
 AS_OF = datetime(2024, 1, 31, tzinfo=UTC)
-STEPS = ["snapshot", "contract", "frame", "brief", "dataset", "train", "reference", "package", "gate"]
+STEPS = [
+    "snapshot",
+    "quarantine",
+    "contract",
+    "frame",
+    "brief",
+    "dataset",
+    "train",
+    "reference",
+    "package",
+    "gate",
+]
 
 
 def test_a_pass_goes_from_the_goal_to_a_served_version(workspace):
@@ -99,8 +110,8 @@ def test_only_what_depends_on_a_change_is_done_again(workspace, folder):
 
 def test_until_stops_and_since_does_again(workspace):
     assert list(run_once(workspace, as_of=AS_OF, until="goal").steps) == STEPS[:4]
-    assert list(run_once(workspace, as_of=AS_OF, until="data").steps) == STEPS[:5]
-    assert run_once(workspace, as_of=AS_OF).executed == STEPS[5:]
+    assert list(run_once(workspace, as_of=AS_OF, until="data").steps) == STEPS[:6]
+    assert run_once(workspace, as_of=AS_OF).executed == STEPS[6:]
     again = run_once(workspace, as_of=AS_OF, since="deploy")
     assert again.executed == ["gate"]
     with pytest.raises(UsageFault, match="'later' is no phase"):

@@ -19,6 +19,7 @@ from everloop.core.errors import EverloopError, UsageFault
 
 # Typer brings its own copy of Click in newer releases; both call the base of all mistakes in a call so.
 _MISUSED: type[Exception] = typer.BadParameter.__bases__[0]
+Target = Callable[..., Answer] | Mapping[str, Any]
 STOPPED = 130
 PIPE_CLOSED = 141
 _COMMON: dict[str, Any] = {
@@ -73,12 +74,7 @@ def _call(verb: str, words: Sequence[str], caller: Caller) -> Answer:
     module, _, name = VERBS[verb][0].partition(":")
     target = getattr(import_module(module), name)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, help=VERBS[verb][1])
-    if isinstance(target, Mapping):
-        for word, function in target.items():
-            _add(app, word, function)
-        app.callback()(_nothing)
-    else:
-        _add(app, verb, target)
+    _add(app, verb, target)
     command = typer.main.get_command(app)
     with command.make_context(f"everloop {verb}", list(words), obj=caller) as context:
         answer = command.invoke(context)
@@ -89,7 +85,21 @@ def _nothing() -> None:
     pass
 
 
-def _add(app: typer.Typer, word: str, function: Callable[..., Answer]) -> None:
+def _add(app: typer.Typer, word: str, target: Target, *, within: bool = False) -> None:
+    """Adds a function as a command, or a table of them as commands or as a command with its own."""
+    if not isinstance(target, Mapping):
+        _add_function(app, word, target)
+        return
+    if within:
+        inner = typer.Typer(rich_markup_mode=None, help=f"Commands: {', '.join(target)}.")
+        app.add_typer(inner, name=word)
+        app = inner
+    for name, one in target.items():
+        _add(app, name, one, within=True)
+    app.callback()(_nothing)
+
+
+def _add_function(app: typer.Typer, word: str, function: Callable[..., Answer]) -> None:
     """Adds a function as a command: its docstring is the help, the docstring's example the last word."""
     text, _, example = inspect.cleandoc(function.__doc__ or "").partition("\nExample:\n")
     shown = "\n".join(f"  {line.strip()}" for line in example.splitlines())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from everloop.cli import contracts
+from everloop.cli import contracts, quarantine
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer
 
@@ -71,9 +71,10 @@ def _table(name: str, file: Path) -> Any:
         return find_snapshot(workspace, name)
 
 
-COMMANDS: dict[str, Callable[..., Answer]] = {
+COMMANDS: dict[str, Callable[..., Answer] | dict[str, Callable[..., Answer]]] = {
     "learn": contracts.learn,
     "check": contracts.check,
+    "quarantine": quarantine.COMMANDS,
     "profile": profile,
     "diff": diff,
 }

@@ -13,6 +13,7 @@ from everloop.core.clock import parse_time
 from everloop.core.digest import digest_value
 from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
+from everloop.data.quarantine import quarantine_settings, quarantine_step
 from everloop.data.steps import (
     contract_settings,
     contract_step,
@@ -25,6 +26,7 @@ from everloop.deploy.release import PACKAGE_FOLDER
 from everloop.deploy.versions import find_version, number_for
 from everloop.engine import Done, Step
 from everloop.goal.steps import brief_step
+from everloop.loop.quarantine import put_on_record, released_parts
 from everloop.loop.steps import CONTRACT_FILE, gate_step, package_step, reference_step
 from everloop.model.steps import train_step
 from everloop.problem.steps import frame_step
@@ -70,6 +72,15 @@ def _unchanged_since(this: Pass, content: str, now: datetime) -> str | None:
         return None
     changes = latest["changes_at"]
     return str(latest["as_of"]) if changes is None or now < parse_time(changes) else None
+
+
+def quarantine(this: Pass, taken: Done) -> Done:
+    """Takes parts that are unlike all earlier ones out of the snapshot, until a person releases them."""
+    workspace = this.workspace
+    settings = quarantine_settings(workspace.spec, released_parts(workspace))
+    judged = this.do(Step("quarantine", "data", 1, quarantine_step, settings, {"snapshot": taken}))
+    put_on_record(workspace, judged)
+    return judged if judged.facts["quarantined"] else taken
 
 
 def contract(this: Pass, taken: Done) -> Done:

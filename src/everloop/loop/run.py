@@ -41,7 +41,7 @@ def run_once(
         EverloopError: What stopped the pass; the next one continues where it stopped.
     """
     with Pass.begin(workspace, as_of=as_of, until=until, since=since, reason=reason) as this:
-        taken = passes.snapshot(this)
+        taken = passes.quarantine(this, passes.snapshot(this))
         enforced = passes.contract(this, taken)
         framed = passes.frame(this, taken)
         passes.brief(this, taken, framed)

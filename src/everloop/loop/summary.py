@@ -37,6 +37,7 @@ _TOLD = (
     ("goal", "brief"),
     ("problem", "frame"),
     ("data", "snapshot"),
+    ("", "quarantine"),
     ("", "contract"),
     ("", "dataset"),
     ("model", "train"),

@@ -26,6 +26,18 @@ def _snapshot(facts: Facts) -> str:
     return "; ".join([line, *told(facts["bad_rows"]), *facts["notes"]])
 
 
+def _quarantine(facts: Facts) -> str | None:
+    parts = facts["quarantined"]
+    if not parts:
+        return None
+    first, more = parts[0], f" and {len(parts) - 1} more" if len(parts) > 1 else ""
+    rows = sum(one["rows"] for one in parts)
+    return (
+        f"{rows:,} rows are kept out: {first['part']} is unlike all earlier parts ({first['reason']}){more}; "
+        f"everloop data quarantine release {first['part']} where it is right"
+    )
+
+
 def _contract(facts: Facts) -> str:
     report = facts["report"]
     verb = "learned" if facts["learned"] else "held"
@@ -132,8 +144,9 @@ def _gate(facts: Facts) -> str:
     return f"gate {'passed' if facts['passed'] else 'refused'}: {facts['reason']}"
 
 
-LINES: dict[str, Callable[[Facts], str]] = {
+LINES: dict[str, Callable[[Facts], str | None]] = {
     "snapshot": _snapshot,
+    "quarantine": _quarantine,
     "contract": _contract,
     "frame": _frame,
     "brief": _brief,

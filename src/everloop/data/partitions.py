@@ -1,0 +1,347 @@
+"""Parts of a table that are unlike all earlier parts: likely corrupted, and kept out of training.
+
+Each part is summarised by numbers for its volume and, column by column, for what is missing, where the
+values lie and how often the most frequent come. A number of a new part is compared with that number of
+every earlier part: its score is how far it lies beyond all of them, as a multiple of how much it moves
+from one part to the next (nine times of ten; the tenth time is what the bar is for).
+
+A part is unlike the others where a number's score is beyond the bar of its sort, and beyond `MARGIN`
+times the score that this number had in any earlier part when that was new. So what differs by itself
+(season, growth, rare values) sets its own bar, and a number has to move by more than its floor in any
+case: drift is for the monitor, this is for what cannot be right. Less missing, or values that differ
+more, is no corruption.
+
+Reference: Shankar, Fawaz, Gyllstrom, Parameswaran, "Automatic and Precise Data Validation for Machine
+Learning" (arXiv 2303.06094): partition summaries, compared with the nearest of the earlier ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.table.schema import schema_of
+from everloop.table.tables import as_lazy
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FEWEST_PARTS = 12
+"""A part is judged when there are so many before it."""
+WARM_UP = 6
+FEWEST_ROWS = 30
+MARGIN = 2.0
+MOST_TEXTS = 8
+FEW_VALUES = 20
+MOVES = 0.9
+CONSTANT = 0.99
+# A number may move by so many standard errors of itself before that counts as one step; that of a
+# median of normal values is used for all that is measured in standard deviations.
+NOISE = 1.5
+QUANTILE_VARIANCE = np.pi / 2
+_PART, _ROWS = "__part", "__rows"
+
+
+@dataclass(frozen=True)
+class Sort:
+    """A sort of number.
+
+    Attributes:
+        floor: The least scale that its differences are measured on.
+        words: What it is.
+        only_up: Whether less of it is no corruption.
+        bar: The score that it may have in any case.
+    """
+
+    floor: float
+    words: str
+    only_up: bool = False
+    bar: float = 3.0
+
+
+SORTS = {
+    "volume": Sort(0.15, "rows"),
+    "missing": Sort(0.05, "share missing", only_up=True),
+    "mode": Sort(0.1, "share of its most frequent value", only_up=True),
+    "share": Sort(0.1, "share of {value!r}"),
+    "true": Sort(0.1, "share of true"),
+    "q10": Sort(0.5, "10 % quantile", bar=6.0),
+    "q50": Sort(0.5, "median", bar=6.0),
+    "q90": Sort(0.5, "90 % quantile", bar=6.0),
+    "mean": Sort(0.5, "mean"),
+    "length": Sort(0.5, "mean length", bar=6.0),
+}
+"""Volume is compared by its logarithm, what is in `SPREAD` in standard deviations, the rest as shares."""
+SPREAD = ("q10", "q50", "q90", "mean", "length")
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """A number of a part that lies beyond those of all earlier parts.
+
+    Attributes:
+        column: The column, or the empty text for the volume.
+        what: Which number, in words.
+        value: What it is in this part.
+        low: The least that it was in an earlier part.
+        high: The most.
+        score: How far beyond it lies, as a multiple of how much it moves by itself.
+        bar: The score that it may have.
+    """
+
+    column: str
+    what: str
+    value: float
+    low: float
+    high: float
+    score: float
+    bar: float
+
+    def sentence(self) -> str:
+        """Says it in a line."""
+        name = f"{self.column}: " if self.column else ""
+        return f"{name}{self.what} {self.value:.4g}, and {self.low:.4g} to {self.high:.4g} in earlier parts"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a table and what came of looking at it.
+
+    Attributes:
+        name: The part.
+        rows: How many rows it has.
+        judged: Whether there were enough earlier parts and enough rows to judge it.
+        unlike: The numbers beyond their bars, the most unlike first.
+        released: Whether a person said that it is right.
+    """
+
+    name: str
+    rows: int
+    judged: bool = False
+    unlike: tuple[Unlike, ...] = ()
+    released: bool = False
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether it is kept out."""
+        return bool(self.unlike) and not self.released
+
+    @property
+    def reason(self) -> str:
+        """Why it is kept out, in a sentence."""
+        return "; ".join(one.sentence() for one in self.unlike[:3])
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of all parts, in their order: arrays of shape (parts,) by column and sort."""
+
+    rows: NDArray[np.float64]
+    values: Mapping[tuple[str, str, str], NDArray[np.float64]] = field(default_factory=dict)
+    units: Mapping[str, float] = field(default_factory=dict)
+
+
+def judge_parts(
+    table: Any, part: pl.Expr, *, ignore: tuple[str, ...] = (), released: tuple[str, ...] = (),
+    growing: str | None = None,
+) -> tuple[Part, ...]:  # fmt: skip
+    """Looks for parts of a table that are unlike all parts before them.
+
+    Args:
+        table: A Polars, pandas, Arrow or DuckDB table, or a path.
+        part: The part that each row is of; parts sort in the order in which they came.
+        ignore: Columns that say nothing here, such as the target, whose actuals come late.
+        released: Parts that a person said are right; they count as earlier parts again.
+        growing: A part that is not over yet; its volume says nothing.
+
+    Returns:
+        Every part, in order.
+    """
+    lazy = as_lazy(table).with_columns(part.cast(_text()).alias(_PART)).filter(_named())
+    types = {
+        name: kind for name, kind in schema_of(lazy).types.items() if name not in ignore and name != _PART
+    }
+    names, numbers = _summarise(lazy, types)
+    volume = numbers.values[("", "volume", "")]
+    # The first part may have begun before the table does, as the last may go on after it.
+    volume[[place for place, name in enumerate(names) if place == 0 or name == growing]] = np.nan
+    found: list[Part] = []
+    taken: list[int] = []
+    bars: dict[tuple[str, str, str], float] = {}
+    for place, name in enumerate(names):
+        rows = int(numbers.rows[place])
+        if rows < FEWEST_ROWS:
+            found.append(Part(name, rows, released=name in released))
+            continue
+        scores = _scores(numbers, taken, place) if len(taken) >= WARM_UP else {}
+        judged = len(taken) >= FEWEST_PARTS
+        beyond = {key: score for key, score in scores.items() if score > bars.get(key, SORTS[key[1]].bar)}
+        unlike = _told(numbers, taken, place, beyond, bars) if judged else ()
+        found.append(Part(name, rows, judged, unlike, name in released))
+        if found[-1].quarantined:
+            continue
+        taken.append(place)
+        if not unlike:
+            bars |= {
+                key: max(bars.get(key, SORTS[key[1]].bar), MARGIN * score)
+                for key, score in scores.items()
+                if score > 0
+            }
+    return tuple(found)
+
+
+def _text() -> Any:
+    import polars as pl
+
+    return pl.String
+
+
+def _named() -> pl.Expr:
+    import polars as pl
+
+    return pl.col(_PART).is_not_null()
+
+
+def _scores(numbers: Numbers, earlier: list[int], place: int) -> dict[tuple[str, str, str], float]:
+    """Gives how far each number of a part lies beyond those of all earlier ones."""
+    found = {}
+    for key, series in numbers.values.items():
+        sort = SORTS[key[1]]
+        before, now = series[earlier], series[place]
+        before = before[~np.isnan(before)]
+        if np.isnan(now) or before.size < WARM_UP:
+            continue
+        if key[1] in SPREAD and _was_constant(numbers, key[0], earlier):
+            continue
+        below = 0.0 if sort.only_up else float(before.min()) - now
+        beyond = max(below, now - float(before.max()), 0.0)
+        moved = float(np.quantile(np.abs(np.diff(before)), MOVES))
+        found[key] = beyond / max(sort.floor, moved, _noise(key[1], before, float(numbers.rows[place])))
+    return found
+
+
+def _noise(sort: str, before: NDArray[np.float64], rows: float) -> float:
+    """Gives how far a number moves as the part has so few rows, on its own scale."""
+    if sort == "volume":
+        return 0.0
+    share = float(np.clip(before.mean(), 0.0, 1.0))
+    variance = QUANTILE_VARIANCE if sort in SPREAD else max(share * (1 - share), 1 / rows)
+    return NOISE * float(np.sqrt(variance / rows))
+
+
+def _was_constant(numbers: Numbers, column: str, earlier: list[int]) -> bool:
+    """Whether a column hardly had a second value until now, so that nothing says how far it may move."""
+    modes = numbers.values[(column, "mode", "")][earlier]
+    return float(np.nanmedian(modes)) >= CONSTANT
+
+
+def _told(
+    numbers: Numbers,
+    earlier: list[int],
+    place: int,
+    beyond: Mapping[tuple[str, str, str], float],
+    bars: Mapping[tuple[str, str, str], float],
+) -> tuple[Unlike, ...]:
+    """Says what lies beyond its bar, the furthest first."""
+    found = []
+    for key, score in sorted(beyond.items(), key=lambda one: -one[1]):
+        column, sort, value = key
+        series = numbers.values[key]
+        values = (series[place], np.nanmin(series[earlier]), np.nanmax(series[earlier]))
+        words = SORTS[sort].words.format(value=value)
+        shown = _shown(numbers, column, sort, values)
+        found.append(Unlike(column, words, *shown, float(score), bars.get(key, SORTS[key[1]].bar)))
+    return tuple(found)
+
+
+def _shown(numbers: Numbers, column: str, sort: str, values: tuple[float, ...]) -> tuple[float, float, float]:
+    """Takes numbers back from the scale on which they are compared."""
+    unit = numbers.units.get(column, 1.0) if sort in SPREAD else 1.0
+    a, b, c = (float(np.exp(one)) if sort == "volume" else float(one) * unit for one in values)
+    return a, b, c
+
+
+def _summarise(lazy: pl.LazyFrame, types: Mapping[str, str]) -> tuple[list[str], Numbers]:
+    """Summarises all parts in one pass, after one for the most frequent texts."""
+    import polars as pl
+
+    frequent = _frequent(lazy, [name for name, kind in types.items() if kind == "text"])
+    few = _few(lazy, [name for name, kind in types.items() if kind in {"integer", "number"}])
+    asked: dict[tuple[str, str, str], pl.Expr] = {}
+    for name, kind in types.items():
+        asked |= _asked(pl.col(name), name, kind, frequent.get(name, []), few=name in few)
+    expressions = [one.alias(f"s{place}") for place, one in enumerate(asked.values())]
+    found = (
+        lazy.group_by(_PART).agg(pl.len().alias(_ROWS), *expressions).sort(_PART).collect(engine="streaming")
+    )
+    rows = found[_ROWS].cast(pl.Float64).to_numpy()
+    values = {("", "volume", ""): np.log(np.maximum(rows, 1.0))}
+    for place, key in enumerate(asked):
+        values[key] = found[f"s{place}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    units = {}
+    for name in types:
+        spread = values.pop((name, "spread", ""), None)
+        if spread is None:
+            continue
+        # The middle of the parts' spreads, so that a corrupted part does not set the scale.
+        units[name] = _middle(spread)
+        for sort in SPREAD:
+            if (name, sort, "") in values:
+                values[(name, sort, "")] = values[(name, sort, "")] / units[name]
+    return found[_PART].to_list(), Numbers(rows, values, units)
+
+
+def _middle(spread: NDArray[np.float64]) -> float:
+    positive = spread[np.isfinite(spread) & (spread > 0)]
+    return float(np.median(positive)) if positive.size else 1.0
+
+
+def _frequent(lazy: pl.LazyFrame, texts: list[str]) -> dict[str, list[str]]:
+    import polars as pl
+
+    if not texts:
+        return {}
+    counted = lazy.select(
+        pl.col(name).cast(pl.String).drop_nulls().value_counts(sort=True, name="n")
+        .head(MOST_TEXTS).struct.field(name).implode() for name in texts
+    ).collect()  # fmt: skip
+    return {name: counted[name][0].to_list() for name in texts}
+
+
+def _few(lazy: pl.LazyFrame, names: list[str]) -> set[str]:
+    """Names the numbers that have few values, whose quantiles jump from one to the next."""
+    import polars as pl
+
+    counted = lazy.select(pl.col(name).n_unique() for name in names).collect(engine="streaming")
+    return {name for name in names if counted[name][0] <= FEW_VALUES}
+
+
+def _asked(
+    column: pl.Expr, name: str, kind: str, frequent: list[str], *, few: bool
+) -> dict[tuple[str, str, str], pl.Expr]:
+    """Gives the numbers that a column is summarised by."""
+    import polars as pl
+
+    if kind == "number":
+        column = column.cast(pl.Float64).fill_nan(None)
+        column = pl.when(column.is_finite()).then(column)
+    asked = {(name, "missing", ""): column.is_null().mean()}
+    if kind == "boolean":
+        return asked | {(name, "true", ""): column.cast(pl.Float64).mean()}
+    if kind == "time":
+        return asked
+    most = column.drop_nulls().unique_counts().max() / pl.len()
+    asked[(name, "mode", "")] = most
+    if kind == "text":
+        texts = column.cast(pl.String)
+        length = texts.str.len_chars().cast(pl.Float64)
+        asked |= {(name, "share", value): (texts == value).sum() / pl.len() for value in frequent}
+        return asked | {(name, "length", ""): length.mean(), (name, "spread", ""): length.std()}
+    numbers = column.cast(pl.Float64)
+    places = {(name, f"q{share}", ""): numbers.quantile(share / 100) for share in (10, 50, 90)}
+    places = {(name, "mean", ""): numbers.mean()} if few else places
+    return asked | places | {(name, "spread", ""): numbers.std()}

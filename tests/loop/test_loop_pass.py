@@ -109,7 +109,7 @@ def test_only_what_depends_on_a_change_is_done_again(workspace, folder):
 
 
 def test_until_stops_and_since_does_again(workspace):
-    assert list(run_once(workspace, as_of=AS_OF, until="goal").steps) == STEPS[:4]
+    assert list(run_once(workspace, as_of=AS_OF, until="goal").steps) == STEPS[:5]
     assert list(run_once(workspace, as_of=AS_OF, until="data").steps) == STEPS[:6]
     assert run_once(workspace, as_of=AS_OF).executed == STEPS[6:]
     again = run_once(workspace, as_of=AS_OF, since="deploy")

@@ -17,6 +17,7 @@ from everloop.loop.run import run_once
 from everloop.loop.support import refusals
 from everloop.loop.workspace import Workspace
 from everloop.runtime.package import Package
+from everloop.runtime.service.arms import ArmTable
 from everloop.spec import load
 from everloop.table.contract import row_checker
 from everloop.table.dataset import Dataset
@@ -108,7 +109,15 @@ def test_a_run_trains_and_serves_on_the_same_values(folder):
     rows = [{name: row[name] for name in origins} for row in test.iter_rows(named=True)]
     served = np.array([package.answer(row).score for row in rows])
     assert np.allclose(served, package.scores(test)[:, 0], rtol=0, atol=1e-12)
-    # A feature that is missing breaks no contract.
+    # What a function of the lifecycle computes has to be said: left out, it would be missing in silence.
+    arms = ArmTable(None, str(package.folder))
+    arms.load()
+    assert arms.current is not None
+    unsaid = {**rows[0], "customer": 7, "asked_at": "2024-03-01T00:00:00Z"}
+    del unsaid["risk"]
+    _, violations = arms.current.champion.normalise(unsaid)
+    assert [(found.field, found.rule) for found in violations] == [("risk", "stated")]
+    # A feature that is null breaks no contract.
     asked = {**rows[0], "customer": 7, "asked_at": "2024-03-01T00:00:00Z"}
     for name, origin in origins.items():
         asked |= {name: None} if origin != "row" else {}

@@ -14,13 +14,16 @@ from everloop.runtime.manifest import read_manifest
 from everloop.runtime.package import Package
 from everloop.runtime.plan import numbers_in_text
 from everloop.runtime.routing import CHALLENGER, CHAMPION, Arm, Routing, choose_arm, read_routing
+from everloop.table.contract.rows import Violation
 from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
-    from everloop.table.contract import RowChecker, Violation
+    from everloop.table.contract import RowChecker
 
 # A package that cannot be loaded is tried again, since a copy may still be under way.
 _RETRY_SECONDS = 2.0
+
+_STATED = "a value or null: it is a feature that whoever asks computes"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class LoadedArm:
         columns: Every column that a row may have.
         loose: Those of them that the contract does not name.
         spelled: Columns of text that are read as numbers: one may be sent as a number, too.
+        stated: Features that whoever asks computes: a row has to say them, if only that they are null.
     """
 
     version: int
@@ -42,6 +46,7 @@ class LoadedArm:
     columns: frozenset[str]
     loose: tuple[str, ...]
     spelled: frozenset[str] = frozenset()
+    stated: tuple[str, ...] = ()
 
     def normalise(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
         """Gives a row in the contract's types, without fields that nothing asks for, and what is wrong."""
@@ -50,7 +55,9 @@ class LoadedArm:
         for name in self.loose:
             if name in row:
                 values[name] = row[name]
-        return values, violations
+        # A feature that is left out by mistake would be missing, and the answer another one in silence.
+        left_out = [Violation(name, "stated", _STATED, "nothing") for name in self.stated if name not in row]
+        return values, [*violations, *left_out]
 
 
 def _is_number(value: Any) -> bool:
@@ -185,4 +192,5 @@ def _load_arm(arm: Arm, folder: Path) -> LoadedArm:
     names = {column.name for column in manifest.inputs} | {manifest.entity, manifest.time} | entities
     loose = tuple(sorted(name for name in names if name is not None and name not in contract.types))
     columns, spelled = frozenset((*contract.types, *loose)), numbers_in_text(package.plan)
-    return LoadedArm(arm.version, package, row_checker(contract), columns, loose, spelled)
+    stated = tuple(column.name for column in manifest.inputs if column.origin == "python")
+    return LoadedArm(arm.version, package, row_checker(contract), columns, loose, spelled, stated)

@@ -135,6 +135,16 @@ def test_what_is_forgotten_is_never_missed(keyed, rows):
                 assert found == expected(features, rows[:count], row["who"], at, key)
 
 
+def test_of_events_at_one_moment_the_last_is_the_one_with_the_greatest_value():
+    features = FeatureSet((as_of("score", "amount"),), {"events": SourceEvents("at", "at")})
+    with open_store("memory:") as store:
+        writer = FeatureWriter(features, store, slack_us=SECOND)
+        for amount in (0.1, 0.3, None):
+            writer.add("events", [{"who": "a", "at": 0, "amount": amount}], now=0)
+        writer.add("events", [{"who": "a", "at": 90 * SECOND, "amount": 9}], now=90 * SECOND)
+        assert FeatureReader(features.features, store).read({"who": "a"}, 89 * SECOND) == {"score": 0.3}
+
+
 def test_a_history_stays_as_long_as_its_longest_window():
     features = FeatureSet((window("n", "count(*)", 10),), {"events": SourceEvents("at", "at")})
     with open_store("memory:") as store:

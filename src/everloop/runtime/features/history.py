@@ -1,7 +1,7 @@
 """The history of one entity: the events of a source that a feature can still look at, in columns.
 
 A history is one value of a store. Its rows are in the order of their time, then of when they were
-known. Columns are decoded one by one, so that a reading pays for those alone that it looks at.
+known. It has the columns that features read and no other, so all are decoded at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class History(msgspec.Struct, array_like=True, frozen=True):
         times: When each event happened.
         known: When each became known.
         keys: What tells them apart; empty where no event has a key.
-        columns: From a column's name to its values, packed.
+        columns: From a column's name to its values.
         latest_known: The greatest of `known`.
         corrected: Whether an event has more than one version.
     """
@@ -48,14 +48,14 @@ class History(msgspec.Struct, array_like=True, frozen=True):
     times: list[int]
     known: list[int]
     keys: list[str | None]
-    columns: dict[str, msgspec.Raw]
+    columns: dict[str, list[Any]]
     latest_known: int
     corrected: bool
 
     def column(self, name: str) -> list[Any]:
         """Gives a column's values; nothing but None where it was not kept."""
-        packed = self.columns.get(name)
-        return [None] * len(self.times) if packed is None else _decode_values(packed)
+        values = self.columns.get(name)
+        return [None] * len(self.times) if values is None else values
 
     def events(self, names: Sequence[str]) -> list[StoredEvent]:
         """Gives the events with the values of some columns."""
@@ -66,7 +66,6 @@ class History(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_values = msgspec.msgpack.Decoder(list[float | int | str | bool | None]).decode
 _decode_history = msgspec.msgpack.Decoder(History).decode
 
 
@@ -84,10 +83,7 @@ def pack(events: Sequence[StoredEvent], names: Sequence[str]) -> bytes:
     """
     keys = [event.key for event in events]
     present = [key for key in keys if key is not None]
-    columns = {
-        name: msgspec.Raw(_encode([event.values[place] for event in events]))
-        for place, name in enumerate(names)
-    }
+    columns = {name: [event.values[place] for event in events] for place, name in enumerate(names)}
     return _encode(
         History(
             times=[event.time for event in events],
@@ -128,6 +124,9 @@ class Retention(NamedTuple):
         if self.keeps_last:
             known = (place for place in range(first - 1, -1, -1) if events[place].known <= moment)
             first = next(known, 0)
+            # Events of the same moments are in the order of a value, which only a feature knows.
+            while first and in_order(events[first - 1]) == in_order(events[first]):
+                first -= 1
         # A version that moves its event out of every window, or takes it back, stands as long as others do.
         keys = {event.key for event in events[first:] if event.key is not None}
         moved = [e for e in events[:first] if e.key is not None and (e.key in keys or e.known > edge)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
 
-from everloop.core.errors import OnlineStoreUnreachable, StorageFull
+from everloop.core.errors import EverloopError, OnlineStoreUnreachable, StorageFull
 from everloop.core.extras import require
 from everloop.core.files import storage_faults
 from everloop.runtime.features.stores.closing import Closing
@@ -55,8 +55,11 @@ class LmdbStore(Closing):
 
     def read(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Gives the values of keys."""
-        with self._faults(), self._environment.begin() as transaction:
-            return [transaction.get(key) for key in keys]
+        try:  # the hot path: without the generator of a `with` block of ours
+            with self._environment.begin() as transaction:
+                return [transaction.get(key) for key in keys]
+        except self._lmdb.Error as error:
+            raise self._fault(error) from error
 
     def update(self, keys: Sequence[bytes], change: Change) -> None:
         """Changes values together."""
@@ -87,12 +90,15 @@ class LmdbStore(Closing):
     def _faults(self) -> Iterator[None]:
         try:
             yield
-        except (self._lmdb.MapFullError, self._lmdb.DiskError) as error:
-            raise StorageFull(
-                f"The online store {self._folder} has no room: {error}.", hint=f"df -h {self._folder}"
-            ) from error
         except self._lmdb.Error as error:
-            raise OnlineStoreUnreachable(f"The online store {self._folder} fails: {error}.") from error
+            raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> EverloopError:
+        if isinstance(error, (self._lmdb.MapFullError, self._lmdb.DiskError)):
+            return StorageFull(
+                f"The online store {self._folder} has no room: {error}.", hint=f"df -h {self._folder}"
+            )
+        return OnlineStoreUnreachable(f"The online store {self._folder} fails: {error}.")
 
 
 def _acquire(folder: Path, lmdb: Any) -> Any:

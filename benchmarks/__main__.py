@@ -45,6 +45,9 @@ BENCHMARKS = {
     "profile": Benchmark(
         "benchmarks.table_profile", "a profile, at least 20 times faster than ydata-profiling"
     ),
+    "postgresql": Benchmark(
+        "benchmarks.postgresql", "PostgreSQL to a snapshot: at least half the throughput of a bare ADBC read"
+    ),
     "join": Benchmark(
         "benchmarks.join", "as-of features: within 1.5x of a bare ASOF join, 10 times faster than Feast"
     ),

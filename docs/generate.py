@@ -15,6 +15,7 @@ from pathlib import Path
 
 import everloop
 from everloop.core.errors import EverloopError
+from everloop.data.sources import SOURCES, source_class
 from everloop.spec.reference import reference_markdown
 from everloop.table.expression.reference import reference_page
 from everloop.table.feature_aggregates import AGGREGATES
@@ -80,10 +81,41 @@ def features_page() -> str:
     return before + AGGREGATES_BEGIN + AGGREGATES_HEADING + "\n".join(rows) + "\n\n" + AGGREGATES_END + after
 
 
+SOURCES_HEADING = """\
+# Sources
+
+<!-- Made by `python docs/generate.py` from what each kind declares. -->
+
+A source is named in `data.sources` of the [lifecycle file](lifecycle-file.md) by the key of its kind. See
+[files and logs](files-and-logs.md), [databases, APIs and tables from Python](databases-and-apis.md).
+*Continues*: reads on from where it was, where the file names a cursor or the source has positions; *in
+order*: equal content gives rows in the same order; *cheap look*: what is unchanged is not read again.
+
+| kind | reads | continues | in order | cheap look | over a network |
+|---|---|---|---|---|---|
+"""
+
+
+def sources_page() -> str:
+    """Gives the page of all kinds of sources that ship, with what they can do."""
+    lines = []
+    for kind in sorted(SOURCES):
+        can = source_class(kind).capabilities
+        told = (
+            can.incremental and kind != "table",
+            can.keeps_order,
+            can.cheap_fingerprint,
+            can.needs_network,
+        )
+        lines.append(f"| `{kind}` | {can.reads} | {' | '.join('yes' if one else '' for one in told)} |\n")
+    return SOURCES_HEADING + "".join(lines)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "lifecycle-file.md": reference_markdown,
     "expressions.md": reference_page,
     "errors.md": errors_page,
+    "sources.md": sources_page,
     "features.md": features_page,
 }
 

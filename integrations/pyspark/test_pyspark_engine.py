@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002, D102, D103, INP001, S101, S608
+# ruff: noqa: ARG002, D102, D103, INP001, S101
 """Spark does what Polars does."""
 
 from datetime import timedelta
@@ -6,13 +6,11 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from everloop.cli import main
 from everloop.core.clock import SimulatedClock
 from everloop.data import check, snapshot
 from everloop.data.engines import open_engine
 from everloop.data.sources.table import TableSpec
 from everloop.spec import parse
-from everloop.table.dataset import Dataset
 from everloop.testing.engine_suite import BROKEN, START, EngineSuite, loans
 from everloop.testing.source_suite import SourceSuite
 
@@ -67,26 +65,3 @@ def test_a_spark_table_is_a_source_of_a_lifecycle(spark, tmp_path):
         for place, table in enumerate(given)
     ]
     assert taken[0].digest == taken[1].digest
-
-
-@pytest.mark.usefixtures("spark")
-def test_a_run_on_spark_prepares_what_a_run_in_polars_prepares(tmp_path):
-    """Through the front door."""
-    prepared = []
-    for engine in ("polars", "pyspark"):
-        folder = tmp_path / engine
-        folder.mkdir()
-        loans().write_parquet(folder / "loans.parquet")
-        (folder / "everloop.yaml").write_text(
-            "name: loans\nproblem: {target: defaulted, time: at}\ndata:\n"
-            "  sources: {loans: {file: loans.parquet}}\n  table: select * exclude (id, known) from loans\n"
-            f"  features: {{ratio: 'debt / nullif(income, 0)'}}\nengine: {{data: {engine}}}\n"
-        )
-        asked = ["run", "--until", "data", "--as-of", "2014-01-01", "--file", str(folder)]
-        assert main(asked) == 0
-        (found,) = folder.rglob("dataset.json")
-        prepared.append(Dataset.load(found.parent))
-    ours, theirs = prepared
-    assert theirs.to_dict() == ours.to_dict()
-    for part in ours.counts:
-        assert theirs.table(part).equals(ours.table(part))

@@ -74,6 +74,17 @@ def test_from_python_the_next_snapshot_reads_what_is_newer(tmp_path):
     assert [event.facts["rows"] for event in told if "from the database" in event.message] == [2]
 
 
+def test_however_it_was_read_the_snapshot_is_the_same_to_the_byte(tmp_path):
+    rows = [(i, i / 3 if i % 4 else None, "yes" if i % 2 else None) for i in range(60)]
+    add(tmp_path, *rows[:4])
+    spec = parse(FILE, tmp_path)
+    for start, end in ((4, 30), (30, 60)):
+        data.snapshot(spec, tmp_path / "snapshots", NOON)
+        add(tmp_path, *rows[start:end])
+    by_parts = data.snapshot(spec, tmp_path / "snapshots", NOON)
+    assert data.snapshot(spec, tmp_path / "elsewhere", NOON).digest == by_parts.digest
+
+
 def test_a_column_that_is_added_later_is_missing_before(tmp_path):
     add(tmp_path, (1, 1.0, "yes"), (2, 2.5, "no"))
     spec = parse(FILE, tmp_path)

@@ -334,8 +334,7 @@ def test_urls_that_are_none(tmp_path):
 
 
 def test_kinds_that_are_not_installed_are_refused():
-    known = "installed are file, http, kafka, log, mqtt, sql, table"
-    with pytest.raises(UsageFault, match=f"kind 'pigeon' is installed; {known}"):
+    with pytest.raises(UsageFault, match=r"kind 'pigeon' is installed; installed are .*file, .*table"):
         open_source("pigeon", None, Surroundings())
     assert set(installed_kinds()) >= {"file", "sql", "table"}
 

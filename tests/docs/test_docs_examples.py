@@ -18,6 +18,7 @@ import pytest
 
 import everloop
 from everloop.cli.verbs import VERBS
+from everloop.spec import parse
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -164,6 +165,18 @@ def test_the_tutorial_on_a_table_of_ones_own(tmp_path):
     said = play([first, edit, *others], tmp_path, 120)
     assert "today" in said
     assert "passed" in said
+
+
+def test_the_page_of_databases_and_apis(tmp_path):
+    customers(tmp_path)
+    text = (ROOT / "docs" / "databases-and-apis.md").read_text()
+    assert run_python("\n".join(blocks(text, "python")), tmp_path).startswith("2000\n")
+
+
+@pytest.mark.parametrize("page", ["databases-and-apis.md", "files-and-logs.md"])
+def test_what_the_pages_show_of_a_lifecycle_file_is_one(page):
+    for block in blocks((ROOT / "docs" / page).read_text(), "yaml"):
+        assert parse(f"name: shown\nproblem: {{target: y}}\n{block}  table: select 1 as y\n").data.sources
 
 
 @pytest.mark.slow

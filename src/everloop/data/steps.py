@@ -33,6 +33,7 @@ def snapshot_settings(
     spec: LifecycleSpec,
     as_of: datetime,
     *,
+    tables: Mapping[str, Any] | None = None,
     memo: Path | None = None,
     kept: Path | None = None,
     clock: Clock | None = None,
@@ -46,6 +47,7 @@ def snapshot_settings(
     Args:
         spec: The lifecycle file.
         as_of: The time at which the snapshot is taken.
+        tables: Tables handed in from Python, by the name of the source that each stands for.
         memo: A file that remembers the digests of unchanged files.
         kept: Where what was read of databases, APIs and streams is kept.
         clock: Waits between attempts to reach a source.
@@ -65,7 +67,9 @@ def snapshot_settings(
         "data": _part(spec.data.model_copy(update={"features": columns}), *_read_by_snapshot(columns)),
         "problem": _part(spec.problem, "target", "time", "label_time", "label_delay"),
         "as_of": to_jsonable(as_of),
-        "sources": {name: source.fingerprint() for name, source in open_sources(spec.data, around).items()},
+        "sources": {
+            name: source.fingerprint() for name, source in open_sources(spec.data, around, tables).items()
+        },
         **({"functions": functions} if functions else {}),
     }
 
@@ -101,7 +105,13 @@ def _part(model: Any, *keys: str) -> dict[str, Any]:
 
 
 def snapshot_step(
-    folder: Path, settings: dict[str, Any], inputs: dict[str, Path], *, home: Path, kept: Path | None = None
+    folder: Path,
+    settings: dict[str, Any],
+    inputs: dict[str, Path],
+    *,
+    home: Path,
+    kept: Path | None = None,
+    tables: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Takes a snapshot.
 
@@ -112,6 +122,7 @@ def snapshot_step(
         home: The lifecycle's folder, where relative addresses start. It is no setting, so that a
             lifecycle that is moved does nothing again.
         kept: Where sources keep what they have read, for the same reason no setting.
+        tables: Tables handed in from Python; their fingerprints are among the settings.
 
     Returns:
         The snapshot's description.
@@ -123,6 +134,7 @@ def snapshot_step(
         folder,
         parse_time(settings["as_of"]),
         Surroundings(folder=home, kept=kept.resolve() if kept else None, known=settings["sources"]),
+        tables=tables,
     )
     return snapshot.to_dict()
 

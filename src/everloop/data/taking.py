@@ -154,6 +154,11 @@ def open_sources(
 ) -> dict[str, Source]:
     """Makes the sources that the file names, with tables from Python in their place.
 
+    Args:
+        data: The file's part about data.
+        surroundings: What sources are given.
+        tables: Tables by the name of the source that each stands for.
+
     Raises:
         SpecFault: When there is no source.
         UsageFault: When a kind of source is not installed.
@@ -164,7 +169,9 @@ def open_sources(
         for name, spec in data.sources.items()
         if name not in handed
     }
-    sources |= {name: open_source("table", TableSpec(table), surroundings) for name, table in handed.items()}
+    sources |= {
+        name: open_source("table", TableSpec(table, name), surroundings) for name, table in handed.items()
+    }
     if not sources:
         raise SpecFault(
             "There is no source.", hint="data: {sources: {rows: {file: rows.csv}}}", place="data.sources"
@@ -345,9 +352,8 @@ def _write(draft: _Draft, target: Path, *, keep_order: bool) -> tuple[int, tuple
     rows = f"SELECT {columns} FROM {draft.raw} WHERE {taken}"  # noqa: S608
     query = rows if keep_order else f"SELECT * FROM ({rows}) ORDER BY {order}"  # noqa: S608
     with _faults(draft, target):
-        draft.connection.execute(
-            f"COPY ({query}) TO {quote_text(str(target))} (FORMAT parquet, COMPRESSION zstd)"
-        )
+        form = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+        draft.connection.execute(f"COPY ({query}) TO {quote_text(str(target))} ({form})")
     return _count(draft, target)
 
 

@@ -215,6 +215,7 @@ def _workspace_of(workspace: Workspace, policy: str, since: datetime) -> Iterato
             store=workspace.store,
             clock=SimulatedClock(since),
             state=folder,
+            tables=workspace.tables,
         )
 
 

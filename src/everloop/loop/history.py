@@ -131,9 +131,14 @@ def history(
 def _snapshot(workspace: Workspace) -> Snapshot:
     memo = workspace.state_folder / "digests.json"
     settings = snapshot_settings(
-        workspace.spec, _HEREAFTER, memo=memo, kept=workspace.kept_folder, clock=workspace.clock
+        workspace.spec,
+        _HEREAFTER,
+        tables=workspace.tables,
+        memo=memo,
+        kept=workspace.kept_folder,
+        clock=workspace.clock,
     )
-    take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder)
+    take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder, tables=workspace.tables)
     engine = Engine(workspace.record, workspace.store, workspace.clock, workspace.progress)
     return Snapshot.load(engine.run(Step("snapshot", "data", 1, take, settings)).path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ class Lifecycle:
     Args:
         spec: The parsed file; or give its parts by name.
         folder: Where relative paths start from; by default the working folder.
+        tables: Polars, pandas, Arrow or DuckDB tables, or paths, by the name of the source that each
+            stands for; `data.sources` need not name it. What was handed in last is kept, so that a run
+            that was stopped continues.
         **parts: `name`, `goal`, `problem`, `data` and so on, as the file has them.
 
     Raises:
@@ -30,10 +34,16 @@ class Lifecycle:
     """
 
     def __init__(
-        self, spec: LifecycleSpec | None = None, *, folder: Path | None = None, **parts: Any
+        self,
+        spec: LifecycleSpec | None = None,
+        *,
+        folder: Path | None = None,
+        tables: Mapping[str, Any] | None = None,
+        **parts: Any,
     ) -> None:
         made = spec if spec is not None else LifecycleSpec.model_validate(parts)
         self.spec = made if folder is None and spec is not None else made.in_folder(folder or Path.cwd())
+        self.tables = dict(tables or {})
 
     def run(
         self,
@@ -45,20 +55,22 @@ class Lifecycle:
         progress: Progress = silent,
     ) -> RunResult:
         """Passes once through the phases; see `everloop.loop.run.run_once`."""
-        with Workspace.open(self.spec, clock=clock, progress=progress) as workspace:
+        opened = Workspace.open(self.spec, clock=clock, progress=progress, tables=self.tables)
+        with opened as workspace:
             return run_once(workspace, until=until, since=since, as_of=as_of)
 
     def __repr__(self) -> str:
         return f"Lifecycle({self.spec.name!r}, target={self.spec.problem.target!r})"
 
 
-def load(path: str | Path = "everloop.yaml") -> Lifecycle:
+def load(path: str | Path = "everloop.yaml", *, tables: Mapping[str, Any] | None = None) -> Lifecycle:
     """Opens the lifecycle that a file describes.
 
     Args:
         path: The file, or the folder that it is in.
+        tables: Tables that stand for sources of the file, by their names.
 
     Raises:
         SpecFault: When the file is not there or says something that cannot be.
     """
-    return Lifecycle(load_spec(path))
+    return Lifecycle(load_spec(path), tables=tables)

@@ -45,6 +45,7 @@ def snapshot(this: Pass) -> Done:
     settings = snapshot_settings(
         workspace.spec,
         now,
+        tables=workspace.tables,
         memo=workspace.state_folder / "digests.json",
         kept=workspace.kept_folder,
         clock=workspace.clock,
@@ -53,7 +54,7 @@ def snapshot(this: Pass) -> Done:
     content = digest_value({key: value for key, value in settings.items() if key != "as_of"})
     if this.as_of is None:
         settings["as_of"] = _unchanged_since(this, content, now) or settings["as_of"]
-    take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder)
+    take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder, tables=workspace.tables)
     taken = this.do(Step("snapshot", "data", 1, take, settings))
     latest = {"content": content, "as_of": settings["as_of"], "changes_at": taken.facts["changes_at"]}
     if this.as_of is None and workspace.record.state(workspace.name, "snapshot") != latest:

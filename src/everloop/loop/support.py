@@ -99,14 +99,7 @@ def _engines(spec: LifecycleSpec) -> Iterator[EverloopError]:
         if asked != known:
             yield _unknown(place, asked, (known,))
     engines = installed_engines()
-    if spec.engine.data == "pandas" and "pandas" not in engines:
-        yield SpecFault(
-            "engine.data is pandas, in which nothing is computed: a pandas table is taken as it is, and "
-            f"the work is done by {', '.join(engines)}.",
-            hint="leave engine.data out; dataset.train.to_pandas() gives the result as pandas, through Arrow",
-            place="engine.data",
-        )
-    elif spec.engine.data not in engines:
+    if spec.engine.data not in engines:
         yield _unknown("engine.data", spec.engine.data, engines)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from everloop.core.clock import Clock, SystemClock
 from everloop.core.errors import RecordBusy
@@ -36,6 +36,7 @@ class Workspace:
         store: The artifacts.
         clock: What tells the time.
         progress: Who is told what happens.
+        tables: Tables handed in from Python, by the name of the source that each stands for.
         state: Where log, routing and locks lie, if not in `.everloop` beside the lifecycle file.
     """
 
@@ -45,6 +46,7 @@ class Workspace:
     clock: Clock = field(default_factory=SystemClock)
     progress: Progress = silent
     state: Path | None = None
+    tables: Mapping[str, Any] = field(default_factory=dict)
     _opened: dict[str, ServedVersion] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -54,6 +56,7 @@ class Workspace:
         *,
         clock: Clock | None = None,
         progress: Progress = silent,
+        tables: Mapping[str, Any] | None = None,
     ) -> Workspace:
         """Opens record and artifacts as the file names them; relative places are beside the file.
 
@@ -68,7 +71,7 @@ class Workspace:
         store = ArtifactStore(
             _beside(spec.artifacts, spec.folder), cache=spec.folder / STATE_FOLDER / "cache"
         )
-        return cls(spec, record, store, clock or SystemClock(), progress)
+        return cls(spec, record, store, clock or SystemClock(), progress, tables=dict(tables or {}))
 
     @property
     def name(self) -> str:

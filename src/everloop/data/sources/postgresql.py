@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -125,14 +126,22 @@ class _Broken(Exception):
 
 
 def _batches(reader: Any) -> Iterator[Any]:
+    """Gives the batches; the next one is read while the caller is busy with one."""
+    with ThreadPoolExecutor(1) as reading:
+        following = reading.submit(_next_batch, reader)
+        while (batch := following.result()) is not None:
+            following = reading.submit(_next_batch, reader)
+            yield batch
+
+
+def _next_batch(reader: Any) -> Any:
     arrow = require("pyarrow", extra="train")
-    while True:
-        try:
-            yield reader.read_next_batch()
-        except StopIteration:
-            return
-        except (arrow.ArrowException, OSError) as error:
-            raise _Broken(str(error)) from None
+    try:
+        return reader.read_next_batch()
+    except StopIteration:
+        return None
+    except (arrow.ArrowException, OSError) as error:
+        raise _Broken(str(error)) from None
 
 
 class _Landing:
@@ -143,7 +152,10 @@ class _Landing:
         self._path = path
         self._schema = landed_schema(schema)
         parquet = require("pyarrow.parquet", extra="train")
-        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd", compression_level=1)
+        # A database's columns have many values more often than few.
+        self._writer = parquet.ParquetWriter(
+            path, self._schema, compression="zstd", compression_level=1, use_dictionary=False
+        )
 
     def add(self, batch: Any) -> None:
         arrow = require("pyarrow", extra="train")

@@ -34,10 +34,10 @@ def digest_rows(files: Iterable[Path]) -> int:
         schema = lazy.collect_schema()
         if not schema:
             continue
-        sums = lazy.select(
+        sums = lazy.select(_row_sum(schema).alias("row")).select(
             part.sum().alias(f"{place}-{name}")
             for place, seed in enumerate(_SEEDS)
-            for name, part in _halves(_row_hash(schema, seed))
+            for name, part in _halves(pl.col("row").hash(seed=seed))
         )
         first_high, first_low, second_high, second_low = (
             int(value or 0) for value in sums.collect(engine="streaming").row(0)
@@ -47,13 +47,13 @@ def digest_rows(files: Iterable[Path]) -> int:
     return total % MODULUS
 
 
-def _row_hash(schema: pl.Schema, seed: int) -> pl.Expr:
-    """Hashes the sum of a row's columns: values that change places between rows change it."""
+def _row_sum(schema: pl.Schema) -> pl.Expr:
+    """Adds up the hashes of a row's columns; hashed again, so that no value can change rows unseen."""
     import polars as pl
 
-    columns = [_value_hash(name, kind, seed ^ crc32(name.encode())) for name, kind in schema.items()]
+    columns = [_value_hash(name, kind, crc32(name.encode())) for name, kind in schema.items()]
     # The sum of unsigned 64-bit numbers goes round.
-    return pl.sum_horizontal(columns).cast(pl.UInt64).hash(seed=seed)
+    return pl.sum_horizontal(columns).cast(pl.UInt64)
 
 
 def _value_hash(name: str, kind: pl.DataType, seed: int) -> pl.Expr:
@@ -62,11 +62,17 @@ def _value_hash(name: str, kind: pl.DataType, seed: int) -> pl.Expr:
     column = pl.col(name)
     if kind == pl.Null:
         return pl.lit(0, dtype=pl.UInt64)
+    if kind in (pl.Categorical, pl.Enum, pl.Decimal):
+        column = column.cast(pl.String)  # their hash is that of a code or of unscaled digits
+    elif kind.is_nested():
+        column = pl.struct(column).struct.json_encode()
+    elif kind == pl.Datetime and kind != pl.Datetime("ns"):
+        column = column.dt.cast_time_unit("us")
     hashed = column.hash(seed=seed)
     if kind.is_integer():
         as_double = column.cast(pl.Float64).hash(seed=seed)
         hashed = pl.when(column.is_between(-_EXACT, _EXACT)).then(as_double).otherwise(hashed)
-    return pl.when(column.is_null()).then(pl.lit(0, dtype=pl.UInt64)).otherwise(hashed)
+    return pl.when(pl.col(name).is_null()).then(pl.lit(0, dtype=pl.UInt64)).otherwise(hashed)
 
 
 def _halves(hashed: pl.Expr) -> tuple[tuple[str, pl.Expr], tuple[str, pl.Expr]]:

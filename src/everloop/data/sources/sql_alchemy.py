@@ -22,6 +22,8 @@ BATCH_ROWS = 20_000
 # Dialect -> what makes it compare text by its bytes, as positions are compared.
 COLLATIONS = {"sqlite": " COLLATE BINARY", "duckdb": ""}
 _READ_ONLY = {"sqlite": "PRAGMA query_only = ON"}
+# Databases that are a file, made where there is none -> how they are opened.
+_FILES: dict[str, dict[str, Any]] = {"sqlite": {}, "duckdb": {"read_only": True}}
 
 
 @contextmanager
@@ -118,10 +120,11 @@ def without_secrets(error: Exception, url: URL) -> str:
 
 def _engine(url: URL, folder: Path) -> Engine:
     sqlalchemy = require("sqlalchemy", extra="train")
-    if url.get_backend_name() == "sqlite":
-        url = _sqlite_url(url, folder)
+    how = _FILES.get(url.get_backend_name(), {})
+    if url.get_backend_name() in _FILES:
+        url = _file_url(url, folder)
     try:
-        engine: Engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+        engine: Engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool, connect_args=how)
     except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError):
         raise MissingExtra(
             f"No driver for {url.drivername} databases is installed.",
@@ -131,13 +134,15 @@ def _engine(url: URL, folder: Path) -> Engine:
     return engine
 
 
-def _sqlite_url(url: URL, folder: Path) -> URL:
+def _file_url(url: URL, folder: Path) -> URL:
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         return url
     path = folder.resolve() / url.database
     if not path.is_file():
-        # SQLite would make an empty database here.
-        raise SourceUnreachable(f"The SQLite file {path} is not there.", hint=f"ls {path.parent}")
+        # The driver would make an empty database here.
+        raise SourceUnreachable(
+            f"The file {path} of a {url.get_backend_name()} database is not there.", hint=f"ls {path.parent}"
+        )
     return url.set(database=str(path))
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from everloop.core.digest import digest_file
 from everloop.core.errors import EverloopError, SourceUnreadable
-from everloop.core.files import scratch_folder
 from everloop.data.engines.spark_session import is_spark_table
-from everloop.data.sources.protocol import Capabilities, Reading, Surroundings
+from everloop.data.sources.protocol import Capabilities, Increment, Surroundings
 from everloop.table.tables import as_lazy
 
 if TYPE_CHECKING:
@@ -23,9 +22,11 @@ class TableSpec:
 
     Attributes:
         table: A Polars, pandas, Arrow, DuckDB or Spark table, or a path.
+        name: The name of the source that it stands for.
     """
 
     table: Any
+    name: str = "table"
 
 
 @dataclass(frozen=True)
@@ -43,29 +44,30 @@ class Table:
         cheap_fingerprint=False,
         keeps_order=True,
         needs_network=False,
+        incremental=True,
     )
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Gives the digest of the table as Parquet; the table is written once to find it."""
-        with scratch_folder(self.surroundings.folder.resolve()) as scratch:
-            return self.read(scratch).fingerprint
+    def identity(self) -> dict[str, Any]:
+        """Names the source that the table stands for; the last table under a name is kept."""
+        return {"table": self.spec.name}
 
-    def read(self, scratch: Path) -> Reading:
+    def read_after(self, position: dict[str, Any] | None, scratch: Path) -> Iterator[Increment]:
         """Writes the table as Parquet.
 
         Raises:
             SourceUnreadable: When the table holds what Parquet cannot.
         """
+        del position
         target = scratch / "table.parquet"
         try:
-            _lazy(self.spec.table).sink_parquet(target, compression="zstd", statistics=False)
+            _lazy(self.spec.table).sink_parquet(target, compression="zstd", compression_level=1)
         except EverloopError:
             raise
         except Exception as error:  # any table library may fail in its own way
             raise SourceUnreadable(
                 f"The {type(self.spec.table).__name__} that was handed in cannot be read: {error}."
             ) from error
-        return Reading((target,), {"kind": "table", "digest": digest_file(target)})
+        yield Increment((target,), None)
 
 
 def _lazy(table: Any) -> pl.LazyFrame:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from everloop.cli import contracts, quarantine
+from everloop.cli import contracts, exchange, quarantine
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer
 
@@ -74,6 +74,8 @@ def _table(name: str, file: Path) -> Any:
 COMMANDS: dict[str, Callable[..., Answer] | dict[str, Callable[..., Answer]]] = {
     "learn": contracts.learn,
     "check": contracts.check,
+    "export": exchange.export,
+    "import": exchange.import_,
     "quarantine": quarantine.COMMANDS,
     "profile": profile,
     "diff": diff,

@@ -102,3 +102,31 @@ def test_test_rows_without_a_target_are_looked_at_all_the_same(loans):
         loans[:600].with_columns(scaled), test.with_columns(scaled), target="late", inputs=["income"]
     )
     assert names(found) == [("preprocessing: income", "error")]
+
+
+LIFECYCLE = """
+name: loans
+problem: {target: late}
+data:
+  sources: {loans: {file: all.parquet}}
+  table: select * exclude (part) from loans
+  leaks: {waive: {%s}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("waiver", "status", "said"),
+    [
+        ("", 1, "error: target copy: fee_paid: fee_paid alone tells late"),
+        ('"target copy: fee_paid": it is a deposit', 0, "1 waived (target copy: fee_paid)"),
+        ('"copy: fee_paid": it is a deposit', 2, "data.leaks.waive names 'copy'"),
+        ('"target copy: fee_paid": ""', 2, "data.leaks.waive"),
+    ],
+)
+def test_a_run_stops_where_a_leak_blocks(loans, tmp_path, capsys, waiver, status, said):
+    (tmp_path / "everloop.yaml").write_text(LIFECYCLE % waiver)
+    assert main(["run", "--until", "data"]) == status
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+    if status == 1:
+        assert '{"target copy: fee_paid": "the reason"}' in told.out + told.err

@@ -41,6 +41,12 @@ class Skill:
     right: float
     rows: int
 
+    @property
+    def surely(self) -> float:
+        """The score less its standard error: what is wrong is known to one in the root of its rows."""
+        wrong = (1 - self.right) * self.rows
+        return float(self.score - (1 - self.score) / np.sqrt(wrong)) if wrong > 0 else self.score
+
 
 def column_skill(column: pl.Series, target: Target, *, seed: int = 0) -> Skill | None:
     """Judges what a column alone tells of the target.

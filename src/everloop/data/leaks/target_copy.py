@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KIND = "target copy"
 # Fewer rows of a class than this can be separated by chance.
 FEWEST_ROWS = 10
+# In fewer rows a skill is known badly, and two honest columns may lie ahead of all others together.
+FEW_ROWS = 500
 UNLIKELY = 1e-9
 EXACT = 1 - 1e-9
 
@@ -68,10 +70,12 @@ def _copies(skills: dict[str, Skill], limits: Suspicion) -> dict[str, float]:
     ordered = sorted(skills, key=lambda name: (-skills[name].score, name))
     found: list[str] = []
     for place, name in enumerate(ordered):
-        score = skills[name].score
+        few = skills[name].rows < FEW_ROWS
+        score = skills[name].surely if few else skills[name].score
         rest = skills[ordered[place + 1]].score if place + 1 < len(ordered) else 0.0
         ahead = score >= limits.ahead and 1 - score <= limits.left * (1 - max(rest, 0.0))
-        if score >= limits.alone or ahead:
+        several = len(found) < place
+        if score >= limits.alone or (ahead and not (several and few)):
             found = ordered[: place + 1]
     best = max((skills[name].score for name in ordered[len(found) :]), default=0.0)
     return dict.fromkeys(found, max(best, 0.0))

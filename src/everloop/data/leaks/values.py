@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from everloop.core.values import to_jsonable
-from everloop.table.labels import label_texts
+from everloop.table.labels import label_codes, label_texts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,8 +62,8 @@ def target_of(column: pl.Series, task: str) -> Target:
 
         numbers = column.cast(pl.Float64).to_numpy()
         return Target((), ranks(numbers)[:, None], numbers)
-    texts = label_texts(column).to_numpy().astype(str)
-    names, codes = np.unique(texts, return_inverse=True)
+    labels, codes = label_codes(column)
+    names = np.array(labels, dtype=object)
     if len(names) > MOST_CLASSES:
         kept = np.argsort(-np.bincount(codes), kind="stable")[: MOST_CLASSES - 1]
         place = np.full(len(names), MOST_CLASSES - 1)

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from everloop.runtime.features.history import NO_TIME, History, unpack
-from everloop.runtime.features.places import by_place, column_types, history_key
-from everloop.runtime.features.stores import OnlineStore
+from everloop.runtime.features.places import by_place, column_types, history_key, history_prefix
+from everloop.runtime.features.stores import MOST_KEY_BYTES, OnlineStore
 from everloop.runtime.row_fill import microseconds
 from everloop.table.expression import to_row
 from everloop.table.expression.tree import ColumnRef
@@ -48,7 +48,7 @@ class FeatureReader:
         self.features = tuple(features)
         self._store = store
         self._groups = [
-            (place, [(one.name, _compiled(one)) for one in group])
+            (place, history_prefix(place), [(one.name, _compiled(one)) for one in group])
             for place, group in by_place(features).items()
         ]
         self._empty = {feature.name: feature.meaning.empty for feature in features}
@@ -82,10 +82,12 @@ class FeatureReader:
 
     def _histories(self, row: Mapping[str, Any]) -> list[tuple[list[Any], History, str]]:
         asked = []
-        for place, group in self._groups:
+        for place, prefix, group in self._groups:
             entity = label_text(row.get(place.by))
             if entity is not None:
-                asked.append((history_key(place, entity), group, entity))
+                key = prefix + entity.encode("utf-8", "surrogatepass")
+                key = key if len(key) <= MOST_KEY_BYTES else history_key(place, entity)
+                asked.append((key, group, entity))
         stored = self._store.read([key for key, _, _ in asked])
         return [
             (group, unpack(value), entity)
@@ -96,6 +98,8 @@ class FeatureReader:
 
 class Counted:
     """A history as it was known at a time; remembers what several features ask of it."""
+
+    __slots__ = ("_columns", "_spans", "all_known", "at", "end", "entity", "first", "history")
 
     def __init__(self, history: History, entity: str, at: int) -> None:
         self.history = history
@@ -136,16 +140,14 @@ def _compiled(feature: JoinedFeature) -> Callable[[Counted], tuple[Any, int, int
         start, end = counted.start(span_us), counted.end
         if not counted.all_known:
             places = [place for place in range(start, end) if history.known[place] <= at]
-        elif aggregate.order_matters:
-            # What happened and was known at the same moments is in the order of the values.
+        elif aggregate.order_matters and start < end:
             last = end - 1
-            ties = bisect_left(history.times, history.times[last], start, end) if end > start else end
-            places = list(range(ties, end)) if end > start else []
-            return (
-                _in_order(history, column, places, of),
-                end - start,
-                history.times[last] if places else None,
-            )
+            moment = history.times[last]
+            if start == last or history.times[last - 1] != moment:
+                return of((column[last],)), end - start, moment
+            # What happened at the same moment is in the order of when it was known, then of the values.
+            ties = list(range(bisect_left(history.times, moment, start, end), end))
+            return _in_order(history, column, ties, of), end - start, moment
         else:
             return of(column[start:end]), end - start, history.times[end - 1] if end > start else None
         if not places:

@@ -133,7 +133,7 @@ def fit_cleaning(
                 place=f"data.clean.columns.{name}",
             )
     fit = _Fit(table, clean, types, {name: [] for name in inputs})
-    for stage in (_text_sentinels, _spellings, _types, _number_sentinels, _outliers):
+    for stage in (_text_sentinels, _spellings, _types, _numbers):
         stage(fit)
     taken = set(types)
     names = {name: free_name(f"{name}_clean", taken) for name, actions in fit.actions.items() if actions}
@@ -262,20 +262,34 @@ def _types(fit: _Fit) -> None:
         fit.add(name, action, "type", text.read + text.unread, detail, "type: text")
 
 
-def _number_sentinels(fit: _Fit) -> None:
+def _numbers(fit: _Fit) -> None:
+    """Looks at each column of numbers in order once: for marks that mean missing, then for outliers."""
     looks = fit.clean.missing != "keep" and fit.clean.sentinels == "find"
-    sought = []
     for name in fit.of_kind("number"):
-        given = fit.rule(name).missing_values
-        if given is None and looks:
-            sought.append(name)
-        elif given and fit.types[name] != "text":
-            values = tuple(_number(name, value) for value in given)
-            _add_missing(fit, name, values, fit.count(name, partial(_among, values=values)))
-    for name in sought:
-        found = number_sentinels(number_facts(fit.numbers(name)))
-        if found:
-            _add_missing(fit, name, tuple(found), sum(found.values()))
+        rule = fit.rule(name)
+        clips = (rule.outliers or fit.clean.outliers) == "clip"
+        given = rule.missing_values
+        seeks = looks and given is None
+        if not (clips or seeks or given):
+            continue
+        ordered = fit.numbers(name)
+        marks: dict[float, int] = number_sentinels(number_facts(ordered)) if seeks else {}
+        if given and fit.types[name] != "text":
+            values = np.array([_number(name, value) for value in given])
+            marks = {float(value): int((ordered == value).sum()) for value in values}
+        if marks:
+            _add_missing(fit, name, tuple(marks), sum(marks.values()))
+            ordered = ordered[~np.isin(ordered, list(marks))]
+        if clips:
+            _clip(fit, name, ordered)
+
+
+def _clip(fit: _Fit, name: str, ordered: NDArray[np.float64]) -> None:
+    low, high = _fences(ordered)
+    rows = int(np.searchsorted(ordered, low)) if low is not None else 0
+    rows += len(ordered) - int(np.searchsorted(ordered, high, "right")) if high is not None else 0
+    if rows:
+        fit.add(name, Clip(low, high), "outliers", rows, _clipped(low, high), "outliers: keep")
 
 
 def _number(name: str, value: Any) -> float:
@@ -287,18 +301,6 @@ def _number(name: str, value: Any) -> float:
             hint="write a number",
             place=f"data.clean.columns.{name}.missing_values",
         ) from None
-
-
-def _outliers(fit: _Fit) -> None:
-    rules = {name: fit.rule(name).outliers or fit.clean.outliers for name in fit.of_kind("number")}
-    sought = [name for name, rule in rules.items() if rule == "clip"]
-    for name in sought:
-        ordered = fit.numbers(name)
-        low, high = _fences(ordered)
-        rows = int(np.searchsorted(ordered, low)) if low is not None else 0
-        rows += len(ordered) - int(np.searchsorted(ordered, high, "right")) if high is not None else 0
-        if rows:
-            fit.add(name, Clip(low, high), "outliers", rows, _clipped(low, high), "outliers: keep")
 
 
 def _clipped(low: float | None, high: float | None) -> str:

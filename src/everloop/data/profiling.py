@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,8 @@ from everloop.data.identifiers import names_rows
 from everloop.data.oddities import find_keys, find_time, oddities
 from everloop.data.ordered import distinct, histogram, in_order, quantile
 from everloop.data.profiles import ColumnProfile, Profile
-from everloop.data.sentinels import TEXTS, number_facts, number_sentinels, plain, sentinels_of
+from everloop.data.sentinels import number_facts, number_sentinels, plain, sentinels_of
 from everloop.data.spelling import MOST_VALUES, find_spellings
-from everloop.table.expression.patterns import NUMBER
 from everloop.table.schema import column_type
 from everloop.table.stored import VALUES_AT_ONCE, StoredTable
 from everloop.table.text_types import SHARE, TextType, text_types
@@ -29,7 +27,7 @@ TOP_VALUES = 10
 MOST_CLASSES = 50
 """A whole number of more different values is continuous: it has a histogram and no most frequent values."""
 
-_IS_NUMBER = re.compile(NUMBER).fullmatch
+_SAMPLED, _SHARE_OF_SAMPLE = 2_000, 0.9
 _MOST_ROWS_TO_PAIR = 20_000
 
 
@@ -160,7 +158,8 @@ def _of_texts(column: pl.Series) -> tuple[dict[str, Any], TextType]:
     import polars as pl
 
     counted = column.drop_nulls().alias("value").value_counts(name="rows")
-    most = counted.top_k(MOST_VALUES, by="rows").sort(["rows", "value"], descending=[True, False])
+    repeated = counted if counted.height <= MOST_VALUES else counted.filter(pl.col("rows") > 1)
+    most = repeated.sort(["rows", "value"], descending=[True, False]).head(MOST_VALUES)
     counts = dict(most.iter_rows())
     few, present = counted.height <= MOST_VALUES, len(column) - column.null_count()
     found = sentinels_of(counted["value"])
@@ -170,7 +169,7 @@ def _of_texts(column: pl.Series) -> tuple[dict[str, Any], TextType]:
         mean=(pl.col("value").str.len_chars() * pl.col("rows")).sum() / max(1, present),
         high=pl.col("value").str.len_chars().max(),
     ).row(0)
-    text = _text_type(column, {value: rows for value, rows in counts.items() if value not in sentinels})
+    text = _text_type(counted.filter(~pl.col("value").is_in(list(found))))
     categories = text.kind == "text" and few and counted.height > 1
     facts = {
         "distinct": counted.height,
@@ -183,19 +182,19 @@ def _of_texts(column: pl.Series) -> tuple[dict[str, Any], TextType]:
     return facts, text
 
 
-def _text_type(column: pl.Series, counts: dict[str, int]) -> TextType:
-    """Reads the column's most frequent values first: where they are words, it is text."""
-    rows = sum(counts.values())
-    digits = sum(rows for text, rows in counts.items() if any(letter.isdigit() for letter in text))
-    if digits < SHARE * rows or not rows:
-        mixed = sum(rows for text, rows in counts.items() if _IS_NUMBER(text))
-        return TextType("text", rows, mixed=mixed)
+def _text_type(counted: pl.DataFrame) -> TextType:
+    """Says what values with their rows can be read as; of many different ones a sample may show text."""
     import polars as pl
 
-    texts = pl.col("text")
-    known = texts.filter(~texts.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
-    lazy = column.alias("text").to_frame().lazy()
-    return text_types(lazy, {"text": known})["text"]
+    def read(values: pl.DataFrame, share: float) -> TextType:
+        return text_types(values.lazy(), {"text": pl.col("value")}, share=share, rows=pl.col("rows"))["text"]
+
+    step = counted.height // _SAMPLED
+    if step > 1:
+        sample = read(counted.filter(pl.col("value").hash(seed=0) % step == 0), _SHARE_OF_SAMPLE)
+        if sample.kind == "text" and not sample.mixed:
+            return sample
+    return read(counted, SHARE)
 
 
 def _counts(column: pl.Series) -> dict[Any, int]:

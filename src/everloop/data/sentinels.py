@@ -22,6 +22,7 @@ NUMBERS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0, 99999
 """Numbers that may mean missing: where one lies far from all others."""
 
 FEWEST = 2
+_LONGEST = 20  # of a text that means missing, in bytes, the spaces around it included
 # A number is a sentinel where it lies further from all others than they lie from each other.
 # Zero is impossible where all others lie far from it, and close together.
 _FEWEST_OTHERS = 50
@@ -34,7 +35,8 @@ _MOST_ZEROS = 0.6
 
 def text_sentinels(text: pl.Expr) -> pl.Expr:
     """Counts the texts that mean missing, as one list of values and rows."""
-    held = text.filter(text.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
+    short = text.filter(text.str.len_bytes() <= _LONGEST)
+    held = short.filter(short.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
     return held.alias("value").value_counts(name="rows").implode()
 
 
@@ -110,9 +112,10 @@ def sentinels_of(column: pl.Series) -> dict[Any, int]:
 
     if column.dtype.is_numeric():
         return dict(number_sentinels(number_facts(in_order(column))))
-    texts = column.cast(pl.String).drop_nulls()
-    marks = texts.filter(texts.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
-    if len(marks) == len(texts):
+    texts = column.cast(pl.String)
+    short = texts.filter(texts.str.len_bytes() <= _LONGEST)
+    marks = short.filter(short.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
+    if len(marks) == len(texts) - texts.null_count():
         return {}
     return dict(sorted(marks.alias("value").value_counts(name="rows").iter_rows()))
 

@@ -53,7 +53,7 @@ class TextType:
 
 
 def text_types(
-    table: pl.LazyFrame, texts: Mapping[str, pl.Expr], *, share: float = SHARE
+    table: pl.LazyFrame, texts: Mapping[str, pl.Expr], *, share: float = SHARE, rows: pl.Expr | None = None
 ) -> dict[str, TextType]:
     """Finds what text columns hold, in two passes over the table.
 
@@ -63,7 +63,12 @@ def text_types(
         table: The rows.
         texts: Column -> the expression that gives its text.
         share: How many of the values must be readable.
+        rows: How many rows each value stands for; by default one.
     """
+
+    def counted(held: pl.Expr) -> pl.Expr:
+        return held.sum() if rows is None else (held * rows).sum()
+
     if not texts:
         return {}
     facts = _row(
@@ -72,9 +77,9 @@ def text_types(
             (name, key): expression
             for name, text in texts.items()
             for key, expression in (
-                ("present", text.count()),
-                ("digits", text.str.contains("[0-9]").sum()),
-                ("numbers", text.str.contains(f"^(?:{NUMBER})$").sum()),
+                ("present", counted(text.is_not_null())),
+                ("digits", counted(text.str.contains("[0-9]"))),
+                ("numbers", counted(text.str.contains(f"^(?:{NUMBER})$"))),
             )
         },
     )
@@ -83,9 +88,8 @@ def text_types(
         for name, text in texts.items()
         if facts[name, "digits"] >= max(1, share * facts[name, "present"])
     }
-    counts = _row(
-        table, {key: test for name, text in likely.items() for key, test in _tests(name, text).items()}
-    )
+    tests = {key: held for name, text in likely.items() for key, held in _tests(name, text).items()}
+    counts = _row(table, {key: counted(held) for key, held in tests.items()})
     return {
         name: _found(name, facts, counts, share)
         if name in likely
@@ -103,11 +107,11 @@ def _row(table: pl.LazyFrame, expressions: Mapping[tuple[str, str], pl.Expr]) ->
 
 
 def _tests(name: str, text: pl.Expr) -> dict[tuple[str, str], pl.Expr]:
-    tests = {(name, "codes"): text.str.contains("^0[0-9]+$").sum()}
+    tests = {(name, "codes"): text.str.contains("^0[0-9]+$")}
     for style, how in NUMBER_STYLES.items():
-        tests[name, style] = text.str.contains(f"^(?:{how.pattern})$").sum()
+        tests[name, style] = text.str.contains(f"^(?:{how.pattern})$")
     for form in TIME_FORMS:
-        tests[name, form] = read_time(text, form).is_not_null().sum()
+        tests[name, form] = read_time(text, form).is_not_null()
     return tests
 
 

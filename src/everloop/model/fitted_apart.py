@@ -52,7 +52,8 @@ def prove_fitted_apart(plan: Plan, learner: Learner, material: Material) -> dict
             "them again, its constants are others.",
             hint="everloop run --from model",
         )
-    apart = _out_of_fold(again, table, X)
+    encoded = {name for name, kind in material.features.kinds.items() if kind == "many_categories"}
+    apart = _out_of_fold(again, table, X, encoded)
     within = [name for name, share in apart.items() if share == 0]
     if within:
         raise TrainingFailed(
@@ -90,10 +91,13 @@ def _constants(encoder: Any) -> int:
     return sum(sizes)
 
 
-def _out_of_fold(plan: Plan, table: pl.DataFrame, X: NDArray[np.float64]) -> dict[str, float]:
+def _out_of_fold(
+    plan: Plan, table: pl.DataFrame, X: NDArray[np.float64], encoded: set[str]
+) -> dict[str, float]:
     from everloop.runtime.plan_table import encode_table
 
-    lookups = [encoder for encoder in plan.encoders if isinstance(encoder, LookupEncoder)]
+    # The parts of a time are looked up as well, in constants that no target went into.
+    lookups = [one for one in plan.encoders if isinstance(one, LookupEncoder) and one.column in encoded]
     if not lookups:
         return {}
     moved = tuple(msgspec.structs.replace(one, offset=place) for place, one in enumerate(lookups))

@@ -63,6 +63,7 @@ _CLASSES = {"9": "[0-9]", "A": "[A-Z]", "a": "[a-z]"}
 _MOST_SEQUENCES = 2
 _MOST_SPREAD = 3
 _LONGEST = 40
+_PLAIN = " -_/:#,@"
 
 
 def format_of(texts: Collection[str]) -> Format | None:
@@ -107,5 +108,5 @@ def _pattern(sequence: str, seen: list[tuple[int, ...]]) -> str:
     for sign, counts in zip(sequence, zip(*seen, strict=True), strict=True):
         low, high = min(counts), max(counts)
         times = "" if low == high == 1 else f"{{{low}}}" if low == high else f"{{{low},{high}}}"
-        parts.append(_CLASSES.get(sign, re.escape(sign)) + times)
+        parts.append(_CLASSES.get(sign, sign if sign in _PLAIN else re.escape(sign)) + times)
     return "".join(parts)

@@ -117,6 +117,11 @@ def test_a_run_trains_and_serves_on_the_same_values(folder):
     del unsaid["risk"]
     _, violations = arms.current.champion.normalise(unsaid)
     assert [(found.field, found.rule) for found in violations] == [("risk", "stated")]
+    del unsaid["score"]
+    _, violations = arms.current.champion.normalise(unsaid, joins=True)
+    assert [found.field for found in violations] == ["risk"]
+    _, violations = arms.current.champion.normalise(unsaid)
+    assert [found.field for found in violations] == ["risk", "score"]
     # A feature that is null breaks no contract.
     asked = {**rows[0], "customer": 7, "asked_at": "2024-03-01T00:00:00Z"}
     for name, origin in origins.items():

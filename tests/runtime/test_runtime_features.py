@@ -156,8 +156,11 @@ def test_a_shadow_gets_its_own_features(package_with, online, start_server, tmp_
 def test_without_a_store_a_request_says_everything(package_with, start_server):
     folder = package_with(7)
     server = start_server(package=str(folder))
-    answer = server.client.post("/predict", json=asked("a", amount=3.0)).json()
-    assert answer["score"] == Package(folder).answer({"amount": 3.0}).score
+    silent = server.client.post("/predict", json=asked("a", amount=3.0))
+    assert silent.status_code == 422
+    assert [error["field"] for error in silent.json()["errors"]] == ["region"]
+    answer = server.client.post("/predict", json=asked("a", amount=3.0, region="north")).json()
+    assert answer["score"] == Package(folder).answer({"amount": 3.0, "region": "north"}).score
 
 
 def test_a_store_that_does_not_answer_is_a_503(package_with, start_server, tmp_path):

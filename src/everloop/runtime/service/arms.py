@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # A package that cannot be loaded is tried again, since a copy may still be under way.
 _RETRY_SECONDS = 2.0
 
-_STATED = "a value or null: it is a feature that whoever asks computes"
+_STATED = "a value or null: it is a feature that is not computed here"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class LoadedArm:
         columns: Every column that a row may have.
         loose: Those of them that the contract does not name.
         spelled: Columns of text that are read as numbers: one may be sent as a number, too.
-        stated: Features that whoever asks computes: a row has to say them, if only that they are null.
+        computed: Features that whoever asks computes.
+        joined: Features over other sources, which an online store knows where there is one.
     """
 
     version: int
@@ -46,17 +47,27 @@ class LoadedArm:
     columns: frozenset[str]
     loose: tuple[str, ...]
     spelled: frozenset[str] = frozenset()
-    stated: tuple[str, ...] = ()
+    computed: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
 
-    def normalise(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Violation]]:
-        """Gives a row in the contract's types, without fields that nothing asks for, and what is wrong."""
+    def normalise(
+        self, row: Mapping[str, Any], *, joins: bool = False
+    ) -> tuple[dict[str, Any], list[Violation]]:
+        """Gives a row in the contract's types, without fields that nothing asks for, and what is wrong.
+
+        Args:
+            row: What was sent.
+            joins: Whether features over other sources that are left out are read from an online store;
+                otherwise the row has to say them as it has to say computed ones, if only that they are null.
+        """
         sent = {name: label_text(row[name]) for name in self.spelled if _is_number(row.get(name))}
         values, violations = self.checker.normalise({**row, **sent} if sent else row)
         for name in self.loose:
             if name in row:
                 values[name] = row[name]
         # A feature that is left out by mistake would be missing, and the answer another one in silence.
-        left_out = [Violation(name, "stated", _STATED, "nothing") for name in self.stated if name not in row]
+        stated = self.computed if joins else (*self.computed, *self.joined)
+        left_out = [Violation(name, "stated", _STATED, "nothing") for name in stated if name not in row]
         return values, [*violations, *left_out]
 
 
@@ -192,5 +203,9 @@ def _load_arm(arm: Arm, folder: Path) -> LoadedArm:
     names = {column.name for column in manifest.inputs} | {manifest.entity, manifest.time} | entities
     loose = tuple(sorted(name for name in names if name is not None and name not in contract.types))
     columns, spelled = frozenset((*contract.types, *loose)), numbers_in_text(package.plan)
-    stated = tuple(column.name for column in manifest.inputs if column.origin == "python")
-    return LoadedArm(arm.version, package, row_checker(contract), columns, loose, spelled, stated)
+    computed, joined = (
+        tuple(column.name for column in manifest.inputs if column.origin == origin)
+        for origin in ("python", "joined")
+    )
+    checker = row_checker(contract)
+    return LoadedArm(arm.version, package, checker, columns, loose, spelled, computed, joined)

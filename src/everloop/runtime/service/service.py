@@ -217,7 +217,7 @@ class Service:
             now = self.now()
             identity = given or new_id("prediction", _EPOCH + timedelta(microseconds=now))
             arm, loaded = self.routing.choose(row, identity)
-            values, violations = loaded.normalise(row)
+            values, violations = loaded.normalise(row, joins=self.settings.online is not None)
             for found in violations:
                 known = found.field if found.field in loaded.columns else _UNKNOWN_FIELD
                 self.metrics.add("everloop_contract_violations_total", known, found.rule)

@@ -191,7 +191,7 @@ def test_the_tutorial_on_flights(tmp_path):
         assert said in script
         script = script.replace(said, bounded)
     told = play([script], tmp_path, 400)
-    assert "0 of 9 steps executed" in told
+    assert re.search(r"\b0 of \d+ steps executed", told)
     assert "v1 champion" in told
     assert (tmp_path / "demo" / "report.html").exists()
 

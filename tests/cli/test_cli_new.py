@@ -75,7 +75,9 @@ def test_examples_are_listed_and_their_files_are_valid(cli) -> None:
 def test_times_and_numbers_are_inferred(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     days = pl.datetime_range(pl.datetime(2020, 1, 1), pl.datetime(2020, 4, 9), "1d", eager=True)
-    table = pl.DataFrame({"made at": days, "x": [n * n for n in range(100)], "price": [n * 1.5 + n % 7 for n in range(100)]})
+    table = pl.DataFrame(
+        {"made at": days, "x": [n * n for n in range(100)], "price": [n * 1.5 + n % 7 for n in range(100)]}
+    )
     table.write_parquet("sales.parquet")
     assert cli("new", "sales", "--data", "sales.parquet", "--target", "price").status == 0
     spec = load("sales")

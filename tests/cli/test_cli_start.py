@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 
@@ -50,12 +52,19 @@ def test_help_lists_every_verb_under_its_group(cli) -> None:
         assert group in GROUPS
 
 
+def _calls(words: tuple[str, ...], target: Any) -> Iterator[tuple[str, ...]]:
+    if not isinstance(target, dict):
+        yield words
+        return
+    for word, inner in target.items():
+        yield from _calls((*words, word), inner)
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_is_there_and_its_help_has_an_example(cli, verb: str) -> None:
     module, _, name = VERBS[verb][0].partition(":")
     target = getattr(import_module(module), name)
-    calls = [(verb, word) for word in target] if isinstance(target, dict) else [(verb,)]
-    for call in calls:
+    for call in _calls((verb,), target):
         said = cli(*call, "--help")
         assert said.status == 0
         assert f"Usage: everloop {' '.join(call)}" in said.out

@@ -107,7 +107,7 @@ def read(folder, spec, *, as_of=None, memo=None):
     around = Surroundings(folder=folder, clock=SimulatedClock(NOW), memo=memo or DigestMemo(), as_of=as_of)
     kind = "log" if isinstance(spec, LogSource) else "file"
     reading = open_source(kind, spec, around).read(scratch)
-    bad = pl.read_parquet(reading.bad_rows).rows() if reading.bad_rows else []
+    bad = pl.read_parquet(reading.bad_rows).drop("unit").rows() if reading.bad_rows else []
     return pl.concat([pl.read_parquet(file) for file in reading.files]), bad, reading
 
 

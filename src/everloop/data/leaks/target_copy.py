@@ -39,7 +39,7 @@ class Suspicion:
     left: float
 
 
-CLASSES = Suspicion(alone=0.95, ahead=0.6, left=0.5)
+CLASSES = Suspicion(alone=0.95, ahead=0.85, left=0.5)
 NUMBERS = Suspicion(alone=0.98, ahead=0.8, left=0.25)
 """One column often tells most of a number (a distance tells the time of a flight), seldom of a class."""
 

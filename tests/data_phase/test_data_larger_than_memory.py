@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.larger_than_memory import LIFECYCLE, make_csv
 from benchmarks.timing import peak_memory
 
-ROWS = (100_000, 400_000)
+ROWS = (400_000, 1_200_000)
 # Bytes that a further row may add to the peak; a row is some 230 bytes in memory, and as much again in work.
 MOST_BYTES_OF_A_ROW = 230
 PART = """

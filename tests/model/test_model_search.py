@@ -361,6 +361,7 @@ def test_a_search_by_time_ends_in_time_and_tries_every_learner() -> None:
 
 def test_on_a_slow_machine_every_learner_is_tried_on_fewer_rows(monkeypatch) -> None:
     monkeypatch.setattr(Pace, "of_trial", lambda _self, _learner, _configuration, rows: rows / 2_000)
+    monkeypatch.setattr(Pace, "ending", lambda _self, _best, _rows: 60.0)  # longer than there is
     trained = trained_on(
         people(12_000), learners=(*QUICK, "hist_gradient_boosting"), budget=Budget(seconds=6)
     )

@@ -126,11 +126,17 @@ class _Search:
         if self.tried(learner):
             return most_rows if self.fits(learner, configuration, most_rows, share) else 0
         rows = most_rows
-        while not self.fits(learner, configuration, rows, max(share, FIRST_TRIES)):
-            if rows <= FEWEST_ROWS:
-                return 0
+        while rows > FEWEST_ROWS:
+            if self.fits(learner, configuration, rows, max(share, FIRST_TRIES)):
+                return rows
             rows = max(rows // 2, FEWEST_ROWS)
-        return rows
+        expected = self.pace.of_trial(learner, configuration, self._train_rows(rows))
+        return rows if self.best is None or expected <= self.first_tries_left() else 0
+
+    def first_tries_left(self) -> float:
+        """Seconds that first trials on the fewest rows may still take, whatever the ending will need."""
+        seconds = self.budget.seconds
+        return float("inf") if seconds is None else FIRST_TRIES * seconds - self.spent()
 
     def fits(
         self, learner: Learner, configuration: Mapping[str, Any], most_rows: int, share: float = 1.0
@@ -169,6 +175,8 @@ class _Search:
     ) -> tuple[Trial, Judgement | None]:
         start = self.timer()
         blank = Trial(number, learner.name, configuration, None)
+        first = not self.tried(learner) and most_rows <= FEWEST_ROWS
+        time_left = self.first_tries_left if first else self.left
         try:
             if not self.tried(learner):
                 warm_up(learner, self.material)
@@ -177,7 +185,7 @@ class _Search:
                 configuration,
                 self.matrices,
                 most_rows=most_rows,
-                out_of_time=lambda: self.left() <= 0,
+                out_of_time=lambda: time_left() <= 0,
             )
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise

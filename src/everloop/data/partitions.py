@@ -156,7 +156,7 @@ def judge_parts(
         part: The part that each row is of; parts sort in the order in which they came.
         ignore: Columns that say nothing here, such as the target, whose actuals come late.
         released: Parts that a person said are right; they count as earlier parts again.
-        growing: A part that is not over yet; its volume says nothing.
+        growing: A part that is not over yet; two days are no week, so it is judged when it is whole.
 
     Returns:
         Every part, in order.
@@ -167,14 +167,14 @@ def judge_parts(
     }
     names, numbers = _summarise(lazy, types)
     volume = numbers.values[("", "volume", "")]
-    # The first part may have begun before the table does, as the last may go on after it.
-    volume[[place for place, name in enumerate(names) if place == 0 or name == growing]] = np.nan
+    # The first part may have begun before the table does.
+    volume[:1] = np.nan
     found: list[Part] = []
     taken: list[int] = []
     bars: dict[tuple[str, str, str], float] = {}
     for place, name in enumerate(names):
         rows = int(numbers.rows[place])
-        if rows < FEWEST_ROWS:
+        if rows < FEWEST_ROWS or name == growing:
             found.append(Part(name, rows, released=name in released))
             continue
         scores = _scores(numbers, taken, place) if len(taken) >= WARM_UP else {}

@@ -130,3 +130,13 @@ def test_what_is_not_over_has_no_volume_and_few_parts_are_not_judged():
     parts = judge_parts(begun, MONTH, ignore=("date",), growing="2012-12")
     assert not any(one.quarantined for one in parts)
     assert [one.judged for one in parts].index(True) == FEWEST_PARTS
+
+
+def test_the_days_of_a_week_that_is_not_over_are_no_corruption():
+    table = real("bike_hourly.csv.gz").with_columns(weekday=pl.col("date").dt.weekday())
+    week = pl.col("date").dt.strftime("%G-W%V")
+    begun = table.filter(pl.col("date") < pl.date(2012, 6, 27))
+    assert "2012-W26" in [one.name for one in judge_parts(begun, week, ignore=("date",)) if one.quarantined]
+    parts = judge_parts(begun, week, ignore=("date",), growing="2012-W26")
+    assert not any(one.quarantined for one in parts)
+    assert not parts[-1].judged

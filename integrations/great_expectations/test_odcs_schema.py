@@ -1,8 +1,11 @@
 """What we write is a data contract by the standard's own model and schema."""
 # ruff: noqa: D103, INP001, S101
 
+import importlib.resources
+import json
 from datetime import timedelta
 
+import jsonschema
 from open_data_contract_standard.model import OpenDataContractStandard
 
 from everloop.integrations.odcs import OpenDataContract
@@ -28,9 +31,25 @@ CONTRACT = Contract(
 )
 
 
+def test_a_name_that_its_references_cannot_carry_is_named():
+    contract = Contract(
+        (ColumnRule("home town", "text"),),
+        (TableRule("refers", columns=("home town",), source="towns", key=("name",)),),
+    )
+    written = OpenDataContract().write(contract, "loans")
+    assert "references cannot carry" in written.left_out[0]
+    valid(written.document)
+
+
+def valid(document):
+    schema = importlib.resources.files("open_data_contract_standard").joinpath("schema.json").read_text()
+    jsonschema.Draft201909Validator(json.loads(schema)).validate(document)
+
+
 def test_the_standards_own_model_reads_it_and_we_read_it_back():
     written = OpenDataContract().write(CONTRACT, "loans")
     assert written.left_out == ()
+    valid(written.document)
     document = OpenDataContractStandard.model_validate(written.document)
     assert document.schema_[0].properties[0].required
     text = document.to_yaml()

@@ -18,7 +18,10 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="OUT", help="Wh
 
 
 def export(
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="odcs or great_expectations.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FORMAT", help="odcs, great_expectations, pandera or pandera_polars."),
+    ],
     contract: Annotated[Path, typer.Option("--contract", "-c", metavar="C", help="The contract.")] = Path(
         "contract.yaml"
     ),
@@ -44,7 +47,10 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An ODCS contract or an expectation suite.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="An ODCS contract, an expectation suite or a Pandera schema."),
+    ],
     contract: Annotated[
         Path, typer.Option("--contract", "-c", metavar="C", help="Where to write it.")
     ] = Path("contract.yaml"),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from everloop.core.errors import EverloopError, SpecFault
+from everloop.integrations.contract_draft import ContractDraft, quoted
 from everloop.integrations.contract_format import Read, Written
 from everloop.table.contract import ColumnRule, Contract, TableRule
 from everloop.table.contract.words import of_table
@@ -59,7 +58,7 @@ class GreatExpectationsSuite:
 
     def read(self, document: Facts, types: Mapping[str, str]) -> Read:
         """Reads a suite."""
-        draft = _Draft(dict(types))
+        draft = ContractDraft(dict(types))
         for expectation in document["expectations"]:
             kind = str(expectation.get("type") or expectation.get("expectation_type"))
             facts = dict(expectation.get("kwargs") or {})
@@ -122,65 +121,6 @@ def _of_rule(rule: TableRule) -> Iterator[dict[str, Any]]:
             yield _expectation("column_pair_values_a_to_be_greater_than_b", rule.severity, pair)
 
 
-@dataclass
-class _Draft:
-    """A contract while it is read: parts of columns, each with its severity, and rules of the table."""
-
-    types: dict[str, str]
-    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
-    severities: dict[str, set[str]] = field(default_factory=dict)
-    rules: list[tuple[str, Any, str]] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    extra: Any = "ignore"
-
-    def put(self, name: str, severity: str, kind: str | None = None, **facts: Any) -> bool:
-        """Adds to a column; tells whether it could, as a part that is there already is not replaced."""
-        column = self.columns.setdefault(name, {})
-        if any(key in column and column[key] != value for key, value in facts.items()):
-            return False
-        column |= facts
-        if kind is not None:
-            self.types.setdefault(name, kind)
-        if facts:
-            self.severities.setdefault(name, set()).add(severity)
-        return True
-
-    def finish(self) -> Read:
-        columns = []
-        for name, facts in self.columns.items():
-            kind = self.types.get(name)
-            said = self.severities.get(name, {"error"})
-            if kind is None:
-                self.left_out.append(f"{name}: nothing says its type; give a table that has it")
-                continue
-            if len(said) > 1:
-                self.left_out.append(f"{name}: its warnings, which are errors here as others of it are")
-            severity: Any = "error" if "error" in said else "warn"
-            try:
-                columns.append(ColumnRule(name, kind, severity=severity, **facts))  # type: ignore[arg-type]
-            except EverloopError as fault:
-                self.left_out.append(f"{name}: {fault.message}")
-        if not columns:
-            raise SpecFault(
-                "The suite names no column whose type is known.", hint="give a table: --like FILE"
-            )
-        types = {column.name: column.type for column in columns}
-        return Read(Contract(tuple(columns), tuple(self._rules(types)), self.extra), tuple(self.left_out))
-
-    def _rules(self, types: Mapping[str, str]) -> Iterator[TableRule]:
-        for kind, content, severity in self.rules:
-            level: Any = severity
-            try:
-                if kind == "holds":
-                    yield TableRule.holds(content, types, level)
-                elif set(content.get("columns", ())) <= set(types):
-                    yield TableRule(**content, severity=level)
-                else:
-                    self.left_out.append(f"{kind} {content}: the type of a column is not known")
-            except EverloopError as fault:
-                self.left_out.append(f"{kind} {content}: {fault.message}")
-
-
 def _is_whole(kind: str, facts: Facts) -> bool:
     """Whether every row is asked for; a share of rows is only known of what is missing."""
     return facts.get("mostly", 1) == 1 or kind.endswith("_to_not_be_null")
@@ -190,29 +130,25 @@ def _shown(facts: Facts) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in facts.items() if key != "batch_id")
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _exists(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _exists(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     return draft.put(facts["column"], severity)
 
 
-def _not_null(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _not_null(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     mostly = facts.get("mostly", 1)
     if mostly == 1:
         return draft.put(facts["column"], severity, nullable=False)
     return draft.put(facts["column"], severity, max_missing=1 - mostly)
 
 
-def _proportion(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _proportion(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     least, most = facts.get("min_value"), facts.get("max_value")
     if least is None or most not in {None, 1} or facts.get("strict_min"):
         return False
     return draft.put(facts["column"], severity, max_missing=1 - least)
 
 
-def _between(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _between(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     name = facts["column"]
     limits = {"minimum": facts.get("min_value"), "maximum": facts.get("max_value")}
     numbers = {key: value for key, value in limits.items() if value is not None}
@@ -221,11 +157,11 @@ def _between(draft: _Draft, facts: Facts, severity: str) -> bool:
     for key, sign in (("strict_min", ">"), ("strict_max", "<")):
         if facts.get(key):
             limit = numbers.pop("minimum" if sign == ">" else "maximum", None)
-            draft.rules.append(("holds", f"{_quoted(name)} {sign} {limit}", severity))
+            draft.rules.append(("holds", f"{quoted(name)} {sign} {limit}", severity))
     return draft.put(name, severity, "number", **numbers)
 
 
-def _in_set(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _in_set(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     values = facts.get("value_set")
     if not values:
         return False
@@ -236,7 +172,7 @@ def _in_set(draft: _Draft, facts: Facts, severity: str) -> bool:
     return kind is not None and draft.put(facts["column"], severity, kind, allowed=tuple(values))
 
 
-def _regex(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _regex(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     regex = str(facts["regex"])
     ours = _OURS.match(regex)
     # Searched for within the text: something before it, and something after it.
@@ -244,26 +180,26 @@ def _regex(draft: _Draft, facts: Facts, severity: str) -> bool:
     return draft.put(facts["column"], severity, "text", pattern=pattern)
 
 
-def _lengths(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _lengths(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     name, asked = facts["column"], []
     if "value" in facts:
-        asked.append(f"length({_quoted(name)}) = {facts['value']}")
+        asked.append(f"length({quoted(name)}) = {facts['value']}")
     for key, strict, signs in (
         ("min_value", "strict_min", (">", ">=")),
         ("max_value", "strict_max", ("<", "<=")),
     ):
         if facts.get(key) is not None:
             sign = signs[0] if facts.get(strict) else signs[1]
-            asked.append(f"length({_quoted(name)}) {sign} {facts[key]}")
+            asked.append(f"length({quoted(name)}) {sign} {facts[key]}")
     draft.rules += [("holds", sql, severity) for sql in asked]
     return bool(asked) and draft.put(name, severity, "text")
 
 
-def _unique(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _unique(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     return draft.put(facts["column"], severity, unique=True)
 
 
-def _key(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _key(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     if facts.get("ignore_row_if") != "any_value_is_missing":
         return False
     columns = tuple(facts["column_list"])
@@ -273,20 +209,20 @@ def _key(draft: _Draft, facts: Facts, severity: str) -> bool:
     return True
 
 
-def _pair(sign: Callable[[Facts], str]) -> Callable[[_Draft, Facts, str], bool]:
-    def read(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _pair(sign: Callable[[Facts], str]) -> Callable[[ContractDraft, Facts, str], bool]:
+    def read(draft: ContractDraft, facts: Facts, severity: str) -> bool:
         if facts.get("ignore_row_if") != "either_value_is_missing":
             return False
         a, b = facts["column_A"], facts["column_B"]
         for name in (a, b):
             draft.put(name, severity)
-        draft.rules.append(("holds", f"{_quoted(b)} {sign(facts)} {_quoted(a)}", severity))
+        draft.rules.append(("holds", f"{quoted(b)} {sign(facts)} {quoted(a)}", severity))
         return True
 
     return read
 
 
-def _rows(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _rows(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     low, high = (facts.get("value", facts.get(key)) for key in ("min_value", "max_value"))
     if facts.get("strict_min") or facts.get("strict_max") or (low is None and high is None):
         return False
@@ -294,7 +230,7 @@ def _rows(draft: _Draft, facts: Facts, severity: str) -> bool:
     return True
 
 
-def _columns(draft: _Draft, facts: Facts, severity: str) -> bool:
+def _columns(draft: ContractDraft, facts: Facts, severity: str) -> bool:
     if not facts.get("exact_match", True) or severity != "error":
         return False
     draft.extra = "reject"
@@ -303,7 +239,7 @@ def _columns(draft: _Draft, facts: Facts, severity: str) -> bool:
 
 _KINDS: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "text"}
 
-READERS: dict[str, Callable[[_Draft, Facts, str], bool]] = {
+READERS: dict[str, Callable[[ContractDraft, Facts, str], bool]] = {
     "column_to_exist": _exists,
     "column_values_to_not_be_null": _not_null,
     "column_proportion_of_non_null_values_to_be_between": _proportion,

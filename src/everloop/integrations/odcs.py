@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from everloop.core.errors import EverloopError, SpecFault
 from everloop.core.units import parse_duration
 from everloop.integrations.contract_format import Read, Written
 from everloop.table.contract import ColumnRule, Contract, TableRule
+from everloop.table.contract.words import of_table
 
 Facts = Mapping[str, Any]
 
@@ -23,6 +25,7 @@ TYPES = {
 BACK = {theirs: ours for ours, theirs in TYPES.items()} | {"date": "time"}
 SEVERITIES = {"error": "error", "warn": "warning"}
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_REFERENCE = re.compile(r"^[A-Za-z_][A-Za-z0-9_\-]*\.[A-Za-z_][A-Za-z0-9_\-]*$")
 _BROKEN = ("SELECT COUNT(*) FROM {object} WHERE NOT (", ")")
 
 
@@ -43,7 +46,8 @@ class OpenDataContract:
             "properties": [_property(column) for column in contract.columns],
         }
         quality = [one for rule in contract.rules for one in _quality(rule)]
-        references = [_relationship(rule) for rule in contract.rules if rule.kind == "refers"]
+        referring = {rule: _relationship(rule, name) for rule in contract.rules if rule.kind == "refers"}
+        references = [one for one in referring.values() if _is_known(one)]
         table |= {"quality": quality} if quality else {}
         table |= {"relationships": references} if references else {}
         document: dict[str, Any] = {
@@ -57,6 +61,11 @@ class OpenDataContract:
         fresh = [_freshness(rule, name) for rule in contract.rules if rule.kind == "fresh"]
         document |= {"slaProperties": fresh} if fresh else {}
         left_out = ["columns that are not named are rejected"] if contract.extra == "reject" else []
+        left_out += [
+            f"refers: {' '.join(of_table(rule)).strip()}: names that the standard's references cannot carry"
+            for rule, one in referring.items()
+            if not _is_known(one)
+        ]
         warned = [
             rule for rule in contract.rules if rule.kind in {"fresh", "refers"} and rule.severity == "warn"
         ]
@@ -126,9 +135,15 @@ def _quality(rule: TableRule) -> Iterator[dict[str, Any]]:
         yield {"type": "sql", "query": rule.expression.sql.join(_BROKEN), "mustBe": 0, **level}
 
 
-def _relationship(rule: TableRule) -> dict[str, Any]:
+def _relationship(rule: TableRule, name: str) -> dict[str, Any]:
+    ours = [f"{name}.{column}" for column in rule.columns]
     theirs = [f"{rule.source}.{key}" for key in rule.key]
-    return {"type": "foreignKey", "from": _one(list(rule.columns)), "to": _one(theirs)}
+    return {"type": "foreignKey", "from": _one(ours), "to": _one(theirs)}
+
+
+def _is_known(relationship: Facts) -> bool:
+    names = [*_list(relationship["from"]), *_list(relationship["to"])]
+    return all(_REFERENCE.match(name) for name in names)
 
 
 def _one(values: list[str]) -> Any:

@@ -16,6 +16,28 @@ DECISION = (SCORES >= 0.5).astype(int)
 WEIGHTS = RANDOM.random(N) * 3
 WEIGHTS[:20] = 0
 
+
+def binned_error(chance, happened, weights):
+    """The calibration error by its definition: ten bins of equal weight, tied scores together."""
+    weights = np.ones(len(chance)) if weights is None else weights
+    used = weights > 0
+    chance, happened, weights = chance[used], happened[used], weights[used]
+    bins = {}
+    below = 0.0
+    for score in np.unique(chance):
+        rows = chance == score
+        number = min(9, int((below + weights[rows].sum() / 2) / weights.sum() * 10))
+        bins.setdefault(number, []).append(
+            (weights[rows].sum(), score, np.average(happened[rows], weights=weights[rows]))
+        )
+        below += weights[rows].sum()
+    total = 0.0
+    for parts in bins.values():
+        weight, score, rate = np.array(parts).T
+        total += weight.sum() * abs(np.average(score, weights=weight) - np.average(rate, weights=weight))
+    return total / weights.sum()
+
+
 BINARY = {
     "roc_auc": (judge.roc_auc_score, SCORES),
     "average_precision": (judge.average_precision_score, SCORES),
@@ -29,6 +51,9 @@ BINARY = {
     "specificity": (lambda a, d, sample_weight=None: judge.recall_score(1 - a, 1 - d, sample_weight=sample_weight), DECISION),
     "positive_rate": (lambda a, d, sample_weight=None: np.average(d, weights=sample_weight), DECISION),
     "mcc": (judge.matthews_corrcoef, DECISION),
+    "kappa": (judge.cohen_kappa_score, DECISION),
+    "calibration_error": (lambda a, p, sample_weight=None: binned_error(p, a, sample_weight), SCORES),
+    "kolmogorov_smirnov": (lambda a, p, sample_weight=None: np.ptp(np.subtract(*judge.roc_curve(a, p, sample_weight=sample_weight, drop_intermediate=False)[1::-1])), SCORES),
 }  # fmt: skip
 
 
@@ -44,15 +69,31 @@ def test_every_binary_metric_is_compared():
     assert set(BINARY) == {metric.name for metric in metrics_of("binary")}
 
 
-CLASSES = RANDOM.integers(0, 4, N)
-PROBABILITIES = RANDOM.dirichlet(np.ones(4), N) + 0.5 * np.eye(4)[CLASSES]
+CLASSES = RANDOM.integers(0, 7, N)
+PROBABILITIES = RANDOM.dirichlet(np.ones(7), N) + 0.5 * np.eye(7)[CLASSES]
 PROBABILITIES /= PROBABILITIES.sum(axis=1, keepdims=True)
 MULTICLASS = {
     "accuracy": lambda a, p, w: judge.accuracy_score(a, p.argmax(1), sample_weight=w),
     "balanced_accuracy": lambda a, p, w: judge.balanced_accuracy_score(a, p.argmax(1), sample_weight=w),
-    "f1_macro": lambda a, p, w: judge.f1_score(a, p.argmax(1), average="macro", sample_weight=w),
     "log_loss": lambda a, p, w: judge.log_loss(a, p, sample_weight=w),
     "roc_auc_ovr": lambda a, p, w: judge.roc_auc_score(a, p, multi_class="ovr", sample_weight=w),
+    "mcc": lambda a, p, w: judge.matthews_corrcoef(a, p.argmax(1), sample_weight=w),
+    "kappa": lambda a, p, w: judge.cohen_kappa_score(a, p.argmax(1), sample_weight=w),
+    "brier": lambda a, p, w: np.average(((p - np.eye(p.shape[1])[a]) ** 2).sum(1), weights=w),
+    "calibration_error": lambda a, p, w: binned_error(p.max(1), p.argmax(1) == a, w),
+    "top_3_accuracy": lambda a, p, w: judge.top_k_accuracy_score(a, p, k=3, sample_weight=w),
+    "top_5_accuracy": lambda a, p, w: judge.top_k_accuracy_score(a, p, k=5, sample_weight=w),
+    **{
+        f"{name}_{average}": lambda a, p, w, function=function, average=average: function(
+            a, p.argmax(1), average=average, sample_weight=w
+        )
+        for name, function in (
+            ("precision", judge.precision_score),
+            ("recall", judge.recall_score),
+            ("f1", judge.f1_score),
+        )
+        for average in ("macro", "micro", "weighted")
+    },
 }
 
 
@@ -63,14 +104,30 @@ def test_a_multiclass_metric_equals_scikit_learn(name, weights):
     assert compute(name, CLASSES, PROBABILITIES, weights) == pytest.approx(expected, rel=1e-12)
 
 
-NUMBER = RANDOM.normal(10, 3, N)
-GUESS = NUMBER + RANDOM.normal(0, 1, N)
+NUMBER = np.abs(RANDOM.normal(10, 3, N))
+GUESS = np.abs(NUMBER + RANDOM.normal(0, 1, N))
 REGRESSION = {
     "rmse": judge.root_mean_squared_error,
     "mae": judge.mean_absolute_error,
     "mape": judge.mean_absolute_percentage_error,
     "r2": judge.r2_score,
     "median_absolute_error": judge.median_absolute_error,
+    "smape": lambda a, p, sample_weight=None: np.average(
+        2 * abs(a - p) / (abs(a) + abs(p)), weights=sample_weight
+    ),
+    "rmsle": judge.root_mean_squared_log_error,
+    "max_error": lambda a, p, sample_weight=None: (
+        judge.max_error(a, p)
+        if sample_weight is None
+        else judge.max_error(a[sample_weight > 0], p[sample_weight > 0])
+    ),
+    "pinball_10": lambda a, p, sample_weight=None: judge.mean_pinball_loss(
+        a, p, alpha=0.1, sample_weight=sample_weight
+    ),
+    "pinball_90": lambda a, p, sample_weight=None: judge.mean_pinball_loss(
+        a, p, alpha=0.9, sample_weight=sample_weight
+    ),
+    "explained_variance": judge.explained_variance_score,
 }
 
 

@@ -163,9 +163,10 @@ def reliability(
     if not score.size:
         empty = np.empty(0)
         return Reliability(empty, empty, empty)
-    middle = (np.cumsum(weight) - weight / 2) / weight.sum()
-    first_of_tie = np.searchsorted(score, score, side="left")
-    number = np.minimum((middle[first_of_tie] * bins).astype(np.int64), bins - 1)
+    reached = np.concatenate(([0.0], np.cumsum(weight)))
+    ends = (np.searchsorted(score, score, side=side) for side in ("left", "right"))
+    middle = sum(reached[end] for end in ends) / (2 * reached[-1])
+    number = np.minimum((middle * bins).astype(np.int64), bins - 1)
     size = weight_by(number, weight, bins)
     kept = size > 0
     mean_score = weight_by(number, weight * score, bins)[kept] / size[kept]

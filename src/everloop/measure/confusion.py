@@ -102,6 +102,19 @@ def mcc(c: Confusion) -> Floats:
     return np.where((positive == 0) | (negative == 0), np.nan, value)
 
 
+def kappa(c: Confusion) -> Floats:
+    """Cohen's kappa: the agreement beyond what chance would give; NaN where chance gives all of it.
+
+    Source:
+        Cohen, "A coefficient of agreement for nominal scales" (1960).
+    """
+    positive, chosen = c.true_positive + c.false_negative, c.true_positive + c.false_positive
+    negative, left = c.total - positive, c.total - chosen
+    expected = ratio(positive, c.total) * ratio(chosen, c.total)
+    expected = expected + ratio(negative, c.total) * ratio(left, c.total)
+    return ratio(accuracy(c) - expected, 1 - expected)
+
+
 DECISION_MEASURES: dict[str, Callable[[Confusion], Floats]] = {
     "accuracy": accuracy,
     "precision": precision,
@@ -111,4 +124,5 @@ DECISION_MEASURES: dict[str, Callable[[Confusion], Floats]] = {
     "balanced_accuracy": balanced_accuracy,
     "positive_rate": positive_rate,
     "mcc": mcc,
+    "kappa": kappa,
 }

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.core.errors import SpecFault
-from everloop.measure import confusion, multiclass, ranking, regression
+from everloop.measure import calibration, confusion, multiclass, ranking, regression
 from everloop.measure.arrays import Booleans, Floats, binary, matrix, numbers, same_length, weights_for
 
 Needs = Literal["score", "decision", "number", "probabilities"]
@@ -68,9 +68,19 @@ def brier(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
     """The mean squared difference of chance and outcome.
 
     Source:
-        Brier, Monthly Weather Review 78 (1950), in the form for two classes (between 0 and 1).
+        Brier, Monthly Weather Review 78 (1950): for two classes in the form between 0 and 1, for more in
+        the first one, between 0 and 2.
     """
+    if np.ndim(predicted) == 2:
+        return multiclass.brier(actual, predicted, weights)
     return regression.mean((numbers(predicted, "scores") - binary(actual, "actuals")) ** 2, weights)
+
+
+def calibration_error(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+    """The expected calibration error; for many classes of the chance of the decided one."""
+    if np.ndim(predicted) == 2:
+        return multiclass.calibration_error(actual, predicted, weights)
+    return calibration.calibration_error(predicted, actual, weights=weights)
 
 
 def _ranked(
@@ -95,22 +105,37 @@ _ALL = (
     Metric("roc_auc", _BINARY, True, "score", _ranked(ranking.roc_auc)),
     Metric("average_precision", _BINARY, True, "score", _ranked(ranking.average_precision)),
     Metric("log_loss", _CLASSES, False, "probabilities", log_loss),
-    Metric("brier", _BINARY, False, "probabilities", brier),
+    Metric("brier", _CLASSES, False, "probabilities", brier),
+    Metric("calibration_error", _CLASSES, False, "probabilities", calibration_error),
+    Metric("kolmogorov_smirnov", _BINARY, True, "score", _ranked(ranking.kolmogorov_smirnov)),
     Metric("accuracy", _CLASSES, True, "decision", multiclass.accuracy),
     Metric("balanced_accuracy", _CLASSES, True, "decision", multiclass.balanced_accuracy),
     Metric("precision", _BINARY, True, "decision", _decided("precision")),
     Metric("recall", _BINARY, True, "decision", _decided("recall")),
     Metric("specificity", _BINARY, True, "decision", _decided("specificity")),
     Metric("f1", _BINARY, True, "decision", _decided("f1")),
-    Metric("mcc", _BINARY, True, "decision", _decided("mcc")),
+    Metric("mcc", _CLASSES, True, "decision", multiclass.mcc),
+    Metric("kappa", _CLASSES, True, "decision", multiclass.kappa),
     Metric("positive_rate", _BINARY, False, "decision", _decided("positive_rate")),
-    Metric("f1_macro", _MULTICLASS, True, "decision", multiclass.f1_macro),
+    *(
+        Metric(f"{name}_{average}", _MULTICLASS, True, "decision", multiclass.averaged(name, average))
+        for name in ("precision", "recall", "f1")
+        for average in ("macro", "micro", "weighted")
+    ),
+    Metric("top_3_accuracy", _MULTICLASS, True, "probabilities", multiclass.top_accuracy(3)),
+    Metric("top_5_accuracy", _MULTICLASS, True, "probabilities", multiclass.top_accuracy(5)),
     Metric("roc_auc_ovr", _MULTICLASS, True, "probabilities", multiclass.roc_auc_ovr),
     Metric("rmse", _REGRESSION, False, "number", regression.rmse),
     Metric("mae", _REGRESSION, False, "number", regression.mae),
     Metric("median_absolute_error", _REGRESSION, False, "number", regression.median_absolute_error),
     Metric("mape", _REGRESSION, False, "number", regression.mape),
+    Metric("smape", _REGRESSION, False, "number", regression.smape),
+    Metric("rmsle", _REGRESSION, False, "number", regression.rmsle),
+    Metric("max_error", _REGRESSION, False, "number", regression.max_error),
+    Metric("pinball_10", _REGRESSION, False, "number", regression.pinball(0.1)),
+    Metric("pinball_90", _REGRESSION, False, "number", regression.pinball(0.9)),
     Metric("r2", _REGRESSION, True, "number", regression.r2),
+    Metric("explained_variance", _REGRESSION, True, "number", regression.explained_variance),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 

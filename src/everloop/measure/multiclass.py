@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.core.errors import DataFault
 from everloop.measure.arrays import Floats, classes, matrix, weight_by
+from everloop.measure.calibration import calibration_error as reliability_error
 from everloop.measure.confusion import ratio
 from everloop.measure.ranking import roc_auc
 from everloop.measure.regression import mean
+
+Measure = Callable[[ArrayLike, ArrayLike, Floats], float]
 
 
 def accuracy(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
@@ -29,15 +34,99 @@ def balanced_accuracy(actual: ArrayLike, predicted: ArrayLike, weights: Floats) 
     return float(np.mean(found[present] / weight[present])) if present.sum() > 1 else float("nan")
 
 
-def f1_macro(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
-    """The mean F1 over the classes that occur as actual or as decision; NaN with no rows.
+def averaged(name: str, average: str) -> Measure:
+    """Gives precision, recall or F1 of many classes, averaged over them.
+
+    A class with no denominator counts 0, so that a class that is never decided is no secret. Classes
+    that occur neither as actual nor as decision are left out; NaN with no rows.
+
+    Args:
+        name: ``precision``, ``recall`` or ``f1``.
+        average: ``macro``, each class alike; ``weighted``, by its actual rows; ``micro``, over all rows.
 
     Source:
-        The unweighted mean of 2 TP / (2 TP + FP + FN): Opitz and Burst, arXiv 1911.03347, formula 1.
+        Sokolova and Lapalme, "A systematic analysis of performance measures" (2009).
+    """
+
+    def measure(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+        found, weight, chosen = _by_class(actual, predicted, weights)
+        if average == "micro":
+            found, weight, chosen = (np.array([each.sum()]) for each in (found, weight, chosen))
+        occurs = (weight > 0) | (chosen > 0)
+        if not occurs.any():
+            return float("nan")
+        below = {"precision": chosen, "recall": weight, "f1": weight + chosen}[name]
+        values = np.nan_to_num(ratio((2 if name == "f1" else 1) * found, below)[occurs])
+        return float(np.average(values, weights=weight[occurs] if average == "weighted" else None))
+
+    return measure
+
+
+def kappa(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+    """Cohen's kappa: the agreement beyond chance; NaN where chance gives all of it.
+
+    Source:
+        Cohen, "A coefficient of agreement for nominal scales" (1960).
     """
     found, weight, chosen = _by_class(actual, predicted, weights)
-    occurs = (weight > 0) | (chosen > 0)
-    return float(np.mean(ratio(2 * found, weight + chosen)[occurs])) if occurs.any() else float("nan")
+    total = weight.sum()
+    expected = ratio(np.dot(weight, chosen), total**2)
+    return float(ratio(ratio(found.sum(), total) - expected, 1 - expected))
+
+
+def mcc(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+    """Matthews' correlation of actual and decided class; NaN with one actual class, 0 with one decided.
+
+    Source:
+        Gorodkin, "Comparing two K-category assignments by a K-category correlation" (2004).
+    """
+    found, weight, chosen = _by_class(actual, predicted, weights)
+    total = weight.sum()
+    if np.count_nonzero(weight) < 2:
+        return float("nan")
+    weight, chosen, right = weight / total, chosen / total, found.sum() / total
+    spread = np.sqrt(1 - np.dot(weight, weight)) * np.sqrt(max(0.0, 1 - np.dot(chosen, chosen)))
+    return float(np.nan_to_num(ratio(right - np.dot(weight, chosen), spread)))
+
+
+def brier(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+    """The mean over rows of the squared distance of chances and outcome, between 0 and 2.
+
+    Source:
+        Brier, Monthly Weather Review 78 (1950), in its first form.
+    """
+    chances = matrix(predicted, "probabilities")
+    truth = _within(actual, chances)
+    happened = np.zeros_like(chances)
+    happened[np.arange(len(truth)), truth] = 1
+    return mean(((chances - happened) ** 2).sum(axis=1), weights)
+
+
+def top_accuracy(most: int) -> Measure:
+    """Gives the share of rows whose class is among the likeliest; NaN where there are no more classes."""
+
+    def measure(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+        chances = matrix(predicted, "probabilities")
+        if chances.shape[1] <= most:
+            return float("nan")
+        truth = _within(actual, chances)
+        own = chances[np.arange(len(truth)), truth][:, None]
+        # Of equal chances the first class is decided for, so it stands before the others here too.
+        before = (chances > own) | ((chances == own) & (np.arange(chances.shape[1]) < truth[:, None]))
+        return mean((before.sum(axis=1) < most).astype(np.float64), weights)
+
+    return measure
+
+
+def calibration_error(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+    """The expected calibration error of the decided class's chance.
+
+    Source:
+        Guo et al., "On calibration of modern neural networks", ICML 2017, with bins of equal weight.
+    """
+    chances = matrix(predicted, "probabilities")
+    right = chances.argmax(axis=1) == _within(actual, chances)
+    return reliability_error(chances.max(axis=1, initial=0.0), right, weights=weights)
 
 
 def roc_auc_ovr(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:

@@ -62,3 +62,21 @@ def average_precision(actual: Booleans, scores: Floats, weights: Floats) -> floa
     found, taken = np.cumsum(positive), np.cumsum(positive + negative)
     precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
     return float(np.sum(positive * precision) / all_positive)
+
+
+def kolmogorov_smirnov(actual: Booleans, scores: Floats, weights: Floats) -> float:
+    """The largest distance between the scores' distributions of the two classes.
+
+    It is the best difference of true and false positive rate that any threshold reaches. NaN when only
+    one class has weight.
+
+    Source:
+        The two-sample statistic of Smirnov (1939), as credit scoring uses it.
+    """
+    if not scores.size:
+        return float("nan")
+    _, positive, negative = steps_down(scores, actual, weights)
+    all_positive, all_negative = positive.sum(), negative.sum()
+    if all_positive == 0 or all_negative == 0:
+        return float("nan")
+    return float(np.abs(np.cumsum(positive) / all_positive - np.cumsum(negative) / all_negative).max())

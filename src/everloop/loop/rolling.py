@@ -17,6 +17,7 @@ from everloop.deploy.versions import open_rollout
 from everloop.loop.served import ServedRows
 from everloop.loop.steps import prices_of
 from everloop.record.rows import DecisionRow, RolloutRow, VersionRow
+from everloop.runtime.routing import PINNED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,7 +55,7 @@ def gather(workspace: Workspace, rollout: RolloutRow, joined: pl.DataFrame, now:
 
     champion = workspace.served(workspace.record.get(VersionRow, str(rollout.champion)))
     challenger = workspace.served(workspace.record.get(VersionRow, rollout.challenger))
-    lines = joined.filter(pl.col("time") >= rollout.at)
+    lines = joined.filter((pl.col("time") >= rollout.at) & (pl.col("arm") != PINNED))
     answered = ServedRows.of(lines.filter(pl.col("arm") != "shadow"), champion).labelled()
     rows = answered.with_target()
     prices = prices_of(workspace.spec.goal, rows)

@@ -47,9 +47,23 @@ class Refusal(Exception):
         self.errors = errors
         self.headers = dict(headers or {})
 
-    def response(self) -> Response:
-        """Gives the answer that says so."""
-        problem: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
+    @property
+    def sentence(self) -> str:
+        """All of it in a line, for protocols that have one text for it."""
+        fields = "; ".join(
+            f"{error['field']}: {error['rule']}, expected {error['expected']}, not {error['type']}"
+            for error in self.errors
+        )
+        return " ".join(part for part in (self.title, self.detail, fields) if part)
+
+    def response(self, **members: Any) -> Response:
+        """Gives the answer that says so; a protocol's clients may look for further members."""
+        problem: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            **members,
+        }
         if self.detail:
             problem["detail"] = self.detail
         if self.errors:

@@ -19,6 +19,8 @@ from everloop.runtime.json_form import encode_json
 ROUTING_FORMAT = 1
 STRATEGIES = ("blue_green", "canary", "ab", "shadow")
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+PINNED = "pinned"
+"""Of an answer whose client named the version while two were served: no part of the comparison."""
 _SPACE = 2**64
 
 

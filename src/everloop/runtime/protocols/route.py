@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from everloop.runtime.http import Refusal, Response
+
 if TYPE_CHECKING:
-    from everloop.runtime.http import Request, Response
+    from everloop.runtime.http import Request
     from everloop.runtime.service.service import Service
 
 
@@ -21,6 +23,7 @@ class Route:
         function: Answers.
         role: The role that a token must have; None is open to all.
         counts: Whether the route is refused when the server has too much to do.
+        refused: How the protocol tells a refusal.
     """
 
     method: str
@@ -28,3 +31,4 @@ class Route:
     function: Callable[[Service, Request], Awaitable[Response]]
     role: str | None
     counts: bool = True
+    refused: Callable[[Refusal], Response] = Refusal.response

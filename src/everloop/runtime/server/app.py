@@ -8,7 +8,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from everloop.core.clock import Clock, SystemClock
 from everloop.core.errors import EverloopError
@@ -95,12 +95,13 @@ class App:
         service = self.service
         service.requests_now += 1
         name = "(none)"
+        refused: Callable[[Refusal], Response] = Refusal.response
         try:
             route = self._routes.find(request)
-            name = route.path
+            name, refused = route.path, route.refused
             response = await self._answer(route, request)
         except Refusal as refusal:
-            response = refusal.response()
+            response = refused(refusal)
         except ClientGone:
             return
         finally:

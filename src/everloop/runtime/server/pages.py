@@ -6,7 +6,8 @@ from typing import Any
 
 from everloop.runtime.http import Request, Response
 from everloop.runtime.protocols.route import Route
-from everloop.runtime.server.openapi import describe, docs_page
+from everloop.runtime.server.docs_page import docs_page
+from everloop.runtime.server.openapi import describe
 from everloop.runtime.service.service import Service
 
 
@@ -19,7 +20,7 @@ async def ready(service: Service, _request: Request) -> Response:
     """Says whether requests are answered now, by what, and what is wrong."""
     loaded, fault = service.arms.current, service.arms.fault
     log = service.log.state if loaded is not None else {}
-    able = loaded is not None and not service.draining and log.get("fault") is None
+    able = service.able
     body: dict[str, Any] = {
         "status": "ready" if able else "not ready",
         "lifecycle": loaded.routing.lifecycle if loaded else None,

@@ -13,7 +13,7 @@ from everloop.core.errors import EverloopError, PackageRefused
 from everloop.runtime.manifest import read_manifest
 from everloop.runtime.package import Package
 from everloop.runtime.plan import numbers_in_text
-from everloop.runtime.routing import CHALLENGER, CHAMPION, Arm, Routing, choose_arm, read_routing
+from everloop.runtime.routing import CHALLENGER, CHAMPION, PINNED, Arm, Routing, choose_arm, read_routing
 from everloop.table.contract.rows import Violation
 from everloop.table.labels import label_text
 
@@ -82,6 +82,13 @@ class LoadedRouting:
     routing: Routing
     champion: LoadedArm
     challenger: LoadedArm | None
+
+    def arm_of(self, version: int) -> tuple[str, LoadedArm] | None:
+        """Gives a version that a client named, if it is served, and what its answers are logged as."""
+        if self.challenger is None:
+            return (CHAMPION, self.champion) if version == self.champion.version else None
+        served = {arm.version: arm for arm in (self.challenger, self.champion)}
+        return (PINNED, served[version]) if version in served else None
 
     def choose(self, row: Mapping[str, Any], identity: str) -> tuple[str, LoadedArm]:
         """Says which arm answers a row, by its entity or else by the prediction's id."""

@@ -110,9 +110,26 @@ class Service:
         return self.arms.current
 
     @property
+    def able(self) -> bool:
+        """Whether requests are answered now."""
+        loaded = self.arms.current is not None and self._log is not None
+        return loaded and not self.draining and self.log.state.get("fault") is None
+
+    @property
     def manifest(self) -> Manifest:
         """The champion's manifest."""
         return self.routing.champion.package.manifest
+
+    def arm_of(self, version: int) -> tuple[str, LoadedArm]:
+        """Gives a version that a client named, and what its answers are logged as.
+
+        Raises:
+            Refusal: 404 when it is not served now.
+        """
+        found = self.routing.arm_of(version)
+        if found is None:
+            raise Refusal(404, "The version is not served.", f"Version {version} is not one that serves now.")
+        return found
 
     def unavailable(self, reason: str, title: str) -> Refusal:
         """Gives the refusal that asks the client to come back, and counts it."""
@@ -120,7 +137,13 @@ class Service:
         return Refusal(503, title, headers={"retry-after": str(self.settings.limits.retry_after)})
 
     async def predict(
-        self, rows: Sequence[Any], ids: Sequence[str | None], started: float, *, explain: int = 0
+        self,
+        rows: Sequence[Any],
+        ids: Sequence[str | None],
+        started: float,
+        *,
+        explain: int = 0,
+        version: int | None = None,
     ) -> list[Served]:
         """Answers rows; each answer is in the log before it is given.
 
@@ -129,15 +152,16 @@ class Service:
             ids: An id for each row; None gets a new one.
             started: `time.perf_counter` when the request came.
             explain: How many reasons to give, 0 for none.
+            version: The version that answers, where the client names it; None leaves it to the routing.
 
         Returns:
             One answer for each row, in order.
 
         Raises:
-            Refusal: 422 when a row violates its contract, 503 when the log cannot take it or the online
-                store does not answer.
+            Refusal: 404 when the version is not served, 422 when a row violates its contract, 503 when the
+                log cannot take it or the online store does not answer.
         """
-        asked = await self._join(self._check(rows, ids), rows)
+        asked = await self._join(self._check(rows, ids, version), rows)
         served = self._answer(asked, explain)
         latency = int((time.perf_counter() - started) * 1e6)
         place = self._write(
@@ -206,9 +230,10 @@ class Service:
         """Tells the time in microseconds: the clock's, or with `events` that of the latest row, 0 before."""
         return self._latest if self.settings.clock == "events" else microseconds(self._clock.now())
 
-    def _check(self, rows: Sequence[Any], ids: Sequence[str | None]) -> list[_Asked]:
+    def _check(self, rows: Sequence[Any], ids: Sequence[str | None], version: int | None) -> list[_Asked]:
         asked: list[_Asked] = []
         errors: list[dict[str, Any]] = []
+        pinned = None if version is None else self.arm_of(version)
         for index, (row, given) in enumerate(zip(rows, ids, strict=True)):
             name = f"rows[{index}]" if len(rows) > 1 else ""
             if not isinstance(row, dict):
@@ -216,7 +241,7 @@ class Service:
                 continue
             now = self.now()
             identity = given or new_id("prediction", _EPOCH + timedelta(microseconds=now))
-            arm, loaded = self.routing.choose(row, identity)
+            arm, loaded = pinned or self.routing.choose(row, identity)
             values, violations = loaded.normalise(row, joins=self.settings.online is not None)
             for found in violations:
                 known = found.field if found.field in loaded.columns else _UNKNOWN_FIELD

@@ -14,6 +14,7 @@ from everloop.core.progress import Progress, silent
 from everloop.core.values import to_jsonable
 from everloop.data.adding import becomes_column
 from everloop.data.api import check
+from everloop.data.foreign_keys import foreign_key_tables
 from everloop.data.preparing import facts_of, prepare_dataset
 from everloop.data.python_features import python_digests
 from everloop.data.snapshots import Snapshot
@@ -145,7 +146,7 @@ def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
     Args:
         folder: Where `contract.yaml` and `contract-report.json` are written.
         settings: What `contract_settings` gave.
-        inputs: `snapshot`, its folder.
+        inputs: `snapshot`, its folder, and `foreign_keys` where the contract refers to other sources.
 
     Returns:
         Whether the contract was learned, and the report.
@@ -164,7 +165,8 @@ def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
     else:
         write_file(path, text.encode())
         contract = load_contract(path)
-    report = check(snapshot, contract, engine=settings["engine"])
+    tables = foreign_key_tables(inputs["foreign_keys"]) if "foreign_keys" in inputs else {}
+    report = check(snapshot, contract, tables=tables, engine=settings["engine"])
     facts = report.to_dict()
     write_file(folder / REPORT_FILE, json.dumps(facts, indent=2).encode())
     report.raise_if_failed()

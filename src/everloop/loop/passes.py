@@ -13,6 +13,7 @@ from everloop.core.clock import parse_time
 from everloop.core.digest import digest_value
 from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
+from everloop.data.foreign_keys import foreign_key_settings, foreign_key_step
 from everloop.data.quarantine import quarantine_settings, quarantine_step
 from everloop.data.steps import (
     contract_settings,
@@ -89,14 +90,26 @@ def contract(this: Pass, taken: Done) -> Done:
     workspace = this.workspace
     settings = contract_settings(workspace.spec)
     learns = settings["contract"] is None and workspace.spec.data.contract is not None
-    step = Step("contract", "data", 2, contract_step, settings, {"snapshot": taken})
-    done = this.do(step)
+    inputs = {"snapshot": taken, **_foreign_keys(this, settings["contract"])}
+    done = this.do(Step("contract", "data", 2, contract_step, settings, inputs))
     if not learns:
         return done
     write_file(workspace.contract_path, (done.path / CONTRACT_FILE).read_bytes())
     settings = contract_settings(workspace.spec)
     again = Step("contract", "data", 2, contract_step, settings, {"snapshot": taken})
     return this.do(again, told=False)
+
+
+def _foreign_keys(this: Pass, contract: str | None) -> dict[str, Done]:
+    """Reads the keys of the sources that the contract refers to, as they were when the snapshot was taken."""
+    workspace = this.workspace
+    settings = foreign_key_settings(workspace.spec, contract, this.steps["snapshot"].facts["sources"])
+    if settings is None:
+        return {}
+    read = partial(
+        foreign_key_step, home=workspace.folder, kept=workspace.kept_folder, tables=workspace.tables
+    )
+    return {"foreign_keys": this.do(Step("foreign_keys", "data", 1, read, settings))}
 
 
 def frame(this: Pass, taken: Done) -> Done:

@@ -42,7 +42,9 @@ def _contract(facts: Facts) -> str:
     report = facts["report"]
     verb = "learned" if facts["learned"] else "held"
     warnings = [finding for finding in report["findings"] if finding["severity"] != "error"]
-    line = f"contract {verb}: {report['rows']:,} rows satisfy it"
+    line = "; not checked: ".join(
+        [f"contract {verb}: {report['rows']:,} rows satisfy it", *report["unchecked"]]
+    )
     if not warnings:
         return line
     columns = ", ".join(dict.fromkeys(_warned(finding) for finding in warnings[:TOLD]))

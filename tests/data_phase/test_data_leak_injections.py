@@ -18,7 +18,7 @@ from everloop.data.clean import drop_rows, exclude_columns
 from everloop.data.leaks import KINDS, Parts, leaks_of
 from everloop.data.split import PARTS, SplitPlan, default_plan, split_rows
 from everloop.problem.frame import build_frame
-from everloop.spec import ProblemSpec
+from everloop.spec import CleanSpec, ProblemSpec
 from everloop.table.labels import label_texts
 from everloop.table.stored import StoredTable
 from everloop.table.tables import as_frame
@@ -369,7 +369,7 @@ def looked_at(injected: Injected, target: str, *, seed: int = 0):
         plan = SplitPlan(**{"validation": 0.2, "test": 0.2, "seed": seed, **injected.split})
     split = split_rows(kept, frame, plan)
     parts = {part: kept.where(split.assignment == code) for code, part in enumerate(PARTS)}
-    inputs, _ = exclude_columns(parts["train"], frame)
+    inputs, _ = exclude_columns(parts["train"], frame, CleanSpec())
     return leaks_of(Parts(parts, inputs, frame, split.plan.by, split.plan.group, injected.table))
 
 

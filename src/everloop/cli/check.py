@@ -101,7 +101,7 @@ def _contract(findings: _Findings) -> None:
 def _frame(findings: _Findings) -> None:
     from everloop.problem.frame import build_frame
 
-    findings.frame = build_frame(findings.table, findings.spec.problem)
+    findings.frame = build_frame(findings.table, findings.spec.problem, findings.spec.data.clean)
 
 
 def _features(findings: _Findings) -> None:

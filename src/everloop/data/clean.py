@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from everloop.spec.cleaning import RepeatedRows
+    from everloop.spec.cleaning import CleanSpec, RepeatedRows
     from everloop.spec.frame import Frame
     from everloop.table.stored import ColumnTable, StoredTable
 
@@ -69,12 +69,15 @@ def _repeated(table: ColumnTable, rule: DuplicatesRule) -> tuple[NDArray[np.bool
     return near_repeats(table), "rows that repeat another but for case, spaces or one typing error"
 
 
-def exclude_columns(train: ColumnTable, frame: Frame) -> tuple[tuple[str, ...], tuple[CleaningEntry, ...]]:
+def exclude_columns(
+    train: ColumnTable, frame: Frame, clean: CleanSpec
+) -> tuple[tuple[str, ...], tuple[CleaningEntry, ...]]:
     """Finds the inputs that say nothing in the training part, and lists what the frame excludes.
 
     Args:
         train: The training rows.
         frame: The problem.
+        clean: What the file says.
 
     Returns:
         The inputs that stay, and what was excluded with the reason.
@@ -84,7 +87,16 @@ def exclude_columns(train: ColumnTable, frame: Frame) -> tuple[tuple[str, ...], 
         present = train[name].drop_nulls()
         if present.is_empty():
             reasons[name] = "has no value in any training row"
-        elif len(present) == train.height and present.n_unique() == 1:
+        elif len(present) == train.height and present.n_unique() == 1 and not clean.keeps(name):
             reasons[name] = "has one value in every training row"
-    entries = tuple(CleaningEntry("excluded", 0, reason, column=name) for name, reason in reasons.items())
+    entries = tuple(
+        CleaningEntry("excluded", 0, reason, column=name, undo=_undo(reason, name))
+        for name, reason in reasons.items()
+    )
     return tuple(name for name in frame.inputs if name not in reasons), entries
+
+
+def _undo(reason: str, name: str) -> str | None:
+    """Gives what makes a column an input again; a column with a role, or without values, cannot be one."""
+    undone = reason.startswith(("has one value", "an identifier"))
+    return f"data.clean.columns.{name}.exclude: keep" if undone else None

@@ -66,7 +66,7 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
     kept, cleaning = drop_rows(table, frame, data.clean.duplicates)
     split = split_rows(kept, frame, _plan(kept, data, frame, seed))
     parts = _parts(kept, split)
-    inputs, excluded = exclude_columns(parts["train"], frame)
+    inputs, excluded = exclude_columns(parts["train"], frame, data.clean)
     if not inputs:
         raise DataFault(
             "No column is left to learn from: each has one value in the training part.",

@@ -116,6 +116,11 @@ def frame(this: Pass, taken: Done) -> Done:
     """Resolves the problem and judges its labels."""
     spec = this.workspace.spec
     settings = {"problem": _dump(spec.problem), "seed": spec.model.seed}
+    kept = spec.data.clean.model_dump(
+        mode="json", exclude_defaults=True, include={"exclude": True, "columns": {"__all__": {"exclude"}}}
+    )
+    kept["columns"] = {name: one for name, one in kept.get("columns", {}).items() if one}
+    settings |= {"clean": kept} if any(kept.values()) else {}
     return this.do(Step("frame", "problem", 2, frame_step, settings, {"snapshot": taken}))
 
 

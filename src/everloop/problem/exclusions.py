@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from everloop.problem.columns import ColumnFacts
+    from everloop.spec import CleanSpec
     from everloop.spec.frame import Frame
 
 # An identifier names a row: nearly no value comes twice.
@@ -15,12 +16,13 @@ FEWEST_ROWS_TO_JUDGE = 20
 SPAN_OF_A_ROW_NUMBER = 1.1
 
 
-def exclusions(facts: dict[str, ColumnFacts], frame: Frame) -> dict[str, str]:
+def exclusions(facts: dict[str, ColumnFacts], frame: Frame, clean: CleanSpec) -> dict[str, str]:
     """Tells which columns may not be learned from.
 
     Args:
         facts: The columns' counts.
         frame: The frame so far; its target, times and entity are known.
+        clean: What the file says of cleaning; a column that it keeps is left out for its role alone.
 
     Returns:
         Column to reason, in the table's order.
@@ -31,13 +33,17 @@ def exclusions(facts: dict[str, ColumnFacts], frame: Frame) -> dict[str, str]:
         frame.time: "when the decision is made",
         frame.entity: "names the entity",
     }
-    reasons = {name: roles.get(name) or _flaw(column) for name, column in facts.items()}
+    reasons = {
+        name: roles.get(name) or _flaw(column, kept=clean.keeps(name)) for name, column in facts.items()
+    }
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _flaw(column: ColumnFacts) -> str | None:
+def _flaw(column: ColumnFacts, *, kept: bool) -> str | None:
     if column.known == 0:
         return "has no value in any row"
+    if kept:
+        return None
     if column.distinct == 1 and column.missing == 0:
         return "has one value in every row"
     if _names_a_row(column):

@@ -11,6 +11,7 @@ from everloop.core.units import format_duration
 from everloop.problem.columns import ColumnFacts, column_facts, label_counts
 from everloop.problem.exclusions import exclusions
 from everloop.problem.times import infer_label_time, infer_time
+from everloop.spec.cleaning import CleanSpec
 from everloop.spec.frame import Frame
 from everloop.table.schema import schema_of
 
@@ -51,16 +52,18 @@ class _Draft:
 
     table: ColumnTable
     spec: ProblemSpec
+    clean: CleanSpec
     facts: dict[str, ColumnFacts]
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def build_frame(table: ColumnTable, spec: ProblemSpec) -> Frame:
+def build_frame(table: ColumnTable, spec: ProblemSpec, clean: CleanSpec | None = None) -> Frame:
     """Resolves the problem: what the file says stands, the rest is inferred with a reason.
 
     Args:
         table: The rows to learn from, the target among the columns.
         spec: The file's `problem` part.
+        clean: The file's `data.clean` part: which columns are inputs whatever they hold.
 
     Returns:
         The frame; `reasons` says of each inference why.
@@ -70,7 +73,7 @@ def build_frame(table: ColumnTable, spec: ProblemSpec) -> Frame:
         SpecFault: When the file names a column, class or task that is not there.
     """
     _require_rows(table, spec)
-    draft = _Draft(table, spec, column_facts(table, schema_of(table.lazy())))
+    draft = _Draft(table, spec, clean or CleanSpec(), column_facts(table, schema_of(table.lazy())))
     _require_columns(draft)
     counts = label_counts(table[spec.target])
     _require_labels(draft, counts)
@@ -244,7 +247,7 @@ def _with_times(draft: _Draft, frame: Frame) -> Frame:
 
 
 def _with_columns(draft: _Draft, frame: Frame) -> Frame:
-    excluded = exclusions(draft.facts, frame)
+    excluded = exclusions(draft.facts, frame, draft.clean)
     inputs = tuple(name for name in draft.table.columns if name not in excluded)
     if not inputs:
         raise DataFault(

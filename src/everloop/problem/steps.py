@@ -9,7 +9,7 @@ from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
 from everloop.problem.frame import build_frame
 from everloop.problem.sufficiency import judge_labels
-from everloop.spec import ProblemSpec
+from everloop.spec import CleanSpec, ProblemSpec
 from everloop.table.stored import StoredTable
 
 if TYPE_CHECKING:
@@ -23,11 +23,13 @@ def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
 
     Args:
         folder: Where `frame.json` and `sufficiency.json` are written.
-        settings: `problem`, the file's part; `seed`.
+        settings: `problem`, the file's part; `seed`; `clean`, what `data.clean` says of columns that are
+            left out, where it says anything.
         inputs: `snapshot`, with the rows in `table.parquet`.
     """
     rows = StoredTable.open(inputs["snapshot"] / "table.parquet")
-    frame = build_frame(rows, ProblemSpec.model_validate(settings["problem"]))
+    clean = CleanSpec.model_validate(settings.get("clean", {}))
+    frame = build_frame(rows, ProblemSpec.model_validate(settings["problem"]), clean)
     sufficiency = judge_labels(rows, frame, seed=settings["seed"])
     facts = {"frame": frame.to_dict(), "sufficiency": sufficiency.to_dict()}
     frame.save(folder)

@@ -33,6 +33,9 @@ class ColumnCleanSpec(Part):
     outliers: Literal["clip", "keep"] | None = Field(
         None, description="Numbers far outside the training part."
     )
+    exclude: Literal["find", "keep"] | None = Field(
+        None, description="Whether it is left out where it has one value, or names rows; `keep` is an input."
+    )
 
 
 class CleanSpec(Part):
@@ -53,6 +56,10 @@ class CleanSpec(Part):
     )
     types: Literal["repair", "keep"] = Field("repair", description="Numbers and times that are kept as text.")
     categories: Literal["merge", "keep"] = Field("merge", description="Spellings of one category.")
+    exclude: Literal["find", "keep"] = Field(
+        "find",
+        description="Columns that have one value, or name rows, are left out; `keep` makes them inputs.",
+    )
     columns: dict[str, ColumnCleanSpec] = Field(
         default_factory=dict, description="What is done about a column, where it differs from the rest."
     )
@@ -61,5 +68,10 @@ class CleanSpec(Part):
     def _no_empty_column(self) -> Self:
         for name, column in self.columns.items():
             if not column.model_fields_set:
-                raise ValueError(f"expected missing_values, type, categories or outliers for {name}")
+                raise ValueError(f"expected missing_values, type, categories, outliers or exclude for {name}")
         return self
+
+    def keeps(self, name: str) -> bool:
+        """Tells whether a column is an input though it has one value, or names rows."""
+        column = self.columns.get(name)
+        return ((column.exclude if column else None) or self.exclude) == "keep"

@@ -17,6 +17,15 @@ class TestLinear(LearnerSuite):
     learner = learner("linear")
 
 
+class TestNearestNeighbours(LearnerSuite):
+    learner = learner("knn")
+
+
+class TestCatBoost(LearnerSuite):
+    learner = learner("catboost")
+    configuration: ClassVar = {"rounds": 30, "depth": 4, "learning_rate": 0.3}
+
+
 class TestLightGbm(LearnerSuite):
     learner = learner("lightgbm")
     configuration: ClassVar = {"rounds": 20, "min_samples_leaf": 5, "row_share": 0.8, "column_share": 0.8}

@@ -14,6 +14,7 @@ from everloop.model.compile import EXPORTERS, score_form, score_model
 from everloop.model.compile.form import ScoreForm
 from everloop.model.compile.registry import kind_of
 from everloop.model.compile.score import answers
+from everloop.model.learners import learner
 from everloop.model.scoring import raw_scores
 from everloop.spec.frame import Frame
 
@@ -74,13 +75,14 @@ def threshold_rows(form: ScoreForm, X: np.ndarray, limit: int = 40) -> np.ndarra
 
 
 def build(name: str, task: str, **options: Any) -> Any:
+    import catboost
     import lightgbm
     import sklearn.ensemble
     import sklearn.linear_model
     import sklearn.tree
     import xgboost
 
-    for module in (lightgbm, xgboost, sklearn.ensemble, sklearn.linear_model, sklearn.tree):
+    for module in (lightgbm, xgboost, catboost, sklearn.ensemble, sklearn.linear_model, sklearn.tree):
         if hasattr(module, name):
             return getattr(module, name)(**options)
     raise AssertionError(name)
@@ -88,6 +90,9 @@ def build(name: str, task: str, **options: Any) -> Any:
 
 FOREST: dict[str, Any] = {"n_estimators": 30, "min_samples_leaf": 3, "random_state": 0}
 LGBM: dict[str, Any] = {"n_estimators": 40, "verbose": -1, "n_jobs": 1, "min_child_samples": 5}
+CAT: dict[str, Any] = {
+    "iterations": 40, "depth": 4, "thread_count": 1, "allow_writing_files": False, "verbose": False,
+}  # fmt: skip
 XGB: dict[str, Any] = {"n_estimators": 60, "n_jobs": 1, "max_depth": 5}
 KINDS: list[tuple[str, tuple[str, ...], dict[str, Any], bool]] = [
     ("DecisionTreeClassifier", TASKS[:2], {"random_state": 0}, True),
@@ -125,6 +130,12 @@ KINDS: list[tuple[str, tuple[str, ...], dict[str, Any], bool]] = [
     ("XGBClassifier", TASKS[:2], {**XGB, "booster": "dart", "rate_drop": 0.3}, True),
     ("XGBClassifier", TASKS[:2], {**XGB, "base_score": 0.3, "num_parallel_tree": 2}, True),
     ("XGBRegressor", TASKS[2:], XGB, True),
+    ("CatBoostClassifier", TASKS[:2], CAT, True),
+    ("CatBoostClassifier", TASKS[:1], {**CAT, "grow_policy": "Lossguide"}, True),
+    ("CatBoostClassifier", TASKS[:1], {**CAT, "nan_mode": "Max"}, True),
+    ("CatBoostClassifier", TASKS[:2], {**CAT, "loss_function": "MultiClass"}, True),
+    ("CatBoostRegressor", TASKS[2:], CAT, True),
+    ("CatBoostRegressor", TASKS[2:], {**CAT, "grow_policy": "Depthwise", "loss_function": "MAE"}, True),
 ]
 CASES = [(name, task, options, missing) for name, tasks, options, missing in KINDS for task in tasks]
 
@@ -176,8 +187,24 @@ def test_graph_equals_library(name: str, task: str, options: dict[str, Any], mis
 
 
 def test_every_exporter_is_tested() -> None:
-    tested = {name for name, *_ in KINDS}
+    tested = {name for name, *_ in KINDS} | {"NearestRows"}
     assert {kind.split(".")[1] for kind in EXPORTERS} == tested
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("neighbours", [1, 7, 500])
+def test_nearest_rows(task: str, neighbours: int) -> None:
+    """Ties among them: columns of few values, where many rows are at the same distance."""
+    random = np.random.default_rng(neighbours)
+    X = np.column_stack([random.integers(0, 2, (400, 3)) * 1.0, random.normal(size=(400, 2))])
+    X[::2, 3:] = 0.25
+    y = X.sum(axis=1) if task == "regression" else random.integers(0, 3 if task == "multiclass" else 2, 400)
+    estimator = learner("knn").fit(
+        X, y, task=task, configuration={"neighbours": neighbours, "relevance": 0.3}
+    )
+    near = X + random.choice([0.0, 0.0, 1e-12, 1e-9], size=X.shape)
+    fresh = np.column_stack([random.integers(0, 2, (900, 3)) * 1.0, random.normal(size=(900, 2))])
+    assert_equal(estimator, np.vstack([X, near, fresh, np.zeros((2, 5)), X[:9] * 1e9]), task)
 
 
 @pytest.mark.parametrize("name", ["DecisionTreeClassifier", "RandomForestClassifier", "LGBMClassifier"])
@@ -293,6 +320,7 @@ def test_what_does_not_compile_says_so() -> None:
         ("LGBMRegressor", "regression", {**LGBM, "linear_tree": True}, "linear_tree"),
         ("XGBRegressor", "regression", {"booster": "gblinear"}, "gblinear"),
         ("XGBRegressor", "regression", {**XGB, "missing": -1.0}, "missing"),
+        ("CatBoostRegressor", "regression", {**CAT, "loss_function": "RMSEWithUncertainty"}, "Uncertainty"),
         (
             "HistGradientBoostingRegressor",
             "regression",

@@ -13,8 +13,11 @@ from everloop.core.files import write_file
 
 TRUSTED: frozenset[str] = frozenset(
     {
+        "catboost.core.CatBoostClassifier",
+        "catboost.core.CatBoostRegressor",
         "collections.OrderedDict",
         "collections.defaultdict",
+        "everloop.model.learners.knn.NearestRows",
         "lightgbm.basic.Booster",
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",

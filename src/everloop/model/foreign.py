@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import ModelFault
-from everloop.model.compile.registry import kind_of, score_form
+from everloop.model.compile.registry import classes_of, kind_of, score_form
 from everloop.model.trained import Trained
 from everloop.runtime.plan import NumberEncoder, Plan, PlanInput
 from everloop.spec.frame import Frame
@@ -119,7 +119,7 @@ def _with_class_indices(model: Any) -> tuple[Any, Any]:
     """Gives the estimator with its classes numbered, and the labels; the one given is not changed."""
     estimator = copy.copy(model)
     vars(estimator).pop("feature_names_in_", None)
-    labels = getattr(model, "classes_", None)
+    labels = classes_of(model)
     if labels is None:
         return estimator, None
     if len(labels) < 2:

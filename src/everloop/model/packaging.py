@@ -270,8 +270,8 @@ def _contract(trained: Trained, form: ScoreForm, contract: Any, made: InputFeatu
 
 
 def _may_be_missing(trained: Trained, form: ScoreForm, column: str) -> bool:
-    """A linear model has no answer where nothing stands in for a missing number."""
-    return form.coefficients is None or all(
+    """What reads no missing number has no answer where nothing stands in for a missing number."""
+    return form.takes_missing or all(
         encoder.fill is not None
         for encoder in trained.plan.encoders
         if isinstance(encoder, NumberEncoder) and encoder.column == column

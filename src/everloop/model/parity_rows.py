@@ -178,10 +178,12 @@ def split_vectors(splits: Mapping[int, Floats], X: Floats, most: int, seed: int)
 
 
 def _finite(values: Floats | None) -> Floats:
-    """Split values that a row can lie on (float32's infinity splits missing from the rest)."""
+    """Split values that a row can lie on (float32's infinity, or its end, splits missing from the rest)."""
     if values is None:
         return np.zeros(0)
-    return values[np.abs(values) < 1e300]
+    end = float(np.finfo(np.float32).max)
+    found: Floats = values[(np.abs(values) < 1e300) & (np.abs(values) != end)]
+    return found
 
 
 def invented_rows(plan: Plan, count: int, seed: int) -> list[Row]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _DOUBLE = "tensor(double)"
 _OUTPUTS = ["score"]
 
+ROWS_AT_ONCE = 4_096
+"""More rows are scored in parts, so that what lies between is bounded."""
+
 
 class Graph:
     """A loaded `score.onnx`. Safe to call from several threads.
@@ -51,6 +54,9 @@ class Graph:
         Raises:
             PackageRefused: When the graph fails or gives another shape than its package says.
         """
+        if len(vectors) > ROWS_AT_ONCE:
+            parts = range(0, len(vectors), ROWS_AT_ONCE)
+            return np.concatenate([self.scores(vectors[part : part + ROWS_AT_ONCE]) for part in parts])
         try:
             scores: Matrix = self._run(_OUTPUTS, {"x": vectors})[0]
         except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)

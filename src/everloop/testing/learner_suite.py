@@ -10,6 +10,7 @@ Example::
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,10 +20,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.model.learners.learner import Learner, Task
+    from everloop.spec.frame import Frame
 
+_SOME_DAY = datetime(2025, 1, 1, tzinfo=UTC)
 ROWS, WIDTH = 240, 4
 CLASSES: dict[str, int] = {"binary": 2, "multiclass": 3}
 MARGIN = 0.9
+
+
+def _frame(task: Task) -> Frame:
+    from everloop.spec.frame import Frame
+
+    classes = ("a", "b", "c")[: CLASSES.get(task, 0)]
+    positive = "b" if task == "binary" else None
+    return Frame(task=task, target="answer", classes=classes, positive=positive, metric="log_loss")
 
 
 class LearnerSuite:
@@ -145,6 +156,53 @@ class LearnerSuite:
                 assert np.corrcoef(said.ravel(), y[::2])[0, 1] > MARGIN
             else:
                 assert (said.argmax(axis=1) == y[::2]).mean() > MARGIN - 0.1
+
+    def test_compiles_to_an_equal_graph(self) -> None:
+        """The graph answers as the estimator does, on rows that it learned from and on others."""
+        from everloop.model.compile import score_form, score_model
+        from everloop.model.scoring import raw_scores
+        from everloop.runtime.graph import Graph
+
+        for task in self.learner.capabilities.tasks:
+            X, y = self.rows(task)
+            estimator, frame = self.fit(task, X, y), _frame(task)
+            strange = np.vstack([X, np.zeros((1, WIDTH)), 10.0 * X, X[:1] * 1e12])
+            if self.learner.capabilities.computes_in_float32:
+                strange = strange.astype(np.float32).astype(np.float64)
+            expected = raw_scores(estimator, strange, frame).reshape(len(strange), -1)
+            graph = Graph(score_model(estimator, frame), width=WIDTH, outputs=expected.shape[1])
+            limit = score_form(estimator).tolerance * np.maximum(1.0, np.abs(expected))
+            assert (np.abs(graph.scores(strange) - expected) <= limit).all()
+
+    def test_earns_its_certificate(self) -> None:
+        """With a preparation of its own: missing values, categories never seen, huge numbers."""
+        import polars as pl
+
+        from everloop.core.clock import SimulatedClock
+        from everloop.model import package
+        from everloop.model.features import Features
+        from everloop.model.preparation import PreparationSettings, fit_preparation
+        from everloop.model.trained import Trained
+
+        task = self.learner.capabilities.tasks[0]
+        X, y = self.rows(task)
+        table = pl.DataFrame(
+            {
+                "amount": [None if place % 9 == 0 else value for place, value in enumerate(X[:, 0])],
+                "count": (X[:, 1] * 10).astype(np.int64),
+                "kind": [None if place % 7 == 0 else "abc"[place % 3] for place in range(ROWS)],
+            }
+        )
+        frame = _frame(task)
+        features = Features(
+            {"amount": "number", "count": "number", "kind": "category"},
+            {"amount": "number", "count": "integer", "kind": "text"},
+        )
+        settings = PreparationSettings.of(self.learner.capabilities)
+        plan, encoded = fit_preparation(table, frame, features, settings, y)
+        trained = Trained(frame, plan, self.learner.name, {}, self.fit(task, encoded, y))
+        with tempfile.TemporaryDirectory() as folder:
+            package(trained, f"{folder}/package", sample=table, clock=SimulatedClock(_SOME_DAY))
 
     def test_survives_its_file(self) -> None:
         """Saved and loaded, it gives the same answers, and saved twice the same bytes."""

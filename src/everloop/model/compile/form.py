@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from everloop.table.expression import GraphBuilder
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -76,9 +79,17 @@ class Tree:
         return np.concatenate(levels)
 
 
+class GraphPart(Protocol):
+    """What an estimator that is neither trees nor a line computes before its link."""
+
+    def add(self, graph: GraphBuilder, x: str) -> str:
+        """Adds the nodes from encoded rows, double (n, width), to double (n, outputs)."""
+        ...
+
+
 @dataclass(frozen=True)
 class ScoreForm:
-    """What an estimator computes from its encoded vector: a sum of trees or a linear form, then a link.
+    """What an estimator computes from its encoded vector: trees, a linear form or another part, then a link.
 
     Attributes:
         width: The number of columns it was trained on.
@@ -86,6 +97,7 @@ class ScoreForm:
         link: What turns the sums into the score.
         trees: The trees that are summed.
         coefficients: The linear form, (width, outputs), where there are no trees.
+        part: What is computed where there are neither trees nor coefficients.
         bias: Where each sum starts, (outputs,).
         divisor: What the sum of the trees is divided by.
         slope: What a sum is multiplied with before the sigmoid.
@@ -101,6 +113,7 @@ class ScoreForm:
     link: Link
     trees: tuple[Tree, ...] = ()
     coefficients: Floats | None = None
+    part: GraphPart | None = None
     bias: tuple[float, ...] = ()
     divisor: float = 1.0
     slope: float = 1.0
@@ -114,6 +127,11 @@ class ScoreForm:
     def scores(self) -> int:
         """The width of the score: 1, or the number of classes."""
         return 1 if self.column is not None else self.outputs
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether a missing number has an answer; a tree has a side for it."""
+        return self.coefficients is None and self.part is None
 
     @property
     def tolerance(self) -> float:

@@ -9,9 +9,11 @@ from typing import Any
 from everloop.core.errors import ModelFault
 from everloop.model.compile.form import ScoreForm
 
+_CATBOOST = "everloop.model.compile.catboost:catboost_form"
 _FOREST = "everloop.model.compile.forest"
 _LINEAR = "everloop.model.compile.linear:linear_form"
 _LIGHTGBM = "everloop.model.compile.lightgbm:lightgbm_form"
+_NEAREST = "everloop.model.compile.nearest:nearest_form"
 _XGBOOST = "everloop.model.compile.xgboost:xgboost_form"
 
 EXPORTERS: dict[str, str] = {
@@ -30,6 +32,9 @@ EXPORTERS: dict[str, str] = {
     "sklearn.Ridge": _LINEAR,
     "sklearn.Lasso": _LINEAR,
     "sklearn.ElasticNet": _LINEAR,
+    "catboost.CatBoostClassifier": _CATBOOST,
+    "catboost.CatBoostRegressor": _CATBOOST,
+    "everloop.NearestRows": _NEAREST,
     "lightgbm.LGBMClassifier": _LIGHTGBM,
     "lightgbm.LGBMRegressor": _LIGHTGBM,
     "xgboost.XGBClassifier": _XGBOOST,
@@ -41,6 +46,12 @@ EXPORTERS: dict[str, str] = {
 def kind_of(estimator: Any) -> str:
     """Names an estimator as `EXPORTERS` does: its library and its class."""
     return f"{type(estimator).__module__.split('.', 1)[0]}.{type(estimator).__name__}"
+
+
+def classes_of(estimator: Any) -> Any:
+    """Gives the labels that an estimator tells apart; None where it predicts a number."""
+    labels = getattr(estimator, "classes_", None)
+    return None if labels is None or len(labels) == 0 else labels
 
 
 def compiles(estimator: Any) -> bool:
@@ -72,6 +83,8 @@ def score_form(estimator: Any) -> ScoreForm:
 
 
 def _require_fitted(estimator: Any, kind: str) -> None:
+    if not hasattr(estimator, "fit"):
+        return  # what learners of our own give is fitted when it is made
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 

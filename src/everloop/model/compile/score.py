@@ -12,7 +12,7 @@ from everloop.measure.calibration import SCORE_CLIP
 from everloop.model.compile.ensemble import ensemble_attributes, sum_of
 from everloop.model.compile.form import ScoreForm
 from everloop.model.compile.lightgbm import ZERO_THRESHOLD
-from everloop.model.compile.registry import score_form
+from everloop.model.compile.registry import classes_of, score_form
 from everloop.table.expression import GraphBuilder
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def seen_classes(estimator: Any, form: ScoreForm, frame: Frame) -> tuple[int, ..
         ModelFault: When the estimator answers another task, or its classes are not indices.
     """
     name = type(estimator).__name__
-    raw = getattr(estimator, "classes_", None)
+    raw = classes_of(estimator)
     if (raw is None) != (frame.task == "regression"):
         given = "numbers" if raw is None else "classes"
         raise ModelFault(f"{name} predicts {given}, but the task is {frame.task}.")
@@ -110,6 +110,8 @@ def _in_all_classes(
 
 def _sums(graph: GraphBuilder, x: str, form: ScoreForm) -> str:
     x = _prepared(graph, x, form)
+    if form.part is not None:
+        return form.part.add(graph, x)
     if form.coefficients is not None:
         product = graph.node("MatMul", x, graph.constant(form.coefficients))
         return graph.node("Add", product, graph.constant(np.array(form.bias)))

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from everloop.core.errors import ModelFault
@@ -15,6 +16,8 @@ from everloop.model.learners.learner import Learner, Task
 GROUP = "everloop.learners"
 
 BUILT_IN: dict[str, str] = {
+    "catboost": "everloop.model.learners.catboost:CatBoost",
+    "knn": "everloop.model.learners.knn:NearestNeighbours",
     "linear": "everloop.model.learners.linear:Linear",
     "lightgbm": "everloop.model.learners.lightgbm:LightGbm",
     "xgboost": "everloop.model.learners.xgboost:XgBoost",
@@ -23,6 +26,9 @@ BUILT_IN: dict[str, str] = {
     "random_forest": "everloop.model.learners.random_forest:RandomForest",
 }
 """The learners that ship, as ``module:class``, so that one is imported when it is used."""
+
+EXTRAS: dict[str, str] = {"catboost": "catboost"}
+"""Learners whose package is an extra: they are tried unasked only where it is installed."""
 
 
 @cache
@@ -56,17 +62,22 @@ def learner(name: str) -> Learner:
     return found
 
 
+def learners_unasked() -> tuple[str, ...]:
+    """Names the learners that are tried where none is named: what ships and whose package is there."""
+    return tuple(name for name in BUILT_IN if name not in EXTRAS or find_spec(EXTRAS[name]) is not None)
+
+
 def learners_for(task: Task, names: tuple[str, ...] = ()) -> tuple[Learner, ...]:
     """Gives the learners for a task, the cheapest first.
 
     Args:
         task: The task.
-        names: Which ones; empty means all that ship.
+        names: Which ones; empty means all that ship and are installed.
 
     Raises:
         ModelFault: When a name is unknown or no learner knows the task.
     """
-    chosen = [learner(name) for name in dict.fromkeys(names or tuple(BUILT_IN))]
+    chosen = [learner(name) for name in dict.fromkeys(names or learners_unasked())]
     able = [one for one in chosen if task in one.capabilities.tasks]
     if not able:
         raise ModelFault(f"None of the learners {', '.join(names)} knows the task {task!r}.")

@@ -40,7 +40,7 @@ class GraphBuilder:
 
     def output(self, name: str, value: str, type_name: str, width: int) -> None:
         """Gives a value out under a name, with shape (n, width)."""
-        self._emit("Identity", [value], name, "", {})
+        self._emit("Identity", [value], (name,), "", {})
         self._outputs.append(_value_info(name, type_name, width))
 
     def constant(self, value: npt.ArrayLike) -> str:
@@ -67,9 +67,17 @@ class GraphBuilder:
         )
         if near_one and (operator == "Mul" or inputs[1:] == (near_one[0],)):
             return self._nearly_one(operator, inputs, near_one[0])
-        return self._emit(
-            operator, list(inputs), self._fresh(f"value_{len(self._nodes)}"), domain, attributes
-        )
+        output = self._fresh(f"value_{len(self._nodes)}")
+        unused = (self._fresh(f"{output}_{name}") for name in _UNUSED_OUTPUTS.get(operator, ()))
+        self._emit(operator, list(inputs), (output, *unused), domain, attributes)
+        return output
+
+    def nodes(self, operator: str, outputs: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        """Adds an operator of which several outputs are read; gives their names."""
+        first = self._fresh(f"value_{len(self._nodes)}")
+        names = (first, *(self._fresh(f"{first}_{number}") for number in range(1, outputs)))
+        self._emit(operator, list(inputs), names, "", attributes)
+        return names
 
     def _is_nearly_one(self, name: str) -> bool:
         number = self._numbers.get(name, 1.0)
@@ -114,17 +122,20 @@ class GraphBuilder:
         return name
 
     def _emit(
-        self, operator: str, inputs: list[str], output: str, domain: str, attributes: dict[str, Any]
-    ) -> str:
+        self,
+        operator: str,
+        inputs: list[str],
+        outputs: tuple[str, ...],
+        domain: str,
+        attributes: dict[str, Any],
+    ) -> None:
         from onnx import helper, numpy_helper
 
         plain = {
             name: numpy_helper.from_array(value, name) if isinstance(value, np.ndarray) else value
             for name, value in attributes.items()
         }
-        outputs = [output, *(self._fresh(f"{output}_{name}") for name in _UNUSED_OUTPUTS.get(operator, ()))]
         self._nodes.append(helper.make_node(operator, inputs, outputs, domain=domain, **plain))
-        return output
 
 
 def _value_info(name: str, type_name: str, width: int) -> Any:

@@ -25,6 +25,9 @@ Durability = Annotated[
     str | None,
     typer.Option(metavar="WHEN", help="Answer when the log's line is in the 'buffer', or on disk: 'fsync'."),
 ]
+GrpcPort = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Where gRPC is answered too; 0 takes a free port.")
+]
 Clock = Annotated[
     str,
     typer.Option(metavar="CLOCK", help="'system', or 'events' for a rehearsal on the rows' time."),
@@ -41,6 +44,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     workers: Workers = None,
     clock: Clock = "system",
     durability: Durability = None,
+    grpc_port: GrpcPort = None,
     file: LifecycleFile = DEFAULT_FILE,
 ) -> Answer:
     """Serves the released versions until it is told to stop; `everloop up` also watches and retrains.
@@ -54,7 +58,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     """
     from everloop.loop.supervise import Listening
 
-    listening = Listening(host, port, workers, durability)
+    listening = Listening(host, port, workers, durability, grpc_port)
     with watching(context) as progress:
         if package is None:
             settings, count, folder = _of_lifecycle(file, listening, clock)
@@ -95,6 +99,7 @@ def _of_package(package: Path, listening: Listening, clock: str) -> tuple[Server
         port=8700 if listening.port is None else listening.port,
         durability=listening.durability or "buffer",
         clock=clock,
+        grpc_port=listening.grpc_port,
     )
     return settings, listening.workers or 1, folder
 

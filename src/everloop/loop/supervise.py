@@ -28,10 +28,12 @@ from everloop.loop.following import Following, followed_sources
 from everloop.loop.loop import Loop, Tick
 from everloop.loop.replay import HEARTBEAT
 from everloop.loop.serving import Servers, clear_leftovers
-from everloop.runtime.service.settings import ServerSettings
+from everloop.runtime.server.access import hash_token
+from everloop.runtime.service.settings import ROLES, ServerSettings, Tls, Token
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
+    from everloop.spec.deploy import TokensSpec
 
 # With the clock of events, the log is looked at so often; a tick follows when it has grown.
 _EVENT_LOOK_SECONDS = 0.02
@@ -46,6 +48,7 @@ class Listening:
     port: int | None = None
     workers: int | None = None
     durability: str | None = None
+    grpc_port: int | None = None
 
 
 class _Stop(KeyboardInterrupt):
@@ -65,6 +68,11 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
             "With the clock of events one worker serves: each would live on its own rows' time.",
             hint="--workers 1",
         )
+    grpc_port = serve.grpc_port if listening.grpc_port is None else listening.grpc_port
+    if grpc_port == 0 and workers > 1:
+        raise UsageFault(
+            "Several workers share one port for gRPC.", hint="state it in deploy.serve.grpc_port"
+        )
     settings = ServerSettings(
         routing=str(workspace.routing_path.resolve()),
         log=str(workspace.log_folder.resolve()),
@@ -73,8 +81,26 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
         port=serve.port if listening.port is None else listening.port,
         durability=listening.durability or serve.durability,
         clock=clock,
+        grpc_port=grpc_port,
+        tls=_tls(workspace),
+        tokens=_tokens(serve.tokens),
     )
     return settings, workers
+
+
+def _tokens(tokens: TokensSpec) -> tuple[Token, ...]:
+    """Gives what the server is told of the tokens: what they are is hashed, and nowhere kept."""
+    secrets = ((role, getattr(tokens, role)) for role in ROLES)
+    return tuple(Token(role, hash_token(secret.reveal())) for role, secret in secrets if secret is not None)
+
+
+def _tls(workspace: Workspace) -> Tls | None:
+    stated = workspace.spec.deploy.serve.tls
+    if stated is None:
+        return None
+    folder = workspace.spec.folder
+    clients = None if stated.clients is None else str((folder / stated.clients).resolve())
+    return Tls(str((folder / stated.certificate).resolve()), str((folder / stated.key).resolve()), clients)
 
 
 def project_routing(workspace: Workspace) -> None:

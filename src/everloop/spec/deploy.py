@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from everloop.spec.fields import Count, Duration, GuardField, Share
 from everloop.spec.part import Part
+from everloop.spec.secret import SecretField
 
 _HOLD = "expected {requests: 500} or {time: 10m}"
 
@@ -40,12 +41,39 @@ class Hold(Part):
         return self
 
 
+class TokensSpec(Part):
+    """Who may ask what: a secret for each role. Stating one closes every route that asks for a role."""
+
+    predict: SecretField | None = Field(None, description="May ask for predictions.")
+    feedback: SecretField | None = Field(None, description="May send actuals and events.")
+    admin: SecretField | None = Field(None, description="May do everything, and read metrics.")
+
+
+class TlsSpec(Part):
+    """Transport security, by files of PEM."""
+
+    certificate: str = Field(description="The server's certificate, with the chain behind it.")
+    key: str = Field(description="The file of its private key.")
+    clients: str | None = Field(
+        None, description="Authorities whose clients alone are let in (mTLS); left out: everyone."
+    )
+
+
 class ServeSpec(Part):
     """Where the model server listens."""
 
-    host: str = Field("127.0.0.1", description="The address; another than loopback needs tokens.")
+    host: str = Field(
+        "127.0.0.1", description="The address; another than loopback needs tokens, or clients' certificates."
+    )
     port: int = Field(8700, ge=0, le=65535, strict=True, description="The port; 0 takes a free one.")
+    grpc_port: int | None = Field(
+        None, ge=0, le=65535, strict=True, description="Where gRPC is answered too; left out: nowhere."
+    )
     workers: Count = Field(1, description="Processes.")
+    tokens: TokensSpec = Field(
+        default_factory=TokensSpec, description="Who may ask; without any, everyone on loopback."
+    )
+    tls: TlsSpec | None = Field(None, description="Certificates; left out: in the clear.")
     durability: Literal["buffer", "fsync"] = Field(
         "buffer", description="Whether an answer waits until its line in the prediction log is on disk."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 
-from everloop.runtime.http import Refusal, Request
+from everloop.runtime.http import Refusal
 from everloop.runtime.service.settings import Token
 
 _WHY = {"www-authenticate": 'Bearer realm="everloop"'}
@@ -16,20 +16,20 @@ def hash_token(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def require_role(tokens: tuple[Token, ...], role: str | None, request: Request) -> None:
+def require_role(tokens: tuple[Token, ...], role: str | None, authorization: bytes) -> None:
     """Lets a request pass or refuses it.
 
     Args:
         tokens: Those that are known; with none everyone may do everything.
         role: The role that the route asks for; None is open to all.
-        request: Its `Authorization: Bearer` header is read.
+        authorization: What the request says for itself: `Bearer TOKEN`.
 
     Raises:
         Refusal: 401 without a known token, 403 with one of another role.
     """
     if role is None or not tokens:
         return
-    scheme, _, text = request.header(b"authorization").partition(b" ")
+    scheme, _, text = authorization.partition(b" ")
     given = sha256(text.strip()).hexdigest() if scheme.lower() == b"bearer" else ""
     # Every token is compared, so that the time says nothing about which one was near.
     roles = {token.role for token in tokens if hmac.compare_digest(token.sha256, given)}

@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from everloop.core.clock import Clock, SystemClock
 from everloop.core.errors import EverloopError
@@ -19,6 +20,9 @@ from everloop.runtime.server.access import require_role
 from everloop.runtime.server.pages import ROUTES as PAGES
 from everloop.runtime.service.service import Service
 from everloop.runtime.service.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from everloop.runtime.server.grpc import GrpcServer
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
@@ -81,6 +85,7 @@ class App:
         self.service = service
         self._routes = RouteTable(routes)
         self.start_fault: EverloopError | None = None
+        self.grpc: GrpcServer | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection's scope, as ASGI 3 asks."""
@@ -115,7 +120,7 @@ class App:
         service = self.service
         if route.counts and service.requests_now > service.settings.limits.concurrent:
             raise service.unavailable("overload", "The server has too much to do.")
-        require_role(service.settings.tokens, route.role, request)
+        require_role(service.settings.tokens, route.role, request.header(b"authorization"))
         try:
             return await route.function(service, request)
         except (Refusal, ClientGone):
@@ -130,6 +135,8 @@ class App:
         await receive()
         try:
             await asyncio.to_thread(self.service.start)
+            if self.service.settings.grpc_port is not None:
+                await self._start_grpc()
         except EverloopError as error:
             self.start_fault = error
             await send({"type": "lifespan.startup.failed", "message": error.message})
@@ -138,6 +145,8 @@ class App:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.service.draining = True
+        if self.grpc is not None:
+            await self.grpc.stop(self.service.settings.drain_seconds)
         follower.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await follower
@@ -147,3 +156,9 @@ class App:
             await send({"type": "lifespan.shutdown.failed", "message": f"error: {error.message}"})
             return
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start_grpc(self) -> None:
+        from everloop.runtime.server.grpc import GrpcServer
+
+        self.grpc = GrpcServer(self.service)
+        await self.grpc.start()

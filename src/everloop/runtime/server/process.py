@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -43,7 +44,7 @@ def serve(settings: ServerSettings, clock: Clock | None = None) -> None:
     import uvicorn
 
     listener = _listen(settings)
-    url = _url(listener)
+    url = _url(listener, "http" if settings.tls is None else "https")
     app = create_app(settings, clock)
     config = uvicorn.Config(
         app,
@@ -56,13 +57,14 @@ def serve(settings: ServerSettings, clock: Clock | None = None) -> None:
         server_header=False,
         backlog=2048,
         timeout_graceful_shutdown=int(settings.drain_seconds) or 1,
+        **_transport(settings),
     )
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
-                _announce(url, settings)
+                _announce(url, None if app.grpc is None else app.grpc.port, settings)
 
     server = Server(config)
     _end_well_on_signals()
@@ -105,13 +107,35 @@ def _listen(settings: ServerSettings) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _transport(settings: ServerSettings) -> dict[str, Any]:
+    """Gives uvicorn's words for transport security, once the files are known to fit each other."""
+    tls = settings.tls
+    if tls is None:
+        return {}
+    tls.contents()
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.certificate, tls.key, password="")
+        if tls.clients is not None:
+            context.load_verify_locations(tls.clients)
+    except ssl.SSLError as error:
+        raise UsageFault(
+            f"The files of deploy.serve.tls do not fit: {error.reason or error}.",
+            hint="expected PEM: a certificate, its own private key without a password, and authorities",
+        ) from None
+    words: dict[str, Any] = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
+    if tls.clients is not None:
+        words |= {"ssl_ca_certs": tls.clients, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return words
+
+
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _announce(url: str, settings: ServerSettings) -> None:
+def _announce(url: str, grpc_port: int | None, settings: ServerSettings) -> None:
     if settings.ready_file is not None:
-        about = {"url": url, "pid": os.getpid(), "worker": settings.worker}
+        about = {"url": url, "pid": os.getpid(), "worker": settings.worker, "grpc_port": grpc_port}
         write_file(Path(settings.ready_file), msgspec.json.encode(about))
     print(f"ready {url}", flush=True)  # noqa: T201  (the line that whoever started the server waits for)

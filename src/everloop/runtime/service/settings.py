@@ -25,6 +25,29 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Transport security: whose certificates are shown and asked for. All three are files of PEM.
+
+    Attributes:
+        certificate: The server's certificate, with the chain behind it.
+        key: Its private key.
+        clients: Certificates of the authorities whose clients are let in (mTLS); None lets everyone in.
+    """
+
+    certificate: str
+    key: str
+    clients: str | None = None
+
+    def contents(self) -> tuple[bytes, bytes, bytes | None]:
+        """Reads certificate, key and authorities.
+
+        Raises:
+            UsageFault: When a file cannot be read.
+        """
+        clients = None if self.clients is None else _content(self.clients)
+        return _content(self.certificate), _content(self.key), clients
+
+
 class ServerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may ask of a server.
 
@@ -53,13 +76,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         package: the one package to serve.
         log: The prediction log's folder.
         online: The online store of features: its address, or a reference such as `env:REDIS_URL`.
-        host: The address to listen on; beyond loopback only with tokens.
+        host: The address to listen on; beyond loopback only with tokens or certificates of clients.
         port: The port; 0 takes a free one.
         reuse_port: Whether other workers listen on the same port, so that the system spreads requests.
         worker: The name of this process in the log.
         durability: `buffer` answers when the line is in the log's buffer, `fsync` when it is on disk.
         clock: `system`, or `events` for a rehearsal of history: the time is that of the row.
         time_column: With `events`, the column that holds it; else the manifest's time column.
+        grpc_port: Where gRPC is answered; 0 takes a free port, None answers none.
+        tls: The certificates of HTTPS, and of gRPC; None serves in the clear.
         tokens: Who may do what; empty lets everyone on loopback do everything.
         limits: What one client may ask.
         poll_seconds: How often the routing file is looked at.
@@ -78,6 +103,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     durability: str = "buffer"
     clock: str = "system"
     time_column: str | None = None
+    grpc_port: int | None = None
+    tls: Tls | None = None
     tokens: tuple[Token, ...] = ()
     limits: ServerLimits = ServerLimits()
     poll_seconds: float = 0.2
@@ -92,10 +119,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         for token in self.tokens:
             if token.role not in ROLES:
                 raise UsageFault(f"A token has the role {token.role!r}; expected one of {ROLES}.")
-        if not self.tokens and not _is_loopback(self.host):
+        known = self.tokens or (self.tls is not None and self.tls.clients is not None)
+        if not known and not _is_loopback(self.host):
             raise UsageFault(
                 f"The server may not listen on {self.host} without tokens: anyone could ask it.",
-                hint="configure a token for each role, or listen on 127.0.0.1",
+                hint="state deploy.serve.tokens (or deploy.serve.tls.clients), or listen on 127.0.0.1",
             )
 
     def save(self, path: Path) -> None:
@@ -113,6 +141,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             return msgspec.json.decode(path.read_bytes(), type=ServerSettings)
         except (OSError, msgspec.DecodeError, RecursionError) as error:
             raise UsageFault(f"The server's settings {path} cannot be read: {error}.") from None
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageFault(f"The file {path} of deploy.serve.tls cannot be read: {error.strerror}.") from None
 
 
 def _is_loopback(host: str) -> bool:

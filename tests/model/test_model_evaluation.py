@@ -10,7 +10,8 @@ from sklearn import metrics
 
 from everloop.core.units import Bound
 from everloop.measure.value import decision_values
-from everloop.model.decision import calibration_that_pays, threshold_for
+from everloop.measure.worth import Worth
+from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
 from everloop.model.evaluating import Judged, evaluate
 from everloop.model.evaluation import Evaluation
 from everloop.spec.frame import Frame
@@ -73,7 +74,7 @@ def test_value_and_gain_are_those_of_the_decisions() -> None:
     prices = np.tile([5.0, -2.0, -4.0, 1.0], (600, 1))
     today = np.zeros(600, dtype=bool)
     required = {"value_per_decision": Bound.parse(">= 100"), "recall": Bound.parse(">= 0.1")}
-    one = judged(prices=prices, today=today, required=required)
+    one = judged(worth=Worth("binary", prices=prices, size=600), today=today, required=required)
     found = evaluate(one)
     ours, theirs = (decision_values(one.actual, d, prices) for d in (one.decisions, today))
     assert found.value.estimate == pytest.approx(ours.mean())
@@ -97,7 +98,7 @@ def test_the_worst_slice_and_the_groups_are_found() -> None:
 
 
 def test_an_evaluation_goes_through_json() -> None:
-    found = evaluate(judged(prices=np.tile([5.0, -2.0, -4.0, 1.0], (600, 1))))
+    found = evaluate(judged(worth=Worth("binary", prices=(5.0, -2.0, -4.0, 1.0), size=600)))
     assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
@@ -140,12 +141,16 @@ def test_calibration_is_kept_where_it_pays() -> None:
 
 def test_thresholds_without_prices_keep_their_bounds() -> None:
     one = judged(rows=2000)
-    chosen = threshold_for(one.frame, one.scores, one.actual, None, {"recall": Bound.parse(">= 0.95")})
-    assert metrics.recall_score(one.actual, one.scores >= chosen.number) >= 0.95
-    free = threshold_for(one.frame, one.scores, one.actual, None, {})
+    chosen = choose_decision(
+        Choosing(one.frame, one.scores, one.actual, required={"recall": Bound.parse(">= 0.95")})
+    )
+    assert metrics.recall_score(one.actual, one.scores >= chosen.threshold) >= 0.95
+    free = choose_decision(Choosing(one.frame, one.scores, one.actual, required={}))
     best = max(metrics.f1_score(one.actual, one.scores >= cut) for cut in np.linspace(0, 1, 101))
-    assert metrics.f1_score(one.actual, one.scores >= free.number) == pytest.approx(best, abs=0.01)
-    never = threshold_for(one.frame, one.scores, one.actual, None, {"precision": Bound.parse(">= 1.5")})
+    assert metrics.f1_score(one.actual, one.scores >= free.threshold) == pytest.approx(best, abs=0.01)
+    never = choose_decision(
+        Choosing(one.frame, one.scores, one.actual, required={"precision": Bound.parse(">= 1.5")})
+    )
     assert not never.satisfied
 
 

@@ -10,6 +10,7 @@ import pytest
 from everloop.core.errors import DataFault, ModelFault, SpecFault, TrainingFailed, UsageFault
 from everloop.core.progress import Event
 from everloop.core.units import Bound
+from everloop.measure.worth import Worth
 from everloop.model import Model, search
 from everloop.model.learners import Capabilities
 from everloop.model.pace import Pace
@@ -161,7 +162,8 @@ def test_the_threshold_follows_the_prices() -> None:
     """With constant prices the threshold lies near the break-even chance, 1 / (1 + 4) here."""
     prices = np.array([4.0, -1.0, 0.0, 0.0])
     stakes = Stakes(
-        lambda table: np.tile(prices, (table.height, 1)), lambda table: np.zeros(table.height, dtype=bool)
+        lambda table: Worth("binary", prices=prices, size=table.height),
+        lambda table: np.zeros(table.height, dtype=bool),
     )
     found = trained_on(people(2000), learners=("linear",), budget=Budget(trials=1), stakes=stakes)
     assert found.threshold == pytest.approx(0.2, abs=0.12)
@@ -174,7 +176,7 @@ def test_the_threshold_follows_the_prices() -> None:
 
 
 def test_requirements_bound_the_threshold() -> None:
-    stakes = Stakes(lambda table: np.tile([1.0, -9.0, 0.0, 0.0], (table.height, 1)))
+    stakes = Stakes(lambda table: Worth("binary", prices=(1.0, -9.0, 0.0, 0.0), size=table.height))
     required = {"recall": Bound.parse(">= 0.9"), "roc_auc": Bound.parse(">= 0.99")}
     found = trained_on(
         people(1000), learners=("linear",), budget=Budget(trials=1), stakes=stakes, required=required

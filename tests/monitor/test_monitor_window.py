@@ -9,6 +9,7 @@ import pytest
 from everloop.core.errors import DataFault, PackageRefused
 from everloop.core.units import parse_duration
 from everloop.measure.maturity import delay_curve
+from everloop.measure.worth import Worth
 from everloop.monitor import Reference, ReferenceRules, Rules, Window, judge, reference, windows_due
 from everloop.monitor.references import REFERENCE_FILE
 from everloop.monitor.variation import SCORE
@@ -54,7 +55,7 @@ def window(n=300, seed=2, shift=0.0, known=1.0, age=30.0):
         decisions=(scores >= 0.3) * 1.0,
         actuals=np.where(random.random(n) < known, actuals, np.nan),
         ages=np.full(n, age * 86400),
-        prices=np.broadcast_to(PRICES, (n, 4)),
+        worth=Worth("binary", prices=PRICES, size=n),
         today=np.zeros(n),
         version="v1",
     )
@@ -202,7 +203,7 @@ def test_a_regression_is_measured_too():
     numbers = random.normal(10, 2, 300)
     base = replace(window(), scores=numbers, decisions=numbers, actuals=numbers + random.normal(0, 1, 300))
     found = judge(
-        replace(base, prices=None, today=None), REFERENCE, Rules(metrics=("rmse",), task="regression")
+        replace(base, worth=None, today=None), REFERENCE, Rules(metrics=("rmse",), task="regression")
     )
     assert found.performance["rmse"].interval.contains(1.0)
     assert found.value is None
@@ -213,7 +214,7 @@ def test_many_classes_are_measured_too():
     random = np.random.default_rng(4)
     chances = random.dirichlet(np.ones(3), 300)
     classes = random.integers(0, 3, 300) * 1.0
-    base = replace(window(), decisions=chances.argmax(axis=1) * 1.0, actuals=classes, prices=None, today=None)
+    base = replace(window(), decisions=chances.argmax(axis=1) * 1.0, actuals=classes, worth=None, today=None)
     rules = Rules(metrics=("accuracy", "log_loss"), task="multiclass")
     assert judge(base, REFERENCE, rules).performance["log_loss"].status == "none"
     found = judge(replace(base, probabilities=chances), REFERENCE, rules).performance

@@ -63,10 +63,13 @@ def _head(name: str) -> str:
 
 def _goal(frame: Frame) -> str:
     lines = ["goal:", '  statement: ""                      # the goal in a sentence']
-    if frame.task != "binary":
-        return "\n".join([*lines, ""])
+    lines += _PRICED[frame.task](frame) if frame.task in _PRICED else []
+    return "\n".join([*(_in_a_line(line) for line in lines), ""])
+
+
+def _of_two(frame: Frame) -> list[str]:
     negative, positive = frame.classes
-    lines += [
+    return [
         "  # With prices the threshold is chosen by money; gate, rollout and monitor judge by it.",
         "  # A price is a number or an SQL expression over the row's columns, such as -0.55 * amount.",
         f"  # today: {{always: {scalar(negative)}}}     # what is decided without a model",
@@ -78,8 +81,38 @@ def _goal(frame: Frame) -> str:
         f"  #   true_negative: 0        # decided {negative}, and it was",
         '  # require: {value_per_decision: ">= -0.5"}',
         "  # volume: 10000 / month",
+        "  # capacity: 200 / day      # at most so many positive decisions",
     ]
-    return "\n".join([*(_in_a_line(line) for line in lines), ""])
+
+
+def _of_several(frame: Frame) -> list[str]:
+    first, second = (scalar(name) for name in frame.classes[:2])
+    return [
+        "  # With prices the class of the greatest expected worth is decided; gate, rollout and monitor judge",
+        "  # by it. A price is a number or an SQL expression over the row's columns.",
+        f"  # today: {{always: {first}}}     # what is decided without a model",
+        "  # value:",
+        "  #   currency: EUR",
+        "  #   outcomes:               # the actual class: {the decided class: its worth}",
+        f"  #     {first}: {{{first}: 1, {second}: -1}}",
+        f"  #     {second}: {{{first}: -5, {second}: 1}}",
+        "  #   otherwise: -1           # of what is not named",
+    ]
+
+
+def _of_a_number(frame: Frame) -> list[str]:
+    return [
+        "  # Where errors up and down do not cost the same, the number that costs least is given; gate, rollout",
+        "  # and monitor judge by it. A worth is an SQL expression over the row, `actual` and `predicted`.",
+        f"  # today: {{column: COLUMN}}   # what is taken for {frame.target} without a model",
+        "  # value:",
+        "  #   currency: EUR",
+        "  #   over_prediction: -1 * (predicted - actual)",
+        "  #   under_prediction: -3 * (actual - predicted)",
+    ]
+
+
+_PRICED = {"binary": _of_two, "multiclass": _of_several, "regression": _of_a_number}
 
 
 def _problem(frame: Frame) -> str:

@@ -134,7 +134,7 @@ def _scored(package: Package, batch: pl.DataFrame, names: list[str]) -> pl.DataF
 
     scores = package.scores(batch)
     kind = pl.Float64 if package.manifest.task == "regression" else pl.String
-    prediction = pl.Series(PREDICTION, package.decide(scores).tolist(), dtype=kind)
+    prediction = pl.Series(PREDICTION, package.decide(scores, batch).tolist(), dtype=kind)
     score = pl.Series(SCORE, _told(scores), dtype=pl.Float64)
     return batch.select(names).with_columns(prediction, score)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from everloop.core.errors import PackageRefused
 from everloop.measure.metrics import METRICS, compute
-from everloop.measure.value import decision_values
+from everloop.runtime.decision import PLAIN, decisions_of
 from everloop.runtime.package import Package
 from everloop.table.labels import class_indices
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from everloop.measure.worth import Worth
     from everloop.spec.frame import Frame
-    from everloop.table.prices import Prices
 
 # Enough single answers for a stable median, few enough to take well under a second.
 TIMED_ROWS = 400
@@ -37,13 +37,13 @@ class Candidate:
         folder: The package.
         rows: Held-out rows with known actuals, newer than what the version learned from.
         frame: The problem.
-        prices: What decisions are worth; None where they have no price.
+        worth: What decisions on them are worth; None where they have no price.
     """
 
     folder: Path
     rows: pl.DataFrame
     frame: Frame
-    prices: Prices | None
+    worth: Worth | None
 
     @cached_property
     def package(self) -> Package:
@@ -82,20 +82,16 @@ class Candidate:
 
     @cached_property
     def decisions(self) -> NDArray[np.float64]:
-        """What the package decides: 0/1 or class positions; for a number, the number."""
-        if self.frame.task == "regression":
-            return self.scores
-        if self.frame.task == "multiclass":
-            return np.asarray(self.scores.argmax(axis=1), dtype=np.float64)
-        threshold = self.package.manifest.threshold
-        return (self.scores >= (0.5 if threshold is None else threshold)).astype(np.float64)
+        """What the package decides: 0/1, class positions, or the number that it gives."""
+        manifest = self.package.manifest
+        rule = manifest.decision or PLAIN
+        decided = decisions_of(self.scores, self.rows, self.frame.task, manifest.threshold, rule)
+        return np.asarray(decided, dtype=np.float64)
 
     @cached_property
     def values(self) -> NDArray[np.float64] | None:
         """What each decision is worth, (rows,); None where decisions have no price."""
-        if self.prices is None or self.frame.task != "binary":
-            return None
-        return decision_values(self.actual == 1.0, self.decisions == 1.0, self.prices.of_table(self.rows))
+        return None if self.worth is None else self.worth.values(self.actual, self.decisions)
 
     def metric(self, name: str) -> float:
         """Measures a metric of the field, or `value_per_decision`, on the rows."""

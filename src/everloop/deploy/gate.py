@@ -135,7 +135,7 @@ def _contract(question: Question) -> Iterator[Check]:
 
 
 def _required_metrics(question: Question) -> Iterator[Check]:
-    parts = {"goal": question.spec.goal.require, "problem": question.spec.problem.require}
+    parts = {"goal": question.spec.goal.bounds, "problem": question.spec.problem.require}
     for part, bounds in parts.items():
         for name, bound in bounds.items():
             found = question.candidate.metric(name)

@@ -9,19 +9,22 @@ import numpy as np
 
 from everloop.core.values import to_jsonable
 from everloop.measure.intervals import Interval, mean_interval
-from everloop.measure.value import decision_values, perfect_value
 from everloop.table.expression import parse
-from everloop.table.labels import class_indices
-from everloop.table.prices import Prices
+from everloop.table.labels import actuals_of
 from everloop.table.schema import schema_of
 from everloop.table.today import today_decisions
+from everloop.table.worth import columns_read, worth_of
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
     from everloop.spec import GoalSpec
     from everloop.spec.frame import Frame
     from everloop.table.stored import ColumnTable
+
+
+MOST_CONSTANTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def write_brief(goal: GoalSpec, table: ColumnTable, frame: Frame) -> Brief:
         today=facts.today,
         constants=facts.constants,
         perfect=facts.perfect,
-        required={name: str(bound) for name, bound in goal.require.items()},
+        required={name: str(bound) for name, bound in goal.bounds.items()},
         decisions_per_month=monthly,
         cost_per_month=cost,
         room_per_month=room,
@@ -116,24 +119,29 @@ class _Money:
     @classmethod
     def of(cls, goal: GoalSpec, table: ColumnTable, frame: Frame) -> _Money:
         labelled = _labelled(goal, table, frame)
-        if frame.task != "binary":
-            return cls(rows=labelled.height)
-        actual = class_indices(labelled[frame.target], frame.classes)
-        base_rate = float(actual.mean())
-        if goal.value is None:
+        actual = actuals_of(labelled[frame.target], frame)
+        base_rate = float(actual.mean()) if frame.task == "binary" else None
+        worth = worth_of(goal.value, frame, labelled)
+        if worth is None:
             return cls(rows=labelled.height, base_rate=base_rate)
-        types = {column.name: column.type for column in schema_of(labelled).columns}
-        prices = Prices.of(goal.value, types).of_table(labelled)
-        positive = actual == 1.0
         constants = {
-            label: float(decision_values(positive, np.full(len(positive), index == 1), prices).mean())
-            for index, label in enumerate(frame.classes)
+            label: float(worth.values(actual, np.full(len(actual), decided)).mean())
+            for label, decided in _constants(frame, actual).items()
         }
         today = None
         if goal.today is not None:
-            decided = today_decisions(goal.today, labelled, frame)
-            today = mean_interval(decision_values(positive, decided, prices))
-        return cls(labelled.height, base_rate, today, constants, float(perfect_value(positive, prices)))
+            today = mean_interval(worth.values(actual, today_decisions(goal.today, labelled, frame)))
+        return cls(labelled.height, base_rate, today, constants, float(worth.best_values(actual).mean()))
+
+
+def _constants(frame: Frame, actual: NDArray[np.float64]) -> dict[str, float]:
+    """Gives the decisions that are the same for every row: each class; of a number its median and mean."""
+    if frame.task != "regression":
+        return {label: float(place) for place, label in enumerate(frame.classes[:MOST_CONSTANTS])}
+    return {
+        f"{name} ({value:.4g})": value
+        for name, value in (("the median", float(np.median(actual))), ("the mean", float(actual.mean())))
+    }
 
 
 def _labelled(goal: GoalSpec, table: ColumnTable, frame: Frame) -> pl.DataFrame:
@@ -142,9 +150,7 @@ def _labelled(goal: GoalSpec, table: ColumnTable, frame: Frame) -> pl.DataFrame:
 
     lazy: pl.LazyFrame = table.lazy()
     types = schema_of(lazy).types
-    read = {frame.target}
-    if goal.value is not None:
-        read |= set(Prices.of(goal.value, types).columns)
+    read = {frame.target, *columns_read(goal.value, frame, types)}
     if goal.today is not None and goal.today.rule is not None:
         read |= set(parse(goal.today.rule, types).columns)
     if goal.today is not None and goal.today.column in types:

@@ -171,8 +171,8 @@ def backtest(
         with _workspace_of(workspace, name, since) as own:
             _live(own, rows, (since, until), every)
             hindsight = Hindsight.of(own, rows)
-            if hindsight.positive is None:
-                raise SpecFault("Only decisions between two classes have a price.", place="goal.value")
+            if hindsight.worth is None:
+                raise SpecFault("Decisions of this task have no price.", place="goal.value")
             lived.append(_account(own, name, rows, hindsight))
             currency = hindsight.currency
         _tell(workspace, lived[-1], currency)
@@ -258,9 +258,7 @@ def _account(own: Workspace, name: str, rows: History, hindsight: Hindsight) -> 
     log = read_log(own.log_folder)
     answered = log.predictions.filter(pl.col("arm") != "shadow").select("id", "prediction")
     predictions = rows.facts.select("id").join(answered, on="id", how="left", maintain_order="left")
-    decided = (predictions["prediction"] == hindsight.positive).fill_null(value=False).to_numpy()
-    worth = np.where(decided, hindsight.if_positive, hindsight.if_negative)
-    worth[predictions["prediction"].is_null().to_numpy()] = np.nan
+    worth = hindsight.values(np.arange(predictions.height), predictions["prediction"].to_list())
     runs = own.record.find(RunRow, lifecycle=own.name)[1:]
     seconds = sum(step.seconds for run in runs for step in own.record.find(StepRow, run=run.id, name="train"))
     learned = runs[-1].as_of if runs else None

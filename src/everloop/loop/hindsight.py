@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.core.errors import NotFound
 from everloop.deploy.versions import champion
-from everloop.loop.steps import prices_of
-from everloop.measure.value import decision_values
-from everloop.table.labels import class_indices
+from everloop.table.labels import actuals_of, label_text
+from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.loop.history import History
     from everloop.loop.workspace import Workspace
+    from everloop.measure.worth import Worth
+    from everloop.spec.frame import Frame
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,18 @@ class Hindsight:
     """What each decision on each row of the past would be worth, its actual known.
 
     Attributes:
-        positive: The positive class; None where decisions have no price.
-        if_positive: What deciding positive is worth, (rows,); NaN where the actual never came.
-        if_negative: The same of deciding negative.
-        currency: The money's name.
+        frame: The problem.
+        worth: What decisions are worth; None where they have no price.
+        actuals: Class positions or numbers, (rows,); NaN where the actual never came.
     """
 
-    positive: str | None
-    if_positive: NDArray[np.float64]
-    if_negative: NDArray[np.float64]
-    currency: str
+    frame: Frame
+    worth: Worth | None
+    actuals: NDArray[np.float64]
 
     @classmethod
     def of(cls, workspace: Workspace, rows: History) -> Hindsight:
-        """Prices both decisions on every row.
+        """Prices the decisions on every row.
 
         Raises:
             NotFound: When no version serves yet, so that the classes are not known.
@@ -47,22 +47,28 @@ class Hindsight:
         if serving is None:
             raise NotFound(f"No version of {workspace.name} serves yet.", hint="everloop run")
         frame = workspace.served(serving).frame
-        prices = prices_of(workspace.spec.goal, rows.rows)
-        if prices is None or frame.task != "binary":
-            return cls(None, np.empty(0), np.empty(0), "")
-        actual = class_indices(rows.facts["actual"], frame.classes)
-        known = ~np.isnan(actual)
-        table = prices.of_table(rows.rows)
-        worth = [np.full(len(rows), np.nan) for _ in range(2)]
-        for decided, values in enumerate(worth):
-            values[known] = decision_values(
-                actual[known] == 1.0, np.full(int(known.sum()), decided == 1), table[known]
-            )
-        return cls(frame.positive, worth[1], worth[0], prices.currency)
+        worth = worth_of(workspace.spec.goal.value, frame, rows.rows)
+        return cls(frame, worth, actuals_of(rows.facts["actual"], frame))
 
-    def worth(self, place: int, prediction: str) -> float | None:
-        """Gives what a decision was worth; None where that is not known."""
-        if self.positive is None:
-            return None
-        value = float((self.if_positive if prediction == self.positive else self.if_negative)[place])
-        return None if np.isnan(value) else value
+    @property
+    def currency(self) -> str:
+        """The money's name."""
+        return self.worth.currency if self.worth else ""
+
+    def values(self, places: Sequence[int] | NDArray[np.int64], predictions: Sequence[Any]) -> Any:
+        """Gives what predictions on some rows were worth, (n,); NaN where that is not known."""
+        found = np.full(len(places), np.nan)
+        if self.worth is None or not len(places):
+            return found
+        at = np.asarray(places, dtype=np.int64)
+        decided = self._decisions(predictions)
+        known = ~np.isnan(self.actuals[at]) & ~np.isnan(decided)
+        rows = at[known]
+        found[known] = self.worth.only(rows).values(self.actuals[rows], decided[known])
+        return found
+
+    def _decisions(self, predictions: Sequence[Any]) -> NDArray[np.float64]:
+        if self.frame.task == "regression":
+            return np.array([np.nan if one is None else float(one) for one in predictions])
+        positions = {name: float(place) for place, name in enumerate(self.frame.classes)}
+        return np.array([positions.get(str(label_text(one)), np.nan) for one in predictions])

@@ -7,6 +7,7 @@ lives on the rows' time. At each pause it is waited for, so that a year in minut
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ from everloop.loop.hindsight import Hindsight
 from everloop.loop.history import History, history
 from everloop.loop.sending import Sender
 from everloop.runtime.log import read_log
-from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -235,12 +235,13 @@ class _Replay:
             self._month(place).refused += 1
             rule = reason.partition(".")[2] or reason
             self.refusals[rule] = self.refusals.get(rule, 0) + 1
-        for place, prediction in (known | answered.predictions).items():
+        given = known | answered.predictions
+        values = self._values.values(list(given), list(given.values()))
+        for place, worth in zip(given, values.tolist(), strict=True):
             tally = self._month(place)
             tally.predictions += 1
             tally.known += place in known
-            worth = self._values.worth(place, str(label_text(prediction)))
-            if worth is not None:
+            if not math.isnan(worth):
                 tally.value += worth
                 tally.valued += 1
 

@@ -15,9 +15,9 @@ from everloop.deploy.release import apply_move
 from everloop.deploy.rollout import Evidence, next_move
 from everloop.deploy.versions import open_rollout
 from everloop.loop.served import ServedRows
-from everloop.loop.steps import prices_of
 from everloop.record.rows import DecisionRow, RolloutRow, VersionRow
 from everloop.runtime.routing import PINNED
+from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,11 +58,11 @@ def gather(workspace: Workspace, rollout: RolloutRow, joined: pl.DataFrame, now:
     lines = joined.filter((pl.col("time") >= rollout.at) & (pl.col("arm") != PINNED))
     answered = ServedRows.of(lines.filter(pl.col("arm") != "shadow"), champion).labelled()
     rows = answered.with_target()
-    prices = prices_of(workspace.spec.goal, rows)
+    worth = worth_of(workspace.spec.goal.value, champion.frame, rows)
     look = Look(
         answers=lines.with_columns(failed=pl.col("score").is_nan() | pl.col("score").is_null()),
-        champion=Candidate(champion.folder, rows, champion.frame, prices),
-        challenger=Candidate(challenger.folder, rows, challenger.frame, prices),
+        champion=Candidate(champion.folder, rows, champion.frame, worth),
+        challenger=Candidate(challenger.folder, rows, challenger.frame, worth),
         strategy=rollout.strategy,
         answered_by=np.asarray(answered.lines["arm"].to_list(), dtype=np.str_),
     )

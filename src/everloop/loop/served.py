@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.deploy.release import PACKAGE_FOLDER
-from everloop.loop.steps import prices_of
 from everloop.monitor.references import Reference
 from everloop.runtime.log import LogTables
 from everloop.runtime.package import Package
 from everloop.spec.frame import Frame
 from everloop.table.labels import class_indices
 from everloop.table.today import today_decisions
+from everloop.table.worth import PRICED_TASKS, worth_of
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     from everloop.loop.workspace import Workspace
+    from everloop.measure.worth import Worth
     from everloop.record.rows import VersionRow
 
 
@@ -103,15 +104,14 @@ class ServedRows:
         """The actuals in the same form; NaN where not known yet, (n,)."""
         return self._numbers("actual")
 
-    def prices(self, workspace: Workspace) -> NDArray[np.float64] | None:
-        """What each outcome is worth, (n, 4)."""
-        found = prices_of(workspace.spec.goal, self.inputs)
-        return None if found is None or self.by.frame.task != "binary" else found.of_table(self.inputs)
+    def worth(self, workspace: Workspace) -> Worth | None:
+        """What each decision on each row is worth."""
+        return worth_of(workspace.spec.goal.value, self.by.frame, self.inputs)
 
     def today(self, workspace: Workspace) -> NDArray[np.float64] | None:
-        """What would be decided without a model, 0/1, (n,)."""
+        """What would be decided without a model, in the form of `decisions`, (n,)."""
         rule = workspace.spec.goal.today
-        if rule is None or self.by.frame.task != "binary":
+        if rule is None or self.by.frame.task not in PRICED_TASKS:
             return None
         return today_decisions(rule, self.inputs, self.by.frame).astype(np.float64)
 

@@ -14,7 +14,6 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.candidate import Candidate
 from everloop.deploy.gate import Question, judge
 from everloop.deploy.release import PACKAGE_FOLDER
-from everloop.measure.value import decision_values
 from everloop.model.card import CardFacts, card_html
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained
@@ -23,14 +22,15 @@ from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
 from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
 from everloop.table.dataset import Dataset
-from everloop.table.labels import class_indices, label_text
-from everloop.table.prices import Prices
-from everloop.table.schema import schema_of
+from everloop.table.labels import actuals_of, class_indices
 from everloop.table.today import today_decisions
+from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
+
+    from everloop.measure.worth import Worth
 
 CONTRACT_FILE = "contract.yaml"
 GATE_FILE = "gate.json"
@@ -71,7 +71,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
             window_rows=_rows_of_a_window(goal, window),
             seed=settings["seed"],
         ),
-        facts=worth(goal, rows, frame, trained.predict(rows)),
+        facts=worth_facts(goal, rows, frame, trained.decide(scores, rows)),
     )
     made.save(folder)
     return {"rows": made.rows, "cut": made.cut, "watched": len(made.watched), **made.facts}
@@ -134,12 +134,12 @@ def gate_step(
     spec = LifecycleSpec.model_validate(settings["spec"])
     frame = Frame.load(inputs["frame"])
     rows = held_out(Dataset.load(inputs["dataset"]))
-    prices = prices_of(spec.goal, rows)
+    worth = worth_of(spec.goal.value, frame, rows)
     result = judge(
         Question(
-            candidate=Candidate(inputs["package"] / PACKAGE_FOLDER, rows, frame, prices),
-            champion=Candidate(serving, rows, frame, prices) if serving else None,
-            today=values_today(spec.goal, rows, frame, prices),
+            candidate=Candidate(inputs["package"] / PACKAGE_FOLDER, rows, frame, worth),
+            champion=Candidate(serving, rows, frame, worth) if serving else None,
+            today=values_today(spec.goal, rows, frame, worth),
             contract=load_contract(inputs["contract"] / CONTRACT_FILE),
             spec=spec,
         )
@@ -149,16 +149,16 @@ def gate_step(
     return facts
 
 
-def worth(goal: GoalSpec, rows: pl.DataFrame, frame: Frame, predictions: Any) -> dict[str, float]:
+def worth_facts(
+    goal: GoalSpec, rows: pl.DataFrame, frame: Frame, decisions: NDArray[Any]
+) -> dict[str, float]:
     """Gives what decisions on labelled rows are worth: `value_per_decision`, `today` and `gain`."""
-    prices = prices_of(goal, rows)
-    if prices is None or frame.task != "binary":
+    worth = worth_of(goal.value, frame, rows)
+    if worth is None:
         return {}
-    positive = class_indices(rows[frame.target], frame.classes) == 1.0
-    texts = np.array([label_text(label) for label in predictions])
-    values = decision_values(positive, texts == frame.positive, prices.of_table(rows))
+    values = worth.values(actuals_of(rows[frame.target], frame), decisions)
     facts = {"value_per_decision": float(values.mean())}
-    today = values_today(goal, rows, frame, prices)
+    today = values_today(goal, rows, frame, worth)
     if today is not None:
         facts |= {"today": float(today.mean()), "gain": float((values - today).mean())}
     return facts
@@ -179,17 +179,10 @@ def held_out(dataset: Dataset) -> pl.DataFrame:
     return dataset.table("test" if "test" in dataset.counts else "validation")
 
 
-def prices_of(goal: GoalSpec, rows: pl.DataFrame) -> Prices | None:
-    """Gives what decisions are worth, for a table's columns; None where they have no price."""
-    return None if goal.value is None else Prices.of(goal.value, schema_of(rows).types)
-
-
 def values_today(
-    goal: GoalSpec, rows: pl.DataFrame, frame: Frame, prices: Prices | None
+    goal: GoalSpec, rows: pl.DataFrame, frame: Frame, worth: Worth | None
 ) -> NDArray[np.float64] | None:
     """Gives what today's decisions are worth on labelled rows, (rows,); None where that is not stated."""
-    if prices is None or goal.today is None or frame.task != "binary":
+    if worth is None or goal.today is None:
         return None
-    positive = class_indices(rows[frame.target], frame.classes) == 1.0
-    decided = today_decisions(goal.today, rows, frame)
-    return decision_values(positive, decided, prices.of_table(rows))
+    return worth.values(actuals_of(rows[frame.target], frame), today_decisions(goal.today, rows, frame))

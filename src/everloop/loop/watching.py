@@ -112,7 +112,7 @@ def _judge(
         decisions=served.decisions,
         actuals=served.actuals,
         ages=ages_of(served.lines["time"], now=now),
-        prices=served.prices(workspace),
+        worth=served.worth(workspace),
         today=served.today(workspace),
         version=version.row.id,
         contract=version.package.contract,

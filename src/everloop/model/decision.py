@@ -1,23 +1,27 @@
-"""From out-of-fold scores to chances and decisions: the calibration and the threshold."""
+"""From out-of-fold scores to chances and decisions: the calibration, and what makes the decision."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.measure.calibration import Sigmoid, fit_sigmoid
+from everloop.measure.choices import choose_classes, choose_move
 from everloop.measure.confusion import DECISION_MEASURES
 from everloop.measure.metrics import METRICS, compute
+from everloop.measure.segments import choose_segment_thresholds
 from everloop.measure.value import choose_threshold
+from everloop.runtime.decision import PLAIN, DecisionRule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from everloop.core.units import Bound
+    from everloop.measure.worth import Worth
     from everloop.spec.frame import Frame
 
 WORTHWHILE = 1e-4
@@ -28,12 +32,74 @@ F1 = "f1"
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
-    """Where decisions turn positive, and why there."""
+class Decided:
+    """How scores become decisions, and why so.
 
-    number: float
+    Attributes:
+        threshold: Binary: positive where the score is at least this.
+        reason: Why, in a sentence.
+        rule: What decides beyond a threshold.
+        satisfied: Whether the choice keeps what is required.
+    """
+
+    threshold: float | None
     reason: str
+    rule: DecisionRule = PLAIN
     satisfied: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """What a decision is chosen from.
+
+    Attributes:
+        frame: The problem.
+        scores: Of rows that their model had not seen: calibrated chances (n,), of each class (n, k), or
+            numbers (n,).
+        actual: 0/1, class positions or numbers, (n,).
+        worth: What decisions are worth, or None.
+        required: What the goal and the problem require; what a decision cannot change is passed over.
+        segments: The segment of each row, where each may get a threshold of its own.
+        segment: The column that says so.
+    """
+
+    frame: Frame
+    scores: NDArray[np.float64]
+    actual: NDArray[Any]
+    worth: Worth | None = None
+    required: Mapping[str, Bound] = field(default_factory=dict)
+    segments: Sequence[str | None] | None = None
+    segment: str | None = None
+
+
+def choose_decision(this: Choosing) -> Decided:
+    """Chooses how scores become decisions: by their worth where they have a price."""
+    if this.frame.task == "binary":
+        return _of_two(this)
+    if this.worth is None:
+        return Decided(None, "")
+    if this.frame.task == "multiclass":
+        classes = choose_classes(this.scores, this.actual, this.worth)
+        return Decided(None, classes.reason, DecisionRule(matrix=classes.matrix))
+    number = choose_move(this.scores, this.actual, this.worth)
+    return Decided(None, number.reason, DecisionRule(scale=number.scale, offset=number.offset))
+
+
+def _of_two(this: Choosing) -> Decided:
+    if this.worth is None:
+        bounds = {name: bound for name, bound in this.required.items() if name in DECISION_MEASURES}
+        metric = this.frame.metric
+        name = metric if METRICS[metric].needs == "decision" else F1
+        return _by_metric(name, this.scores, this.actual, bounds)
+    known = {*DECISION_MEASURES, "value_per_decision"}
+    constraints = [(name, bound) for name, bound in this.required.items() if name in known]
+    prices = this.worth.prices
+    if this.segments is None:
+        choice = choose_threshold(this.scores, this.actual, prices, constraints=constraints)
+        return Decided(choice.threshold, choice.reason, satisfied=choice.satisfied)
+    each = choose_segment_thresholds(this.scores, this.actual, prices, this.segments, constraints=constraints)
+    rule = DecisionRule(segment=this.segment, thresholds=dict(each.thresholds)) if each.thresholds else PLAIN
+    return Decided(each.threshold, each.reason, rule, each.satisfied)
 
 
 def calibration_that_pays(scores: NDArray[np.float64], actual: NDArray[Any]) -> Sigmoid | None:
@@ -53,39 +119,13 @@ def calibration_that_pays(scores: NDArray[np.float64], actual: NDArray[Any]) -> 
     return fit_sigmoid(scores, actual) if after < before * (1 - WORTHWHILE) else None
 
 
-def threshold_for(
-    frame: Frame,
-    scores: NDArray[np.float64],
-    actual: NDArray[Any],
-    prices: NDArray[np.float64] | None,
-    required: Mapping[str, Bound],
-) -> Threshold:
-    """Chooses the threshold of a binary problem.
-
-    Args:
-        frame: The problem.
-        scores: Calibrated chances on rows that their model had not seen, (n,).
-        actual: 0/1, (n,).
-        prices: Money for each outcome, (n, 4), or None.
-        required: What the goal and the problem require; what a threshold cannot decide is passed over.
-    """
-    if prices is not None:
-        known = {*DECISION_MEASURES, "value_per_decision"}
-        constraints = [(name, bound) for name, bound in required.items() if name in known]
-        choice = choose_threshold(scores, actual, prices, constraints=constraints)
-        return Threshold(choice.threshold, choice.reason, choice.satisfied)
-    bounds = {name: bound for name, bound in required.items() if name in DECISION_MEASURES}
-    name = frame.metric if METRICS[frame.metric].needs == "decision" else F1
-    return _by_metric(name, scores, actual, bounds)
-
-
 def _by_metric(
     name: str, scores: NDArray[np.float64], actual: NDArray[Any], bounds: Mapping[str, Bound]
-) -> Threshold:
+) -> Decided:
     """Takes the best threshold for a metric among those that keep the bounds."""
     distinct = np.unique(np.quantile(scores, np.linspace(0, 1, 401)))
     if len(distinct) < 2:
-        return Threshold(0.5, "Decisions have no prices and all scores are the same: the threshold is 0.5.")
+        return Decided(0.5, "Decisions have no prices and all scores are the same: the threshold is 0.5.")
     grid = (distinct[1:] + distinct[:-1]) / 2
     decisions = [(scores >= cut).astype(np.float64) for cut in grid]
     found = np.array([compute(name, actual, decision) for decision in decisions])
@@ -96,12 +136,10 @@ def _by_metric(
     )
     reason = f"Decisions have no prices: the threshold is the best for {name}"
     if bounds and not holds.any():
-        return Threshold(
-            float(grid[found.argmax()]), f"{reason}; none keeps {_said(bounds)}.", satisfied=False
-        )
+        return Decided(float(grid[found.argmax()]), f"{reason}; none keeps {_said(bounds)}.", satisfied=False)
     best = np.where(holds, found, -np.inf)
     kept = f" with {_said(bounds)}" if bounds else ""
-    return Threshold(float(grid[best.argmax()]), f"{reason}{kept}.")
+    return Decided(float(grid[best.argmax()]), f"{reason}{kept}.")
 
 
 def _said(bounds: Mapping[str, Bound]) -> str:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.measure.calibration import reliability
-from everloop.measure.intervals import Interval, bootstrap_interval, paired_interval
+from everloop.measure.intervals import Interval, bootstrap_interval, mean_interval, paired_interval
 from everloop.measure.metrics import METRICS, compute, metrics_of
-from everloop.measure.value import choose_threshold, decision_values, mean_value, perfect_value
+from everloop.measure.value import choose_threshold
 from everloop.model.evaluation import Evaluation, Requirement
 from everloop.model.fairness import judge_groups, largest_differences
-from everloop.model.scoring import decide
 from everloop.model.slices import worst_slices
+from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.core.units import Bound
+    from everloop.measure.worth import Worth
     from everloop.spec.frame import Frame
 
 BOOTSTRAP_ROWS = 4_000
@@ -41,7 +42,8 @@ class Judged:
         scores: Calibrated, (n,) or (n, classes).
         actual: Class indices or numbers, (n,).
         threshold: For binary.
-        prices: Money for each outcome, (n, 4), or None.
+        decision: What decides beyond it.
+        worth: What decisions are worth, or None.
         today: What is decided without a model, (n,), or None.
         required: What the goal and the problem require.
         fairness: Bounds on differences between groups.
@@ -54,8 +56,9 @@ class Judged:
     scores: NDArray[np.float64]
     actual: NDArray[Any]
     threshold: float | None = None
-    prices: NDArray[np.float64] | None = None
-    today: NDArray[np.bool_] | None = None
+    decision: DecisionRule = PLAIN
+    worth: Worth | None = None
+    today: NDArray[Any] | None = None
     required: Mapping[str, Bound] = field(default_factory=dict)
     fairness: Mapping[str, Bound] = field(default_factory=dict)
     part: str = "test"
@@ -63,8 +66,8 @@ class Judged:
 
     @property
     def decisions(self) -> NDArray[Any]:
-        """Class indices or, for regression, the scores."""
-        return decide(self.scores, self.frame, self.threshold)
+        """Class indices or, for regression, the numbers that are given."""
+        return decisions_of(self.scores, self.table, self.frame.task, self.threshold, self.decision)
 
     def predicted_for(self, metric: str) -> NDArray[Any]:
         """Gives what a metric is computed from: scores or decisions."""
@@ -94,7 +97,9 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
     fairness = judge_groups(judged)
     requirements = _requirements(judged, metrics, money, largest_differences(fairness))
     if judged.frame.task == "regression":
-        return Evaluation(**common, fairness=fairness, requirements=requirements, predicted=_pairs(judged))
+        return Evaluation(
+            **common, **money, fairness=fairness, requirements=requirements, predicted=_pairs(judged)
+        )
     return Evaluation(
         **common,
         **money,
@@ -129,17 +134,19 @@ def metric_interval(judged: Judged, name: str) -> Interval:
 
 
 def _money(judged: Judged) -> dict[str, Any]:
-    if judged.prices is None or judged.frame.task != "binary":
+    worth = judged.worth
+    if worth is None:
         return {}
-    values = decision_values(judged.actual, judged.decisions, judged.prices)
+    values = worth.values(judged.actual, judged.decisions)
     found: dict[str, Any] = {
-        "value": mean_value(judged.actual, judged.decisions, judged.prices),
-        "best_possible": perfect_value(judged.actual, judged.prices),
-        "value_curve": choose_threshold(judged.scores, judged.actual, judged.prices).curve.to_dict(),
+        "value": mean_interval(values),
+        "best_possible": float(worth.best_values(judged.actual).mean()),
     }
+    if worth.four is not None:
+        found["value_curve"] = choose_threshold(judged.scores, judged.actual, worth.four).curve.to_dict()
     if judged.today is not None:
-        found["value_today"] = mean_value(judged.actual, judged.today, judged.prices)
-        found["gain"] = paired_interval(decision_values(judged.actual, judged.today, judged.prices), values)
+        today = worth.values(judged.actual, judged.today)
+        found |= {"value_today": mean_interval(today), "gain": paired_interval(today, values)}
     return found
 
 

@@ -202,6 +202,7 @@ def _manifest(
     contract: Mapping[str, Any],
     made: InputFeatures,
 ) -> Manifest:
+    from everloop.runtime.decision import PLAIN
     from everloop.runtime.manifest import Manifest, ManifestColumn
 
     frame = trained.frame
@@ -219,6 +220,7 @@ def _manifest(
         classes=tuple(frame.classes),
         positive=frame.positive if frame.task == "binary" else None,
         threshold=threshold,
+        decision=None if trained.decision == PLAIN else trained.decision,
         inputs=tuple(
             ManifestColumn(
                 item.name, item.type, bool(nullable.get(item.name, True)), made.origins.get(item.name, "row")

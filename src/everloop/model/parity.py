@@ -28,7 +28,8 @@ from everloop.model.certificate import Certificate, Difference, RuntimeParity
 from everloop.model.compile.form import Floats
 from everloop.model.compile.registry import score_form
 from everloop.model.compile.score import answers
-from everloop.model.scoring import calibrated, decide, raw_scores
+from everloop.model.scoring import calibrated, raw_scores
+from everloop.runtime.decision import decide, expected_worth
 
 if TYPE_CHECKING:
     import polars as pl
@@ -108,14 +109,14 @@ class _Comparison:
     def __call__(self, trial: _Trial, scores: Floats, decisions: Any = None) -> RuntimeParity:
         expected = trial.expected
         apart = difference(expected, scores)
-        frame, threshold = self.trained.frame, self.trained.threshold
-        ties = np.zeros(len(expected), dtype=bool)
-        differ = ties
-        if frame.task != "regression":
-            ties = self._ties(expected)
-            mine = _decided(expected, frame, threshold)
-            theirs = _decided(scores, frame, threshold) if decisions is None else np.asarray(decisions)
-            differ = mine != theirs
+        mine = self._decided(expected, trial)
+        theirs = self._decided(scores, trial) if decisions is None else np.asarray(decisions)
+        if self.trained.frame.task == "regression":
+            ties = np.zeros(len(expected), dtype=bool)
+            room = self.tolerance * max(1.0, abs(self.trained.decision.scale))
+            differ = difference(mine[:, np.newaxis], theirs[:, np.newaxis]) > room
+        else:
+            ties, differ = self._ties(expected, trial), mine != theirs
         worst = int(apart.argmax()) if len(apart) else 0
         if len(apart) and apart[worst] <= self.tolerance and (differ & ~ties).any():
             worst = int(np.flatnonzero(differ & ~ties)[0])
@@ -128,12 +129,28 @@ class _Comparison:
             worst=self._worst(trial, scores, worst, float(apart[worst]) if len(apart) else 0.0),
         )
 
-    def _ties(self, expected: Floats) -> Any:
+    def _decided(self, scores: Floats, trial: _Trial) -> Any:
+        task = self.trained.frame.task
+        single = scores if task == "multiclass" else scores[:, 0]
+        return decide(single, task, self.thresholds(trial), self.trained.decision)
+
+    def thresholds(self, trial: _Trial) -> Floats:
+        """Gives the threshold of each row, (n,)."""
+        rule, threshold = self.trained.decision, self.trained.threshold
+        otherwise = 0.5 if threshold is None else threshold
+        if rule.segment is None:
+            return np.full(len(trial.rows), otherwise)
+        return rule.thresholds_for((row.get(rule.segment) for row in trial.rows), otherwise)
+
+    def _ties(self, expected: Floats, trial: _Trial) -> Any:
         if self.trained.frame.task == "binary":
-            threshold = 0.5 if self.trained.threshold is None else self.trained.threshold
-            return np.abs(expected[:, 0] - threshold) <= self.tolerance
-        best = np.sort(expected, axis=1)[:, -2:]
-        return best[:, 1] - best[:, 0] <= 2 * self.tolerance
+            return np.abs(expected[:, 0] - self.thresholds(trial)) <= self.tolerance
+        rule = self.trained.decision
+        size = max((abs(price) for row in rule.matrix for price in row), default=1.0)
+        best = np.sort(expected_worth(expected, rule), axis=1)[:, -2:]
+        return best[:, 1] - best[:, 0] <= 2 * self.tolerance * size * (
+            expected.shape[1] if rule.matrix else 1
+        )
 
     def _worst(self, trial: _Trial, scores: Floats, index: int, apart: float) -> Difference | None:
         if not len(scores) or (apart == 0.0 and np.array_equal(scores, trial.expected, equal_nan=True)):
@@ -157,10 +174,6 @@ def difference(expected: Floats, scores: Floats) -> Floats:
         apart = np.abs(expected - scores) / np.maximum(1.0, np.abs(expected))
     apart = np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf))
     return np.asarray(apart.max(axis=1, initial=0.0))
-
-
-def _decided(scores: Floats, frame: Any, threshold: float | None) -> Any:
-    return decide(scores[:, 0] if frame.task == "binary" else scores, frame, threshold)
 
 
 def _scores(trained: Trained, estimator: Any, X: Floats) -> Floats:
@@ -188,7 +201,7 @@ def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int)
     table = pl.concat([parity_rows.table_of(plan, own), parity_rows.table_of(plan, [row for _, row in made])])
     expected, accepted = _accepted_scores(trained, trained.encode(table))
     kinds = ["test"] * test.height + [kind for kind, _ in made]
-    everything = own + [row for _, row in made]
+    everything = _in_segments(trained, test, own + [row for _, row in made])
     return _Trial(
         table=table.filter(pl.Series(accepted)),
         rows=[row for row, fine in zip(everything, accepted, strict=True) if fine],
@@ -196,6 +209,17 @@ def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int)
         expected=expected,
         refused=int((~accepted).sum()),
     )
+
+
+def _in_segments(trained: Trained, test: pl.DataFrame, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Gives each row a segment where the plan itself does not read it: its own, made rows all in turn."""
+    column = trained.decision.segment
+    if column is None or any(item.name == column for item in trained.plan.inputs):
+        return rows
+    known = test[column].to_list() if column in test.columns else []
+    turns = [*trained.decision.thresholds, None]
+    made = (turns[place % len(turns)] for place in range(len(rows) - len(known)))
+    return [{**row, column: value} for row, value in zip(rows, [*known, *made], strict=True)]
 
 
 def _accepted_scores(trained: Trained, X: Floats) -> tuple[Floats, Any]:
@@ -225,7 +249,9 @@ def _row_by_row(compare: _Comparison, package: Package, trial: _Trial, seed: int
     part = _part(trial, chosen)
     given = [package.answer(_as_from_json(row, index)) for index, row in enumerate(part.rows)]
     scores = np.array([np.atleast_1d(answer.score) for answer in given], dtype=np.float64)
-    decisions = None
+    decisions: list[float] = [
+        float(answer.prediction) for answer in given if type(answer.prediction) is float
+    ]
     if compare.trained.frame.task != "regression":
         classes = list(compare.trained.frame.classes)
         decisions = [classes.index(str(answer.prediction)) for answer in given]
@@ -237,8 +263,7 @@ def _single_rows(compare: _Comparison, trial: _Trial, seed: int) -> list[int]:
     test = [index for index, kind in enumerate(trial.kinds) if kind == "test"]
     chosen = {index for index, kind in enumerate(trial.kinds) if kind != "test"}
     if compare.trained.frame.task == "binary":
-        threshold = 0.5 if compare.trained.threshold is None else compare.trained.threshold
-        distance = np.abs(trial.expected[test, 0] - threshold)
+        distance = np.abs(trial.expected[test, 0] - compare.thresholds(trial)[test])
         chosen |= {test[place] for place in np.argsort(distance, kind="stable")[:NEAR_DECISION]}
     more = min(len(test), max(0, MOST_SINGLE_ROWS - len(chosen)))
     chosen |= {test[place] for place in random.choice(len(test), size=more, replace=False)} if more else set()

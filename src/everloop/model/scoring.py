@@ -40,24 +40,6 @@ def calibrated(scores: NDArray[np.float64], calibration: Sigmoid | None) -> NDAr
     return scores if calibration is None else calibration.apply(scores)
 
 
-def decide(scores: NDArray[np.float64], frame: Frame, threshold: float | None) -> NDArray[Any]:
-    """Gives the decision for each score.
-
-    Args:
-        scores: As `raw_scores` gives them, calibrated.
-        frame: The problem.
-        threshold: For binary: positive where the score is at least this; None means 0.5.
-
-    Returns:
-        Class indices (n,) or, for regression, the scores themselves.
-    """
-    if frame.task == "regression":
-        return scores
-    if frame.task == "binary":
-        return (scores >= (0.5 if threshold is None else threshold)).astype(np.int64)
-    return np.asarray(scores.argmax(axis=1), dtype=np.int64)
-
-
 def labels_of(indices: NDArray[np.int64], classes: tuple[str, ...], type_name: str) -> NDArray[Any]:
     """Gives the labels for class indices, in the target's own type where it has one."""
     convert: dict[str, tuple[Any, Any]] = {

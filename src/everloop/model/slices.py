@@ -64,4 +64,4 @@ def _part(judged: Judged, rows: np.ndarray) -> Judged:
         "actual": judged.actual[rows],
         "table": judged.table[rows],
     }
-    return replace(judged, **taken, prices=None, today=None)
+    return replace(judged, **taken, worth=None, today=None)

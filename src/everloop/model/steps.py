@@ -9,6 +9,7 @@ from everloop.core.values import to_jsonable
 from everloop.model.searching import Budget
 from everloop.model.train import Stakes, TrainingSettings, parts_of, train
 from everloop.model.trained import digest_of_saved
+from everloop.runtime.decision import PLAIN
 from everloop.spec import GoalSpec, ModelSpec, ProblemSpec
 from everloop.spec.frame import Frame
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
     from everloop.core.progress import Progress
+    from everloop.measure.worth import Worth
     from everloop.model.trained import Trained
     from everloop.table.dataset import Dataset
 
@@ -75,7 +76,8 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         by=dataset.split.get("by", "stratified"),
         group=dataset.split.get("group"),
         select=model.select_features,
-        required={**goal.require, **problem.require},
+        required={**goal.bounds, **problem.require},
+        segments=goal.segments,
         fairness=dict(model.fairness),
         seed=model.seed,
     )
@@ -83,24 +85,23 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
 
 def stakes_of(goal: GoalSpec, frame: Frame) -> Stakes:
     """Gives what decisions are worth, as functions of rows, from the goal."""
-    if goal.value is None or frame.task != "binary":
+    from everloop.table.worth import PRICED_TASKS, worth_of
+
+    if goal.value is None or frame.task not in PRICED_TASKS:
         return Stakes()
-    value, rule = goal.value, goal.today
+    rule = goal.today
 
-    def prices(table: pl.DataFrame) -> NDArray[np.float64]:
-        from everloop.table.prices import Prices
-        from everloop.table.schema import schema_of
+    def worth(table: pl.DataFrame) -> Worth | None:
+        return worth_of(goal.value, frame, table)
 
-        return Prices.of(value, schema_of(table).types).of_table(table)
-
-    today: Callable[[pl.DataFrame], NDArray[np.bool_]] | None = None
+    today: Callable[[pl.DataFrame], NDArray[Any]] | None = None
     if rule is not None:
         from everloop.table.today import today_decisions
 
-        def today(table: pl.DataFrame) -> NDArray[np.bool_]:
+        def today(table: pl.DataFrame) -> NDArray[Any]:
             return today_decisions(rule, table, frame)
 
-    return Stakes(prices, today)
+    return Stakes(worth, today)
 
 
 def facts_of(trained: Trained, digest: str) -> dict[str, Any]:
@@ -112,6 +113,7 @@ def facts_of(trained: Trained, digest: str) -> dict[str, Any]:
         "seed": trained.seed,
         "threshold": trained.threshold,
         "threshold_reason": trained.threshold_reason,
+        "decision": None if trained.decision == PLAIN else trained.decision,
         "calibrated": trained.calibration is not None,
         "features": [choice.name for choice in trained.features if choice.kept],
         "left_out": {choice.name: choice.reason for choice in trained.features if not choice.kept},

@@ -10,7 +10,7 @@ import numpy as np
 
 from everloop.core.progress import Event, silent
 from everloop.model.columns import column_kinds
-from everloop.model.decision import calibration_that_pays, threshold_for
+from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
 from everloop.model.evaluating import Judged, evaluate
 from everloop.model.features import Features
 from everloop.model.fitted_apart import proof_sentence, prove_fitted_apart
@@ -23,6 +23,7 @@ from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.model.trial import Material, fit_final
 from everloop.model.tried_features import try_features
+from everloop.table.labels import label_texts
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from everloop.core.progress import Progress
     from everloop.core.units import Bound
+    from everloop.measure.worth import Worth
     from everloop.model.columns import ColumnKinds
     from everloop.model.searching import Found
     from everloop.spec.frame import Frame
@@ -60,6 +62,7 @@ class TrainingSettings:
         select: Whether columns that do not help are left out.
         required: What the goal and the problem require.
         fairness: Bounds on differences between sensitive groups.
+        segments: The column whose values may get a threshold of their own.
         seed: What all chance is drawn from.
         threads: How many threads a learner may use; part of the result, so never taken from the machine.
     """
@@ -71,6 +74,7 @@ class TrainingSettings:
     select: bool = True
     required: Mapping[str, Bound] = field(default_factory=dict)
     fairness: Mapping[str, Bound] = field(default_factory=dict)
+    segments: str | None = None
     seed: int = 0
     threads: int = 2
 
@@ -107,12 +111,12 @@ class Stakes:
     """What decisions are worth, as functions of rows.
 
     Attributes:
-        prices: Gives the money of each outcome, (n, 4).
+        worth: Gives the money of each decision.
         today: Gives what is decided without a model, (n,).
     """
 
-    prices: Callable[[pl.DataFrame], NDArray[np.float64]] | None = None
-    today: Callable[[pl.DataFrame], NDArray[np.bool_]] | None = None
+    worth: Callable[[pl.DataFrame], Worth | None] | None = None
+    today: Callable[[pl.DataFrame], NDArray[Any]] | None = None
 
 
 def train(
@@ -248,13 +252,22 @@ def _decided(
     rows, scores = found.out_of_fold.rows, found.out_of_fold.scores
     table, actual = material.table[rows], material.actual[rows]
     if material.frame.task == "binary":
-        calibration = calibration_that_pays(scores, actual)
-        scores = calibrated(scores, calibration)
-        prices = None if stakes.prices is None else stakes.prices(table)
-        threshold = threshold_for(material.frame, scores, actual, prices, settings.required)
-        trained = replace(
-            trained, calibration=calibration, threshold=threshold.number, threshold_reason=threshold.reason
+        trained = replace(trained, calibration=calibration_that_pays(scores, actual))
+        scores = calibrated(scores, trained.calibration)
+    chosen = choose_decision(
+        Choosing(
+            material.frame,
+            scores,
+            actual,
+            None if stakes.worth is None else stakes.worth(table),
+            settings.required,
+            None if settings.segments is None else label_texts(table[settings.segments]).to_list(),
+            settings.segments,
         )
+    )
+    trained = replace(
+        trained, threshold=chosen.threshold, threshold_reason=chosen.reason, decision=chosen.rule
+    )
     return replace(trained, held_out_scores=scores, held_out_actual=actual.astype(np.float64)), table
 
 
@@ -289,15 +302,15 @@ def judged_rows(
     part: str,
 ) -> Judged:
     """Puts together what an evaluation needs."""
-    binary = trained.frame.task == "binary"
     return Judged(
         frame=trained.frame,
         table=table,
         scores=scores,
         actual=actual,
         threshold=trained.threshold,
-        prices=stakes.prices(table) if binary and stakes.prices else None,
-        today=stakes.today(table) if binary and stakes.today else None,
+        decision=trained.decision,
+        worth=stakes.worth(table) if stakes.worth else None,
+        today=stakes.today(table) if stakes.today else None,
         required=settings.required,
         fairness=settings.fairness,
         part=part,

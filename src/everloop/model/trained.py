@@ -17,7 +17,8 @@ from everloop.core.values import to_jsonable
 from everloop.measure.calibration import Sigmoid
 from everloop.model.estimator_file import load_estimator, save_estimator
 from everloop.model.evaluation import Evaluation
-from everloop.model.scoring import calibrated, decide, labels_of, raw_scores
+from everloop.model.scoring import calibrated, labels_of, raw_scores
+from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of
 from everloop.runtime.plan import Plan
 from everloop.spec.frame import Frame
 
@@ -87,7 +88,8 @@ class Trained:
         seed: What all chance was drawn from.
         calibration: For binary, applied to the raw chance of the positive class; None leaves it.
         threshold: For binary: positive where the calibrated score is at least this.
-        threshold_reason: How the threshold was chosen.
+        threshold_reason: How the threshold, or what decides in its place, was chosen.
+        decision: What decides beyond the threshold.
         trials: Every trial of the search, failed ones included.
         features: Every input column, kept or not, with its reason.
         notes: What else the search decided, in sentences.
@@ -107,6 +109,7 @@ class Trained:
     calibration: Sigmoid | None = None
     threshold: float | None = None
     threshold_reason: str = ""
+    decision: DecisionRule = PLAIN
     trials: tuple[Trial, ...] = ()
     features: tuple[FeatureChoice, ...] = ()
     notes: tuple[str, ...] = ()
@@ -127,10 +130,14 @@ class Trained:
 
     def predict(self, table: Any) -> NDArray[Any]:
         """Gives a label in the target's own type, or a number, for each row: (n,)."""
-        decisions = decide(self.scores(table), self.frame, self.threshold)
+        decisions = self.decide(self.scores(table), table)
         if self.frame.task == "regression":
             return decisions
         return labels_of(decisions, self.frame.classes, self.target_type)
+
+    def decide(self, scores: NDArray[np.float64], table: Any) -> NDArray[Any]:
+        """Turns the scores of a table's rows into class positions or numbers, (n,)."""
+        return decisions_of(scores, table, self.frame.task, self.threshold, self.decision)
 
     def predict_proba(self, table: Any) -> NDArray[np.float64]:
         """Gives the chance of each class, (n, classes), in the order of ``frame.classes``.
@@ -184,6 +191,7 @@ class Trained:
         return {
             "format": FORMAT,
             **{name: getattr(self, name) for name in plain},
+            "decision": self.decision.to_dict(),
             "calibration": asdict(self.calibration) if self.calibration else None,
             "frame": self.frame.to_dict(),
             "features": [asdict(choice) for choice in self.features],
@@ -226,6 +234,7 @@ class Trained:
         plain = ("learner", "configuration", "target_type", "seed", "threshold", "threshold_reason")
         return cls(
             **{name: facts[name] for name in plain},
+            decision=msgspec.convert(facts.get("decision", {}), DecisionRule),
             frame=Frame.from_dict(facts["frame"]),
             plan=Plan.load(folder / "plan.json"),
             estimator=load_estimator(folder / "estimator.skops") if estimator else None,

@@ -14,7 +14,6 @@ from everloop.measure.estimate import ESTIMATED, estimate_performance
 from everloop.measure.intervals import UNKNOWN, bootstrap_interval
 from everloop.measure.maturity import DelayCurve, MaturedMean, matured_mean
 from everloop.measure.metrics import compute, metric_named
-from everloop.measure.pricing import decision_values
 from everloop.monitor.finding import ColumnDrift, DriftFinding, Measured, WindowFinding
 from everloop.monitor.references import Reference
 from everloop.monitor.variation import SCORE, statistics_of
@@ -92,7 +91,7 @@ def judge(
         value=value,
         against_today=against,
         estimated_value=None
-        if window.prices is None or rules.task != "binary"
+        if window.worth is None or rules.task != "binary"
         else _estimate("value_per_decision", window, reference, rules),
     )
 
@@ -175,14 +174,15 @@ def _values(
     window: Window, chances: NDArray[np.float64], rules: Rules
 ) -> tuple[Measured | None, Measured | None]:
     """Value per decision, and the same less today's, from the actuals that are known."""
-    if window.prices is None:
+    worth = window.worth
+    if worth is None:
         return None, None
     known = ~np.isnan(window.actuals)
 
     def earned(decisions: NDArray[np.float64]) -> NDArray[np.float64]:
         values = np.full(known.shape, np.nan)
-        if window.prices is not None and known.any():
-            values[known] = decision_values(window.actuals[known], decisions[known], window.prices[known])
+        if known.any():
+            values[known] = worth.only(known).values(window.actuals[known], decisions[known])
         return values
 
     ours = earned(window.decisions)
@@ -217,7 +217,7 @@ def _predicted(name: str, window: Window, rules: Rules) -> NDArray[np.float64] |
     needs = metric_named(name).needs
     if needs == "probabilities" and rules.task == "multiclass":
         return window.probabilities
-    return window.scores if needs in {"score", "probabilities"} else window.decisions
+    return window.decisions if needs == "decision" else window.scores
 
 
 def _estimate(name: str, window: Window, reference: Reference, rules: Rules) -> Measured:
@@ -229,7 +229,7 @@ def _estimate(name: str, window: Window, reference: Reference, rules: Rules) -> 
             reference.actuals,
             name,
             threshold=rules.threshold,
-            prices=window.prices,
+            prices=None if window.worth is None else window.worth.four,
             seed=rules.seed,
         )
     except DataFault as fault:

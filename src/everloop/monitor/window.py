@@ -14,6 +14,7 @@ from everloop.measure.maturity import DelayCurve, delay_curve
 if TYPE_CHECKING:
     import polars as pl
 
+    from everloop.measure.worth import Worth
     from everloop.spec.monitor import WindowSpec
     from everloop.table.contract import Contract
 
@@ -32,8 +33,8 @@ class Window:
             regression.
         actuals: Shape (n,): NaN where not known yet.
         ages: Shape (n,): seconds since each prediction.
-        prices: Shape (n, 4) or None.
-        today: What would be decided without a model, 0/1, shape (n,), or None.
+        worth: What each decision on each row is worth, or None.
+        today: What would be decided without a model, as `decisions`, shape (n,), or None.
         violations: How many requests were refused as they broke the contract, where it was counted.
         contract: What each row must satisfy, or None.
         version: The version that answered.
@@ -47,7 +48,7 @@ class Window:
     decisions: NDArray[np.float64]
     actuals: NDArray[np.float64]
     ages: NDArray[np.float64]
-    prices: NDArray[np.float64] | None = None
+    worth: Worth | None = None
     today: NDArray[np.float64] | None = None
     violations: int | None = None
     contract: Contract | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import msgspec
 from everloop.core.digest import digest_file
 from everloop.core.errors import PackageRefused
 from everloop.core.files import write_file
+from everloop.runtime.decision import DecisionRule
 from everloop.runtime.json_form import encode_json
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         positive: The positive class, where binary.
         target: The column that is predicted.
         threshold: A binary decision is positive where the score is at least this.
+        decision: What decides beyond it: segments' thresholds, prices of classes, a moved number.
         inputs: The raw columns that a row has.
         outputs: What the answer holds, such as `{"prediction": "text", "score": "number"}`.
         entity: The column whose value keeps its arm during a rollout, if any.
@@ -79,6 +82,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     classes: tuple[str, ...] = ()
     positive: str | None = None
     threshold: float | None = None
+    decision: DecisionRule | None = None
     outputs: dict[str, str] = msgspec.field(default_factory=dict)
     entity: str | None = None
     time: str | None = None
@@ -140,8 +144,24 @@ def _contradiction(manifest: Manifest) -> str | None:
         (not binary or manifest.threshold is not None, "a binary task has a threshold"),
         (task != "multiclass" or len(classes) > 1, "a multiclass task has at least two classes"),
         (task != "regression" or not classes, "a regression has no classes"),
+        (_fits(manifest.decision, task, len(classes)), f"its decision does not fit a {task} task"),
     )
     return next((sentence for holds, sentence in claims if not holds), None)
+
+
+def _fits(rule: DecisionRule | None, task: str, classes: int) -> bool:
+    """Says whether a rule decides what the task decides, with finite numbers."""
+    if rule is None:
+        return True
+    numbers = [*rule.thresholds.values(), rule.scale, rule.offset, *(n for row in rule.matrix for n in row)]
+    moved = (rule.scale, rule.offset) != (1.0, 0.0)
+    square = len(rule.matrix) == classes and all(len(row) == classes for row in rule.matrix)
+    return (
+        all(math.isfinite(number) for number in numbers)
+        and (task == "binary" or not (rule.segment or rule.thresholds))
+        and (not rule.matrix or (task == "multiclass" and square))
+        and (task == "regression" or not moved)
+    )
 
 
 def digest_files(folder: Path) -> dict[str, str]:

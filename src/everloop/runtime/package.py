@@ -16,6 +16,7 @@ import numpy as np
 
 from everloop.core.digest import digest_file
 from everloop.core.errors import DataFault, ModelFault, PackageRefused, SpecFault
+from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of, expected_worth
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
 from everloop.runtime.graph import Graph
@@ -80,6 +81,7 @@ class Package:
         self._graph = Graph(contents["score.onnx"], width=self.plan.width, outputs=_outputs(self.manifest))
         self._encode = compile_row(self.plan)
         self._threshold = math.nan if self.manifest.threshold is None else self.manifest.threshold
+        self._rule: DecisionRule = self.manifest.decision or PLAIN
 
     @cached_property
     def contract(self) -> Contract:
@@ -117,11 +119,12 @@ class Package:
         Returns:
             The prediction and the score.
         """
-        return self._answer(self._graph.scores(self._encode(row)[np.newaxis])[0])
+        return self._answer(self._graph.scores(self._encode(row)[np.newaxis])[0], row)
 
     def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Answers raw rows, as `answer` does each of them, in bounded batches."""
-        return [self._answer(scores) for batch in self._batches(rows) for scores in self._graph.scores(batch)]
+        scores = (one for batch in self._batches(rows) for one in self._graph.scores(batch))
+        return [self._answer(one, row) for one, row in zip(scores, rows, strict=True)]
 
     def scores(self, data: Any) -> NDArray[np.float64]:
         """Scores a table or rows.
@@ -150,18 +153,21 @@ class Package:
         Raises:
             DataFault: When a column that the plan reads is not in the table.
         """
-        return self.decide(self.scores(data))
+        return self.decide(self.scores(data), data)
 
-    def decide(self, scores: NDArray[np.float64]) -> NDArray[Any]:
-        """Turns scores (rows, k) into predictions (rows,)."""
-        if self.manifest.task == "regression":
-            return scores[:, 0]
-        labels = np.array(self.manifest.classes, dtype=object)
-        if self.manifest.task == "binary":
-            chosen = (scores[:, 0] >= self._threshold).astype(np.intp)
-        else:
-            chosen = scores.argmax(axis=1)
-        decided: NDArray[Any] = labels[chosen]
+    def decide(self, scores: NDArray[np.float64], data: Any = None) -> NDArray[Any]:
+        """Turns scores (rows, k) into predictions (rows,).
+
+        Args:
+            scores: What `scores` gave.
+            data: What they were given for; read where segments have thresholds of their own.
+        """
+        task = self.manifest.task
+        single = scores if task == "multiclass" else scores[:, 0]
+        chosen = decisions_of(single, data, task, self.manifest.threshold, self._rule)
+        if task == "regression":
+            return chosen
+        decided: NDArray[Any] = np.array(self.manifest.classes, dtype=object)[chosen]
         return decided
 
     def explain(self, row: Mapping[str, Any], k: int = 5) -> tuple[Reason, ...]:
@@ -191,14 +197,18 @@ class Package:
         names = {item.name for item in self.plan.inputs}
         return {name: value for name, value in read_reference_row(self._explain).items() if name in names}
 
-    def _answer(self, scores: NDArray[np.float64]) -> Answer:
-        manifest = self.manifest
+    def _answer(self, scores: NDArray[np.float64], row: Mapping[str, Any]) -> Answer:
+        manifest, rule = self.manifest, self._rule
         if manifest.task == "multiclass":
-            return Answer(manifest.classes[int(scores.argmax())], tuple(scores.tolist()))
+            best = expected_worth(scores[np.newaxis], rule).argmax()
+            return Answer(manifest.classes[int(best)], tuple(scores.tolist()))
         score = float(scores[0])
         if manifest.task == "regression":
-            return Answer(score, score)
-        return Answer(manifest.classes[score >= self._threshold], score)
+            return Answer(rule.offset + rule.scale * score, score)
+        threshold = self._threshold
+        if rule.segment is not None:
+            threshold = rule.threshold_for(row.get(rule.segment), threshold)
+        return Answer(manifest.classes[score >= threshold], score)
 
     def _batches(self, data: Any) -> Iterator[NDArray[np.float64]]:
         if isinstance(data, Mapping):

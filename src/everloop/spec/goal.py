@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from everloop.core.units import Bound
 from everloop.spec.fields import Amount, BoundField, RateField, Sql
 from everloop.spec.part import Part
 
@@ -13,9 +14,14 @@ from everloop.spec.part import Part
 class TodayRule(Part):
     """What is decided without a model: exactly one of the three."""
 
-    always: str | None = Field(None, description="Always decide this class.")
-    rule: Sql | None = Field(None, description="Decide the positive class where this SQL condition is true.")
-    column: str | None = Field(None, description="Decide the class that stands in this column.")
+    always: str | None = Field(None, description="Always decide this class, or predict this number.")
+    rule: Sql | None = Field(
+        None,
+        description="SQL over the row: a condition (true: the positive class), or the class or number.",
+    )
+    column: str | None = Field(
+        None, description="Decide the class that stands in this column, or its number."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -25,13 +31,51 @@ class TodayRule(Part):
 
 
 class ValueSpec(Part):
-    """Money for each decision: a number or an SQL expression over the row."""
+    """Money for each decision: a number or an SQL expression over the row, by the task.
+
+    Two classes: `true_positive` to `true_negative`. Several: `outcomes`. A number: `over_prediction` and
+    `under_prediction`. Costs are negative.
+    """
 
     currency: str = Field("", description="The currency's name, for display.")
     true_positive: Sql = Field("0", description="Worth of deciding positive where the actual is positive.")
     false_positive: Sql = Field("0", description="Worth of deciding positive where the actual is negative.")
     false_negative: Sql = Field("0", description="Worth of deciding negative where the actual is positive.")
     true_negative: Sql = Field("0", description="Worth of deciding negative where the actual is negative.")
+    outcomes: dict[str, dict[str, Sql]] = Field(
+        default_factory=dict,
+        description="Between classes: the actual class, then the decided, then its worth.",
+    )
+    otherwise: Sql = Field("0", description="Worth of what `outcomes` does not name.")
+    over_prediction: Sql | None = Field(
+        None, description="Worth of a number above the actual: SQL over the row, `actual` and `predicted`."
+    )
+    under_prediction: Sql | None = Field(
+        None, description="Worth of a number at the actual or below it; for both, what is left out is 0."
+    )
+
+    @model_validator(mode="after")
+    def _one_task(self) -> Self:
+        if sum(self._priced.values()) > 1:
+            raise ValueError(
+                "expected prices of one kind: true_positive and its kin, or outcomes, or over_prediction and "
+                "under_prediction"
+            )
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The task whose decisions are priced: `binary`, `multiclass` or `regression`."""
+        return next((kind for kind, priced in self._priced.items() if priced), "binary")
+
+    @property
+    def _priced(self) -> dict[str, bool]:
+        four = (self.true_positive, self.false_positive, self.false_negative, self.true_negative)
+        return {
+            "binary": any(price != "0" for price in four),
+            "multiclass": bool(self.outcomes) or self.otherwise != "0",
+            "regression": self.over_prediction is not None or self.under_prediction is not None,
+        }
 
 
 class CostSpec(Part):
@@ -55,3 +99,26 @@ class GoalSpec(Part):
         default_factory=CostSpec, description="What labels, training and predictions cost."
     )
     volume: RateField | None = Field(None, description="How many decisions are made.")
+    capacity: RateField | None = Field(
+        None, description="At most so many positive decisions, such as the reviews that can be done."
+    )
+    segments: str | None = Field(
+        None, description="A column; each of its values gets a threshold of its own where that earns more."
+    )
+
+    @model_validator(mode="after")
+    def _capacity_of_a_volume(self) -> Self:
+        if self.capacity is not None and self.volume is None:
+            raise ValueError("capacity needs volume: how many decisions are made")
+        return self
+
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """What `require` asks for, with the share of positive decisions that `capacity` allows."""
+        if self.capacity is None or self.volume is None:
+            return dict(self.require)
+        share = self.capacity.per_month / self.volume.per_month
+        stated = self.require.get("positive_rate")
+        if stated is not None and stated.comparison in ("<", "<=") and stated.limit <= share:
+            return dict(self.require)
+        return {**self.require, "positive_rate": Bound("<=", share, f"<= {share:.2%} ({self.capacity})")}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from everloop.spec.frame import Frame
+
 # Above this a double no longer tells neighbouring integers apart.
 _EXACT_INTEGERS = 2**53
 
@@ -104,3 +106,19 @@ def class_indices(column: pl.Series, classes: Sequence[str]) -> NDArray[np.float
         list(classes), list(range(len(classes))), return_dtype=pl.Float64, default=None
     )
     return positions.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def actuals_of(column: pl.Series, frame: Frame) -> NDArray[np.float64]:
+    """Gives the actuals of a problem: class positions (1.0 the positive of two) or numbers; NaN unknown.
+
+    Raises:
+        DataFault: When a value is none of the classes, or no number where one is predicted.
+    """
+    import polars as pl
+
+    if frame.classes:
+        return class_indices(column, frame.classes)
+    numbers = column.cast(pl.Float64, strict=False)
+    if numbers.null_count() > column.null_count():
+        raise DataFault(f"Column {column.name!r} holds what is no number, and a number is predicted.")
+    return numbers.fill_null(float("nan")).to_numpy()

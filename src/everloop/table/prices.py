@@ -44,7 +44,7 @@ class Prices:
         Raises:
             SpecFault: A price is no expression, names a column that is not there or gives no number.
         """
-        won, spent, lost, kept = (_price(name, str(getattr(value, name)), types) for name in OUTCOMES)
+        won, spent, lost, kept = (read_price(name, str(getattr(value, name)), types) for name in OUTCOMES)
         return cls(won, spent, lost, kept, value.currency)
 
     @property
@@ -80,7 +80,7 @@ class Prices:
                     f"A price reads column {column!r}, which the table does not have.",
                     hint=f"did you mean {near[0]}?" if near else None,
                 )
-        return _to_array(lazy, self.expressions)
+        return prices_of_rows(lazy, self.expressions)
 
     @cached_property
     def _row_forms(self) -> tuple[Callable[[Mapping[str, Any]], float], ...]:
@@ -106,7 +106,12 @@ class Prices:
         return cls(won, spent, lost, kept, str(data.get("currency", "")))
 
 
-def _price(name: str, sql: str, types: Mapping[str, str]) -> Expression:
+def read_price(name: str, sql: str, types: Mapping[str, str]) -> Expression:
+    """Reads one price of `goal.value`: an expression that gives a number.
+
+    Raises:
+        SpecFault: When it is no expression, names a column that is not there or gives no number.
+    """
     place = f"goal.value.{name}"
     try:
         expression = parse(sql, types)
@@ -121,7 +126,8 @@ def _price(name: str, sql: str, types: Mapping[str, str]) -> Expression:
     return expression
 
 
-def _to_array(lazy: pl.LazyFrame, prices: tuple[Expression, ...]) -> npt.NDArray[np.float64]:
+def prices_of_rows(lazy: pl.LazyFrame, prices: tuple[Expression, ...]) -> npt.NDArray[np.float64]:
+    """Gives each price of each row, (n, prices); NaN where it is null."""
     import polars as pl
 
     selected = [to_polars(price).alias(str(index)) for index, price in enumerate(prices)]

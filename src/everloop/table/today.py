@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,48 +19,92 @@ if TYPE_CHECKING:
     from everloop.spec.frame import Frame
 
 
-def today_decisions(rule: TodayRule, table: pl.DataFrame, frame: Frame) -> NDArray[np.bool_]:
-    """Gives the decision that the rule makes for each row of a binary problem.
+def today_decisions(rule: TodayRule, table: pl.DataFrame, frame: Frame) -> NDArray[Any]:
+    """Gives the decision that the rule makes for each row.
 
     Args:
-        rule: `always` a class, a `rule` in SQL (true is the positive decision; null is not), or a
-            `column` that holds the class.
+        rule: `always` a class or number; a `rule` in SQL (for two classes a condition: true is the positive
+            decision, null is not; else an expression that gives the class or the number); or a `column`
+            that holds it.
         table: The rows.
         frame: The problem.
 
     Returns:
-        True where the positive class is decided, (rows,).
+        Booleans where binary, true where the positive class is decided; class positions; or numbers; (rows,).
 
     Raises:
-        SpecFault: When the rule names a class or column that is not there, or is no condition.
+        SpecFault: When the rule names a class or column that is not there, gives something else than the
+            problem asks for, or nothing for some row.
     """
+    if rule.rule is not None and frame.task == "binary":
+        return _by_condition(rule.rule, table)
     if rule.always is not None:
-        if rule.always not in frame.classes:
-            raise SpecFault(
-                f"goal.today.always is {rule.always!r}; the classes are {', '.join(frame.classes)}."
-            )
-        return np.full(table.height, rule.always == frame.positive)
-    if rule.rule is not None:
-        return _by_rule(rule.rule, table)
-    return _by_column(str(rule.column), table, frame)
+        return _always(rule.always, table.height, frame)
+    place = "goal.today.column" if rule.column is not None else "goal.today.rule"
+    decided = _column(str(rule.column), table) if rule.column is not None else _given(str(rule.rule), table)
+    return _numbers(decided, frame, place) if frame.task == "regression" else _classes(decided, frame, place)
 
 
-def _by_rule(sql: str, table: pl.DataFrame) -> NDArray[np.bool_]:
+def _always(stated: str, rows: int, frame: Frame) -> NDArray[Any]:
+    if frame.task == "regression":
+        try:
+            return np.full(rows, float(stated))
+        except ValueError:
+            raise SpecFault(f"goal.today.always is {stated!r}; the target is a number.") from None
+    if stated not in frame.classes:
+        raise SpecFault(f"goal.today.always is {stated!r}; the classes are {', '.join(frame.classes)}.")
+    if frame.task == "binary":
+        return np.full(rows, stated == frame.positive)
+    return np.full(rows, float(frame.classes.index(stated)))
+
+
+def _by_condition(sql: str, table: pl.DataFrame) -> NDArray[np.bool_]:
     import polars as pl
 
-    types = {column.name: column.type for column in schema_of(table).columns}
-    condition = parse(sql, types)
+    condition = parse(sql, schema_of(table).types)
     if condition.type != "boolean":
         raise SpecFault(f"goal.today.rule gives a {condition.type}, not true or false: {sql}")
     decided = table.select(to_polars(condition).cast(pl.Boolean).fill_null(value=False).alias("decided"))
     return decided["decided"].to_numpy()
 
 
-def _by_column(name: str, table: pl.DataFrame, frame: Frame) -> NDArray[np.bool_]:
+def _given(sql: str, table: pl.DataFrame) -> pl.Series:
+    import polars as pl
+
+    given = to_polars(parse(sql, schema_of(table).types))
+    # An expression of literals alone would be one row long; the count makes it as long as the table.
+    rows = table.lazy().with_columns(pl.len().alias("_rows"))
+    decided = rows.select(pl.when(pl.col("_rows") >= 0).then(given).alias("decided")).collect()
+    return decided["decided"]
+
+
+def _column(name: str, table: pl.DataFrame) -> pl.Series:
     if name not in table.columns:
         raise SpecFault(f"goal.today.column names {name!r}, which is no column of the table.")
+    return table[name]
+
+
+def _classes(decided: pl.Series, frame: Frame, place: str) -> NDArray[Any]:
     try:
-        decided: NDArray[np.bool_] = class_indices(table[name], frame.classes) == 1.0
+        positions = class_indices(decided, frame.classes)
     except DataFault as error:
-        raise SpecFault(f"goal.today.column: {error.message}") from error
-    return decided
+        raise SpecFault(f"{place}: {error.message}") from error
+    if frame.task == "binary":
+        return np.asarray(positions == 1.0)
+    _require_all(np.isnan(positions), place)
+    return positions
+
+
+def _numbers(decided: pl.Series, frame: Frame, place: str) -> NDArray[np.float64]:
+    import polars as pl
+
+    if not decided.dtype.is_numeric():
+        raise SpecFault(f"{place} gives {decided.dtype}; {frame.target!r} is a number.")
+    numbers = decided.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    _require_all(np.isnan(numbers), place)
+    return np.asarray(numbers)
+
+
+def _require_all(missing: NDArray[np.bool_], place: str) -> None:
+    if missing.any():
+        raise SpecFault(f"{place} decides nothing on {int(missing.sum())} of {len(missing)} rows.")

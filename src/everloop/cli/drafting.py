@@ -88,8 +88,8 @@ def _of_two(frame: Frame) -> list[str]:
 def _of_several(frame: Frame) -> list[str]:
     first, second = (scalar(name) for name in frame.classes[:2])
     return [
-        "  # With prices the class of the greatest expected worth is decided; gate, rollout and monitor judge",
-        "  # by it. A price is a number or an SQL expression over the row's columns.",
+        "  # With prices the class of the greatest expected worth is decided; all later steps judge by it.",
+        "  # A price is a number or an SQL expression over the row's columns.",
         f"  # today: {{always: {first}}}     # what is decided without a model",
         "  # value:",
         "  #   currency: EUR",
@@ -102,8 +102,8 @@ def _of_several(frame: Frame) -> list[str]:
 
 def _of_a_number(frame: Frame) -> list[str]:
     return [
-        "  # Where errors up and down do not cost the same, the number that costs least is given; gate, rollout",
-        "  # and monitor judge by it. A worth is an SQL expression over the row, `actual` and `predicted`.",
+        "  # Where errors up and down do not cost the same, the number that costs least is given.",
+        "  # A worth is an SQL expression over the row's columns, `actual` and `predicted`.",
         f"  # today: {{column: COLUMN}}   # what is taken for {frame.target} without a model",
         "  # value:",
         "  #   currency: EUR",

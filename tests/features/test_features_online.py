@@ -51,7 +51,7 @@ def features_of(key=(), known="known", spans=(5, 30)):
 
 def expected(features, rows, who, at, key=()):
     """What the definition says of all rows together."""
-    from everloop.runtime.features.reading import _plain
+    from everloop.runtime.features.answering import _plain
     from everloop.table.expression import to_row
 
     values = {}

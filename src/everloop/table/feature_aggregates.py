@@ -47,26 +47,35 @@ def _present(values: Values) -> list[Any]:
 
 
 def _sum(values: Values) -> float | None:
-    present = _present(values)
-    if not present:
-        return None
     try:
-        return _exact_sum(present)
-    except OverflowError:
-        return None
+        return math.fsum(values) if values else None
+    except (
+        TypeError,
+        OverflowError,
+    ):  # a value is missing, or the sum is too large, perhaps on the way alone
+        return _careful_sum(_present(values))
 
 
-def _exact_sum(values: list[float]) -> float:
+def _careful_sum(present: list[float]) -> float | None:
     try:
-        return math.fsum(values)
+        return math.fsum(present) if present else None
     except OverflowError:
-        # It counts as too large what is so only on the way.
-        return float(sum(map(Fraction, values)))
+        try:
+            return float(sum(map(Fraction, present)))
+        except OverflowError:
+            return None
 
 
 def _mean(values: Values) -> float | None:
-    total = _sum(values)
-    return None if total is None else total / len(_present(values))
+    try:
+        return math.fsum(values) / len(values) if values else None
+    except (TypeError, OverflowError):
+        total = _sum(values)
+        return None if total is None else total / _count(values)
+
+
+def _count(values: Values) -> int:
+    return len(values) - values.count(None)
 
 
 def _std(values: Values) -> float | None:
@@ -91,11 +100,17 @@ def _near_one(values: list[float]) -> tuple[list[float], int]:
 
 
 def _least(values: Values) -> Any:
-    return min(_present(values), default=None)
+    try:
+        return min(values) if values else None
+    except TypeError:  # a value is missing
+        return min(_present(values), default=None)
 
 
 def _greatest(values: Values) -> Any:
-    return max(_present(values), default=None)
+    try:
+        return max(values) if values else None
+    except TypeError:
+        return max(_present(values), default=None)
 
 
 def _latest(values: Values) -> Any:
@@ -120,7 +135,7 @@ AGGREGATES: dict[str, Aggregate] = {
             "integer",
             0,
             "How many of them have a value.",
-            lambda values: len(_present(values)),
+            _count,
         ),
         Aggregate(
             "count_distinct",

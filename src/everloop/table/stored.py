@@ -77,10 +77,10 @@ class StoredTable:
         import polars as pl
         from pyarrow import parquet
 
-        held = parquet.read_metadata(path)
-        size = sum(held.row_group(group).total_byte_size for group in range(held.num_row_groups))
         lazy = pl.scan_parquet(path)
-        return cls(lazy.collect().lazy() if size <= IN_MEMORY_BYTES else lazy, held.num_rows)
+        return cls(
+            lazy.collect().lazy() if fits_in_memory(path) else lazy, parquet.read_metadata(path).num_rows
+        )
 
     @classmethod
     def of(cls, table: Any) -> StoredTable:
@@ -90,11 +90,7 @@ class StoredTable:
         from everloop.table.tables import as_lazy
 
         lazy = as_lazy(table)  # says what is wrong with a path
-        if (
-            isinstance(table, str | Path)
-            and Path(table).suffix in {".parquet", ".pq"}
-            and Path(table).is_file()
-        ):
+        if isinstance(table, str | Path) and _is_parquet(Path(table)):
             return cls.open(table)
         return cls(lazy, lazy.select(pl.len()).collect().item())
 
@@ -158,6 +154,36 @@ class StoredTable:
         from everloop.table.feature import derive
 
         return write_rows(derive(self.lazy(), features), path)
+
+
+def fits_in_memory(table: Any) -> bool:
+    """Tells whether a table is in memory, or in a file that is small enough to be read at once.
+
+    Args:
+        table: Any table; of a lazy frame nobody knows.
+    """
+    import polars as pl
+
+    from everloop.table.tables import EAGER_BYTES
+
+    if not isinstance(table, str | Path):
+        return not isinstance(table, pl.LazyFrame)
+    path = Path(table)
+    if not path.is_file():
+        return False
+    return _values_bytes(path) <= IN_MEMORY_BYTES if _is_parquet(path) else path.stat().st_size <= EAGER_BYTES
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix in {".parquet", ".pq"} and path.is_file()
+
+
+def _values_bytes(path: Path) -> int:
+    """Gives the size of a Parquet file's values, unpacked."""
+    from pyarrow import parquet
+
+    held = parquet.read_metadata(path)
+    return sum(int(held.row_group(group).total_byte_size) for group in range(held.num_row_groups))
 
 
 def row_hashes(table: ColumnTable, columns: Sequence[str]) -> pl.Series:

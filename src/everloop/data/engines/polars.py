@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from everloop.data.engines.protocol import Capabilities
 from everloop.table.contract import Contract, ContractReport, check
 from everloop.table.stored import StoredTable
-from everloop.table.tables import as_lazy
 
 
 class PolarsEngine:
@@ -39,5 +38,4 @@ class PolarsEngine:
         without: Sequence[str] = (),
     ) -> ContractReport:
         """Judges all rules in one lazy pass."""
-        rows = as_lazy(table).drop(without) if without else table
-        return check(rows, contract, now=now, tables=tables)
+        return check(table, contract, now=now, tables=tables, without=without)

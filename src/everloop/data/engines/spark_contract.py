@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from everloop.core.extras import require
 from everloop.data.engines.spark_probes import Columns, spark_probes
 from everloop.data.engines.spark_session import EXTRA
 from everloop.data.engines.spark_stream import streamed
-from everloop.table.contract.checking import EXAMPLES, Held, which_fail
+from everloop.table.contract.checking import EXAMPLES, Held, LookedUp, which_fail
 from everloop.table.contract.references import ROW as POSITION
 from everloop.table.expression.spark_form import quoted
 
@@ -43,15 +44,15 @@ class SparkHeld(Held):
         facts = self._run(self.table.selectExpr("count(*) AS rows", *measured), 1)
         return which_fail(probes, facts.row(0, named=True))
 
-    def rows_broken(self, probes: list[Probe]) -> int:
-        """Counts the rows for which at least one of the probes fails."""
+    def looked_up(self, failing: Sequence[tuple[Probe, int]]) -> LookedUp:
+        """Counts the rows that fail, and brings the first ones and how often their values do."""
+        probes = [probe for probe, _ in failing]
+        return LookedUp(self._rows_broken(probes), tuple(self._looked_up(probe) for probe in probes))
+
+    def _rows_broken(self, probes: list[Probe]) -> int:
         marked = self.table.selectExpr(*(f"{probe.fails} AS f{place}" for place, probe in enumerate(probes)))
         any_of = " OR ".join(f"coalesce(f{place}, false)" for place in range(len(probes)))
         return int(self._run(marked.selectExpr(f"count_if({any_of}) AS broken"), 1).item())
-
-    def looked_up(self, probes: list[Probe]) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
-        """Brings the first rows that fail, and how often their values do."""
-        return [self._looked_up(probe) for probe in probes]
 
     def _looked_up(self, probe: Probe) -> tuple[pl.DataFrame, pl.DataFrame]:
         shown = [quoted(name) for name in probe.shows]

@@ -7,9 +7,9 @@ rows and values are then looked up; a reference is judged by a join with the key
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from everloop.core.errors import SpecFault
 from everloop.table.contract import references, words
 from everloop.table.contract.probes import Probe, fits, probes_of, whole
 from everloop.table.contract.report import ContractReport, Example, Finding
-from everloop.table.stored import ROWS_AT_ONCE, aggregate, count_distinct
+from everloop.table.stored import ROWS_AT_ONCE, VALUES_AT_ONCE, aggregate, count_distinct, fits_in_memory
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,10 +28,23 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
+class LookedUp:
+    """What was found of rows that fail.
+
+    Attributes:
+        rows: How many fail at least one probe.
+        of_probes: For each probe the first rows that fail it, and how often their values do, or how many.
+    """
+
+    rows: int
+    of_probes: tuple[tuple[pl.DataFrame, pl.DataFrame], ...]
+
+
+@dataclass(frozen=True)
 class Held:
     """A table that is held against a contract, by Polars.
 
-    Another engine makes its own of `judged`, `rows_broken` and `looked_up`.
+    Another engine makes its own of `judged` and `looked_up`.
 
     Attributes:
         lazy: The rows.
@@ -73,23 +86,34 @@ class Held:
             numbers[name] -= count_distinct(self.lazy, probe.key, probe.present)
         return numbers
 
-    def rows_broken(self, probes: list[Probe]) -> int:
-        """Counts the rows for which at least one of the probes fails."""
+    def looked_up(self, failing: Sequence[tuple[Probe, int]]) -> LookedUp:
+        """Looks up the rows that fail probes: in one pass where they are few enough to be held.
+
+        Args:
+            failing: The probes that do not hold, with their numbers.
+        """
         import polars as pl
 
-        fails = pl.any_horizontal([probe.fails for probe in probes])
-        (counted,) = self.collect([self.lazy.select(fails.sum())])
-        return int(counted.item() or 0)
-
-    def looked_up(self, probes: list[Probe]) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
-        """Gives for each probe the first rows that fail, and how often their values do, or how many."""
-        queries = [
-            query
-            for probe in probes
-            for query in _looked_up(self.lazy.with_row_index(references.ROW).filter(probe.fails), probe.shows)
+        held, probes = self._failing(failing), [probe for probe, _ in failing]
+        fails = [probe.fails for probe in probes]
+        queries = [held.lazy.select(pl.any_horizontal(fails).sum())] + [
+            query for probe in probes for query in _looked_up(held.lazy.filter(probe.fails), probe.shows)
         ]
-        answers = iter(self.collect(queries) if queries else [])
-        return [(next(answers), next(answers)) for _ in probes]
+        broken, *answers = held.collect(queries)
+        return LookedUp(int(broken.item() or 0), tuple(zip(answers[::2], answers[1::2], strict=True)))
+
+    def _failing(self, failing: Sequence[tuple[Probe, int]]) -> Held:
+        """Gives the rows with their numbers; where few fail, and can be held, those alone."""
+        import polars as pl
+
+        rows = self.lazy.with_row_index(references.ROW)
+        names = {name for probe, _ in failing for name in (*probe.fails.meta.root_names(), *probe.shows)}
+        # Of two rows with one key, one is counted.
+        if 2 * sum(number for _, number in failing) * len(names) > VALUES_AT_ONCE:
+            return replace(self, lazy=rows)
+        chosen = rows.filter(pl.any_horizontal([probe.fails for probe, _ in failing]))
+        (found,) = self.collect([chosen.select(references.ROW, *sorted(names))])
+        return replace(self, lazy=found.lazy(), engine="in-memory")
 
     def collect(self, queries: list[pl.LazyFrame]) -> list[pl.DataFrame]:
         """Runs queries of Polars."""
@@ -116,6 +140,7 @@ def check(
     *,
     now: datetime | None = None,
     tables: Mapping[str, Any] | None = None,
+    without: Sequence[str] = (),
 ) -> ContractReport:
     """Holds a table against a contract.
 
@@ -124,6 +149,7 @@ def check(
         contract: What it must satisfy.
         now: The time at which freshness is judged.
         tables: The sources that references are judged with, by name.
+        without: Columns that are not looked at.
 
     Returns:
         What was found: for each rule that does not hold how many rows break it, with which values
@@ -134,14 +160,11 @@ def check(
         SpecFault: The contract has a pattern that cannot be used on tables, or refers to a column that
             is not there.
     """
-    import polars as pl
-
     from everloop.table.tables import as_lazy
 
-    lazy = as_lazy(table)
-    in_memory = not isinstance(table, pl.LazyFrame | str) and not hasattr(table, "__fspath__")
-    held = Held(lazy, dict(lazy.collect_schema()), "in-memory" if in_memory else "streaming", contract)
-    return hold(held, now, tables or {})
+    lazy = as_lazy(table).drop(without)
+    engine = "in-memory" if fits_in_memory(table) else "streaming"
+    return hold(Held(lazy, dict(lazy.collect_schema()), engine, contract), now, tables or {})
 
 
 def which_fail(probes: list[Probe], numbers: Mapping[str, Any]) -> tuple[int, list[tuple[Probe, int]]]:
@@ -162,23 +185,18 @@ def which_fail(probes: list[Probe], numbers: Mapping[str, Any]) -> tuple[int, li
 def hold(held: Held, now: datetime | None, tables: Mapping[str, Any]) -> ContractReport:
     """Holds an opened table against its contract; see `check`."""
     rows, broken = held.judged(now)
-    found = [*_of_presence(held, rows), *_of_probes(held, broken, rows)]
+    failing = [(probe, number) for probe, number in broken if probe.fails is not None]
+    looked_up = held.looked_up(failing) if failing else LookedUp(0, ())
+    found = [*_of_presence(held, rows), *_of_probes(broken, looked_up, rows)]
     found += _of_references(held, tables, rows)
     found.sort(key=lambda finding: (finding.severity != "error", -finding.failing))
     passed = all(finding.severity != "error" for finding in found)
-    failing = [probe for probe, _ in broken if probe.fails is not None]
-    return ContractReport(
-        passed,
-        rows,
-        tuple(found),
-        tuple(_unchecked(held, now, tables)),
-        held.rows_broken(failing) if failing else 0,
-    )
+    return ContractReport(passed, rows, tuple(found), tuple(_unchecked(held, now, tables)), looked_up.rows)
 
 
-def _of_probes(held: Held, broken: list[tuple[Probe, int]], rows: int) -> Iterator[Finding]:
-    """Looks up the rows and values of what failed; a number of the table has none."""
-    answers = iter(held.looked_up([probe for probe, _ in broken if probe.fails is not None]))
+def _of_probes(broken: list[tuple[Probe, int]], looked_up: LookedUp, rows: int) -> Iterator[Finding]:
+    """Says what failed, with its rows and values; a number of the table has none."""
+    answers = iter(looked_up.of_probes)
     for probe, number in broken:
         said = (probe.column, probe.rule, probe.severity, probe.expected)
         if probe.fails is None:

@@ -20,6 +20,7 @@ from everloop.table.contract import check as check_contract
 from everloop.table.contract.words import comparable as microseconds
 from everloop.table.contract.words import of_table
 from everloop.table.formats import format_of, shape_pattern
+from everloop.table.parsed import parsed_once
 from everloop.table.schema import schema_of
 from everloop.table.stored import aggregate, count_distinct
 from everloop.table.tables import as_lazy
@@ -82,9 +83,15 @@ def learn(
         >>> contract.columns[0].minimum, contract.columns[0].maximum, contract.columns[0].nullable
         (0, 60, False)
     """
+    with parsed_once(table) as rows:
+        return _learned(as_lazy(rows), known_later, now, tables or {})
+
+
+def _learned(
+    lazy: pl.LazyFrame, known_later: Collection[str], now: datetime | None, tables: Mapping[str, Any]
+) -> Contract:
     import polars as pl
 
-    lazy = as_lazy(table)
     types: dict[str, Any] = dict(schema_of(lazy).types)
     expressions = [pl.len().alias("rows")]
     for position, (name, kind) in enumerate(types.items()):
@@ -103,11 +110,11 @@ def learn(
     sample = _sample(lazy, rows)
     proposed = [
         *_between(sample, types, known, columns, rows),
-        *likely_references(known, tables or {}),
+        *likely_references(known, tables),
         *_fresh(lazy, known, now),
     ]
     columns = tuple(_with_pattern(_with_marks(rule, sample), sample) for rule in columns)
-    return _kept(lazy, Contract(columns, (least, *proposed)), now, tables or {})
+    return _kept(lazy, Contract(columns, (least, *proposed)), now, tables)
 
 
 def _sample(lazy: pl.LazyFrame, rows: int) -> pl.DataFrame:

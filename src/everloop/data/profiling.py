@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from everloop.data.identifiers import names_rows
 from everloop.data.oddities import find_keys, find_time, oddities
 from everloop.data.ordered import distinct, histogram, in_order, quantile
 from everloop.data.profiles import ColumnProfile, Profile
-from everloop.data.sentinels import number_facts, number_sentinels, plain, sentinels_of
+from everloop.data.sentinels import means_missing, number_facts, number_sentinels, plain
 from everloop.data.spelling import MOST_VALUES, find_spellings
+from everloop.data.value_counts import counted_texts
+from everloop.table.parsed import parsed_once
 from everloop.table.schema import column_type
-from everloop.table.stored import VALUES_AT_ONCE, StoredTable
+from everloop.table.stored import VALUES_AT_ONCE, StoredTable, count_distinct
 from everloop.table.text_types import SHARE, TextType, text_types
 
 if TYPE_CHECKING:
@@ -52,36 +55,39 @@ def profile(table: Any) -> Profile:
         >>> found["age"].missing, found["town"].top[0]
         (1, ('A', 2))
     """
-    stored = StoredTable.of(table)
-    types = {name: column_type(name, dtype) for name, dtype in stored.source.collect_schema().items()}
-    columns: list[ColumnProfile] = []
-    read: dict[str, TextType] = {}
-    for series in _columns(stored):
-        column, text = _profiled(series, types[series.name])
-        columns.append(column)
-        if text is not None:
-            read[series.name] = text
-    found = tuple(columns)
+    with parsed_once(table) as rows:
+        return _profile(StoredTable.of(rows))
+
+
+def _profile(table: StoredTable) -> Profile:
+    import polars as pl
+
+    types = {name: column_type(name, dtype) for name, dtype in table.source.collect_schema().items()}
+    texts = {name: _of_texts(table, name) for name, kind in types.items() if kind == "text"}
+    others = {column.name: _of_values(column, types[column.name]) for column in _columns(table, types)}
+    found = tuple(texts[name][0] if name in texts else others[name] for name in types)
     tells_apart = any(one.distinct == one.rows for one in found)
-    duplicates = stored.height - _distinct_rows(stored) if stored.height and found and not tells_apart else 0
-    pairs, rows = associations(stored, found, _MOST_ROWS_TO_PAIR)
+    duplicates = 0
+    if table.height and found and not tells_apart:
+        duplicates = table.height - count_distinct(table.lazy(), pl.struct(table.columns), pl.lit(value=True))
+    pairs, rows = associations(table, found, _MOST_ROWS_TO_PAIR)
     return Profile(
-        rows=stored.height,
+        rows=table.height,
         duplicates=duplicates,
         columns=found,
-        keys=find_keys(stored, found),
+        keys=find_keys(table, found),
         time=find_time(found),
-        oddities=oddities(found, read, pairs, duplicates),
+        oddities=oddities(found, {name: read for name, (_, read) in texts.items()}, pairs, duplicates),
         associations=pairs,
         associated_rows=rows,
     )
 
 
-def _columns(table: StoredTable) -> Iterator[pl.Series]:
-    """Reads columns, as many at once as memory takes; NaN is missing."""
+def _columns(table: StoredTable, types: Mapping[str, str]) -> Iterator[pl.Series]:
+    """Reads columns of other than text, as many at once as memory takes; NaN is missing."""
     import polars as pl
 
-    names = table.columns
+    names = [name for name, kind in types.items() if kind != "text"]
     step = max(1, VALUES_AT_ONCE // max(1, table.height))
     for start in range(0, len(names), step):
         chosen = [pl.col(name) for name in names[start : start + step]]
@@ -89,34 +95,20 @@ def _columns(table: StoredTable) -> Iterator[pl.Series]:
             yield column.fill_nan(None) if column.dtype.is_float() else column
 
 
-def _distinct_rows(table: StoredTable) -> int:
-    import polars as pl
-
-    hashes = table.select(pl.struct(table.columns).hash(seed=0)).to_series()
-    return int(hashes.n_unique())
-
-
-def _profiled(column: pl.Series, kind: str) -> tuple[ColumnProfile, TextType | None]:
-    import polars as pl
-
-    plain_facts: dict[str, Any] = {
-        "name": column.name,
-        "type": kind,
-        "rows": len(column),
-        "missing": column.null_count(),
-    }
-    text = None
+def _of_values(column: pl.Series, kind: str) -> ColumnProfile:
     if kind in ("integer", "number"):
         facts = _of_numbers(column, kind)
     elif kind == "time":
         facts = _of_times(column)
-    elif kind == "text":
-        facts, text = _of_texts(column.cast(pl.String))
     else:
         counts = _counts(column)
         facts = {"distinct": len(counts), "top": tuple(counts.items())}
-    made = ColumnProfile(**plain_facts, **facts)
-    return ColumnProfile(**{**vars(made), "notes": _notes(made)}), text
+    return _noted(column.name, kind, (len(column), column.null_count()), facts)
+
+
+def _noted(name: str, kind: str, rows: tuple[int, int], facts: dict[str, Any]) -> ColumnProfile:
+    made = ColumnProfile(name, kind, *rows, **facts)
+    return replace(made, notes=_notes(made))
 
 
 def _of_numbers(column: pl.Series, kind: str) -> dict[str, Any]:
@@ -154,42 +146,49 @@ def _of_times(column: pl.Series) -> dict[str, Any]:
     }
 
 
-def _of_texts(column: pl.Series) -> tuple[dict[str, Any], TextType]:
+def _of_texts(table: StoredTable, name: str) -> tuple[ColumnProfile, TextType]:
     import polars as pl
 
-    counted = column.drop_nulls().alias("value").value_counts(name="rows")
-    repeated = counted if counted.height <= MOST_VALUES else counted.filter(pl.col("rows") > 1)
-    most = repeated.sort(["rows", "value"], descending=[True, False]).head(MOST_VALUES)
-    counts = dict(most.iter_rows())
-    few, present = counted.height <= MOST_VALUES, len(column) - column.null_count()
-    found = sentinels_of(counted["value"])
-    sentinels = dict(counted.filter(pl.col("value").is_in(list(found))).sort("value").iter_rows())
-    lengths = counted.select(
-        low=pl.col("value").str.len_chars().min(),
-        mean=(pl.col("value").str.len_chars() * pl.col("rows")).sum() / max(1, present),
-        high=pl.col("value").str.len_chars().max(),
-    ).row(0)
-    text = _text_type(counted.filter(~pl.col("value").is_in(list(found))))
-    categories = text.kind == "text" and few and counted.height > 1
+    with counted_texts(table, name) as counted:
+        value, rows = pl.col("value"), pl.col("rows")
+        length = value.str.len_chars()
+        different, present, low, total, high, marks = (
+            counted.select(
+                pl.len().alias("different"),
+                rows.sum().alias("present"),
+                length.min().alias("low"),
+                (length * rows).sum().alias("total"),
+                length.max().alias("high"),
+                pl.struct(value, rows).filter(means_missing(value)).implode().alias("marks"),
+            )
+            .collect(engine="streaming")
+            .row(0)
+        )
+        few = different <= MOST_VALUES
+        repeated = counted if few else counted.filter(rows > 1)
+        most = repeated.sort(["rows", "value"], descending=[True, False]).head(MOST_VALUES)
+        counts = dict(most.collect(engine="streaming").iter_rows())
+        sentinels = {} if len(marks) == different else dict(sorted(tuple(one.values()) for one in marks))
+        text = _text_type(counted.filter(~value.is_in(list(sentinels))), different - len(sentinels))
     facts = {
-        "distinct": counted.height,
+        "distinct": different,
         "top": tuple(list(counts.items())[:TOP_VALUES]),
-        "lengths": lengths if present else None,
+        "lengths": (low, total / present, high) if present else None,
         "sentinels": sentinels,
         "reads_as": text.kind,
-        "spellings": find_spellings(counts) if categories else {},
+        "spellings": find_spellings(counts) if text.kind == "text" and few and different > 1 else {},
     }
-    return facts, text
+    return _noted(name, "text", (table.height, table.height - present), facts), text
 
 
-def _text_type(counted: pl.DataFrame) -> TextType:
+def _text_type(counted: pl.LazyFrame, different: int) -> TextType:
     """Says what values with their rows can be read as; of many different ones a sample may show text."""
     import polars as pl
 
-    def read(values: pl.DataFrame, share: float) -> TextType:
-        return text_types(values.lazy(), {"text": pl.col("value")}, share=share, rows=pl.col("rows"))["text"]
+    def read(values: pl.LazyFrame, share: float) -> TextType:
+        return text_types(values, {"text": pl.col("value")}, share=share, rows=pl.col("rows"))["text"]
 
-    step = counted.height // _SAMPLED
+    step = different // _SAMPLED
     if step > 1:
         sample = read(counted.filter(pl.col("value").hash(seed=0) % step == 0), _SHARE_OF_SAMPLE)
         if sample.kind == "text" and not sample.mixed:

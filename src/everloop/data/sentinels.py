@@ -35,9 +35,13 @@ _MOST_ZEROS = 0.6
 
 def text_sentinels(text: pl.Expr) -> pl.Expr:
     """Counts the texts that mean missing, as one list of values and rows."""
-    short = text.filter(text.str.len_bytes() <= _LONGEST)
-    held = short.filter(short.str.strip_chars().str.to_lowercase().is_in(list(TEXTS)))
-    return held.alias("value").value_counts(name="rows").implode()
+    return text.filter(means_missing(text)).alias("value").value_counts(name="rows").implode()
+
+
+def means_missing(text: pl.Expr) -> pl.Expr:
+    """Tells of each text whether it means missing."""
+    marks = text.str.strip_chars().str.to_lowercase().is_in(list(TEXTS))
+    return (text.str.len_bytes() <= _LONGEST) & marks
 
 
 def number_facts(ordered: NDArray[np.float64]) -> dict[str, Any]:

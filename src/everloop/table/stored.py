@@ -90,7 +90,7 @@ class StoredTable:
         from everloop.table.tables import as_lazy
 
         lazy = as_lazy(table)  # says what is wrong with a path
-        if isinstance(table, str | Path) and _is_parquet(Path(table)):
+        if isinstance(table, str | Path) and is_parquet(Path(table)):
             return cls.open(table)
         return cls(lazy, lazy.select(pl.len()).collect().item())
 
@@ -171,10 +171,11 @@ def fits_in_memory(table: Any) -> bool:
     path = Path(table)
     if not path.is_file():
         return False
-    return _values_bytes(path) <= IN_MEMORY_BYTES if _is_parquet(path) else path.stat().st_size <= EAGER_BYTES
+    return _values_bytes(path) <= IN_MEMORY_BYTES if is_parquet(path) else path.stat().st_size <= EAGER_BYTES
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Tells whether there is a Parquet file, by its name."""
     return path.suffix in {".parquet", ".pq"} and path.is_file()
 
 

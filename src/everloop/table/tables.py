@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +65,26 @@ def as_frame(table: Any) -> pl.DataFrame:
     if isinstance(table, pl.DataFrame):
         return table
     lazy = as_lazy(table)
-    try:
+    with reading(table):
         frame: pl.DataFrame = lazy.collect()
+    return frame
+
+
+@contextmanager
+def reading(table: Any) -> Iterator[None]:
+    """Says what is wrong with a file whose rows turn out to be unreadable.
+
+    Raises:
+        SourceUnreadable: When what is done meanwhile fails, and the table is a path.
+    """
+    import polars as pl
+
+    try:
+        yield
     except (pl.exceptions.ComputeError, OSError) as error:
         if isinstance(table, str | Path):
             raise _unreadable(Path(table), error) from error
         raise
-    return frame
 
 
 def _from_memory(table: Any) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from everloop.data.engines.protocol import Capabilities
 from everloop.table.contract import Contract, ContractReport, check
+from everloop.table.parsed import parsed_once
 from everloop.table.stored import StoredTable
 
 
@@ -26,7 +27,8 @@ class PolarsEngine:
     @contextmanager
     def open(self, table: Any) -> Iterator[StoredTable]:
         """Opens a file, or takes a table as a lazy frame."""
-        yield StoredTable.of(table)
+        with parsed_once(table) as rows:
+            yield StoredTable.of(rows)
 
     def check(
         self,
@@ -38,4 +40,5 @@ class PolarsEngine:
         without: Sequence[str] = (),
     ) -> ContractReport:
         """Judges all rules in one lazy pass."""
-        return check(table, contract, now=now, tables=tables, without=without)
+        with parsed_once(table) as rows:
+            return check(rows, contract, now=now, tables=tables, without=without)

@@ -9,10 +9,11 @@ from everloop.core.units import Bound
 from everloop.measure.fairness import FAIRNESS
 from everloop.model import search
 from everloop.model.evaluating import Judged, evaluate
-from everloop.model.fairness import groups_of, judge_groups
+from everloop.model.fairness import judge_groups
 from everloop.monitor import drift
 from everloop.runtime.package import Package
 from everloop.spec.frame import Frame
+from everloop.table.groups import groups_of
 
 NAMES = (
     "count", "rows", "len", "index", "literal", "", "a b", "é", "score", "x", "value", "label", "position",
@@ -101,13 +102,15 @@ def judged(names, **options) -> Judged:
 def test_groups_fare_as_measure_says(name):
     one = judged((name,))
     (found,) = judge_groups(one)
-    assert set(groups_of(one, name)) == {"a", "missing", ""}
+    assert set(groups_of(one.table[name])) == {"a", "missing", ""}
     groups = one.table[name].replace({"": "(empty)"}).to_list()
     for key, function in FAIRNESS.items():
-        assert found.differences[key] == pytest.approx(function(one.actual, one.decisions, groups))
+        expected = function(one.actual, one.decisions, groups)
+        assert found.differences[key].estimate == pytest.approx(expected)
     of_empty = one.table[name] == ""
-    assert found.groups[""]["rows"] == of_empty.sum()
-    assert found.groups[""]["positive_rate"] == pytest.approx(one.decisions[of_empty.to_numpy()].mean())
+    empty = next(group for group in found.groups if group.name == "")
+    assert empty.rows == of_empty.sum()
+    assert empty.rates["positive_rate"].estimate == pytest.approx(one.decisions[of_empty.to_numpy()].mean())
 
 
 def test_a_bound_on_fairness_holds_for_every_sensitive_column():

@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.model import card_pictures as draw
 from everloop.model.card import cleaning_blocks, leak_blocks
+from everloop.model.group_pictures import fairness_blocks, slice_blocks
+from everloop.model.quality_pictures import (
+    confusion_blocks,
+    ranking_pictures,
+    residual_pictures,
+    today_blocks,
+)
 from everloop.report import Badge, Facts, Fold, Picture, Ref, Section, Table, Text, Verdict, pictures
 from everloop.report.writing import day, moment, money, number, percent, plural
 
@@ -191,7 +198,14 @@ def model_section(story: Story) -> Section:
     if evaluation is not None:
         metrics = draw.metric_blocks(evaluation)
         blocks.append(Fold("Metrics with their intervals", metrics[:-1] + _inside(metrics[-1])))
-        weak = [*draw.slice_blocks(evaluation), *draw.fairness_blocks(evaluation)]
+        quality = [
+            *today_blocks(evaluation),
+            *ranking_pictures(evaluation),
+            *residual_pictures(evaluation),
+            *confusion_blocks(evaluation),
+        ]
+        blocks.append(Fold("How it ranks, predicts and decides", quality))
+        weak = [*slice_blocks(evaluation), *fairness_blocks(evaluation)]
         blocks += [Fold("Where it does worst, and how groups fare", weak)] if weak else []
     blocks += _versions(story)
     return Section(

@@ -97,8 +97,11 @@ class Candidate:
         """Measures a metric of the field, or `value_per_decision`, on the rows."""
         if name == "value_per_decision":
             return float("nan") if self.values is None else float(self.values.mean())
-        predicted = self.decisions if METRICS[name].needs == "decision" else self.scores
-        return compute(name, self.actual, predicted)
+        return compute(name, self.actual, self.predicted_for(name))
+
+    def predicted_for(self, name: str) -> NDArray[np.float64]:
+        """Gives what a metric is computed from: scores or decisions."""
+        return self.decisions if METRICS[name].needs == "decision" else self.scores
 
     def seconds_per_answer(self) -> NDArray[np.float64]:
         """Times single answers one after another, in seconds, (at most 400,); the first ones warm up."""

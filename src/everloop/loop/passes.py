@@ -147,7 +147,7 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
     }
     inputs = {"dataset": prepared, "frame": framed}
     watched = this.watched(train_step)
-    return this.do(Step("train", "model", 1, watched, settings, inputs))
+    return this.do(Step("train", "model", 2, watched, settings, inputs))
 
 
 def reference(this: Pass, trained: Done, prepared: Done) -> Done:
@@ -204,7 +204,7 @@ def gate(
     asked = {name: _dump(getattr(workspace.spec, name)) for name in ("goal", "problem", "model")}
     settings = {"spec": {"name": workspace.name, **asked}, "champion": key}
     inputs = {"package": packaged, "dataset": prepared, "frame": framed, "contract": enforced}
-    return this.do(Step("gate", "deploy", 1, partial(gate_step, serving=serving), settings, inputs))
+    return this.do(Step("gate", "deploy", 2, partial(gate_step, serving=serving), settings, inputs))
 
 
 def _dump(part: Any) -> dict[str, Any]:

@@ -139,6 +139,20 @@ def _metrics(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield _unknown("problem.optimise", spec.problem.optimise, METRICS)
 
 
+def _fairness(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.deploy.fairness import MEASURES
+
+    for name in spec.model.fairness:
+        if name not in MEASURES:
+            yield _unknown("model.fairness", name, MEASURES)
+    if spec.model.fairness and not spec.problem.sensitive:
+        yield SpecFault(
+            "model.fairness bounds differences between groups, but no sensitive column is named.",
+            hint="name them in problem.sensitive, such as [sex, age_group]",
+            place="model.fairness",
+        )
+
+
 def _guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
     from everloop.deploy.guards import require_known
 
@@ -179,6 +193,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _integrations,
     _learners,
     _metrics,
+    _fairness,
     _guards,
     _alerts,
 )

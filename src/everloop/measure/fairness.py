@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from everloop.measure.arrays import binary, same_length, weights_for
-from everloop.measure.confusion import confusion_of, positive_rate, recall, specificity
+from everloop.measure.arrays import Booleans, Floats, binary, same_length, weights_for
+from everloop.measure.confusion import Confusion, confusion_of, positive_rate, precision, recall, specificity
 from everloop.measure.histogram import text_of
+from everloop.measure.intervals import UNKNOWN, Interval
+
+REPEATS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,47 @@ class GroupRates:
     false_positive_rate: float
 
 
+@dataclass(frozen=True, slots=True)
+class Disparity:
+    """A measure of how unlike the groups are treated.
+
+    Attributes:
+        name: As in the lifecycle file.
+        rates: The rates that are compared between the groups; the worst of them counts.
+        ratio: Whether the smallest rate is divided by the largest (1 is equal treatment), instead of
+            being taken from it (0 is).
+    """
+
+    name: str
+    rates: tuple[Callable[[Confusion], Floats], ...]
+    ratio: bool = False
+
+    def of(self, counts: Confusion) -> Floats:
+        """Compares groups.
+
+        Args:
+            counts: Each of shape (..., groups).
+
+        Returns:
+            Shape (...); NaN where no group has a rate. A group without one is left out.
+        """
+        compare = _shares if self.ratio else _spreads
+        found = np.stack([compare(rate(counts)) for rate in self.rates])
+        worst: Floats = (np.fmin if self.ratio else np.fmax).reduce(found, axis=0)
+        return worst
+
+    def __call__(self, actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> float:
+        """Measures rows; 0 (of a ratio 1) with one group.
+
+        Args:
+            actual: 0/1, shape (n,).
+            decision: 0/1, shape (n,).
+            groups: The group of each row, shape (n,).
+        """
+        truth, chosen, texts = _read(actual, decision, groups)
+        return float(self.of(_counts(truth, chosen, texts, np.unique(texts))))
+
+
 def group_rates(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> tuple[GroupRates, ...]:
     """Measures each group's rates, in the order of the groups' texts.
 
@@ -47,68 +92,124 @@ def group_rates(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> tu
         decision: 0/1, shape (n,).
         groups: The group of each row, shape (n,).
     """
-    truth, chosen = binary(actual, "actuals"), binary(decision, "decisions")
-    texts = np.array([text_of(value) or "missing" for value in np.asarray(groups, dtype=object).tolist()])
-    same_length(truth.size, decisions=chosen, groups=texts)
+    truth, chosen, texts = _read(actual, decision, groups)
     found = []
     for group in np.unique(texts):
         rows = texts == group
         counts = confusion_of(truth[rows], chosen[rows], weights_for(None, int(rows.sum())))
-        found.append(
-            GroupRates(
-                str(group),
-                int(rows.sum()),
-                int(truth[rows].sum()),
-                float(positive_rate(counts)),
-                float(recall(counts)),
-                float(1 - specificity(counts)),
-            )
-        )
+        rates = (float(rate(counts)) for rate in (positive_rate, recall, _false_positive_rate))
+        found.append(GroupRates(str(group), int(rows.sum()), int(truth[rows].sum()), *rates))
     return tuple(found)
 
 
-def demographic_parity_difference(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> float:
-    """The largest difference between groups in the share of positive decisions; 0 with one group.
+def disparity_interval(
+    name: str, actual: ArrayLike, decision: ArrayLike, groups: ArrayLike, *, seed: int = 0
+) -> Interval:
+    """Gives a measure of `FAIRNESS` with its 95 % interval.
 
-    Source:
-        Dwork et al., "Fairness through awareness", ITCS 2012.
+    Each group's rows are resampled within the group (the four outcomes as one multinomial draw), so the
+    groups' sizes stay. Differences between small groups come out large by chance alone: such an interval
+    starts near the estimate and ends far from it.
+
+    Args:
+        name: A key of `FAIRNESS`.
+        actual: 0/1, shape (n,).
+        decision: 0/1, shape (n,).
+        groups: The group of each row, shape (n,).
+        seed: Of the resampling.
     """
-    return _spread([group.positive_rate for group in group_rates(actual, decision, groups)])
-
-
-def equal_opportunity_difference(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> float:
-    """The largest difference between groups in the true positive rate.
-
-    A group with no actual positive has no such rate and is left out; NaN when no group has one.
-
-    Source:
-        Hardt, Price and Srebro, "Equality of opportunity in supervised learning", NeurIPS 2016.
-    """
-    return _spread([group.true_positive_rate for group in group_rates(actual, decision, groups)])
-
-
-def equalized_odds_difference(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> float:
-    """The larger of the differences in true and in false positive rate.
-
-    Source:
-        Hardt, Price and Srebro (2016).
-    """
-    rates = group_rates(actual, decision, groups)
-    spreads = (
-        _spread([group.true_positive_rate for group in rates]),
-        _spread([group.false_positive_rate for group in rates]),
+    truth, chosen, texts = _read(actual, decision, groups)
+    if not truth.size:
+        return UNKNOWN
+    counts = _counts(truth, chosen, texts, np.unique(texts))
+    estimate = float(FAIRNESS[name].of(counts))
+    outcomes = np.stack(
+        [counts.true_positive, counts.false_positive, counts.false_negative, counts.true_negative]
     )
-    known = [spread for spread in spreads if not np.isnan(spread)]
-    return max(known) if known else float("nan")
+    random = np.random.default_rng(seed)
+    drawn = np.stack(
+        [random.multinomial(int(of.sum()), of / of.sum(), size=REPEATS) for of in outcomes.T], axis=1
+    ).astype(np.float64)
+    found = FAIRNESS[name].of(Confusion(*(drawn[:, :, k] for k in range(4))))
+    found = found[~np.isnan(found)]
+    if np.isnan(estimate) or found.size < REPEATS / 2:
+        return Interval(float("nan"), estimate, float("nan"))
+    low, high = np.quantile(found, (0.025, 0.975))
+    return Interval(min(float(low), estimate), estimate, max(float(high), estimate))
 
 
-def _spread(rates: list[float]) -> float:
-    known = [rate for rate in rates if not np.isnan(rate)]
-    return max(known) - min(known) if known else float("nan")
+def _read(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> tuple[Booleans, Booleans, np.ndarray]:
+    truth, chosen = binary(actual, "actuals"), binary(decision, "decisions")
+    texts = np.array([text_of(value) or "missing" for value in np.asarray(groups, dtype=object).tolist()])
+    same_length(truth.size, decisions=chosen, groups=texts)
+    return truth, chosen, texts
 
 
-FAIRNESS: dict[str, Callable[[ArrayLike, ArrayLike, ArrayLike], float]] = {
-    "demographic_parity_difference": demographic_parity_difference,
-    "equal_opportunity_difference": equal_opportunity_difference,
-    "equalized_odds_difference": equalized_odds_difference,
+def _counts(truth: Booleans, chosen: Booleans, texts: np.ndarray, names: np.ndarray) -> Confusion:
+    places = np.searchsorted(names, texts)
+    kinds = (truth & chosen, ~truth & chosen, truth & ~chosen, ~truth & ~chosen)
+    return Confusion(*(np.bincount(places[kind], minlength=len(names)).astype(np.float64) for kind in kinds))
+
+
+def _false_positive_rate(counts: Confusion) -> Floats:
+    return 1 - specificity(counts)
+
+
+def _spreads(rates: Floats) -> Floats:
+    spread: Floats = _largest(rates) - _smallest(rates)
+    return spread
+
+
+def _shares(rates: Floats) -> Floats:
+    largest, smallest = _largest(rates), _smallest(rates)
+    # Where no group is ever decided for, none is decided for less often.
+    equal = np.where(np.isnan(largest), np.nan, 1.0)
+    share: Floats = np.divide(smallest, largest, out=equal, where=largest > 0)
+    return share
+
+
+_largest = partial(np.fmax.reduce, axis=-1)
+_smallest = partial(np.fmin.reduce, axis=-1)
+
+demographic_parity_difference = Disparity("demographic_parity_difference", (positive_rate,))
+"""The largest difference between groups in the share of positive decisions.
+
+Source:
+    Dwork et al., "Fairness through awareness", ITCS 2012.
+"""
+
+equal_opportunity_difference = Disparity("equal_opportunity_difference", (recall,))
+"""The largest difference between groups in the true positive rate.
+
+Source:
+    Hardt, Price and Srebro, "Equality of opportunity in supervised learning", NeurIPS 2016.
+"""
+
+equalized_odds_difference = Disparity("equalized_odds_difference", (recall, _false_positive_rate))
+"""The larger of the differences in true and in false positive rate.
+
+Source:
+    Hardt, Price and Srebro (2016).
+"""
+
+predictive_parity_difference = Disparity("predictive_parity_difference", (precision,))
+"""The largest difference between groups in precision: what a positive decision means for each of them.
+
+Source:
+    Chouldechova, "Fair prediction with disparate impact", Big Data 5 (2017).
+"""
+
+FAIRNESS: dict[str, Disparity] = {
+    measure.name: measure
+    for measure in (
+        demographic_parity_difference,
+        equal_opportunity_difference,
+        equalized_odds_difference,
+        predictive_parity_difference,
+        # The "four fifths rule" of the US Uniform Guidelines (1978) bounds the first of these by 0.8.
+        Disparity("demographic_parity_ratio", (positive_rate,), ratio=True),
+        Disparity("equal_opportunity_ratio", (recall,), ratio=True),
+        Disparity("equalized_odds_ratio", (recall, _false_positive_rate), ratio=True),
+    )
 }
+"""Measures of disparity by name; each is called with actual, decision and groups, all of shape (n,)."""

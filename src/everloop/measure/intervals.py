@@ -6,7 +6,7 @@ intervals would call a difference too often.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -103,6 +103,25 @@ def paired_interval(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> 
     first, second = numbers(a, "values of a"), numbers(b, "values of b")
     same_length(first.size, **{"values of b": second})
     return mean_interval(second - first, confidence=confidence)
+
+
+def widest_gap(found: Sequence[Interval]) -> Interval:
+    """The largest difference of independent estimates, as wide as its two ends together.
+
+    Args:
+        found: The intervals; one that is not known is left out.
+
+    Returns:
+        The difference; 0 with one, all NaN with none.
+    """
+    known = [each for each in found if each.known]
+    if not known:
+        return UNKNOWN
+    least, most = min(known, key=lambda each: each.estimate), max(known, key=lambda each: each.estimate)
+    gap = most.estimate - least.estimate
+    low = gap - float(np.hypot(most.estimate - most.low, least.high - least.estimate))
+    high = gap + float(np.hypot(most.high - most.estimate, least.estimate - least.low))
+    return Interval(max(0.0, low), gap, high if len(known) > 1 else gap)
 
 
 def proportion_interval(successes: float, trials: float, *, confidence: float = 0.95) -> Interval:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from everloop.measure.arrays import Floats, binary, numbers
+from everloop.measure.confusion import DECISION_MEASURES, Confusion, confusion_of
 from everloop.measure.intervals import (
     Interval,
     bootstrap_interval,
@@ -27,6 +28,7 @@ from everloop.measure.multiclass import chance_of_actual
 
 BOOTSTRAP_ROWS = 4_000
 REPEATS = 200
+OUTCOME_REPEATS = 2_000
 
 Arrays = tuple[NDArray[Any], NDArray[Any]]
 
@@ -36,9 +38,10 @@ def metric_interval(
 ) -> Interval:
     """Gives a metric with its interval.
 
-    Shares of rows get Wilson's interval, means of rows Student's, the ROC AUC DeLong's. All others are
-    resampled; many rows by a part of them, and the spread is scaled by the square root of the share (m out
-    of n: Bickel, Götze and van Zwet, Statistica Sinica 1997).
+    Shares of rows get Wilson's interval, means of rows Student's, the ROC AUC DeLong's; what is made of
+    the four outcomes of binary decisions is resampled as these. All others are resampled by rows; many
+    rows by a part of them, and the spread is scaled by the square root of the share (m out of n: Bickel,
+    Götze and van Zwet, Statistica Sinica 1997).
 
     Args:
         name: A key of `METRICS`.
@@ -54,6 +57,8 @@ def metric_interval(
     whole = compute(name, truth, given)
     if np.isnan(whole):
         return Interval(float("nan"), whole, float("nan"))
+    if name in DECISION_MEASURES and name not in _SHARES and _decided(given).max() <= 1 >= truth.max():
+        return _of_outcomes(name, truth, _decided(given), seed, confidence)
     found = _closed_form(name, truth, given, whole, confidence)
     return found if found is not None else _resampled(name, truth, given, whole, seed, confidence)
 
@@ -71,6 +76,22 @@ def _closed_form(
     if name == "rmse":
         return _rooted(mean_interval((actual - predicted) ** 2, confidence=confidence))
     return area_interval(actual, predicted, confidence=confidence) if name == "roc_auc" else None
+
+
+def _of_outcomes(
+    name: str, actual: NDArray[Any], decision: NDArray[Any], seed: int, confidence: float
+) -> Interval:
+    """Resamples the four outcomes of binary decisions, which are all that such a metric is made of."""
+    counts = confusion_of(actual == 1, decision == 1, np.ones(len(actual)))
+    outcomes = np.array(
+        [counts.true_positive, counts.false_positive, counts.false_negative, counts.true_negative]
+    )
+    measure = DECISION_MEASURES[name]
+    drawn = np.random.default_rng(seed).multinomial(len(actual), outcomes / len(actual), size=OUTCOME_REPEATS)
+    found = measure(Confusion(*drawn.T.astype(np.float64)))
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(found, (tail, 1 - tail))
+    return Interval(float(low), float(measure(counts)), float(high))
 
 
 def area_interval(actual: ArrayLike, scores: ArrayLike, *, confidence: float = 0.95) -> Interval:

@@ -11,6 +11,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from everloop.model import card_pictures as draw
+from everloop.model.group_pictures import fairness_blocks, slice_blocks
+from everloop.model.quality_pictures import (
+    confusion_blocks,
+    ranking_pictures,
+    residual_pictures,
+    today_blocks,
+)
 from everloop.report import (
     Bullets,
     Facts,
@@ -160,7 +167,7 @@ def _value(trained: Trained, facts: CardFacts) -> Section:
         *draw.value_picture(found, facts.currency),
         *draw.quality_pictures(found, facts.currency),
         *draw.requirement_table(found),
-        *draw.confusion_table(found),
+        *today_blocks(found),
     ]
     return Section("Value", blocks, lead=draw.gain_sentence(found, facts.currency))
 
@@ -171,7 +178,12 @@ def _metrics(trained: Trained) -> Section:
         return Section("Metrics", [])
     return Section(
         "Metrics",
-        draw.metric_blocks(found),
+        [
+            *draw.metric_blocks(found),
+            *ranking_pictures(found),
+            *residual_pictures(found),
+            *confusion_blocks(found),
+        ],
         lead=f"Measured on {found.rows:,} rows of the {found.part} part, each with its 95 % interval.",
     )
 
@@ -180,7 +192,7 @@ def _groups(trained: Trained) -> Section:
     found = trained.evaluation
     if found is None:
         return Section("Slices and groups", [])
-    blocks = [*draw.slice_blocks(found), *draw.fairness_blocks(found)]
+    blocks = [*slice_blocks(found), *fairness_blocks(found)]
     lead = "Where the model does worse than on all rows"
     if found.fairness:
         lead += ", and how the groups of each sensitive column fare"
@@ -336,7 +348,7 @@ def _group_limit(trained: Trained, facts: CardFacts) -> list[str]:
     if found is not None and found.slices:
         worst = found.slices[0]
         sentences.append(
-            f"It does worst where {worst.column} is {worst.value}: {found.metric} is "
+            f"It does worst where {worst.name}: {found.metric} is "
             f"{number(worst.score.estimate)} on {worst.rows:,} rows, {number(worst.rest)} on all others."
         )
     return sentences

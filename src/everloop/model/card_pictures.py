@@ -165,56 +165,6 @@ def feature_blocks(features: Sequence[FeatureChoice], metric: str) -> list[Block
     return [*blocks, Table(["column", "", "gain", "reason"], rows)]
 
 
-def slice_blocks(evaluation: Evaluation) -> list[Block]:
-    """Draws and lists the slices of the rows on which the model does worst."""
-    if not evaluation.slices:
-        return []
-    places = {
-        f"{each.column}: {each.value}": (each.score.low, each.score.estimate, each.score.high)
-        for each in evaluation.slices
-        if each.score.known
-    }
-    drawn = pictures.intervals(
-        places,
-        x_label=evaluation.metric,
-        level=(evaluation.score.estimate, f"all rows: {number(evaluation.score.estimate)}"),
-    )
-    rows = [
-        [each.column, each.value, each.rows, each.score.estimate, each.rest] for each in evaluation.slices
-    ]
-    table = Table(["column", "slice", "rows", evaluation.metric, "on all other rows"], rows)
-    picture: list[Block] = [Picture(drawn, "The slices on which the model does worst.")] if places else []
-    return [*picture, table]
-
-
-def fairness_blocks(evaluation: Evaluation) -> list[Block]:
-    """Lists how the groups of each sensitive column fare."""
-    blocks: list[Block] = []
-    for found in evaluation.fairness:
-        names = list(dict.fromkeys(name for numbers in found.groups.values() for name in numbers))
-        rows: list[list[Any]] = [
-            [group, *(_whole(name, numbers.get(name)) for name in names)]
-            for group, numbers in found.groups.items()
-        ]
-        caption = f"Groups of {found.column}"
-        blocks.append(Table([found.column, *(name.replace("_", " ") for name in names)], rows, caption))
-        differences = [[name.replace("_", " "), gap] for name, gap in found.differences.items()]
-        blocks.append(Table([f"largest difference by {found.column}", ""], differences))
-    return blocks
-
-
-def confusion_table(evaluation: Evaluation) -> list[Block]:
-    """Lists what was decided for what was actual."""
-    if not evaluation.confusion:
-        return []
-    rows = [
-        [f"actually {name}", *counts]
-        for name, counts in zip(evaluation.classes, evaluation.confusion, strict=True)
-    ]
-    columns = ["rows", *(f"decided {name}" for name in evaluation.classes)]
-    return [Table(columns, rows, caption=f"Decisions on the {evaluation.rows:,} held-out rows")]
-
-
 def gain_sentence(evaluation: Evaluation, currency: str) -> str:
     """Says in a sentence how the model does against today."""
     gain = evaluation.gain
@@ -263,7 +213,3 @@ def _configuration(trial: Trial) -> str:
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _whole(name: str, value: float | None) -> float | int | None:
-    return int(value) if name == "rows" and value is not None and math.isfinite(value) else value

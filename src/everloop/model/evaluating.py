@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.measure.calibration import reliability
-from everloop.measure.intervals import Interval, bootstrap_interval, mean_interval, paired_interval
-from everloop.measure.metrics import METRICS, compute, metrics_of
+from everloop.measure.intervals import mean_interval, paired_interval
+from everloop.measure.metric_intervals import metric_difference, metric_interval
+from everloop.measure.metrics import METRICS, metrics_of
 from everloop.measure.value import choose_threshold
 from everloop.model.evaluation import Evaluation, Requirement
-from everloop.model.fairness import judge_groups, largest_differences
+from everloop.model.evaluation_curves import binary_curves, residual_facts
+from everloop.model.fairness import judge_groups, worst_differences
 from everloop.model.slices import worst_slices
 from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of
 
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.core.units import Bound
+    from everloop.measure.intervals import Interval
     from everloop.measure.worth import Worth
     from everloop.spec.frame import Frame
 
-BOOTSTRAP_ROWS = 4_000
-REPEATS = 200
-CURVE_POINTS = 101
 PAIRS = 500
 
 
@@ -82,7 +81,11 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
         importance: What the metric loses when a column is shuffled, where it was measured.
     """
     names = dict.fromkeys((judged.frame.metric, *(metric.name for metric in metrics_of(judged.frame.task))))
-    metrics = {name: metric_interval(judged, name) for name in names}
+    metrics = {
+        name: metric_interval(name, judged.actual, judged.predicted_for(name), seed=judged.seed)
+        for name in names
+    }
+    sliced = worst_slices(judged)
     common: dict[str, Any] = {
         "part": judged.part,
         "rows": len(judged.actual),
@@ -91,14 +94,21 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
         "threshold": judged.threshold,
         "classes": judged.frame.classes,
         "importance": dict(importance or {}),
-        "slices": worst_slices(judged, metric_interval),
+        "slices": sliced.slices,
+        "slices_looked_at": sliced.looked_at,
     }
     money = _money(judged)
     fairness = judge_groups(judged)
-    requirements = _requirements(judged, metrics, money, largest_differences(fairness))
+    requirements = _requirements(judged, metrics, money, worst_differences(fairness))
     if judged.frame.task == "regression":
         return Evaluation(
-            **common, **money, fairness=fairness, requirements=requirements, predicted=_pairs(judged)
+            **common,
+            **money,
+            fairness=fairness,
+            requirements=requirements,
+            against_today=_against_today(judged),
+            predicted=_pairs(judged),
+            residuals=residual_facts(judged.scores, judged.actual),
         )
     return Evaluation(
         **common,
@@ -106,30 +116,8 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
         fairness=fairness,
         requirements=requirements,
         confusion=_confusion(judged),
+        against_today=_against_today(judged),
         **_curves(judged),
-    )
-
-
-def metric_interval(judged: Judged, name: str) -> Interval:
-    """Gives a metric with its 95 % interval by the bootstrap.
-
-    Many rows are resampled by a part of them and the spread is scaled by the square root of the
-    share (m out of n: Bickel, Götze and van Zwet, Statistica Sinica 1997).
-    """
-    actual, predicted = judged.actual, judged.predicted_for(name)
-    whole = compute(name, actual, predicted)
-    if np.isnan(whole):
-        return Interval(float("nan"), whole, float("nan"))
-    size = len(actual)
-    if size > BOOTSTRAP_ROWS:
-        rows = np.sort(np.random.default_rng(judged.seed).choice(size, BOOTSTRAP_ROWS, replace=False))
-        actual, predicted = actual[rows], predicted[rows]
-    found = bootstrap_interval(
-        lambda a, p: compute(name, a, p), actual, predicted, seed=judged.seed, repeats=REPEATS
-    )
-    shrink = float(np.sqrt(min(1.0, BOOTSTRAP_ROWS / size)))
-    return Interval(
-        whole + shrink * (found.low - found.estimate), whole, whole + shrink * (found.high - found.estimate)
     )
 
 
@@ -148,6 +136,18 @@ def _money(judged: Judged) -> dict[str, Any]:
         today = worth.values(judged.actual, judged.today)
         found |= {"value_today": mean_interval(today), "gain": paired_interval(today, values)}
     return found
+
+
+def _against_today(judged: Judged) -> dict[str, Interval]:
+    """Compares what is decided with what is decided today, by each metric of decisions, row by row."""
+    if judged.today is None:
+        return {}
+    decided = [one.name for one in metrics_of(judged.frame.task) if one.needs in ("decision", "number")]
+    today, ours = np.asarray(judged.today, dtype=np.float64), judged.decisions
+    if np.isnan(today).any():
+        return {}
+    found = {name: metric_difference(name, judged.actual, today, ours, seed=judged.seed) for name in decided}
+    return {name: interval for name, interval in found.items() if not np.isnan(interval.estimate)}
 
 
 def _requirements(
@@ -175,28 +175,7 @@ def _confusion(judged: Judged) -> tuple[tuple[int, ...], ...]:
 
 
 def _curves(judged: Judged) -> dict[str, Any]:
-    if judged.frame.task != "binary" or not len(judged.actual):
-        return {}
-    found = reliability(judged.scores, judged.actual)
-    return {
-        "reliability": {
-            "score": found.score.tolist(),
-            "rate": found.rate.tolist(),
-            "weight": found.weight.tolist(),
-        },
-        "roc_curve": _roc(judged.scores, judged.actual),
-    }
-
-
-def _roc(scores: NDArray[np.float64], actual: NDArray[Any]) -> dict[str, list[float]]:
-    """Gives the curve through every distinct score, thinned evenly over the ranks."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    positives, negatives = max(1, int(actual.sum())), max(1, int(len(actual) - actual.sum()))
-    true = np.concatenate([[0], np.cumsum(actual[order])[last]]) / positives
-    false = np.concatenate([[0], np.cumsum(1 - actual[order])[last]]) / negatives
-    picked = np.unique(np.linspace(0, len(true) - 1, CURVE_POINTS).astype(int))
-    return {"false_positive_rate": false[picked].tolist(), "true_positive_rate": true[picked].tolist()}
+    return binary_curves(judged.scores, judged.actual) if judged.frame.task == "binary" else {}
 
 
 def _pairs(judged: Judged) -> dict[str, list[float]]:

@@ -10,38 +10,65 @@ from everloop.measure.intervals import Interval
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the rows that share a value.
+    """A part of the rows that share one value, or two.
 
     Attributes:
-        column: The column.
-        value: Its value, or the range of a number.
-        rows: How many rows.
+        conditions: Pairs of a column and its value (or the range of a number), which all hold.
+        rows: How many rows it was measured on.
         score: The metric on them, with its interval.
         rest: The metric on all other rows.
+        chance: How likely so large a difference is by chance, corrected for the number of slices tried.
     """
 
-    column: str
-    value: str
+    conditions: tuple[tuple[str, str], ...]
     rows: int
     score: Interval
     rest: float
+    chance: float
+
+    @property
+    def name(self) -> str:
+        """The conditions in words."""
+        return " and ".join(f"{column} is {value}" for column, value in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group of people or things.
+
+    Attributes:
+        name: The value, or the values of a pair of columns.
+        rows: How many rows.
+        enough: Whether they are enough to give numbers.
+        rates: The problem's metric and, for binary, ``positive_rate``, ``true_positive_rate``,
+            ``false_positive_rate``, ``precision`` and, where decisions have prices, ``value``.
+    """
+
+    name: str
+    rows: int
+    enough: bool
+    rates: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupFairness:
-    """How the groups of a sensitive column fare.
+    """How the groups of a sensitive column, or of a pair of them, fare.
 
     Attributes:
-        column: The sensitive column.
-        groups: Group -> its rows, its metric and, for binary, its share of positive decisions and its rates
-            of right answers among actual positives and of wrong ones among actual negatives.
-        differences: The largest difference between groups: ``demographic_parity_difference``,
-            ``equal_opportunity_difference``, ``equalized_odds_difference``, ``metric_difference``.
+        columns: The column, or both.
+        groups: The groups by name; those too small are named without numbers.
+        differences: Measures over the groups that are large enough: those of
+            `everloop.measure.fairness.FAIRNESS` for binary, and ``metric_difference``.
     """
 
-    column: str
-    groups: dict[str, dict[str, float]]
-    differences: dict[str, float]
+    columns: tuple[str, ...]
+    groups: tuple[Group, ...]
+    differences: dict[str, Interval]
+
+    @property
+    def name(self) -> str:
+        """The columns in words."""
+        return " and ".join(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +101,21 @@ class Evaluation:
         value: Value per decision, where decisions have prices.
         value_today: The same of what is decided today.
         gain: Value over today's on the same rows (paired).
+        against_today: Metrics of decisions: the model's less that of today's decisions on the same rows.
         best_possible: Value per decision of a model that knows every actual.
         confusion: Row: actual class, column: decision; counts.
         classes: The classes, in the order of the confusion.
         reliability: Mean score, rate of positives and rows, per bin of scores.
         value_curve: Thresholds, values, positive rates, allowed: from `choose_threshold` on these rows.
         roc_curve: False positive rate and true positive rate.
+        precision_curve: Recall and precision.
+        gain_curve: The share of rows taken from the top, the share of positives found, and the lift.
         predicted: For regression: pairs of predicted and actual for a picture, at most 500.
+        residuals: For regression: see `evaluation_curves.residual_facts`.
         importance: What the metric loses when a column is shuffled, by column.
-        fairness: For each sensitive column.
-        slices: The worst slices first.
+        fairness: For each sensitive column, then for each pair of them.
+        slices: The worst slices first; each was found on one half of the rows and holds on the other.
+        slices_looked_at: How many were compared to find them.
         requirements: What is required, and whether it holds.
     """
 
@@ -95,16 +127,21 @@ class Evaluation:
     value: Interval | None = None
     value_today: Interval | None = None
     gain: Interval | None = None
+    against_today: dict[str, Interval] = field(default_factory=dict)
     best_possible: float | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
     classes: tuple[str, ...] = ()
     reliability: dict[str, list[float]] = field(default_factory=dict)
     value_curve: dict[str, list[Any]] = field(default_factory=dict)
     roc_curve: dict[str, list[float]] = field(default_factory=dict)
+    precision_curve: dict[str, list[float]] = field(default_factory=dict)
+    gain_curve: dict[str, list[float]] = field(default_factory=dict)
     predicted: dict[str, list[float]] = field(default_factory=dict)
+    residuals: dict[str, Any] = field(default_factory=dict)
     importance: dict[str, float] = field(default_factory=dict)
     fairness: tuple[GroupFairness, ...] = ()
     slices: tuple[Slice, ...] = ()
+    slices_looked_at: int = 0
     requirements: tuple[Requirement, ...] = ()
 
     @property
@@ -124,14 +161,12 @@ class Evaluation:
         known = dict(data)
         for name in ("value", "value_today", "gain"):
             known[name] = _interval(data[name]) if data[name] is not None else None
-        known["metrics"] = {name: _interval(interval) for name, interval in data["metrics"].items()}
+        for name in ("metrics", "against_today"):
+            known[name] = _intervals(data[name])
         known["confusion"] = tuple(tuple(row) for row in data["confusion"])
         known["classes"] = tuple(data["classes"])
         known["fairness"] = tuple(_fairness(item) for item in data["fairness"])
-        known["slices"] = tuple(
-            Slice(**{**item, "score": _interval(item["score"]), "rest": _number(item["rest"])})
-            for item in data["slices"]
-        )
+        known["slices"] = tuple(_slice(item) for item in data["slices"])
         known["requirements"] = tuple(
             Requirement(**{**item, "number": _number(item["number"])}) for item in data["requirements"]
         )
@@ -146,12 +181,15 @@ def _interval(data: dict[str, float | None]) -> Interval:
     return Interval(_number(data["low"]), _number(data["estimate"]), _number(data["high"]))
 
 
+def _intervals(data: dict[str, Any]) -> dict[str, Interval]:
+    return {name: _interval(interval) for name, interval in data.items()}
+
+
+def _slice(data: dict[str, Any]) -> Slice:
+    conditions = tuple((column, value) for column, value in data["conditions"])
+    return Slice(conditions, data["rows"], _interval(data["score"]), _number(data["rest"]), data["chance"])
+
+
 def _fairness(data: dict[str, Any]) -> GroupFairness:
-    return GroupFairness(
-        data["column"],
-        {
-            group: {name: _number(v) for name, v in numbers.items()}
-            for group, numbers in data["groups"].items()
-        },
-        {name: _number(v) for name, v in data["differences"].items()},
-    )
+    groups = tuple(Group(**{**group, "rates": _intervals(group["rates"])}) for group in data["groups"])
+    return GroupFairness(tuple(data["columns"]), groups, _intervals(data["differences"]))

@@ -1,4 +1,4 @@
-"""How the groups of a sensitive column fare, by the rates and differences of `measure.fairness`."""
+"""How the groups of sensitive columns fare, each column alone and each pair of them together."""
 
 from __future__ import annotations
 
@@ -6,85 +6,75 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from everloop.measure.fairness import FAIRNESS, group_rates
-from everloop.measure.metrics import compute
-from everloop.model.evaluation import GroupFairness
+from everloop.measure.fairness import FAIRNESS, disparity_interval
+from everloop.measure.intervals import Interval, mean_interval, widest_gap
+from everloop.measure.metric_intervals import metric_interval
+from everloop.model.evaluation import Group, GroupFairness
+from everloop.table.groups import crossed_groups, crossings
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from everloop.model.evaluating import Judged
 
-FEWEST_ROWS = 20
-"""Smaller groups are shown by no number: it would be noise."""
+FEWEST_ROWS = 30
+"""Of a smaller group no number is given: it would be noise."""
 
-MOST_GROUPS = 20
+MOST_GROUPS = 30
+_RATES = {"positive_rate": "positive_rate", "true_positive_rate": "recall", "precision": "precision"}
 
 
 def judge_groups(judged: Judged) -> tuple[GroupFairness, ...]:
-    """Gives each sensitive column's groups and the largest differences between them."""
-    return tuple(_of_column(judged, name) for name in judged.frame.sensitive if name in judged.table.columns)
+    """Gives the groups of each sensitive column and of each pair, with the differences between them."""
+    known = [name for name in judged.frame.sensitive if name in judged.table.columns]
+    return tuple(_of_columns(judged, names) for names in crossings(known))
 
 
-def largest_differences(found: tuple[GroupFairness, ...]) -> dict[str, float]:
-    """Gives each difference where it is largest among the sensitive columns; NaN where none is known."""
-    largest: dict[str, float] = {}
-    for column in found:
-        for name, number in column.differences.items():
-            largest[name] = float(np.fmax(largest.get(name, np.nan), number))
-    return largest
+def worst_differences(found: tuple[GroupFairness, ...]) -> dict[str, float]:
+    """Gives each measure where it is worst among the columns and pairs; NaN where none is known."""
+    worst: dict[str, float] = {}
+    for columns in found:
+        for name, interval in columns.differences.items():
+            worse = np.fmin if name in FAIRNESS and FAIRNESS[name].ratio else np.fmax
+            worst[name] = float(worse(worst.get(name, np.nan), interval.estimate))
+    return worst
 
 
-def groups_of(judged: Judged, name: str) -> dict[str, np.ndarray]:
-    """Gives the rows of each value of a column; a number with many values is cut at its quartiles."""
-    from everloop.table.labels import label_counts, label_texts
-
-    column = judged.table[name]
-    if column.dtype.is_numeric() and column.n_unique() > MOST_GROUPS:
-        numbers = column.cast(float).fill_null(float("nan")).to_numpy()
-        cuts = np.unique(np.nanquantile(numbers, [0.25, 0.5, 0.75]))
-        places = np.digitize(numbers, cuts)
-        edges = ["-inf", *(f"{cut:g}" for cut in cuts), "inf"]
-        named = {
-            f"{edges[k]} to {edges[k + 1]}": (places == k) & ~np.isnan(numbers) for k in range(len(cuts) + 1)
-        }
-    else:
-        texts = label_texts(column)
-        frequent = list(label_counts(column))[: 2 * MOST_GROUPS]
-        named = {text: (texts == text).fill_null(value=False).to_numpy() for text in sorted(frequent)}
-    return {text: np.flatnonzero(mask) for text, mask in named.items() if mask.sum() >= FEWEST_ROWS}
+def _of_columns(judged: Judged, names: tuple[str, ...]) -> GroupFairness:
+    texts = crossed_groups(judged.table, names)
+    counts = _most_frequent(texts)
+    groups = tuple(_group(judged, text, np.flatnonzero(texts == text)) for text in sorted(counts))
+    large = [group for group in groups if group.enough]
+    differences = {"metric_difference": widest_gap([group.rates[judged.frame.metric] for group in large])}
+    if judged.frame.task == "binary" and large:
+        # Numbers stand for the groups, so that no group's text is taken for a missing one.
+        places = {group.name: place for place, group in enumerate(large)}
+        numbers = np.array([places.get(text, -1) for text in texts.tolist()])
+        rows = numbers >= 0
+        arguments = judged.actual[rows], judged.decisions[rows], numbers[rows]
+        differences |= {name: disparity_interval(name, *arguments, seed=judged.seed) for name in FAIRNESS}
+    return GroupFairness(names, groups, differences)
 
 
-def _of_column(judged: Judged, name: str) -> GroupFairness:
-    groups = groups_of(judged, name)
-    if not groups:
-        return GroupFairness(name, {}, {})
-    metric = judged.frame.metric
-    predicted = judged.predicted_for(metric)
-    found = {
-        text: {"rows": float(len(rows)), metric: compute(metric, judged.actual[rows], predicted[rows])}
-        for text, rows in groups.items()
-    }
-    known = [group[metric] for group in found.values() if not np.isnan(group[metric])]
-    differences = {"metric_difference": max(known) - min(known) if len(known) > 1 else float("nan")}
+def _most_frequent(texts: NDArray[np.object_]) -> dict[str, int]:
+    found, counts = np.unique(texts.astype(str), return_counts=True)
+    ranked = sorted(zip(counts.tolist(), found.tolist(), strict=True), key=lambda item: (-item[0], item[1]))
+    return {text: count for count, text in ranked[:MOST_GROUPS]}
+
+
+def _group(judged: Judged, text: str, rows: NDArray[np.int64]) -> Group:
+    if len(rows) < FEWEST_ROWS:
+        return Group(text, len(rows), enough=False)
+    metric, actual = judged.frame.metric, judged.actual[rows]
+    rates = {metric: metric_interval(metric, actual, judged.predicted_for(metric)[rows], seed=judged.seed)}
     if judged.frame.task == "binary":
-        _add_rates(judged, groups, found, differences)
-    return GroupFairness(name, found, differences)
+        decisions = judged.decisions[rows]
+        rates |= {shown: metric_interval(name, actual, decisions) for shown, name in _RATES.items()}
+        rates["false_positive_rate"] = _complement(metric_interval("specificity", actual, decisions))
+    if judged.worth is not None:
+        rates["value"] = mean_interval(judged.worth.only(rows).values(actual, judged.decisions[rows]))
+    return Group(text, len(rows), enough=True, rates=rates)
 
 
-def _add_rates(
-    judged: Judged,
-    groups: dict[str, np.ndarray],
-    found: dict[str, dict[str, float]],
-    differences: dict[str, float],
-) -> None:
-    rows = np.concatenate(list(groups.values()))
-    # Numbers stand for the groups, so that no group's text is taken for a missing one.
-    numbers = np.repeat(np.arange(len(groups)), [len(each) for each in groups.values()])
-    arguments = judged.actual[rows], judged.decisions[rows], numbers
-    texts = list(groups)
-    for rates in group_rates(*arguments):
-        found[texts[int(rates.group)]] |= {
-            "positive_rate": rates.positive_rate,
-            "true_positive_rate": rates.true_positive_rate,
-            "false_positive_rate": rates.false_positive_rate,
-        }
-    differences |= {name: function(*arguments) for name, function in FAIRNESS.items()}
+def _complement(share: Interval) -> Interval:
+    return Interval(1 - share.high, 1 - share.estimate, 1 - share.low)

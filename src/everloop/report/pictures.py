@@ -21,6 +21,7 @@ from everloop.report.canvas import (
     new_axes,
     svg_of,
 )
+from everloop.report.grids import confusion
 from everloop.report.timelines import Lane, Line, Mark, Span, columns, lines
 from everloop.report.writing import number
 
@@ -37,6 +38,7 @@ __all__ = [
     "bars",
     "calibration",
     "columns",
+    "confusion",
     "curve",
     "histogram",
     "intervals",

@@ -56,6 +56,8 @@ class ModelSpec(Part):
     )
     max_latency: Duration | None = Field(None, description="A version that answers slower is never released.")
     fairness: dict[str, BoundField] = Field(
-        default_factory=dict, description="Bounds on differences between sensitive groups."
+        default_factory=dict,
+        description="Bounds on differences between the groups of `problem.sensitive` and of each pair of "
+        "them, such as `equal_opportunity_difference` or `demographic_parity_ratio`.",
     )
     seed: int = Field(0, ge=0, lt=2**32, strict=True, description="What all chance is drawn from.")

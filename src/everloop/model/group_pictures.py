@@ -1,0 +1,81 @@
+"""Pictures and tables of parts of the rows: the slices where a model is weak, the groups of people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from everloop.report import Fold, Picture, Table, Text, pictures
+from everloop.report.writing import number, plural
+
+if TYPE_CHECKING:
+    from everloop.measure.intervals import Interval
+    from everloop.model.evaluation import Evaluation, GroupFairness
+    from everloop.report.page import Block
+
+
+def slice_blocks(evaluation: Evaluation) -> list[Block]:
+    """Draws and lists the slices of the rows on which the model does worst."""
+    looked = evaluation.slices_looked_at
+    if not evaluation.slices:
+        said = f"Of {plural(looked, 'slice')} by one or two columns none is worse beyond chance."
+        return [Text(said)] if looked else []
+    places = {each.name: _ends(each.score) for each in evaluation.slices}
+    level = (evaluation.score.estimate, f"all rows: {number(evaluation.score.estimate)}")
+    drawn = pictures.intervals(places, x_label=evaluation.metric, level=level)
+    caption = (
+        f"The worst of {looked:,} slices by one or two columns, found on one half of the rows and worse on "
+        "the other as well."
+    )
+    rows = [
+        [each.name, each.rows, number(each.score.estimate), number(each.rest), number(each.chance)]
+        for each in evaluation.slices
+    ]
+    columns = ["slice", "rows", evaluation.metric, "on all other rows", "by chance"]
+    return [Picture(drawn, caption), Table(columns, rows)]
+
+
+def fairness_blocks(evaluation: Evaluation) -> list[Block]:
+    """Draws how the groups of each sensitive column fare, and of each pair of columns."""
+    return [block for found in evaluation.fairness for block in _of(found, evaluation.metric)]
+
+
+def _of(found: GroupFairness, metric: str) -> list[Block]:
+    large = [group for group in found.groups if group.enough]
+    if len(large) < 2:
+        return [Text(f"{found.name}: fewer than two groups are large enough to be compared.")]
+    shown = "positive_rate" if "positive_rate" in large[0].rates else metric
+    places = {group.name: _ends(group.rates[shown]) for group in large if group.rates[shown].known}
+    blocks: list[Block] = []
+    if places:
+        drawn = pictures.intervals(places, x_label=shown.replace("_", " "))
+        blocks.append(Picture(drawn, f"Groups of {found.name}: {shown.replace('_', ' ')}."))
+    names = list(dict.fromkeys(name for group in large for name in group.rates))
+    rows: list[list[Any]] = [
+        [group.name, group.rows, *(_said(group.rates[name]) for name in names)] for group in large
+    ]
+    table = Table([found.name, "rows", *(name.replace("_", " ") for name in names)], rows)
+    gaps = Table(
+        [f"between the groups of {found.name}", "estimate", "95 % interval"],
+        [
+            [name.replace("_", " "), number(gap.estimate), _span(gap)]
+            for name, gap in found.differences.items()
+        ],
+    )
+    small = [f"{group.name} ({plural(group.rows, 'row')})" for group in found.groups if not group.enough]
+    blocks.append(gaps)
+    blocks.append(Fold(f"Every group of {found.name}, with intervals", [table]))
+    if small:
+        blocks.append(Text(f"Too small to be told about: {', '.join(small)}."))
+    return blocks
+
+
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.low, interval.estimate, interval.high
+
+
+def _said(interval: Interval) -> str:
+    return f"{number(interval.estimate)} ({_span(interval)})"
+
+
+def _span(interval: Interval) -> str:
+    return f"{number(interval.low)} to {number(interval.high)}"

@@ -17,8 +17,8 @@ Learning" (arXiv 2303.06094): partition summaries, compared with the nearest of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,11 +138,40 @@ class Part:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers of all parts, in their order: arrays of shape (parts,) by column and sort."""
+    """The numbers of all parts, in their order.
 
+    Attributes:
+        names: The parts.
+        rows: How many rows each has, (parts,).
+        values: By column, sort and value, (parts,).
+        units: The standard deviation of a column, by which what is in `SPREAD` was divided.
+    """
+
+    names: tuple[str, ...]
     rows: NDArray[np.float64]
     values: Mapping[tuple[str, str, str], NDArray[np.float64]] = field(default_factory=dict)
     units: Mapping[str, float] = field(default_factory=dict)
+
+    def without(self, columns: Collection[str]) -> Numbers:
+        """Leaves out columns that say nothing."""
+        return replace(self, values={key: one for key, one in self.values.items() if key[0] not in columns})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Gives the numbers as what JSON can carry."""
+        values = [[*key, [None if np.isnan(one) else one for one in series.tolist()]]
+                  for key, series in self.values.items()]  # fmt: skip
+        return {
+            "names": list(self.names),
+            "rows": self.rows.tolist(),
+            "values": values,
+            "units": dict(self.units),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Numbers:
+        """Reads what `to_dict` gave."""
+        values = {tuple(key): np.array(series, dtype=np.float64) for *key, series in data["values"]}
+        return cls(tuple(data["names"]), np.array(data["rows"], dtype=np.float64), values, data["units"])
 
 
 def judge_parts(
@@ -161,18 +190,29 @@ def judge_parts(
     Returns:
         Every part, in order.
     """
+    return judge_numbers(summarise_parts(table, part, ignore=ignore), released=released, growing=growing)
+
+
+def summarise_parts(table: Any, part: pl.Expr, *, ignore: Collection[str] = ()) -> Numbers:
+    """Summarises each part of a table by numbers; see `judge_parts`."""
     lazy = as_lazy(table).with_columns(part.cast(_text()).alias(_PART)).filter(_named())
     types = {
         name: kind for name, kind in schema_of(lazy).types.items() if name not in ignore and name != _PART
     }
-    names, numbers = _summarise(lazy, types)
-    volume = numbers.values[("", "volume", "")]
+    numbers = _summarise(lazy, types)
     # The first part may have begun before the table does.
-    volume[:1] = np.nan
+    numbers.values[("", "volume", "")][:1] = np.nan
+    return numbers
+
+
+def judge_numbers(
+    numbers: Numbers, *, released: Collection[str] = (), growing: str | None = None
+) -> tuple[Part, ...]:
+    """Judges parts by their numbers; see `judge_parts`."""
     found: list[Part] = []
     taken: list[int] = []
     bars: dict[tuple[str, str, str], float] = {}
-    for place, name in enumerate(names):
+    for place, name in enumerate(numbers.names):
         rows = int(numbers.rows[place])
         if rows < FEWEST_ROWS or name == growing:
             found.append(Part(name, rows, released=name in released))
@@ -265,7 +305,7 @@ def _shown(numbers: Numbers, column: str, sort: str, values: tuple[float, ...]) 
     return a, b, c
 
 
-def _summarise(lazy: pl.LazyFrame, types: Mapping[str, str]) -> tuple[list[str], Numbers]:
+def _summarise(lazy: pl.LazyFrame, types: Mapping[str, str]) -> Numbers:
     """Summarises all parts in one pass, after one for the most frequent texts."""
     import polars as pl
 
@@ -292,7 +332,7 @@ def _summarise(lazy: pl.LazyFrame, types: Mapping[str, str]) -> tuple[list[str],
         for sort in SPREAD:
             if (name, sort, "") in values:
                 values[(name, sort, "")] = values[(name, sort, "")] / units[name]
-    return found[_PART].to_list(), Numbers(rows, values, units)
+    return Numbers(tuple(found[_PART].to_list()), rows, values, units)
 
 
 def _middle(spread: NDArray[np.float64]) -> float:

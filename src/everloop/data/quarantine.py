@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.digest import digest_file
-from everloop.core.files import write_file
+from everloop.core.files import scratch_folder, write_file
 from everloop.core.values import to_jsonable
 from everloop.data.partitions import Part, judge_parts
 from everloop.data.snapshots import SNAPSHOT_FILE, TABLE_FILE, Snapshot
+from everloop.data.source_parts import judge_sources
+from everloop.data.steps import SETTINGS_FILE, take_as_set
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,36 +52,60 @@ def quarantine_settings(spec: LifecycleSpec, released: Collection[str]) -> dict[
     return {"ignore": later, "released": sorted(released)}
 
 
-def quarantine_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+def quarantine_step(
+    folder: Path,
+    settings: dict[str, Any],
+    inputs: dict[str, Path],
+    *,
+    home: Path,
+    kept: Path | None = None,
+    tables: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Looks for corrupted parts of a snapshot and takes them out.
 
-    A part is a span of time: the longest of month, week, day and hour of which there are twenty. A
-    snapshot without a time, or with too short a history, is taken as it is.
+    A part is a file of a source of many files, an increment of a source that is read on from a cursor,
+    and a span of time: the longest of month, week, day and hour of which there are twenty. A snapshot
+    with neither, or with too short a history, is taken as it is.
 
     Args:
         folder: Gets `parts.json`; where a part is kept out also the snapshot without it, and the rows
-            that were kept out in `quarantined.parquet`.
+            that were kept out: of a span in `quarantined.parquet`, of a source in `quarantined-0.parquet`.
         settings: What `quarantine_settings` gave.
         inputs: `snapshot`, its folder.
+        home: The lifecycle's folder; as `kept` and `tables` for the snapshot that is taken again.
+        kept: Where sources keep what they have read.
+        tables: Tables handed in from Python.
 
     Returns:
         The span, how many parts there are and were judged, and those that are kept out or released.
     """
     snapshot = Snapshot.load(inputs["snapshot"])
-    span = span_of(*snapshot.time_range) if snapshot.time and snapshot.time_range else None
-    parts = _judged(snapshot, span, settings) if span else ()
-    out = [part for part in parts if part.quarantined]
-    facts: dict[str, Any] = {
+    sources = judge_sources(snapshot.folder, ignore=settings["ignore"], released=settings["released"])
+    without = {name: [part.name for part in parts if part.quarantined] for name, parts in sources.items()}
+    without = {name: parts for name, parts in without.items() if parts}
+    with scratch_folder(folder) as scratch:
+        if without:
+            again = json.loads((snapshot.folder / SETTINGS_FILE).read_bytes())
+            target = scratch / "snapshot"
+            target.mkdir()
+            snapshot = take_as_set(target, again, home=home, kept=kept, tables=tables, without=without)
+        span = span_of(*snapshot.time_range) if snapshot.time and snapshot.time_range else None
+        spans = _judged(snapshot, span, settings) if span else ()
+        out = [part.name for part in spans if part.quarantined]
+        if span and out:
+            _take_out(snapshot, _part(snapshot, span), out, folder)
+        elif without:
+            for path in snapshot.folder.iterdir():
+                path.rename(folder / path.name)
+    parts = [*(part for one in sources.values() for part in one), *spans]
+    write_file(folder / PARTS_FILE, json.dumps(to_jsonable(parts), indent=2).encode())
+    return {
         "span": span,
         "parts": len(parts),
         "judged": sum(part.judged for part in parts),
-        "quarantined": [_told(part) for part in out],
+        "quarantined": [_told(part) for part in parts if part.quarantined],
         "released": [part.name for part in parts if part.released],
     }
-    write_file(folder / PARTS_FILE, json.dumps(to_jsonable(parts), indent=2).encode())
-    if span and out:
-        _take_out(snapshot, _part(snapshot, span), [part.name for part in out], folder)
-    return facts
 
 
 def _judged(snapshot: Snapshot, span: str, settings: dict[str, Any]) -> tuple[Part, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from everloop.data.foreign_keys import foreign_key_tables
 from everloop.data.preparing import facts_of, prepare_dataset
 from everloop.data.python_features import python_digests
 from everloop.data.snapshots import Snapshot
+from everloop.data.source_parts import SUMMARY_FILE
 from everloop.data.sources import DigestMemo, Surroundings
 from everloop.data.taking import open_sources, take_snapshot
 from everloop.spec import DataSpec, ProblemSpec
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 CONTRACT_FILE = "contract.yaml"
 REPORT_FILE = "contract-report.json"
+SETTINGS_FILE = "settings.json"
 
 
 def snapshot_settings(
@@ -117,7 +119,8 @@ def snapshot_step(
     """Takes a snapshot.
 
     Args:
-        folder: Where `table.parquet` and `snapshot.json` are written.
+        folder: Where `table.parquet` and `snapshot.json` are written, and `settings.json` where a source
+            comes in parts, so that it can be taken again without some.
         settings: What `snapshot_settings` gave.
         inputs: None.
         home: The lifecycle's folder, where relative addresses start. It is no setting, so that a
@@ -129,15 +132,31 @@ def snapshot_step(
         The snapshot's description.
     """
     del inputs
-    snapshot = take_snapshot(
+    snapshot = take_as_set(folder, settings, home=home, kept=kept, tables=tables)
+    if (folder / SUMMARY_FILE).exists():
+        write_file(folder / SETTINGS_FILE, json.dumps(settings).encode() + b"\n")
+    return snapshot.to_dict()
+
+
+def take_as_set(
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    home: Path,
+    kept: Path | None = None,
+    tables: Mapping[str, Any] | None = None,
+    without: Mapping[str, Collection[str]] | None = None,
+) -> Snapshot:
+    """Takes a snapshot as `snapshot_settings` said, perhaps without some parts of its sources."""
+    return take_snapshot(
         DataSpec.model_validate(settings["data"]),
         ProblemSpec.model_validate(settings["problem"]),
         folder,
         parse_time(settings["as_of"]),
         Surroundings(folder=home, kept=kept.resolve() if kept else None, known=settings["sources"]),
         tables=tables,
+        without=without,
     )
-    return snapshot.to_dict()
 
 
 def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from everloop.data.bad_rows import keep_bad_rows, keep_notes
 from everloop.data.duck import MEMORY_LIMIT, closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
 from everloop.data.query import check_query, raise_storage_fault, run_query
 from everloop.data.snapshots import TABLE_FILE, Snapshot
+from everloop.data.source_parts import summarise_sources, take_out
 from everloop.data.sources import Reading, Source, Surroundings, open_source
 from everloop.data.sources.keeping import KeptSource
 from everloop.data.sources.table import TableSpec
@@ -68,7 +69,7 @@ class _Draft:
     typed: dict[str, str] = field(default_factory=dict)
 
 
-def take_snapshot(
+def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from when)
     data: DataSpec,
     problem: ProblemSpec | None,
     folder: Path,
@@ -76,6 +77,7 @@ def take_snapshot(
     surroundings: Surroundings,
     *,
     tables: Mapping[str, Any] | None = None,
+    without: Mapping[str, Collection[str]] | None = None,
     memory_limit: str = MEMORY_LIMIT,
 ) -> Snapshot:
     """Reads the sources, joins them as `data.table` says and writes the rows.
@@ -91,11 +93,12 @@ def take_snapshot(
     Args:
         data: The file's part about data.
         problem: The file's part about the problem; None takes every row as it is.
-        folder: An existing folder, which gets `table.parquet` and `snapshot.json`, and
-            `bad-rows.parquet` where rows could not be read.
+        folder: An existing folder, which gets `table.parquet` and `snapshot.json`, `bad-rows.parquet`
+            where rows could not be read, and `source-parts.json` where a source comes in many parts.
         as_of: The time at which the table is taken.
         surroundings: What sources are given.
         tables: Tables handed in from Python, by the name of the source that each stands for.
+        without: For some of the sources the parts that are left out, as `judge_sources` calls them.
         memory_limit: What the join and the sort may use before they go to disk.
 
     Raises:
@@ -109,6 +112,8 @@ def take_snapshot(
     sources = open_sources(data, surroundings, tables)
     with scratch_folder(folder) as scratch:
         readings = _read(sources, scratch, surroundings)
+        summarise_sources(readings, folder)
+        readings = take_out(readings, without or {}, scratch.resolve(), folder)
         files = [file for reading in readings.values() for file in reading.files]
         with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit, threads=1) as connection:
             raw, ordered = _join(connection, data, readings, scratch.resolve())

@@ -140,7 +140,7 @@ def _snapshot(workspace: Workspace) -> Snapshot:
     )
     take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder, tables=workspace.tables)
     engine = Engine(workspace.record, workspace.store, workspace.clock, workspace.progress)
-    return Snapshot.load(engine.run(Step("snapshot", "data", 1, take, settings)).path)
+    return Snapshot.load(engine.run(Step("snapshot", "data", 2, take, settings)).path)
 
 
 def _told(workspace: Workspace, taken: pl.DataFrame, time: str) -> History:

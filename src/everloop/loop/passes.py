@@ -56,7 +56,7 @@ def snapshot(this: Pass) -> Done:
     if this.as_of is None:
         settings["as_of"] = _unchanged_since(this, content, now) or settings["as_of"]
     take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder, tables=workspace.tables)
-    taken = this.do(Step("snapshot", "data", 1, take, settings))
+    taken = this.do(Step("snapshot", "data", 2, take, settings))
     latest = {"content": content, "as_of": settings["as_of"], "changes_at": taken.facts["changes_at"]}
     if this.as_of is None and workspace.record.state(workspace.name, "snapshot") != latest:
         workspace.record.set_state(workspace.name, "snapshot", latest)
@@ -80,7 +80,10 @@ def quarantine(this: Pass, taken: Done) -> Done:
     """Takes parts that are unlike all earlier ones out of the snapshot, until a person releases them."""
     workspace = this.workspace
     settings = quarantine_settings(workspace.spec, released_parts(workspace))
-    judged = this.do(Step("quarantine", "data", 1, quarantine_step, settings, {"snapshot": taken}))
+    judge = partial(
+        quarantine_step, home=workspace.folder, kept=workspace.kept_folder, tables=workspace.tables
+    )
+    judged = this.do(Step("quarantine", "data", 2, judge, settings, {"snapshot": taken}))
     put_on_record(workspace, judged)
     return judged if judged.facts["quarantined"] else taken
 

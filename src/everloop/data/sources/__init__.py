@@ -13,6 +13,7 @@ from everloop.data.sources.protocol import (
     IncrementalSource,
     Reading,
     Source,
+    SourcePart,
     Surroundings,
 )
 from everloop.data.sources.registry import ENTRY_POINTS, SOURCES, installed_kinds, open_source, source_class
@@ -26,6 +27,7 @@ __all__ = [
     "IncrementalSource",
     "Reading",
     "Source",
+    "SourcePart",
     "Surroundings",
     "installed_kinds",
     "open_source",

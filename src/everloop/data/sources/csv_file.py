@@ -15,6 +15,7 @@ from everloop.data.sources.bad_rows import BadRow, BadRows
 from everloop.data.sources.csv_records import read_records
 from everloop.data.sources.landed_text import TextParts, land_text
 from everloop.data.sources.parquet_file import unlike
+from everloop.data.sources.protocol import SourcePart
 from everloop.data.sources.text_file import FoundFile, as_utf8, has_null_byte, opened
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class _Csv:
 
 def land_csv(
     files: Sequence[FoundFile], target: Path, scratch: Path, bad: BadRows, *, encoding: str | None = None
-) -> None:
+) -> tuple[SourcePart, ...]:
     """Writes CSV files as one Parquet file, with types found over all rows of all files.
 
     Args:
@@ -46,6 +47,9 @@ def land_csv(
         scratch: A folder to work in.
         bad: Collects rows and files that cannot be read.
         encoding: Of the files, where it is stated.
+
+    Returns:
+        The rows of each file, where there are several.
 
     Raises:
         SourceUnreadable: When a file is empty, is not text, has rows of different widths or other
@@ -67,9 +71,10 @@ def land_csv(
         if not landed:
             bad.settle(0, len(files), scratch)
             raise SourceUnreadable(f"None of the {len(files)} files can be read.")
-        land_text(connection, _parts(landed), target, bad)
+        parts = land_text(connection, _parts(landed), target, bad)
     for _, part in landed:
         part.unlink()
+    return parts
 
 
 def _parts(landed: list[tuple[_Csv, Path]]) -> TextParts:

@@ -13,6 +13,7 @@ from everloop.data.sources.bad_rows import BadRows
 from everloop.data.sources.csv_file import MISSING
 from everloop.data.sources.landed_text import TextParts, land_text
 from everloop.data.sources.parquet_file import unlike
+from everloop.data.sources.protocol import SourcePart
 from everloop.data.sources.text_file import FoundFile
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ EXACT_INTEGERS = 2.0**53
 
 def land_excel(
     files: Sequence[FoundFile], target: Path, scratch: Path, bad: BadRows, *, sheet: str | None = None
-) -> None:
+) -> tuple[SourcePart, ...]:
     """Writes a sheet of each workbook as one Parquet file, with types found over all rows of all files.
 
     Excel has one kind of number: a column of whole ones is of integers. A column whose cells are of
@@ -35,6 +36,9 @@ def land_excel(
         scratch: A folder to work in.
         bad: Collects rows and files that cannot be read.
         sheet: The sheet's name; by default the first one.
+
+    Returns:
+        The rows of each file, where there are several.
 
     Raises:
         MissingExtra: When the reader is not installed.
@@ -61,7 +65,7 @@ def land_excel(
     paths = tuple(path for _, path in landed)
     parts = TextParts(paths, tuple(file.name for file, _ in landed), tuple(columns), _locator(paths))
     with closed_duckdb(scratch, []) as connection:
-        land_text(connection, parts, target, bad)
+        return land_text(connection, parts, target, bad)
 
 
 def _locator(paths: Sequence[Path]) -> Any:

@@ -15,8 +15,8 @@ from everloop.data.sources.excel_file import land_excel
 from everloop.data.sources.finding import unzipped
 from everloop.data.sources.json_file import land_json
 from everloop.data.sources.parquet_file import whole_parquet
-from everloop.data.sources.protocol import Capabilities, Reading, Surroundings
-from everloop.data.sources.source_files import SourceFiles
+from everloop.data.sources.protocol import Capabilities, Reading, SourcePart, Surroundings
+from everloop.data.sources.source_files import SourceFiles, called
 from everloop.data.sources.text_file import PACKINGS, FoundFile
 
 if TYPE_CHECKING:
@@ -91,17 +91,19 @@ class Files:
         kind = _one_format([file.path.name for file in members], self.spec.format)
         landed: tuple[Path, ...] = (scratch / "landed.parquet",)
         if kind == "parquet":
-            landed = tuple(file.path for file in whole_parquet(members, bad))
+            whole = whole_parquet(members, bad)
+            landed = tuple(file.path for file in whole)
+            parts = tuple(SourcePart(file.name, _rows((file.path,))) for file in whole)
         elif kind == "csv":
-            land_csv(members, landed[0], scratch, bad, encoding=self.spec.encoding)
+            parts = land_csv(members, landed[0], scratch, bad, encoding=self.spec.encoding)
         elif kind == "json":
-            land_json(members, landed[0], scratch, bad, encoding=self.spec.encoding)
+            parts = land_json(members, landed[0], scratch, bad, encoding=self.spec.encoding)
         else:
-            land_excel(members, landed[0], scratch, bad, sheet=self.spec.sheet)
+            parts = land_excel(members, landed[0], scratch, bad, sheet=self.spec.sheet)
         quarantine = bad.settle(_rows(landed), len(files), scratch) if len(bad) else None
         if not landed:
             raise SourceUnreadable(f"None of the files of {self.spec.file} can be read.")
-        return Reading(landed, fingerprint, quarantine, tuple(bad.notes))
+        return Reading(landed, fingerprint, quarantine, tuple(bad.notes), called(parts))
 
 
 def _rows(files: tuple[Path, ...]) -> int:

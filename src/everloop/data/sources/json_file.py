@@ -11,6 +11,7 @@ from everloop.core.errors import SourceUnreadable
 from everloop.core.extras import require
 from everloop.data.duck import closed_duckdb, first_lines, quote_name, quote_text
 from everloop.data.sources.bad_rows import BadRow, BadRows
+from everloop.data.sources.protocol import SourcePart
 from everloop.data.sources.text_file import FoundFile, as_utf8, has_content, opened
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def land_json(
     files: Sequence[FoundFile], target: Path, scratch: Path, bad: BadRows, *, encoding: str | None = None
-) -> None:
+) -> tuple[SourcePart, ...]:
     """Writes JSON files, one object a line (or one array of objects), as one Parquet file.
 
     Types are found over all rows; a key that a row lacks is a missing value, and a key whose values
@@ -32,6 +33,9 @@ def land_json(
         bad: Collects lines and files that cannot be read.
         encoding: Of the files, where it is stated.
 
+    Returns:
+        The rows of each file, where there are several.
+
     Raises:
         SourceUnreadable: When a file is empty or a line is no JSON object, and bad rows are refused;
             the file and the line are named.
@@ -41,7 +45,7 @@ def land_json(
     ready = _ready(files, scratch, bad, encoding)
     with closed_duckdb(scratch, [file.path for file in ready]) as connection:
         try:
-            _land(connection, ready, target, lines=lines)
+            return _land(connection, ready, target, lines=lines)
         except duckdb.Error as error:
             sieved = [_sieve(file, scratch, bad) for file in ready] if lines else []
             if not sieved:
@@ -49,7 +53,7 @@ def land_json(
                     f"{_named(ready)} is not readable as JSON: {first_lines(error)}"
                 ) from error
             try:
-                _land(connection, sieved, target, lines=lines)
+                return _land(connection, sieved, target, lines=lines)
             except duckdb.Error as second:
                 raise SourceUnreadable(
                     f"{_named(ready)} is not readable as JSON: {first_lines(second)}"
@@ -71,7 +75,9 @@ def _ready(files: Sequence[FoundFile], scratch: Path, bad: BadRows, encoding: st
     return ready
 
 
-def _land(connection: DuckDBPyConnection, files: Sequence[FoundFile], target: Path, *, lines: bool) -> None:
+def _land(
+    connection: DuckDBPyConnection, files: Sequence[FoundFile], target: Path, *, lines: bool
+) -> tuple[SourcePart, ...]:
     duckdb = require("duckdb", extra="train")
     listed = ", ".join(quote_text(str(file.path)) for file in files)
     form = "newline_delimited" if lines else "auto"
@@ -81,6 +87,12 @@ def _land(connection: DuckDBPyConnection, files: Sequence[FoundFile], target: Pa
         raise duckdb.InvalidInputException("it holds JSON values that are no objects")
     columns = ", ".join(_column(name, kind) for name, kind in kinds.items())
     connection.execute(f"COPY (SELECT {columns} FROM {scan}) TO {quote_text(str(target))} (FORMAT parquet)")  # noqa: S608
+    if len(files) == 1:
+        return ()
+    named = f"{scan[:-1]}, filename = true)"
+    query = f"SELECT filename, count(*) FROM {named} GROUP BY filename"  # noqa: S608
+    counted = dict(connection.execute(query).fetchall())
+    return tuple(SourcePart(file.name, int(counted.get(str(file.path), 0))) for file in files)
 
 
 def _column(name: str, kind: str) -> str:

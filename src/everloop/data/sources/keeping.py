@@ -28,7 +28,14 @@ from everloop.core.extras import require
 from everloop.core.files import scratch_folder, storage_faults, sync_file, sync_folder, write_file
 from everloop.core.progress import Event
 from everloop.data.sources.bad_rows import BadRow, BadRows
-from everloop.data.sources.protocol import Capabilities, Increment, IncrementalSource, Reading, Surroundings
+from everloop.data.sources.protocol import (
+    Capabilities,
+    Increment,
+    IncrementalSource,
+    Reading,
+    SourcePart,
+    Surroundings,
+)
 from everloop.data.sources.repeats import Repeats
 from everloop.data.sources.row_digest import MODULUS, digest_rows
 from everloop.data.sources.trying import Attempts
@@ -229,7 +236,13 @@ class KeptSource:
             raise SourceUnreadable(
                 "The source has given no row and no column yet.", hint="run again when it has some"
             )
-        return Reading(united(files, scratch / "united"), self._fingerprint(entries), aside)
+        parts = [entry.rows for entry in entries if entry.part is not None]
+        return Reading(
+            united(files, scratch / "united"),
+            self._fingerprint(entries),
+            aside,
+            parts=tuple(SourcePart(str(place), rows, sized=False) for place, rows in enumerate(parts, 1)),
+        )
 
 
 def _load(folder: Path) -> list[Entry]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from everloop.data.duck import quote_name, quote_text
 from everloop.data.sources.bad_rows import BadRow, BadRows
+from everloop.data.sources.protocol import SourcePart
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -69,7 +70,9 @@ class _Column:
         return f"({name} IS NOT NULL AND NOT ({TYPE_TESTS[self.nearly or self.kind].format(c=name)}))"
 
 
-def land_text(connection: DuckDBPyConnection, parts: TextParts, target: Path, bad: BadRows) -> None:
+def land_text(
+    connection: DuckDBPyConnection, parts: TextParts, target: Path, bad: BadRows
+) -> tuple[SourcePart, ...]:
     """Writes rows of text as one typed Parquet file.
 
     Rows whose value does not fit a column that all others fit are bad rows where those are kept
@@ -80,6 +83,9 @@ def land_text(connection: DuckDBPyConnection, parts: TextParts, target: Path, ba
         parts: The rows.
         target: The file to write.
         bad: Collects bad rows and notes.
+
+    Returns:
+        The rows of each part that were written, where there are several.
     """
     scan = _scan(parts.paths)
     columns = [_decide(column, bad) for column in _find_types(connection, scan, parts.columns)]
@@ -95,6 +101,15 @@ def land_text(connection: DuckDBPyConnection, parts: TextParts, target: Path, ba
     typed = ", ".join(_typed(column) for column in columns)
     connection.execute(
         f"COPY (SELECT {typed} FROM {scan}{kept}) TO {quote_text(str(target))} (FORMAT parquet)"  # noqa: S608
+    )
+    if len(parts.paths) == 1:
+        return ()
+    scan = _scan(parts.paths, ", filename = true")
+    query = f"SELECT filename, count(*) FROM {scan}{kept} GROUP BY filename"  # noqa: S608
+    counted = dict(connection.execute(query).fetchall())
+    return tuple(
+        SourcePart(name, int(counted.get(str(path), 0)))
+        for path, name in zip(parts.paths, parts.names, strict=True)
     )
 
 

@@ -17,7 +17,7 @@ from everloop.data.sources.csv_file import MISSING, NOT_UTF8_HINT
 from everloop.data.sources.landed_text import TextParts, land_text
 from everloop.data.sources.log_patterns import NOTHING, LogPattern, read_pattern, time_reader
 from everloop.data.sources.protocol import Capabilities, Reading, Surroundings
-from everloop.data.sources.source_files import SourceFiles
+from everloop.data.sources.source_files import SourceFiles, called
 from everloop.data.sources.text_file import FoundFile, as_utf8, opened
 
 if TYPE_CHECKING:
@@ -107,9 +107,11 @@ class Logs:
                 raise SourceUnreadable(f"None of the files of {self.spec.log} can be read.")
             target = work / "landed.parquet"
             with closed_duckdb(work, []) as connection:
-                land_text(connection, _parts(landed, pattern.columns), target, bad)
+                parts = land_text(connection, _parts(landed, pattern.columns), target, bad)
             quarantine = bad.settle(rows + old, len(found), work)
-        return Reading((target,), self._fingerprint(digests, old), quarantine, tuple(bad.notes))
+        return Reading(
+            (target,), self._fingerprint(digests, old), quarantine, tuple(bad.notes), called(parts)
+        )
 
     def _files(self) -> SourceFiles:
         return SourceFiles(self.spec.log, self.spec.options, self.surroundings)

@@ -73,6 +73,21 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
+class SourcePart:
+    """A stretch of a source's rows that came together: a file, or an increment.
+
+    Attributes:
+        name: What its user calls it.
+        rows: How many rows it has.
+        sized: Whether that number says anything: an increment has the rows since the last reading.
+    """
+
+    name: str
+    rows: int
+    sized: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What a source gave.
 
@@ -81,12 +96,14 @@ class Reading:
         fingerprint: The identity of exactly the content that was read.
         bad_rows: A Parquet file with the rows that could not be read (`bad_rows.BadRow`); None for none.
         notes: What a user should know of the content, in sentences.
+        parts: The parts that the rows came in, in the rows' order; empty where that is not known.
     """
 
     files: tuple[Path, ...]
     fingerprint: dict[str, Any]
     bad_rows: Path | None = None
     notes: tuple[str, ...] = ()
+    parts: tuple[SourcePart, ...] = ()
 
 
 @runtime_checkable

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from everloop.core.errors import SourceUnreachable, SourceUnreadable
 from everloop.data.sources.digest_memo import file_state
 from everloop.data.sources.finding import find_files
-from everloop.data.sources.protocol import Surroundings
+from everloop.data.sources.protocol import SourcePart, Surroundings
 from everloop.data.sources.remote_files import RemoteFiles, is_remote
 from everloop.data.sources.text_file import FoundFile
 from everloop.spec.secret import Secret
@@ -97,3 +98,12 @@ class SourceFiles:
 
     def _remote(self) -> RemoteFiles:
         return RemoteFiles(self.written, self.options, self.surroundings)
+
+
+def called(parts: Sequence[SourcePart]) -> tuple[SourcePart, ...]:
+    """Calls files by what tells them apart, wherever they lie."""
+    names = [Path(part.name).name for part in parts]
+    if len(set(names)) < len(names):
+        shared = os.path.commonpath([os.path.dirname(part.name) for part in parts])  # noqa: PTH120  (an address)
+        names = [part.name.removeprefix(shared).lstrip("/") for part in parts]
+    return tuple(replace(part, name=name) for part, name in zip(parts, names, strict=True))

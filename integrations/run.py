@@ -5,9 +5,10 @@
     python integrations/run.py --list     their names
 
 A group is a folder here with `test_*.py` and `requirements.txt`; optionally `extras.txt` (extras of
-Everloop, divided by commas; otherwise `all`) and `apt.txt` (a line for each Debian package, followed
-by programs or patterns of files of which any shows that it is there). Only Python's own library is
-used, so that this runs before anything is installed.
+Everloop, divided by commas; otherwise `all`), `apt.txt` (a line for each Debian package, followed
+by programs or patterns of files of which any shows that it is there) and `pip.txt` (packages that
+pip itself installs: uv would choose another build of them). Only Python's own library is used, so
+that this runs before anything is installed.
 """
 # ruff: noqa: INP001, S603, T201
 
@@ -111,16 +112,20 @@ def environment(group: str) -> Path:
     python = folder / "bin" / "python"
     extras = HERE / group / "extras.txt"
     extra = extras.read_text().strip() if extras.exists() else "all"
-    wanted = _digest(extra.encode(), HERE / group / "requirements.txt", ROOT / "pyproject.toml")
+    plain = HERE / group / "pip.txt"
+    parts = [HERE / group / "requirements.txt", ROOT / "pyproject.toml", *([plain] if plain.exists() else [])]
+    wanted = _digest(extra.encode(), *parts)
     stamp = folder / STAMP
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     install = ["pip", "install", "--quiet", "--python", str(python)]
     requirements = ["--editable", f"{ROOT}[{extra}]", "--requirement", str(HERE / group / "requirements.txt")]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     for step in (
         [sys.executable, "-m", "venv", "--clear", str(folder)],
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"],
+        [*pip, "uv"],
         [str(folder / "bin" / "uv"), *install, *requirements],
+        *([[*pip, "--requirement", str(plain)]] if plain.exists() else []),
     ):
         if subprocess.run(step, cwd=ROOT, check=False).returncode:
             raise CannotRun(f"its environment could not be made: {' '.join(step)}")

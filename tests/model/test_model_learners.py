@@ -1,15 +1,17 @@
 """Every learner that ships passes the public suite; the registry finds them and refuses the rest."""
 
 import warnings
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from everloop.core.errors import ModelFault
+from everloop.core.errors import MissingExtra, ModelFault
 from everloop.model.estimator_file import load_estimator
 from everloop.model.learners import Learner, known_learners, learner, learners_for
-from everloop.model.learners.registry import BUILT_IN
+from everloop.model.learners.registry import BUILT_IN, ON_REQUEST, learners_unasked
 from everloop.testing.learner_suite import LearnerSuite
 
 
@@ -51,9 +53,25 @@ class TestExtraTrees(LearnerSuite):
     configuration: ClassVar = {"trees": 25, "min_samples_leaf": 2, "max_features": 1.0}
 
 
-def test_every_built_in_learner_has_a_suite_here() -> None:
+def test_every_built_in_learner_has_a_suite() -> None:
+    """Here, or in the group of the outside library that it needs."""
     tested = {cls.learner.name for cls in LearnerSuite.__subclasses__()}
+    groups = Path(__file__).parents[2] / "integrations"
+    apart = "".join(path.read_text() for path in groups.glob("*/test_*.py"))
+    tested |= {name for name in ON_REQUEST if f'learner = learner("{name}")' in apart}
     assert tested == set(BUILT_IN)
+
+
+def test_what_takes_seconds_to_load_is_tried_only_where_it_is_named() -> None:
+    assert ON_REQUEST.isdisjoint(learners_unasked())
+    assert [one.name for one in learners_for("binary", ("neural_net",))] == ["neural_net"]
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed here")
+def test_a_learner_whose_library_is_missing_names_the_command() -> None:
+    with pytest.raises(MissingExtra) as raised:
+        learner("neural_net").fit(np.ones((20, 1)), np.arange(20) % 2, task="binary", configuration={})
+    assert "everloop[torch]" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))

@@ -12,9 +12,11 @@ import pytest
 from everloop.core.errors import ModelFault
 from everloop.model.compile import EXPORTERS, score_form, score_model
 from everloop.model.compile.form import ScoreForm
+from everloop.model.compile.network import LAYERS as GRAPH_LAYERS
 from everloop.model.compile.registry import kind_of
 from everloop.model.compile.score import answers
 from everloop.model.learners import learner
+from everloop.model.learners.network import LAYERS, Layer, Network
 from everloop.model.scoring import raw_scores
 from everloop.spec.frame import Frame
 
@@ -187,7 +189,7 @@ def test_graph_equals_library(name: str, task: str, options: dict[str, Any], mis
 
 
 def test_every_exporter_is_tested() -> None:
-    tested = {name for name, *_ in KINDS} | {"NearestRows"}
+    tested = {name for name, *_ in KINDS} | {"NearestRows", "Network"}
     assert {kind.split(".")[1] for kind in EXPORTERS} == tested
 
 
@@ -205,6 +207,48 @@ def test_nearest_rows(task: str, neighbours: int) -> None:
     near = X + random.choice([0.0, 0.0, 1e-12, 1e-9], size=X.shape)
     fresh = np.column_stack([random.integers(0, 2, (900, 3)) * 1.0, random.normal(size=(900, 2))])
     assert_equal(estimator, np.vstack([X, near, fresh, np.zeros((2, 5)), X[:9] * 1e9]), task)
+
+
+ACTIVATIONS = ("relu", "silu", "sigmoid", "tanh")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_networks(task: str) -> None:
+    """Every kind of layer, on rows of all sizes."""
+    random = np.random.default_rng(0)
+    outputs = {"binary": 2, "multiclass": 3, "regression": 1}[task]
+    places = random.integers(0, 7, (5, 3))  # 6 is beyond the row: a zero
+    layers: list[Layer] = [
+        ("scale", {"factor": random.normal(size=6), "shift": random.normal(size=6)}),
+        ("soft_clip", {"limit": np.array(3.0)}),
+        ("convolution", {"positions": places, "weight": random.normal(size=(3, 4)), "bias": np.ones(4)}),
+        *((kind, {}) for kind in ACTIVATIONS),
+        ("greatest", {"positions": random.integers(0, 21, (9, 4))}),
+        ("leaky_relu", {"slope": np.array(0.1)}),
+        ("mean", {"positions": random.integers(0, 10, (8, 2))}),
+        ("dense", {"weight": random.normal(size=(8, outputs)), "bias": random.normal(size=outputs)}),
+        ("bound", {"low": np.array(-3.0), "high": np.array(2.0)}),
+    ]
+    assert {kind for kind, _ in layers} == set(LAYERS) == set(GRAPH_LAYERS)
+    estimator = Network(6, layers, None if task == "regression" else np.arange(outputs))
+    X = np.vstack([random.normal(size=(2500, 6)), 1e9 * random.normal(size=(50, 6)), np.zeros((1, 6))])
+    assert_equal(estimator, X, task)
+
+
+def test_a_convolution_is_that_of_scipy() -> None:
+    from scipy.signal import correlate2d
+
+    image, kernel = np.random.default_rng(0).normal(size=(4, 5)), np.arange(9.0).reshape(3, 3)
+    rows, columns = np.indices((4, 5))
+    near = [(rows + i, columns + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    places = np.stack(
+        [np.where((r >= 0) & (r < 4) & (c >= 0) & (c < 5), 5 * r + c, 20).ravel() for r, c in near], axis=1
+    )
+    layer: Layer = (
+        "convolution", {"positions": places, "weight": kernel.reshape(9, 1), "bias": np.zeros(1)},
+    )  # fmt: skip
+    found = Network(20, [layer], None).outputs(image.reshape(1, 20))
+    np.testing.assert_allclose(found.reshape(4, 5), correlate2d(image, kernel, mode="same"), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["DecisionTreeClassifier", "RandomForestClassifier", "LGBMClassifier"])

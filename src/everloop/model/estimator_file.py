@@ -18,6 +18,7 @@ TRUSTED: frozenset[str] = frozenset(
         "collections.OrderedDict",
         "collections.defaultdict",
         "everloop.model.learners.knn.NearestRows",
+        "everloop.model.learners.network.Network",
         "lightgbm.basic.Booster",
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",

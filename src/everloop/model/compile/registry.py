@@ -13,6 +13,7 @@ _CATBOOST = "everloop.model.compile.catboost:catboost_form"
 _FOREST = "everloop.model.compile.forest"
 _LINEAR = "everloop.model.compile.linear:linear_form"
 _LIGHTGBM = "everloop.model.compile.lightgbm:lightgbm_form"
+_NETWORK = "everloop.model.compile.network:network_form"
 _NEAREST = "everloop.model.compile.nearest:nearest_form"
 _XGBOOST = "everloop.model.compile.xgboost:xgboost_form"
 
@@ -35,6 +36,7 @@ EXPORTERS: dict[str, str] = {
     "catboost.CatBoostClassifier": _CATBOOST,
     "catboost.CatBoostRegressor": _CATBOOST,
     "everloop.NearestRows": _NEAREST,
+    "everloop.Network": _NETWORK,
     "lightgbm.LGBMClassifier": _LIGHTGBM,
     "lightgbm.LGBMRegressor": _LIGHTGBM,
     "xgboost.XGBClassifier": _XGBOOST,

@@ -23,12 +23,16 @@ BUILT_IN: dict[str, str] = {
     "xgboost": "everloop.model.learners.xgboost:XgBoost",
     "hist_gradient_boosting": "everloop.model.learners.hist_gradient_boosting:HistGradientBoosting",
     "extra_trees": "everloop.model.learners.extra_trees:ExtraTrees",
+    "neural_net": "everloop.model.learners.neural_net:NeuralNet",
     "random_forest": "everloop.model.learners.random_forest:RandomForest",
 }
 """The learners that ship, as ``module:class``, so that one is imported when it is used."""
 
 EXTRAS: dict[str, str] = {"catboost": "catboost"}
 """Learners whose package is an extra: they are tried unasked only where it is installed."""
+
+ON_REQUEST = frozenset({"neural_net"})
+"""Learners that are tried only where the file names them: loading their library alone takes seconds."""
 
 
 @cache
@@ -63,8 +67,9 @@ def learner(name: str) -> Learner:
 
 
 def learners_unasked() -> tuple[str, ...]:
-    """Names the learners that are tried where none is named: what ships and whose package is there."""
-    return tuple(name for name in BUILT_IN if name not in EXTRAS or find_spec(EXTRAS[name]) is not None)
+    """Names the learners that are tried where none is named: what ships, quick, and has its package there."""
+    names = (name for name in BUILT_IN if name not in ON_REQUEST)
+    return tuple(name for name in names if name not in EXTRAS or find_spec(EXTRAS[name]) is not None)
 
 
 def learners_for(task: Task, names: tuple[str, ...] = ()) -> tuple[Learner, ...]:

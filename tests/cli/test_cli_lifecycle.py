@@ -155,6 +155,6 @@ def test_predict_before_a_release_says_what_to_do(cli, home: Path) -> None:
 
 
 def _champion(home: Path) -> Package:
-    from everloop.cli.predict import champion_package
+    from everloop.cli.predict import champion_features
 
-    return champion_package(home / "everloop.yaml")
+    return champion_features(home / "everloop.yaml").package

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,7 @@ from everloop.cli.progress import watching
 from everloop.cli.reading import opened
 
 if TYPE_CHECKING:
+    from everloop.data.file_features import FileFeatures
     from everloop.runtime import Package
 
 
@@ -35,7 +37,9 @@ def command(
     """Scores a file without a server; its size does not matter, it is read in batches.
 
     The columns `prediction` and `score` are appended: the chance of the positive class, of the chosen
-    class where there are several, or the number of a regression.
+    class where there are several, or the number of a regression. Features over other sources and in
+    Python that the file has no column of are made as they were known at each row's decision, from the
+    lifecycle's sources; a row without its time is decided now.
 
     Example:
         everloop predict loans.parquet --output scored.parquet --keep id
@@ -44,9 +48,12 @@ def command(
     from everloop.cli.scoring import score_file
     from everloop.runtime import Package
 
-    loaded = Package(package) if package is not None else champion_package(file)
     with watching(context) as progress:
-        rows = score_file(loaded, table, output, keep=tuple(keep or ()), progress=progress)
+        features = _of_package(Package(package), file) if package is not None else champion_features(file)
+        features = replace(features, progress=progress)
+        kept = tuple(keep or ())
+        loaded = features.package
+        rows = score_file(loaded, table, output, keep=kept, featured=features.add, progress=progress)
     manifest = loaded.manifest
     facts = {"rows": rows, "output": output, "lifecycle": manifest.lifecycle, "version": manifest.version}
     return Answer(
@@ -54,15 +61,26 @@ def command(
     )
 
 
-def champion_package(file: Path) -> Package:
-    """Loads the package of the version that serves.
+def _of_package(package: Package, file: Path) -> FileFeatures:
+    """Makes features from the lifecycle file, where there is one beside the package that is named."""
+    from everloop.data.file_features import FileFeatures
+    from everloop.spec import load
+
+    there = file.is_file() or (file / DEFAULT_FILE).is_file()
+    return FileFeatures(package, load(file) if there else None)
+
+
+def champion_features(file: Path) -> FileFeatures:
+    """Loads the package of the version that serves, with what makes its features.
 
     Raises:
         NotFound: When nothing was released yet.
     """
     from everloop.core.errors import NotFound
+    from everloop.data.file_features import FileFeatures
     from everloop.deploy.release import PACKAGE_FOLDER
     from everloop.deploy.versions import champion
+    from everloop.record.rows import StepRow
     from everloop.runtime import Package
 
     with opened(file) as workspace:
@@ -72,4 +90,16 @@ def champion_package(file: Path) -> Package:
                 f"{workspace.name} has no champion yet, so there is nothing to predict with.",
                 hint="everloop run; or name a package with --package DIR",
             )
-        return Package(workspace.store.open(version.package) / PACKAGE_FOLDER)
+        package = Package(workspace.store.open(version.package) / PACKAGE_FOLDER)
+        steps = workspace.record.find(StepRow, lifecycle=workspace.name, key=version.package)
+        settings: dict[str, Any] = next(
+            (step.facts["settings"] for step in steps if "settings" in step.facts), {}
+        )
+        functions = settings.get("features", {}).get("python", ())
+        return FileFeatures(
+            package,
+            workspace.spec,
+            kept=workspace.kept_folder,
+            tables=workspace.tables,
+            digests={one["name"]: one["digest"] for one in functions},
+        )

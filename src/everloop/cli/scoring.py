@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,6 +36,7 @@ def score_file(
     output: Path,
     *,
     keep: Sequence[str] = (),
+    featured: Callable[[Path, Path], Path] | None = None,
     progress: Progress = silent,
     batch_rows: int = BATCH_ROWS,
 ) -> int:
@@ -46,6 +47,7 @@ def score_file(
         source: A path or glob that `as_lazy` reads.
         output: Ends in `.parquet` or `.csv`; it appears when all rows are scored.
         keep: The columns to keep; empty keeps all.
+        featured: Gives rows with the features that they lack, from a Parquet file and a scratch folder.
         progress: Is told how far it is.
         batch_rows: Rows that are in memory at a time.
 
@@ -66,8 +68,9 @@ def score_file(
         raise UsageFault(f"{output} is the input; it is not overwritten.", hint="--output scored.parquet")
     with scratch_folder(output.parent) as scratch:
         landed = _landed(source, scratch)
+        names = _kept(pq.read_schema(landed).names, keep)
+        landed = featured(landed, scratch) if featured else landed
         with pq.ParquetFile(landed) as file:
-            names = _kept(file.schema_arrow.names, keep)
             work = scratch / f"scored{output.suffix}"
             total, done = file.metadata.num_rows, 0
             with storage_faults(output), _writing(work) as writer:

@@ -5,7 +5,8 @@ The function's parameters name the columns that it reads, and its return annotat
     def region_risk(region: str, amount: float) -> float:
         return RISK.get(region, 0.5) * amount
 
-It is run for every row of a snapshot. A package holds no code, so where it is served the value is an
+The file may import modules that lie beside it, at its top. The function is run for every row of a
+snapshot. A package holds no code, so where it is served the value is an
 input like any other: whoever asks computes it, with the same function.
 """
 
@@ -22,8 +23,8 @@ from pathlib import Path
 from types import ModuleType, NoneType
 from typing import TYPE_CHECKING, Any
 
-from everloop.core.digest import digest_bytes
 from everloop.core.errors import DataFault, SpecFault
+from everloop.data.python_modules import code_digest, importable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +51,7 @@ class PythonFeature:
     Attributes:
         name: The feature's name.
         written: The file and the function, as the lifecycle file names them.
-        digest: The SHA-256 of the file.
+        digest: The SHA-256 of the file, with the local modules that it imports.
         columns: The columns that the function reads, in the order of its parameters.
         type: What it gives, in the words of `table.schema`.
         function: The function.
@@ -80,13 +81,15 @@ def is_python(feature: Any) -> bool:
 
 
 def python_digests(data: DataSpec, folder: Path) -> dict[str, str]:
-    """Gives for each feature in Python the digest of its file, without running it.
+    """Gives for each feature in Python the digest of its file and what that imports of its folder.
+
+    No code is run.
 
     Raises:
         SpecFault: When a file is not there.
     """
     written = {name: str(feature) for name, feature in data.features.items() if is_python(feature)}
-    return {name: digest_bytes(_source(name, text, folder)) for name, text in written.items()}
+    return {name: code_digest(_file(name, text, folder)) for name, text in written.items()}
 
 
 def load_python_features(data: DataSpec, folder: Path) -> tuple[PythonFeature, ...]:
@@ -106,12 +109,12 @@ def load_python_features(data: DataSpec, folder: Path) -> tuple[PythonFeature, .
         if not is_python(feature):
             continue
         written = str(feature).strip()
-        source = _source(name, written, folder)
+        path = _file(name, written, folder)
         file, _, function = written.rpartition(":")
         if file not in modules:
-            modules[file] = _run(name, folder / file, source)
+            modules[file] = _run(name, path)
         columns, kind, called = _signature(name, written, getattr(modules[file], function, None))
-        found.append(PythonFeature(name, written, digest_bytes(source), columns, kind, called))
+        found.append(PythonFeature(name, written, code_digest(path), columns, kind, called))
     return tuple(found)
 
 
@@ -172,7 +175,7 @@ def _answer(feature: PythonFeature, place: int, row: tuple[Any, ...]) -> Any:
     return value
 
 
-def _source(name: str, written: str, folder: Path) -> bytes:
+def _file(name: str, written: str, folder: Path) -> Path:
     file = written.strip().rpartition(":")[0]
     path = folder / file
     if not path.is_file():
@@ -181,14 +184,15 @@ def _source(name: str, written: str, folder: Path) -> bytes:
             hint=f"ls {path.parent}",
             place=f"data.features.{name}",
         )
-    return path.read_bytes()
+    return path
 
 
-def _run(name: str, path: Path, source: bytes) -> ModuleType:
+def _run(name: str, path: Path) -> ModuleType:
     module = ModuleType(path.stem)
     module.__file__ = str(path)
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102  (the user's own file)
+        with importable(path.parent):
+            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102  (the user's own)
     except Exception as error:
         raise SpecFault(
             f"{path.name} cannot be loaded: {type(error).__name__}: {error}.",

@@ -26,6 +26,7 @@ STEPS = [
     "brief",
     "dataset",
     "train",
+    "explain",
     "reference",
     "package",
     "gate",

@@ -307,7 +307,7 @@ def test_without_a_graph_form_the_package_says_so(tmp_path: Path) -> None:
 
 
 def test_typical_values_are_values_of_the_rows() -> None:
-    from everloop.model.explain import reference_row
+    from everloop.model.reference_row import reference_row
 
     plan = train("linear", "binary").plan
     table = raw_table(4).with_columns(

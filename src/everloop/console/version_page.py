@@ -36,7 +36,7 @@ def version_page(workspace: Workspace, version: VersionRow) -> Page:
             workspace.name, version.number, parse_time(created) if created else version.at,
             workspace.spec.owner or "",
             story.step("brief"), story.step("snapshot"), story.step("dataset"),
-            story.step("frame").get("sufficiency") or {},
+            story.step("frame").get("sufficiency") or {}, story.step("explain"),
         ),
     )  # fmt: skip
     return Page(

@@ -29,7 +29,7 @@ from everloop.engine import Done, Step
 from everloop.goal.steps import brief_step
 from everloop.loop.quarantine import put_on_record, released_parts
 from everloop.loop.steps import CONTRACT_FILE, gate_step, package_step, reference_step
-from everloop.model.steps import train_step
+from everloop.model.steps import explain_step, train_step
 from everloop.problem.steps import frame_step
 from everloop.record.rows import VersionRow
 
@@ -153,6 +153,13 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
     return this.do(Step("train", "model", 2, watched, settings, inputs))
 
 
+def explain(this: Pass, trained: Done, prepared: Done) -> Done:
+    """Says what moves the scores, and what disturbed inputs cost."""
+    settings = {"goal": _dump(this.workspace.spec.goal)}
+    inputs = {"trained": trained, "dataset": prepared}
+    return this.do(Step("explain", "model", 1, explain_step, settings, inputs))
+
+
 def reference(this: Pass, trained: Done, prepared: Done) -> Done:
     """Keeps the distributions that windows will be compared with."""
     spec = this.workspace.spec
@@ -183,6 +190,7 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
             "snapshot": this.steps["snapshot"].facts,
             "dataset": prepared.facts,
             "labels": this.steps["frame"].facts["sufficiency"],
+            "explanation": this.steps["explain"].facts,
         },
         "seed": workspace.spec.model.seed,
     }

@@ -51,6 +51,7 @@ def run_once(
         this.stop_after("data")
 
         trained = passes.train(this, prepared, framed)
+        passes.explain(this, trained, prepared)
         referred = passes.reference(this, trained, prepared)
         packaged = passes.package(this, trained, prepared, enforced, referred)
         version = this.register(trained, packaged)

@@ -13,18 +13,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from everloop.model.api import Model, evaluate, search
+    from everloop.model.api import Model, evaluate, explain, search
     from everloop.model.evaluation import Evaluation
+    from everloop.model.explanation import Explanation
     from everloop.model.packaging import package, write_package
     from everloop.model.trained import FeatureChoice, Trained, Trial
 
 __all__ = [
     "Evaluation",
+    "Explanation",
     "FeatureChoice",
     "Model",
     "Trained",
     "Trial",
     "evaluate",
+    "explain",
     "package",
     "search",
     "write_package",
@@ -32,11 +35,13 @@ __all__ = [
 
 _WHERE = {
     "Evaluation": "everloop.model.evaluation",
+    "Explanation": "everloop.model.explanation",
     "FeatureChoice": "everloop.model.trained",
     "Model": "everloop.model.api",
     "Trained": "everloop.model.trained",
     "Trial": "everloop.model.trained",
     "evaluate": "everloop.model.api",
+    "explain": "everloop.model.api",
     "package": "everloop.model.packaging",
     "search": "everloop.model.api",
     "write_package": "everloop.model.packaging",

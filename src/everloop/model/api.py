@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.core.progress import Progress
+    from everloop.model.evaluating import Judged
     from everloop.model.evaluation import Evaluation
+    from everloop.model.explanation import Explanation
     from everloop.model.searching import Budget
     from everloop.model.train import Parts
     from everloop.model.trained import Trained
@@ -193,18 +195,40 @@ def evaluate(model: Model | Trained, table: Any) -> Evaluation:
     Raises:
         DataFault: When the target is missing from the table, or from every row of it.
     """
+    from everloop.model.evaluating import evaluate as evaluate_judged
+
+    return evaluate_judged(_judged(model.trained if isinstance(model, Model) else model, table))
+
+
+def explain(model: Model | Trained, table: Any) -> Explanation:
+    """Explains a model from the labelled rows of a table, best such as it did not learn from.
+
+    Args:
+        model: What to explain.
+        table: Rows with the target among the columns.
+
+    Returns:
+        What each column does to the scores (Shapley values), how the scores go over the strongest columns,
+        and what missing, noisy and unknown inputs cost.
+
+    Raises:
+        DataFault: When the target is missing from the table, or from every row of it.
+    """
+    from everloop.model.explaining import explain as explain_judged
+
+    trained = model.trained if isinstance(model, Model) else model
+    return explain_judged(_judged(trained, table), trained.scores, trained.columns)
+
+
+def _judged(trained: Trained, table: Any) -> Judged:
     from everloop.core.errors import DataFault
-    from everloop.model.evaluating import evaluate as evaluate_rows
     from everloop.model.targets import labelled
     from everloop.model.train import Stakes, TrainingSettings, judged_rows
 
-    trained = model.trained if isinstance(model, Model) else model
     rows, actual = labelled(_frame_of(table), trained.frame)
     if not len(actual):
-        raise DataFault(f"No row has the target {trained.frame.target!r}: there is nothing to evaluate on.")
-    return evaluate_rows(
-        judged_rows(trained, rows, trained.scores(rows), actual, TrainingSettings(), Stakes(), "table")
-    )
+        raise DataFault(f"No row has the target {trained.frame.target!r}: there is nothing to judge by.")
+    return judged_rows(trained, rows, trained.scores(rows), actual, TrainingSettings(), Stakes(), "table")
 
 
 def _require_metric_of_task(frame: Frame) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from everloop.model import card_pictures as draw
+from everloop.model.explanation_pictures import effect_blocks, robustness_blocks
 from everloop.model.group_pictures import fairness_blocks, slice_blocks
 from everloop.model.quality_pictures import (
     confusion_blocks,
@@ -34,6 +35,7 @@ from everloop.report import (
 from everloop.report.writing import day, moment, money, number, percent, plural, span
 
 if TYPE_CHECKING:
+    from everloop.model.explanation import Explanation
     from everloop.model.trained import Trained
     from everloop.report.page import Block
 
@@ -53,6 +55,7 @@ class CardFacts:
         snapshot: Facts of the snapshot.
         dataset: Facts of the dataset.
         labels: Facts of the problem's sufficiency.
+        explanation: What moves the scores, as `Explanation.to_dict` gives it.
     """
 
     lifecycle: str
@@ -63,6 +66,14 @@ class CardFacts:
     snapshot: Mapping[str, Any] = field(default_factory=dict)
     dataset: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
+    explanation: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def explained(self) -> Explanation | None:
+        """The explanation; None where there is none on record."""
+        from everloop.model.explanation import Explanation
+
+        return Explanation.from_dict(dict(self.explanation)) if self.explanation else None
 
     @property
     def currency(self) -> str:
@@ -108,6 +119,8 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
         _metrics(trained),
         _groups(trained),
         _data(facts),
+        _explanation(facts),
+        _robustness(facts),
         _features(trained),
         _search(trained),
         _limits(trained, facts),
@@ -261,6 +274,23 @@ def leak_blocks(prepared: Mapping[str, Any]) -> list[Block]:
             [Table(["leak", "severity", "reason", "what was found"], rows)],
         )
     ]
+
+
+def _explanation(facts: CardFacts) -> Section:
+    found = facts.explained
+    if found is None:
+        return Section("What moves the scores", [])
+    lead = "No column moves the scores."
+    strong = [one.column for one in found.effects if one.size.estimate > 0]
+    if strong:
+        lead = f"Most of all {', '.join(strong[:3])}."
+    return Section("What moves the scores", effect_blocks(found), lead=lead)
+
+
+def _robustness(facts: CardFacts) -> Section:
+    found = facts.explained
+    blocks = [] if found is None else robustness_blocks(found, facts.currency)
+    return Section("Robustness", blocks, lead="What it costs when inputs are missing, noisy or unknown.")
 
 
 def _features(trained: Trained) -> Section:

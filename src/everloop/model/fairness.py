@@ -31,12 +31,18 @@ def judge_groups(judged: Judged) -> tuple[GroupFairness, ...]:
 
 
 def worst_differences(found: tuple[GroupFairness, ...]) -> dict[str, float]:
-    """Gives each measure where it is worst among the columns and pairs; NaN where none is known."""
+    """Gives each measure where it is worst among the columns and pairs; NaN where none is known.
+
+    Of a pair the end of the interval that is nearest to equal treatment counts, as in the gate: its groups
+    are small, and the largest of many differences is large by chance.
+    """
     worst: dict[str, float] = {}
-    for columns in found:
-        for name, interval in columns.differences.items():
-            worse = np.fmin if name in FAIRNESS and FAIRNESS[name].ratio else np.fmax
-            worst[name] = float(worse(worst.get(name, np.nan), interval.estimate))
+    for one in found:
+        for name, gap in one.differences.items():
+            ratio = name in FAIRNESS and FAIRNESS[name].ratio
+            crossed = gap.high if ratio else gap.low
+            number = crossed if len(one.columns) > 1 else gap.estimate
+            worst[name] = float((np.fmin if ratio else np.fmax)(worst.get(name, np.nan), number))
     return worst
 
 

@@ -12,9 +12,9 @@ from everloop.core.files import publish_folder, scratch_folder, write_file
 from everloop.core.values import to_jsonable
 from everloop.model.compile.registry import score_form
 from everloop.model.compile.score import answers, score_model
-from everloop.model.explain import reference_row
 from everloop.model.input_features import InputFeatures
 from everloop.model.parity import certify
+from everloop.model.reference_row import reference_row
 from everloop.runtime.encoders import NumberEncoder
 from everloop.runtime.features.definitions import FEATURES_NAME
 from everloop.table.expression.onnx_form import MISSING_TEXT

@@ -35,6 +35,9 @@ CANDIDATES = 12
 SHOWN = 6
 MOST_ROWS = 40_000
 OVERLAP = 0.8
+PAIR_PENALTY = 1.0
+"""In standard errors: there are so many pairs that the surest of them is a little surer by chance."""
+
 SIGNIFICANT = 0.05
 
 
@@ -117,7 +120,7 @@ def _search(
     ]
     looked_at = len(ranked) + int(open_.sum())
     ranked += [
-        (float(both[a, b]), (int(paired[a]), int(paired[b])))
+        (float(both[a, b]) - PAIR_PENALTY, (int(paired[a]), int(paired[b])))
         for a, b in zip(first[open_], second[open_], strict=True)
         # A pair must lose more than either of its parts, or it says nothing that they do not.
         if both[a, b] > 0 and _means_rise(losses, counts, sums, a, b)

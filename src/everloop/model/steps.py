@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.files import write_file
 from everloop.core.progress import silent
 from everloop.core.values import to_jsonable
 from everloop.model.searching import Budget
-from everloop.model.train import Stakes, TrainingSettings, parts_of, train
+from everloop.model.train import Stakes, TrainingSettings, judged_rows, parts_of, train
 from everloop.model.trained import digest_of_saved
 from everloop.runtime.decision import PLAIN
 from everloop.spec import GoalSpec, ModelSpec, ProblemSpec
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from everloop.table.dataset import Dataset
 
 JOURNAL_FILE = "trials.jsonl"
+EXPLANATION_FILE = "explanation.json"
 
 
 def train_step(
@@ -60,6 +63,35 @@ def train_step(
     trained.save(folder)
     journal.unlink(missing_ok=True)
     return facts_of(trained, digest_of_saved(folder))
+
+
+def explain_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+    """Explains what was trained, from the rows that it did not learn from.
+
+    Args:
+        folder: Gets `explanation.json`.
+        settings: The file's part `goal`, as JSON.
+        inputs: `trained`, `dataset`.
+
+    Returns:
+        The explanation, as `Explanation.to_dict` gives it.
+    """
+    from everloop.model.explaining import explain
+    from everloop.model.targets import labelled
+    from everloop.model.trained import Trained
+    from everloop.table.dataset import Dataset
+
+    trained = Trained.load(inputs["trained"])
+    dataset = Dataset.load(inputs["dataset"])
+    parts = parts_of(dataset)
+    held_out = parts.test if parts.test is not None else parts.validation
+    rows, actual = labelled(parts.train if held_out is None else held_out, trained.frame)
+    stakes = stakes_of(GoalSpec.model_validate(settings["goal"]), trained.frame)
+    scores = trained.scores(rows)
+    judged = judged_rows(trained, rows, scores, actual, TrainingSettings(), stakes, "test")
+    found = explain(judged, trained.scores, trained.columns).to_dict()
+    write_file(folder / EXPLANATION_FILE, json.dumps(found, indent=1).encode())
+    return found
 
 
 def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSettings:

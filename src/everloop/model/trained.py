@@ -118,6 +118,11 @@ class Trained:
     held_out_scores: NDArray[np.float64] | None = field(default=None, compare=False)
     held_out_actual: NDArray[np.float64] | None = field(default=None, compare=False)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The raw columns that the model reads."""
+        return tuple(item.name for item in self.plan.inputs)
+
     def encode(self, table: Any) -> NDArray[np.float64]:
         """Gives the rows of a table as the estimator reads them, (n, width)."""
         from everloop.runtime.plan_table import encode_table

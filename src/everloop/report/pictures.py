@@ -22,6 +22,7 @@ from everloop.report.canvas import (
     svg_of,
 )
 from everloop.report.grids import confusion
+from everloop.report.swarms import swarm
 from everloop.report.timelines import Lane, Line, Mark, Span, columns, lines
 from everloop.report.writing import number
 
@@ -45,6 +46,7 @@ __all__ = [
     "lines",
     "points",
     "shares",
+    "swarm",
 ]
 _LONGEST = 34
 

@@ -77,7 +77,10 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
     written = _write(parts, features, folder)
     featured = {part: StoredTable.open(path) for part, path in written.items()}
     read = [*(name for name in inputs if name not in plan.clean_names), *(one.name for one in features)]
-    looked_at = Parts(featured, read, frame, split.plan.by, split.plan.group, table)
+    left_out = table.height > sum(part.height for part in featured.values())
+    looked_at = Parts(
+        featured, read, frame, split.plan.by, split.plan.group, whole=table if left_out else None
+    )
     findings = leaks_of(looked_at, data.leaks.waive)
     try:
         block_leaks(findings)

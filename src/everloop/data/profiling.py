@@ -152,25 +152,22 @@ def _of_texts(table: StoredTable, name: str) -> tuple[ColumnProfile, TextType]:
     with counted_texts(table, name) as counted:
         value, rows = pl.col("value"), pl.col("rows")
         length = value.str.len_chars()
-        different, present, low, total, high, marks = (
-            counted.select(
-                pl.len().alias("different"),
-                rows.sum().alias("present"),
-                length.min().alias("low"),
-                (length * rows).sum().alias("total"),
-                length.max().alias("high"),
-                pl.struct(value, rows).filter(means_missing(value)).implode().alias("marks"),
-            )
-            .collect(engine="streaming")
-            .row(0)
+        facts = counted.select(
+            pl.len().alias("different"),
+            rows.sum().alias("present"),
+            length.min().alias("low"),
+            (length * rows).sum().alias("total"),
+            length.max().alias("high"),
         )
+        different, present, low, total, high = facts.collect(engine="streaming").row(0)
+        marks = counted.filter(means_missing(value)).sort("value").collect(engine="streaming")
+        sentinels = {} if marks.height == different else dict(marks.iter_rows())
         few = different <= MOST_VALUES
         repeated = counted if few else counted.filter(rows > 1)
         most = repeated.sort(["rows", "value"], descending=[True, False]).head(MOST_VALUES)
         counts = dict(most.collect(engine="streaming").iter_rows())
-        sentinels = {} if len(marks) == different else dict(sorted(tuple(one.values()) for one in marks))
         text = _text_type(counted.filter(~value.is_in(list(sentinels))), different - len(sentinels))
-    facts = {
+    told = {
         "distinct": different,
         "top": tuple(list(counts.items())[:TOP_VALUES]),
         "lengths": (low, total / present, high) if present else None,
@@ -178,7 +175,7 @@ def _of_texts(table: StoredTable, name: str) -> tuple[ColumnProfile, TextType]:
         "reads_as": text.kind,
         "spellings": find_spellings(counts) if text.kind == "text" and few and different > 1 else {},
     }
-    return _noted(name, "text", (table.height, table.height - present), facts), text
+    return _noted(name, "text", (table.height, table.height - present), told), text
 
 
 def _text_type(counted: pl.LazyFrame, different: int) -> TextType:

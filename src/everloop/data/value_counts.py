@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everloop.table.stored import ROWS_AT_ONCE
+from everloop.table.stored import ROWS_AT_ONCE, write_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,5 +44,5 @@ def counted_texts(table: StoredTable, name: str) -> Iterator[pl.LazyFrame]:
         for share in range(shares):
             own = values.filter(pl.col("value").hash(seed=0) % shares == share)
             counted = own.group_by("value").agg(pl.len().alias("rows"))
-            counted.sink_parquet(Path(folder) / f"{share:04d}.parquet")
+            write_rows(counted, Path(folder) / f"{share:04d}.parquet")
         yield pl.scan_parquet(Path(folder) / "*.parquet")

@@ -60,7 +60,7 @@ def turned(parts: Parts, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     Returns:
         Of each such column the rows that it was fitted on and its partners.
     """
-    whole = [name for name in names if all(not one.null_count() for one in parts.column(name).values())]
+    whole = _without_missing(parts, names)
     if len(whole) <= FEWEST_PARTNERS or parts.train.height < FEWEST_ROWS:
         return {}
     centre = _centre(parts, whole)
@@ -85,6 +85,17 @@ def turned(parts: Parts, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         if found:
             return found
     return {}
+
+
+def _without_missing(parts: Parts, names: Sequence[str]) -> list[str]:
+    import polars as pl
+
+    missing: dict[str, int] = dict.fromkeys(names, 0)
+    for table in parts.tables.values():
+        held = [name for name in names if name in table.columns]
+        counted = table.select(pl.col(held).null_count()).row(0, named=True) if held else {}
+        missing |= {name: missing[name] + rows for name, rows in counted.items()}
+    return [name for name, rows in missing.items() if not rows]
 
 
 def _centre(parts: Parts, names: Sequence[str]) -> Floats:

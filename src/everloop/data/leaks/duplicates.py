@@ -9,13 +9,13 @@ import numpy as np
 
 from everloop.data.leaks.finding import LeakFinding
 from everloop.data.leaks.parts import drawn
+from everloop.table.stored import row_hashes
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     from everloop.data.leaks.parts import Parts
-    from everloop.table.stored import ColumnTable
 
 KIND = "duplicates"
 MOST_ROWS = 500_000
@@ -40,8 +40,9 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
     columns = [name for name in parts.frame.inputs if name in parts.train.columns]
     if not columns:
         return
+    hashed = {part: row_hashes(table, columns) for part, table in parts.tables.items() if table.height}
     for earlier, later in parts.pairs():
-        same = _same(parts.tables[earlier], parts.tables[later], columns)
+        same = hashed[later].is_in(hashed[earlier].unique().implode()).to_numpy()
         if same.any():
             yield _whole(earlier, later, np.flatnonzero(same), len(same))
         yield from _near(parts, earlier, later, columns, same)
@@ -56,14 +57,6 @@ def _whole(earlier: str, later: str, rows: NDArray[np.int64], of: int) -> LeakFi
         "part.",
         {"earlier": earlier, "later": later, "rows": len(rows), "of": of, "positions": rows[:5].tolist()},
     )
-
-
-def _same(earlier: ColumnTable, later: ColumnTable, columns: list[str]) -> NDArray[np.bool_]:
-    import polars as pl
-
-    key = pl.struct(columns).hash(seed=0).alias("key")
-    known = earlier.select(key)["key"].unique()
-    return later.select(key)["key"].is_in(known.implode()).to_numpy()
 
 
 def _near(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from everloop.data.leaks.target_sums import TargetSums
     from everloop.data.leaks.values import Floats
 
 FEWEST_VALUES = 4
@@ -24,6 +25,7 @@ FEWEST_ON_A_LINE = 6
 FEWEST_TO_SCATTER = 15
 EXACT = 1e-6
 ON_A_LINE = 1e-9
+ROUNDING = 1e-12
 UNLIKELY = 1e-8
 EXPECTED_ROWS = 3.0
 """Chi-square describes values of which so many rows of each class are to be expected (Cochran 1954)."""
@@ -64,27 +66,34 @@ class Grouped:
         return float((self.variances * self.counts).sum()) / freedom
 
 
-def group_targets(numbers: Floats, y: Floats) -> Grouped:
+def group_targets(numbers: Floats, summed: TargetSums) -> Grouped:
     """Groups targets by a column's values.
 
     Args:
-        numbers: The column, NaN where missing, (n,).
-        y: The target, 0 and 1 for a class, (n,).
+        numbers: The values as numbers, NaN where missing, (m,).
+        summed: The targets of each value.
     """
     known = ~np.isnan(numbers)
-    numbers, y = numbers[known], y[known]
     # The last digits of equal means may differ by the order in which they were summed.
-    values, codes = np.unique(np.round(numbers, 12), return_inverse=True)
-    counts = np.bincount(codes).astype(np.float64)
-    means = np.bincount(codes, weights=y) / counts
-    variances = np.maximum(np.bincount(codes, weights=y**2) / counts - means**2, 0.0)
-    binary = bool(np.isin(y, (0.0, 1.0)).all())
-    return Grouped(values, counts, means, variances, float(y.mean()), float(y.var()), binary)
+    values, codes = np.unique(np.round(numbers[known], 12), return_inverse=True)
+    counts, sums, squares = (
+        np.bincount(codes, weights=one[known], minlength=len(values)).astype(np.float64)
+        for one in (summed.rows, summed.sums, summed.squares)
+    )
+    means = sums / counts
+    variances = np.maximum(squares / counts - means**2, 0.0)
+    rows = float(counts.sum())
+    overall = float(sums.sum()) / rows
+    variance = max(float(squares.sum()) / rows - overall**2, 0.0)
+    centre = summed.centre
+    return Grouped(values, counts, means + centre, variances, overall + centre, variance, summed.binary)
 
 
 def trace_of(grouped: Grouped) -> dict[str, Any] | None:
     """Gives the trace of a mean of the target, with its numbers; None where there is none."""
-    if len(grouped.values) < FEWEST_VALUES or np.ptp(grouped.means) < EXACT or not grouped.within > 0:
+    if len(grouped.values) < FEWEST_VALUES or np.ptp(grouped.means) < EXACT:
+        return None
+    if not grouped.within > ROUNDING * grouped.variance:
         return None
     return next((found for look in _TRACES if (found := look(grouped)) is not None), None)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from everloop.data.identifiers import WORDS
 from everloop.data.leaks.finding import LeakFinding
+from everloop.data.leaks.parts import JUDGED_ROWS
 from everloop.data.leaks.values import numbers_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ DIGITS = 5
 def find(parts: Parts) -> Iterator[LeakFinding]:
     """Finds inputs of which nearly every row has its own value."""
     for name in parts.candidates:
+        if not _may_name_rows(parts.judged[name]):
+            continue
         column = parts.train[name].drop_nulls()
         if len(column) < FEWEST_ROWS or column.dtype.is_temporal():
             continue
@@ -57,6 +60,16 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
                     "examples": column.head(5).to_list(),
                 },
             )
+
+
+def _may_name_rows(drawn: pl.Series) -> bool:
+    """Tells from some rows whether values may differ enough: among more rows more of them come again."""
+    present = drawn.drop_nulls()
+    share = present.n_unique() / max(1, len(present))
+    if len(present) < JUDGED_ROWS:
+        return True
+    numbers = numbers_of(present) if present.dtype.is_float() else None
+    return share >= FEW_REPEATS and (numbers is None or np.array_equal(numbers, np.round(numbers)))
 
 
 def _unseen(parts: Parts, name: str) -> float | None:

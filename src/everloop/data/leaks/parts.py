@@ -33,7 +33,7 @@ class Parts:
         frame: The problem.
         split_by: How the parts were made: ``time``, ``random``, ``stratified``, ``group``, or ``given``.
         group: The column whose values were kept together, where there is one.
-        whole: The rows before any was left out, where they are at hand.
+        whole: The rows before any was left out, where one was and they are at hand.
     """
 
     tables: Mapping[str, ColumnTable]

@@ -15,7 +15,7 @@ import numpy as np
 
 from everloop.data.leaks.components import turned
 from everloop.data.leaks.finding import LeakFinding
-from everloop.data.leaks.values import numbers_of
+from everloop.data.leaks.scopes import FEWEST_VALUES, Numbers, Scopes, scopes_of
 
 if TYPE_CHECKING:
     from everloop.data.leaks.parts import Parts
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 KIND = "preprocessing"
 FEWEST_ROWS = 30
-FEWEST_VALUES = 10
 PRECISION = 1e-5
 """Numbers written with six digits keep a mean of 0 to this."""
 
@@ -43,37 +42,52 @@ class Scaling:
         off: How far rows are from what the scaling makes; 0 where it was fitted on them.
         told: What it makes of them.
         by_extremes: It rests on the least and the greatest value alone.
+        may: Whether rows may be what it makes, told without putting them in order.
     """
 
-    off: Callable[[Floats], float]
+    off: Callable[[Numbers], float]
     told: str
     by_extremes: bool = False
+    may: Callable[[Numbers], bool] = lambda rows: len(rows.x) > 0
+
+    def made(self, rows: Numbers) -> bool:
+        """Tells whether rows are what the scaling makes of those that it is fitted on."""
+        return self.may(rows) and self.off(rows) < PRECISION
 
 
-def _moments(x: Floats) -> float:
-    deviations = (float(x.std()), float(x.std(ddof=1)))
-    return max(abs(float(x.mean())), min(abs(one - 1) for one in deviations))
+def _moments(rows: Numbers) -> float:
+    n = len(rows.x)
+    deviations = (rows.deviation, rows.deviation * float(np.sqrt(n / max(n - 1, 1))))
+    return max(abs(rows.mean), min(abs(one - 1) for one in deviations))
 
 
-def _unit_norm(x: Floats) -> float:
-    centred = abs(float(x.mean())) * float(np.sqrt(len(x)))
-    return max(centred, abs(float(np.sqrt((x**2).sum())) - 1))
+def _unit_norm(rows: Numbers) -> float:
+    centred = abs(rows.mean) * float(np.sqrt(len(rows.x)))
+    return max(centred, abs(float(np.sqrt(rows.x @ rows.x)) - 1))
 
 
-def _quartiles(x: Floats) -> float:
-    low, middle, high = np.quantile(x, (0.25, 0.5, 0.75))
+def _quartiles(rows: Numbers) -> float:
+    low, middle, high = np.quantile(rows.x, (0.25, 0.5, 0.75))
     return float(max(abs(middle), abs(high - low - 1)))
+
+
+def _may_have_median_zero(rows: Numbers) -> bool:
+    most = len(rows.x) / 2 + 1
+    beyond = (np.count_nonzero(rows.x > PRECISION), np.count_nonzero(rows.x < -PRECISION))
+    return len(rows.x) > 0 and bool(max(beyond) <= most)
 
 
 SCALINGS: dict[str, Scaling] = {
     "standardised": Scaling(_moments, "a mean of 0 and a standard deviation of 1"),
     "normalised": Scaling(_unit_norm, "a mean of 0 and squares that sum to 1"),
-    "scaled by quartiles": Scaling(_quartiles, "a median of 0 and quartiles 1 apart"),
+    "scaled by quartiles": Scaling(
+        _quartiles, "a median of 0 and quartiles 1 apart", may=_may_have_median_zero
+    ),
     "scaled to 0 and 1": Scaling(
-        lambda x: float(max(abs(x.min()), abs(x.max() - 1))), "least 0 and greatest 1", by_extremes=True
+        lambda rows: max(abs(rows.low), abs(rows.high - 1)), "least 0 and greatest 1", by_extremes=True
     ),
     "scaled to -1 and 1": Scaling(
-        lambda x: float(max(abs(x.min() + 1), abs(x.max() - 1))), "least -1 and greatest 1", by_extremes=True
+        lambda rows: max(abs(rows.low + 1), abs(rows.high - 1)), "least -1 and greatest 1", by_extremes=True
     ),
 }
 
@@ -84,11 +98,11 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
     if parts.train.height < FEWEST_ROWS or not parts.pairs():
         return
     for name in floats:
-        scopes = _scopes(parts, name)
+        scopes = scopes_of(parts, name)
         if scopes is not None:
-            yield from _scaled(name, scopes)
-            yield from _scaled_apart(parts, name, scopes["training"])
-            yield from _filled(name, scopes)
+            yield from _scaled(name, scopes.wider, scopes.train)
+            yield from _scaled_apart(name, scopes)
+            yield from _filled(name, scopes.wider, scopes.train)
     for name, evidence in turned(parts, floats).items():
         yield LeakFinding(
             KIND,
@@ -103,38 +117,18 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
         )
 
 
-def _scopes(parts: Parts, name: str) -> Mapping[str, Floats] | None:
-    """Gives a column's numbers of the training rows, and of each set of rows that has others, too.
-
-    The rows of a table before any was left out are one of them: it may be these that were fitted on.
-    """
-    columns = {part: numbers_of(column) for part, column in parts.column(name).items()}
-    known = {part: x[~np.isnan(x)] for part, x in columns.items() if x is not None}
-    if len(np.unique(known["train"][:1000])) < FEWEST_VALUES:
-        return None
-    scopes = {"training": known["train"]}
-    for part in ("validation", "test"):
-        if len(known.get(part, ())):
-            scopes[f"training and {part}"] = np.concatenate([known["train"], known[part]])
-    scopes["all"] = np.concatenate(list(known.values()))
-    if parts.whole is not None and name in parts.whole.columns:
-        whole = numbers_of(parts.whole[name])
-        if whole is not None:
-            scopes["all, before any was left out,"] = whole[~np.isnan(whole)]
-    return scopes
-
-
-def _scaled(name: str, scopes: Mapping[str, Floats]) -> Iterator[LeakFinding]:
-    train = scopes["training"]
+def _scaled(name: str, wider: Mapping[str, Numbers], train: Numbers) -> Iterator[LeakFinding]:
     for how, scaling in SCALINGS.items():
-        own = scaling.off(train)
-        if own < PRECISION:
+        if scaling.made(train):
             return  # fitted on the training part, as it should be
-        fitted = {scope: scaling.off(x) for scope, x in scopes.items() if scope != "training"}
-        scope = min(fitted, key=lambda one: fitted[one])
-        if fitted[scope] > PRECISION or own < APART * max(fitted[scope], PRECISION / APART):
+        fitted = {scope: scaling.off(rows) for scope, rows in wider.items() if scaling.may(rows)}
+        scope = min(fitted, key=lambda one: fitted[one], default="")
+        if not scope or fitted[scope] > PRECISION:
             continue
-        written = scaling.by_extremes and _is_written(train)
+        own = scaling.off(train)
+        if own < APART * max(fitted[scope], PRECISION / APART):
+            continue
+        written = scaling.by_extremes and _is_written(train.x)
         maybe = " Its limits may be known ones and not fitted." if written else ""
         yield LeakFinding(
             KIND,
@@ -147,23 +141,19 @@ def _scaled(name: str, scopes: Mapping[str, Floats]) -> Iterator[LeakFinding]:
                 "fitted on": scope,
                 "off": fitted[scope],
                 "training off": own,
-                "rows": len(train),
+                "rows": len(train.x),
             },
         )
         return
 
 
-def _scaled_apart(parts: Parts, name: str, train: Floats) -> Iterator[LeakFinding]:
+def _scaled_apart(name: str, scopes: Scopes) -> Iterator[LeakFinding]:
     """Finds a later part that was scaled with constants of its own."""
     for how, scaling in SCALINGS.items():
-        if scaling.by_extremes or scaling.off(train) > PRECISION:
+        if scaling.by_extremes or not scaling.made(scopes.train):
             continue
-        for part, column in parts.column(name).items():
-            x = numbers_of(column)
-            if part == "train" or x is None or len(x) < FEWEST_ROWS:
-                continue
-            off = scaling.off(x[~np.isnan(x)])
-            if off <= PRECISION:
+        for part, rows in scopes.later.items():
+            if len(rows.x) >= FEWEST_ROWS and scaling.made(rows):
                 yield LeakFinding(
                     KIND,
                     name,
@@ -171,7 +161,7 @@ def _scaled_apart(parts: Parts, name: str, train: Floats) -> Iterator[LeakFindin
                     f"{name} was {how} in the {part} part with that part's own rows: they have "
                     f"{scaling.told}, "
                     "and so have the training rows. In production there is no such part to fit on.",
-                    {"scaling": how, "fitted on": part, "off": off},
+                    {"scaling": how, "fitted on": part, "off": scaling.off(rows)},
                 )
                 return
 
@@ -180,18 +170,16 @@ def _is_written(x: Floats) -> bool:
     return bool((np.abs(x - np.round(x, WRITTEN_DIGITS)) < 1e-12).all())
 
 
-def _filled(name: str, scopes: Mapping[str, Floats]) -> Iterator[LeakFinding]:
+def _filled(name: str, wider: Mapping[str, Numbers], train: Numbers) -> Iterator[LeakFinding]:
     """Finds missing values that were filled with a mean over more than the training rows."""
-    train = scopes["training"]
-    values, counts = np.unique(train, return_counts=True)
-    value, rows = float(values[counts.argmax()]), int(counts.max())
-    if rows < max(FEWEST_VALUES, FILLED * len(train)) or abs(value - round(value, 3)) < 1e-9:
+    value, rows = train.most_frequent(FILLED)
+    if rows < max(FEWEST_VALUES, FILLED * len(train.x)) or abs(value - round(value, 3)) < 1e-9:
         return
-    spread = float(train.std()) or 1.0
-    right = float(train[train != value].mean())
-    for scope, x in scopes.items():
-        off = abs(float(x[x != value].mean()) - value) / spread
-        if scope != "training" and off < 1e-9 and abs(right - value) / spread > 1e-6:
+    spread = train.deviation or 1.0
+    right = float(train.x[train.x != value].mean())
+    for scope, numbers in wider.items():
+        off = abs(float(numbers.x[numbers.x != value].mean()) - value) / spread
+        if off < 1e-9 and abs(right - value) / spread > 1e-6:
             yield LeakFinding(
                 KIND,
                 name,

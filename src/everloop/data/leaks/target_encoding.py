@@ -9,7 +9,8 @@ import numpy as np
 
 from everloop.data.leaks.encoding_traces import FEWEST_VALUES, MOST_MISSES, Grouped, group_targets, trace_of
 from everloop.data.leaks.finding import LeakFinding
-from everloop.data.leaks.values import numbers_of, target_of
+from everloop.data.leaks.target_sums import TargetSums, target_sums
+from everloop.data.leaks.values import numbers_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,7 +23,6 @@ KIND = "target encoding"
 FEWEST_ROWS = 50
 ROWS_PER_VALUE = 2
 ROWS_PER_CATEGORY = 4
-MOST_NAMED_CLASSES = 10
 EXACT = 1e-6
 FEWEST_LEFT_OUT = 6
 
@@ -68,45 +68,39 @@ def _repeats(numbers: Floats) -> bool:
     return FEWEST_VALUES <= len(np.unique(present)) <= len(present) / ROWS_PER_VALUE
 
 
-def _beside(tables: tuple[ColumnTable, ...], name: str, target: str) -> pl.DataFrame | None:
-    """Gives a column beside the target, where the target is known."""
-    import polars as pl
-
-    if not all(name in table.columns for table in tables):
-        return None
-    rows = [pl.DataFrame({"x": table[name], "y": table[target]}) for table in tables]
-    return pl.concat(rows, how="vertical_relaxed").filter(pl.col("y").is_not_null())
+def _summed(parts: Parts, tables: tuple[ColumnTable, ...], name: str) -> Iterator[tuple[str, TargetSums]]:
+    frame = parts.frame
+    # A whole number: differences of whole numbers stay exact.
+    centre = float(np.round(parts.target.numbers.mean())) if frame.task == "regression" else 0.0
+    return target_sums(tables, name, frame.target, frame.task, centre)
 
 
 def _grouped_by_itself(
     parts: Parts, name: str, scopes: dict[str, tuple[ColumnTable, ...]]
 ) -> dict[str, Any] | None:
     for over, tables in scopes.items():
-        rows = _beside(tables, name, parts.frame.target)
-        numbers = None if rows is None else numbers_of(rows["x"])
-        if rows is None or numbers is None:
-            continue
-        for label, y in _averaged(rows["y"], parts.frame.task):
-            grouped = group_targets(numbers, y)
+        for label, summed in _summed(parts, tables, name):
+            numbers = numbers_of(summed.values)
+            if numbers is None:
+                break
+            grouped = group_targets(numbers, summed)
             found = trace_of(grouped)
             if found is not None:
                 return {"over": over, "of": label, **found, "examples": _examples(grouped)}
     return None
 
 
-def _averaged(target: pl.Series, task: str) -> Iterator[tuple[str, Floats]]:
-    """Gives what may have been averaged: the numbers, or each class's indicator by its name."""
+def _own(parts: Parts) -> dict[str, Floats]:
+    """Gives the judged rows' own numbers, and the indicator of each class by its name."""
     import polars as pl
 
-    found = target_of(target, task)
+    column, found = parts.judged[parts.frame.target], parts.target
     if not found.names:
-        yield "", found.numbers
-        return
-    if len(found.names) > 2 and target.dtype.is_numeric():
-        yield "", target.cast(pl.Float64).to_numpy()
-    frequent = np.argsort(-found.matrix.sum(axis=0), kind="stable")[:MOST_NAMED_CLASSES]
-    for place in frequent:
-        yield found.names[int(place)], found.matrix[:, place]
+        return {"": found.numbers}
+    own = {name: found.matrix[:, place] for place, name in enumerate(found.names)}
+    if len(found.names) > 2 and column.dtype.is_numeric():
+        own[""] = column.cast(pl.Float64).to_numpy()
+    return own
 
 
 def _left_out(
@@ -115,7 +109,7 @@ def _left_out(
     """Finds means that leave out the row's own target: with its category each gives the target away."""
     if not numbers:
         return {}
-    own = dict(_averaged(parts.judged[parts.frame.target], parts.frame.task))
+    own = _own(parts)
     found: dict[str, dict[str, Any] | None] = {}
     for category in parts.train.columns:
         if category == parts.frame.target or parts.schema[category].is_temporal():
@@ -124,11 +118,8 @@ def _left_out(
         if not 2 <= groups <= parts.judged.height / ROWS_PER_CATEGORY:
             continue
         for over, tables in scopes.items():
-            rows = _beside(tables, category, parts.frame.target)
-            if rows is None:
-                continue
-            for label, y in _averaged(rows["y"], parts.frame.task):
-                others = _of_the_others(parts.judged[category], own.get(label), rows["x"], y)
+            for label, summed in _summed(parts, tables, category):
+                others = _of_the_others(parts.judged[category], own.get(label), summed)
                 for name, x in numbers.items():
                     if name != category and found.get(name) is None and _is(x, others):
                         trace = f"of the other rows of the same {category}: the rest is the row's own target"
@@ -136,19 +127,19 @@ def _left_out(
     return found
 
 
-def _of_the_others(judged: pl.Series, own: Floats | None, category: pl.Series, y: Floats) -> Floats:
+def _of_the_others(judged: pl.Series, own: Floats | None, summed: TargetSums) -> Floats:
     """Gives the judged rows' mean target over the other rows of their category."""
     import polars as pl
 
-    sums = pl.DataFrame({"x": category, "y": y}).group_by("x").agg(pl.len().alias("rows"), pl.sum("y"))
-    joined = (
-        judged.alias("x").to_frame().join(sums, on="x", how="left", maintain_order="left", nulls_equal=True)
-    )
     if own is None:
-        return np.full(joined.height, np.nan)
-    several = joined["rows"].fill_null(0).to_numpy().astype(np.float64)
-    total = joined["y"].fill_null(float("nan")).to_numpy()
-    return np.where(several > 1, (total - own) / np.maximum(several - 1, 1), np.nan)
+        return np.full(len(judged), np.nan)
+    sums = pl.DataFrame({"x": summed.values, "rows": summed.rows, "sums": summed.sums})
+    asked = judged.alias("x").to_frame()
+    joined = asked.join(sums, on="x", how="left", maintain_order="left", nulls_equal=True)
+    several = joined["rows"].fill_null(0).to_numpy()
+    total = joined["sums"].fill_null(float("nan")).to_numpy()
+    mean = (total - (own - summed.centre)) / np.maximum(several - 1, 1) + summed.centre
+    return np.where(several > 1, mean, np.nan)
 
 
 def _is(numbers: Floats, others: Floats) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,16 +64,29 @@ def target_of(column: pl.Series, task: str) -> Target:
         numbers = column.cast(pl.Float64).to_numpy()
         return Target((), ranks(numbers)[:, None], numbers)
     labels, codes = label_codes(column)
-    names = np.array(labels, dtype=object)
-    if len(names) > MOST_CLASSES:
-        kept = np.argsort(-np.bincount(codes), kind="stable")[: MOST_CLASSES - 1]
-        place = np.full(len(names), MOST_CLASSES - 1)
-        place[kept] = np.arange(len(kept))
-        codes = place[codes]
-        names = np.append(names[kept], "all others")
+    names, place = merged_classes(labels, np.bincount(codes, minlength=len(labels)))
+    codes = place[codes]
     matrix = np.zeros((len(codes), len(names)))
     matrix[np.arange(len(codes)), codes] = 1.0
-    return Target(tuple(names.tolist()), matrix, codes.astype(np.float64))
+    return Target(names, matrix, codes.astype(np.float64))
+
+
+def merged_classes(labels: Sequence[str], counts: NDArray[Any]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Makes one of the classes that come least, where there are many.
+
+    Args:
+        labels: The classes, in order.
+        counts: The rows of each.
+
+    Returns:
+        The names, and each class's place among them.
+    """
+    if len(labels) <= MOST_CLASSES:
+        return tuple(labels), np.arange(len(labels))
+    kept = np.argsort(-counts, kind="stable")[: MOST_CLASSES - 1]
+    place = np.full(len(labels), MOST_CLASSES - 1)
+    place[kept] = np.arange(len(kept))
+    return (*(labels[one] for one in kept), "all others"), place
 
 
 def ranks(numbers: Floats) -> Floats:

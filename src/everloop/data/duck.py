@@ -34,7 +34,7 @@ def parquet_scan(files: Iterable[Path]) -> str:
 
 @contextmanager
 def closed_duckdb(
-    scratch: Path, files: Iterable[Path], *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None
+    scratch: Path, files: Iterable[Path], *, memory_limit: str | None = None, threads: int | None = None
 ) -> Iterator[DuckDBPyConnection]:
     """Opens an in-memory DuckDB that can read `files`, and read and write below `scratch`.
 
@@ -45,7 +45,7 @@ def closed_duckdb(
     Args:
         scratch: A folder that the caller removes.
         files: The files that may be read.
-        memory_limit: As DuckDB writes it, such as ``1GB``.
+        memory_limit: As DuckDB writes it, such as ``500MB``; by default `MEMORY_LIMIT`.
         threads: One where the answer must be the same each time whatever the query: ties of an ASOF
             join, sums of doubles and `row_number` without an order depend on how threads share rows.
             None takes all processors.
@@ -59,7 +59,7 @@ def closed_duckdb(
     try:
         for statement in (
             "SET TimeZone = 'UTC'",
-            f"SET memory_limit = {quote_text(memory_limit)}",
+            f"SET memory_limit = {quote_text(memory_limit or MEMORY_LIMIT)}",
             f"SET temp_directory = {quote_text(str(scratch / 'spill'))}",
             "SET enable_progress_bar = false",
             *([f"SET threads = {threads}"] if threads else []),

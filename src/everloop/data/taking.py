@@ -19,7 +19,7 @@ from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
 from everloop.data.adding import FeatureColumns
 from everloop.data.bad_rows import keep_bad_rows, keep_notes
-from everloop.data.duck import MEMORY_LIMIT, closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
+from everloop.data.duck import closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
 from everloop.data.query import check_query, raise_storage_fault, run_query
 from everloop.data.snapshots import TABLE_FILE, Snapshot
 from everloop.data.source_parts import summarise_sources, take_out
@@ -78,7 +78,7 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
     *,
     tables: Mapping[str, Any] | None = None,
     without: Mapping[str, Collection[str]] | None = None,
-    memory_limit: str = MEMORY_LIMIT,
+    memory_limit: str | None = None,
 ) -> Snapshot:
     """Reads the sources, joins them as `data.table` says and writes the rows.
 

@@ -31,7 +31,7 @@ def letters(rows: int = 500, seed: int = 0) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("learner", ["linear", "lightgbm"])
-def test_words_and_cycles_serve_as_they_were_trained(tmp_path, learner) -> None:
+def test_texts_and_cycles_serve_as_they_were_trained(tmp_path, learner) -> None:
     table = letters()
     model = el.model.search(
         table, "left", budget={"trials": 1}, learners=[learner], select_features=False, seed=0
@@ -39,12 +39,13 @@ def test_words_and_cycles_serve_as_they_were_trained(tmp_path, learner) -> None:
     model.package(tmp_path / "package", sample=table)
     package = el.runtime.Package(tmp_path / "package")
     certificate = json.loads((tmp_path / "package" / "parity.json").read_bytes())
-    assert (tmp_path / "package" / "model.onnx").exists(), certificate
-    assert any("has late" in item.name for item in package.plan.derived)
+    assert not (tmp_path / "package" / "model.onnx").exists()
+    assert "The text 'note'" in certificate["absent"]["graph"]
+    assert any("late" in getattr(encoder, "terms", ()) for encoder in package.plan.encoders)
     rows = table.drop("left").to_dicts()
     served = np.array([package.answer(row).score for row in rows])
     np.testing.assert_allclose(served, model.predict_proba(table)[:, 1], atol=1e-9)
-    # The note alone tells much: without its words no model could.
+    # The note alone tells much: without its text no model could.
     late = np.array(["broken" in (row["note"] or "") for row in rows])
     assert served[late].mean() > served[~late].mean() + 0.2
 

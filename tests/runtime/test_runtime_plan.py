@@ -19,6 +19,7 @@ from everloop.runtime.plan import (
     OneHotEncoder,
     Plan,
     PlanInput,
+    TextEncoder,
     compile_row,
 )
 from everloop.runtime.plan_table import encode_table
@@ -38,7 +39,8 @@ integers = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 12)
 VALUES = {
     "amount": doubles,
     "count": integers,
-    "region": st.sampled_from(["north", "south", "", "?", "Nord \x00", "é"]) | st.text(max_size=3),
+    "region": st.sampled_from(["north", "south", "", "?", "Nord \x00", "é", "North, south; NORD"])
+    | st.text(max_size=3),
     "grade": st.integers(-2, 6) | integers,
     "member": st.booleans(),
     "applied_at": st.integers(-(2**51), 2**52).map(
@@ -56,7 +58,7 @@ finite = st.floats(-1e6, 1e6)
 def plans(draw):
     encoders, offset = [], 0
     for _ in range(draw(st.integers(1, 6))):
-        kind = draw(st.sampled_from(["number", "one_hot", "lookup"]))
+        kind = draw(st.sampled_from(["number", "one_hot", "lookup", "text"]))
         if kind == "number":
             low, high = sorted([draw(finite), draw(finite)])
             encoder = NumberEncoder(
@@ -68,6 +70,19 @@ def plans(draw):
                 centre=draw(finite),
                 scale=draw(st.floats(1e-3, 1e3)),
                 indicator=draw(st.booleans()),
+                float32=draw(st.booleans()),
+            )
+        elif kind == "text":
+            terms = draw(st.lists(st.sampled_from(["north", "nord", "#ort", "# so"]), unique=True))
+            width = draw(st.integers(1, 3))
+            numbers = np.array(draw(st.lists(finite, min_size=4 * width, max_size=4 * width)), dtype="<f4")
+            encoder = TextEncoder(
+                "region",
+                offset,
+                tuple(terms),
+                np.arange(1.0, 1.0 + len(terms), dtype="<f4").tobytes(),
+                numbers[: len(terms) * width].tobytes(),
+                tuple(draw(st.lists(finite, min_size=width, max_size=width))),
                 float32=draw(st.booleans()),
             )
         else:

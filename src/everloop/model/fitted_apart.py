@@ -16,7 +16,7 @@ import numpy as np
 from everloop.core.errors import TrainingFailed
 from everloop.model.preparation import PreparationSettings, fit_preparation
 from everloop.model.trial import final_rows
-from everloop.runtime.plan import LookupEncoder, Plan
+from everloop.runtime.plan import LookupEncoder, Plan, TextEncoder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from everloop.model.learners.learner import Learner
     from everloop.model.trial import Material
+
+
+BY_TARGET = ("many_categories", "text")
+"""Kinds of feature that are encoded by the target."""
 
 
 def prove_fitted_apart(plan: Plan, learner: Learner, material: Material) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def prove_fitted_apart(plan: Plan, learner: Learner, material: Material) -> dict
             "them again, its constants are others.",
             hint="everloop run --from model",
         )
-    encoded = {name for name, kind in material.features.kinds.items() if kind == "many_categories"}
+    encoded = {name for name, kind in material.features.kinds.items() if kind in BY_TARGET}
     apart = _out_of_fold(again, table, X, encoded)
     within = [name for name, share in apart.items() if share == 0]
     if within:
@@ -87,7 +91,16 @@ def _constants(encoder: Any) -> int:
     fitted = [
         getattr(encoder, name) for name in encoder.__struct_fields__ if name not in {"column", "offset"}
     ]
-    sizes = [len(value) if isinstance(value, (dict, tuple)) else 1 for value in fitted if value is not None]
+    single = np.dtype(np.float32).itemsize
+    sizes = [
+        len(value) // single
+        if isinstance(value, bytes)
+        else len(value)
+        if isinstance(value, (dict, tuple))
+        else 1
+        for value in fitted
+        if value is not None
+    ]
     return sum(sizes)
 
 
@@ -97,15 +110,22 @@ def _out_of_fold(
     from everloop.runtime.plan_table import encode_table
 
     # The parts of a time are looked up as well, in constants that no target went into.
-    lookups = [one for one in plan.encoders if isinstance(one, LookupEncoder) and one.column in encoded]
-    if not lookups:
+    by_target = [
+        one
+        for one in plan.encoders
+        if isinstance(one, (LookupEncoder, TextEncoder)) and one.column in encoded
+    ]
+    if not by_target:
         return {}
-    moved = tuple(msgspec.structs.replace(one, offset=place) for place, one in enumerate(lookups))
-    own = encode_table(msgspec.structs.replace(plan, encoders=moved, width=len(moved)), table)
+    starts = np.cumsum([0, *(one.width for one in by_target)]).tolist()
+    moved = tuple(
+        msgspec.structs.replace(one, offset=start) for one, start in zip(by_target, starts, strict=False)
+    )
+    own = encode_table(msgspec.structs.replace(plan, encoders=moved, width=starts[-1]), table)
     shares: dict[str, float] = {}
-    for place, one in enumerate(lookups):
-        if not np.ptp(own[:, place]):
+    for one, start in zip(by_target, starts, strict=False):
+        if not np.ptp(own[:, start]):
             continue  # one number for all says nothing of any row
-        share = float((X[:, one.offset] != own[:, place]).mean())
+        share = float((X[:, one.offset] != own[:, start]).mean())
         shares[one.column] = max(share, shares.get(one.column, 0.0))
     return shares

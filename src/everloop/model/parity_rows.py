@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.runtime.encoders import LookupEncoder, NumberEncoder, OneHotEncoder
+from everloop.runtime.encoders import LookupEncoder, NumberEncoder, OneHotEncoder, TextEncoder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,6 +103,8 @@ def _categories(plan: Plan, name: str) -> Iterable[str]:
             yield from encoder.categories
         elif encoder.column == name and isinstance(encoder, LookupEncoder):
             yield from encoder.values
+        elif encoder.column == name and isinstance(encoder, TextEncoder):
+            yield from encoder.terms
 
 
 def _other_forms(text: str) -> tuple[str, ...]:

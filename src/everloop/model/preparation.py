@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.model.target_encoding import encode_by_mean
-from everloop.model.text_words import text_words
+from everloop.model.text_scores import score_text
 from everloop.model.time_parts import time_parts
 from everloop.runtime.plan import (
     DerivedColumn,
@@ -17,6 +17,7 @@ from everloop.runtime.plan import (
     NumberEncoder,
     OneHotEncoder,
     Plan,
+    TextEncoder,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ RARE = 5
 
 MOST_CLASS_MEANS = 10
 """Of a target with more classes only the most frequent get a column of means each."""
+
+MOST_CLASS_SCORES = 200
+"""Of a target with more classes only the most frequent get a column of a text's scores each."""
 
 _LARGEST = 1e38  # float32 knows no greater numbers than 3.4e38
 
@@ -188,7 +192,7 @@ def _fit_category(draft: _Draft, name: str) -> None:
 
 
 def _fit_many_categories(draft: _Draft, name: str) -> None:
-    for target in _mean_targets(draft):
+    for target in _mean_targets(draft, MOST_CLASS_MEANS):
         encoding = encode_by_mean(draft.table[name], target, seed=draft.settings.seed)
         centre, scale = 0.0, 1.0
         if draft.settings.wants_scaling:
@@ -215,12 +219,12 @@ def _rounding(centre: float, scale: float, *, float32: bool) -> Any:
     return rounded
 
 
-def _mean_targets(draft: _Draft) -> Iterator[NDArray[np.float64]]:
+def _mean_targets(draft: _Draft, most: int) -> Iterator[NDArray[np.float64]]:
     if draft.frame.task != "multiclass":
         yield draft.actual
         return
     counts = np.bincount(draft.actual.astype(np.int64), minlength=len(draft.frame.classes))
-    for index in np.argsort(-counts, kind="stable")[:MOST_CLASS_MEANS]:
+    for index in np.argsort(-counts, kind="stable")[:most]:
         if counts[index]:
             yield (draft.actual == index).astype(np.float64)
 
@@ -238,9 +242,30 @@ def _fit_time(draft: _Draft, name: str) -> None:
 
 
 def _fit_text(draft: _Draft, name: str) -> None:
-    for word in text_words(name, draft.table[name]):
-        draft.derived.append(DerivedColumn(word.name, word.expression))
-        draft.add(_number_encoder(word.name, word.values, draft))
+    targets = np.column_stack(list(_mean_targets(draft, MOST_CLASS_SCORES)))
+    found = score_text(draft.table[name].to_list(), targets, seed=draft.settings.seed)
+    if found is None:
+        return
+    width = targets.shape[1]
+    centre, scale = np.zeros(width), np.ones(width)
+    if draft.settings.wants_scaling:
+        centre, spread = found.training.mean(axis=0), found.training.std(axis=0)
+        scale = np.where(spread > 0, spread, 1.0)
+    training = (found.training - centre) / scale
+    if draft.settings.float32:
+        training = training.astype(np.float32).astype(np.float64)
+    draft.cross_fitted.update({draft.width + place: training[:, place] for place in range(width)})
+    draft.add(
+        TextEncoder(
+            name,
+            draft.width,
+            terms=found.terms,
+            rarity=found.rarity.astype("<f4").tobytes(),
+            numbers=(found.numbers / scale).astype("<f4").tobytes(),
+            bias=tuple(((found.bias - centre) / scale).tolist()),
+            float32=draft.settings.float32,
+        )
+    )
 
 
 _FITTERS: dict[str, Any] = {

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from everloop.core.errors import PackageRefused
 
@@ -102,7 +103,34 @@ class LookupEncoder(msgspec.Struct, frozen=True, tag_field="kind", tag="lookup",
         return 1
 
 
-Encoder = NumberEncoder | OneHotEncoder | LookupEncoder
+class TextEncoder(msgspec.Struct, frozen=True, tag_field="kind", tag="text", forbid_unknown_fields=True):
+    """Some numbers for a text: what its weighed terms add up to; see `runtime.text_terms`.
+
+    Attributes:
+        column: A raw or derived column of text.
+        offset: The first slot that is written.
+        terms: The words, pairs of words and parts of words that count.
+        rarity: What each is weighed with, (terms,) little-endian single precision.
+        numbers: What each adds to each slot, (terms, slots) little-endian single precision.
+        bias: Where each slot starts; a text without known terms, or a missing one, stays there.
+        float32: Whether the results are rounded to single precision, for learners that compute in it.
+    """
+
+    column: str
+    offset: int
+    terms: tuple[str, ...]
+    rarity: bytes
+    numbers: bytes
+    bias: tuple[float, ...]
+    float32: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many slots are written."""
+        return len(self.bias)
+
+
+Encoder = NumberEncoder | OneHotEncoder | LookupEncoder | TextEncoder
 
 
 def check_constants(encoder: Encoder) -> None:
@@ -113,6 +141,9 @@ def check_constants(encoder: Encoder) -> None:
     """
     if encoder.width == 0:
         raise PackageRefused(f"The plan has no category for {encoder.column!r}.")
+    if isinstance(encoder, TextEncoder):
+        _check_terms(encoder)
+        return
     if isinstance(encoder, OneHotEncoder):
         if len(set(encoder.categories)) != len(encoder.categories):
             raise PackageRefused(f"The plan has a category of {encoder.column!r} twice.")
@@ -126,4 +157,15 @@ def check_constants(encoder: Encoder) -> None:
         if encoder.low is not None and encoder.high is not None and encoder.low > encoder.high:
             raise PackageRefused(f"The plan clips {encoder.column!r} to a low above its high.")
     if not all(number is None or math.isfinite(number) for number in numbers):
+        raise PackageRefused(f"The plan has a constant for {encoder.column!r} that is no finite number.")
+
+
+def _check_terms(encoder: TextEncoder) -> None:
+    terms = len(encoder.terms)
+    if len(set(encoder.terms)) != terms:
+        raise PackageRefused(f"The plan has a term of {encoder.column!r} twice.")
+    if len(encoder.rarity) != 4 * terms or len(encoder.numbers) != 4 * terms * encoder.width:
+        raise PackageRefused(f"The plan has another count of numbers than of terms for {encoder.column!r}.")
+    numbers = np.frombuffer(encoder.rarity + encoder.numbers, dtype="<f4")
+    if not (np.isfinite(numbers).all() and np.isfinite(encoder.bias).all()):
         raise PackageRefused(f"The plan has a constant for {encoder.column!r} that is no finite number.")

@@ -26,6 +26,7 @@ from everloop.runtime.encoders import (
     NumberEncoder,
     OneHotEncoder,
     PlanInput,
+    TextEncoder,
     check_constants,
 )
 from everloop.runtime.json_form import encode_json
@@ -45,6 +46,7 @@ __all__ = [
     "OneHotEncoder",
     "Plan",
     "PlanInput",
+    "TextEncoder",
     "compile_row",
     "derived_order",
     "numbers_in_text",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import DataFault
-from everloop.runtime.encoders import LookupEncoder, NumberEncoder, OneHotEncoder
+from everloop.runtime.encoders import LookupEncoder, NumberEncoder, OneHotEncoder, TextEncoder
 from everloop.runtime.plan import Plan, derived_order
 from everloop.runtime.row_fill import not_a_number
 from everloop.table.labels import label_texts
@@ -48,6 +48,8 @@ def encode_table(plan: Plan, table: Any) -> Matrix:
             _write_number(encoder, column, matrix)
         elif isinstance(encoder, OneHotEncoder):
             _write_one_hot(encoder, column, matrix)
+        elif isinstance(encoder, TextEncoder):
+            _write_text(encoder, column, matrix)
         else:
             _write_lookup(encoder, column, matrix)
     return matrix
@@ -119,6 +121,21 @@ def _write_one_hot(encoder: OneHotEncoder, column: pl.Series, matrix: Matrix) ->
         places = np.where(places == -1, len(encoder.categories), places)
     rows = np.flatnonzero(places >= 0)
     matrix[rows, encoder.offset + places[rows]] = 1.0
+
+
+def _write_text(encoder: TextEncoder, column: pl.Series, matrix: Matrix) -> None:
+    """Scores each different text once, by the function that a row is scored with."""
+    import polars as pl
+
+    from everloop.runtime.text_terms import text_scorer
+
+    score = text_scorer(encoder)
+    texts = column if column.dtype == pl.String else pl.repeat(None, len(column), dtype=pl.String, eager=True)
+    known: dict[str | None, NDArray[np.float64]] = {}
+    for place, text in enumerate(texts.to_list()):
+        if text not in known:
+            known[text] = score(text)
+        matrix[place, encoder.offset : encoder.offset + encoder.width] = known[text]
 
 
 def _write_lookup(encoder: LookupEncoder, column: pl.Series, matrix: Matrix) -> None:

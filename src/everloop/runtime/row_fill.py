@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from everloop.core.errors import DataFault
-from everloop.runtime.encoders import Encoder, LookupEncoder, NumberEncoder, OneHotEncoder
+from everloop.runtime.encoders import Encoder, LookupEncoder, NumberEncoder, OneHotEncoder, TextEncoder
+from everloop.runtime.text_terms import text_scorer
 from everloop.table.labels import label_text
 
 Row = Mapping[str, Any]
@@ -30,11 +31,13 @@ def fills(encoders: tuple[Encoder, ...]) -> list[Fill]:
     numbers = [encoder for encoder in encoders if isinstance(encoder, NumberEncoder)]
     plain = [encoder for encoder in numbers if not encoder.indicator]
     marked = [encoder for encoder in numbers if encoder.indicator]
-    categories = [encoder for encoder in encoders if not isinstance(encoder, NumberEncoder)]
+    categories = [encoder for encoder in encoders if isinstance(encoder, (OneHotEncoder, LookupEncoder))]
+    texts = [encoder for encoder in encoders if isinstance(encoder, TextEncoder)]
     makers: tuple[tuple[Any, Any], ...] = (
         (_fill_numbers, plain),
         (_fill_marked, marked),
         (_fill_categories, categories),
+        (_fill_texts, texts),
     )
     return [make(members) for make, members in makers if members]
 
@@ -94,6 +97,17 @@ def _fill_categories(encoders: list[OneHotEncoder | LookupEncoder]) -> Fill:
                 value = category_text(value)
             slot, number = table.get(value, unknown)
             values[slot] = number
+
+    return fill
+
+
+def _fill_texts(encoders: list[TextEncoder]) -> Fill:
+    scorers = [(one.column, one.offset, one.offset + one.width, text_scorer(one)) for one in encoders]
+
+    def fill(row: Row, values: list[float]) -> None:
+        for column, start, end, score in scorers:
+            text = row.get(column)
+            values[start:end] = score(text if isinstance(text, str) else None).tolist()
 
     return fill
 

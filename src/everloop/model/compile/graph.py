@@ -17,6 +17,7 @@ from everloop.model.compile.encoding import (
     ambiguous_categories,
 )
 from everloop.model.compile.score import add_score, answers, seen_classes
+from everloop.runtime.encoders import TextEncoder
 from everloop.table.expression import GraphBuilder
 from everloop.table.expression.onnx_form import MISSING_TEXT
 
@@ -46,6 +47,11 @@ def graph_gaps_of(plan: Plan) -> tuple[str, ...]:
         gaps = graph_gaps(expression.tree)
         if gaps:
             reasons.append(f"The feature {name!r} uses {', '.join(gaps)}, which has no form in a graph.")
+    reasons += [
+        f"The text {encoder.column!r} is divided into words and their parts, which has no form in a graph."
+        for encoder in plan.encoders
+        if isinstance(encoder, TextEncoder)
+    ]
     reasons += [
         f"The categories of {name!r} are integers beyond 2^53, which a double cannot tell apart."
         for name in ambiguous_categories(plan, _types(plan))

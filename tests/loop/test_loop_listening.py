@@ -41,18 +41,18 @@ def told(folder, monkeypatch):
     return settings
 
 
-def test_tokens_are_told_as_digests_and_certificates_by_their_place(told, folder):
+def test_where_tokens_are_is_told_and_only_their_digests_are_kept(told, folder):
     settings = told()
-    assert {token.role: token.sha256 for token in settings.tokens} == {
+    assert settings.secrets == {"predict": "env:PREDICT_TOKEN", "admin": "file:admin.token"}
+    assert settings.tls.certificate == str(folder / "keys/server.pem")
+    assert (settings.host, settings.grpc_port) == ("0.0.0.0", 0)
+    settings.with_secrets().save(folder / "settings.json")
+    written = json.loads((folder / "settings.json").read_text())
+    assert {token["role"]: token["sha256"] for token in written["tokens"]} == {
         "predict": hash_token("p-secret"),
         "admin": hash_token("a-secret"),
     }
-    assert settings.tls.certificate == str(folder / "keys/server.pem")
-    assert (settings.host, settings.grpc_port) == ("0.0.0.0", 0)
-    settings.save(folder / "settings.json")
-    written = (folder / "settings.json").read_text()
-    assert "secret" not in written
-    assert json.loads(written)["tls"]["clients"] == str(folder / "keys/clients.pem")
+    assert "secret" not in json.dumps(written | {"secrets": {}}).replace('"secrets"', "")
 
 
 def test_beyond_loopback_somebody_must_be_known(told):
@@ -63,7 +63,10 @@ def test_beyond_loopback_somebody_must_be_known(told):
 def test_a_token_that_is_not_there_is_named(told, monkeypatch):
     monkeypatch.delenv("PREDICT_TOKEN")
     with pytest.raises(OutsideFault, match="PREDICT_TOKEN"):
-        told()
+        told().with_secrets()
+    monkeypatch.setenv("PREDICT_TOKEN", "")
+    with pytest.raises(UsageFault, match="empty"):
+        told().with_secrets()
 
 
 def test_workers_share_a_port_that_is_named(told):

@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "replay": ("everloop.cli.replay:command", "send rows of the past to a running server, in order", "Work"),
     "backtest": ("everloop.cli.backtest:command", "compare retraining policies on history", "Work"),
     "predict": ("everloop.cli.predict:command", "score a file with the champion or any package", "Work"),
+    "export": ("everloop.cli.export:command", "write a version as the files that run it elsewhere", "Work"),
     "feedback": (
         "everloop.cli.feedback:command",
         "send actuals of earlier predictions to the server",

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from everloop.core.errors import SourceUnreachable, SourceUnreadable, SpecFault
 from everloop.core.extras import require
 from everloop.core.progress import Event
+from everloop.core.secret import Secret
 from everloop.data.sources import Reading, Surroundings
 from everloop.data.sources.file import Files
 from everloop.data.sources.protocol import Capabilities
 from everloop.spec import FileSource
-from everloop.spec.secret import Secret
 
 if TYPE_CHECKING:
     import polars as pl

@@ -28,12 +28,10 @@ from everloop.loop.following import Following, followed_sources
 from everloop.loop.loop import Loop, Tick
 from everloop.loop.replay import HEARTBEAT
 from everloop.loop.serving import Servers, clear_leftovers
-from everloop.runtime.server.access import hash_token
-from everloop.runtime.service.settings import ROLES, ServerSettings, Tls, Token
+from everloop.runtime.service.settings import ServerSettings, Tls
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
-    from everloop.spec.deploy import TokensSpec
 
 # With the clock of events, the log is looked at so often; a tick follows when it has grown.
 _EVENT_LOOK_SECONDS = 0.02
@@ -83,15 +81,9 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
         clock=clock,
         grpc_port=grpc_port,
         tls=_tls(workspace),
-        tokens=_tokens(serve.tokens),
+        secrets=serve.tokens.references(),
     )
     return settings, workers
-
-
-def _tokens(tokens: TokensSpec) -> tuple[Token, ...]:
-    """Gives what the server is told of the tokens: what they are is hashed, and nowhere kept."""
-    secrets = ((role, getattr(tokens, role)) for role in ROLES)
-    return tuple(Token(role, hash_token(secret.reveal())) for role, secret in secrets if secret is not None)
 
 
 def _tls(workspace: Workspace) -> Tls | None:

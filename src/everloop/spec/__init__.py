@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from everloop.core.secret import Secret
     from everloop.spec.cleaning import CleanSpec, ColumnCleanSpec, RepeatedRows
     from everloop.spec.data import AsOfFeature, DataSpec, LeakSpec, SplitSpec, WindowFeature
     from everloop.spec.deploy import DeploySpec, Hold, ServeSpec
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     )
     from everloop.spec.problem import ProblemSpec
     from everloop.spec.schema import json_schema
-    from everloop.spec.secret import Secret
     from everloop.spec.sources import (
         FeastSource,
         FileSource,

@@ -48,6 +48,11 @@ class TokensSpec(Part):
     feedback: SecretField | None = Field(None, description="May send actuals and events.")
     admin: SecretField | None = Field(None, description="May do everything, and read metrics.")
 
+    def references(self) -> dict[str, str]:
+        """Gives where the token of each role is that the file states."""
+        stated = ((role, getattr(self, role)) for role in type(self).model_fields)
+        return {role: str(secret) for role, secret in stated if secret is not None}
+
 
 class TlsSpec(Part):
     """Transport security, by files of PEM."""

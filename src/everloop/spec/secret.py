@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
-from everloop.core.errors import OutsideFault
+from everloop.core.secret import PREFIXES, Secret
 
-PREFIXES = ("env:", "file:")
 PATTERN = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
 _PASSWORD_PARAMETER = re.compile(
     r"[?&;]\w*(password|passwd|pwd|secret|token|api_?key|access_?key)\w*=", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A reference such as ``env:DATABASE_URL`` or ``file:/run/secrets/url``.
-
-    Attributes:
-        reference: What the file says. Printing or saving a secret gives this, never the content.
-    """
-
-    reference: str
-
-    def reveal(self) -> str:
-        """Reads the content, at the moment of use.
-
-        Raises:
-            OutsideFault: When the variable is not set or the file cannot be read.
-        """
-        kind, _, name = self.reference.partition(":")
-        if kind == "env":
-            if name not in os.environ:
-                raise OutsideFault(f"The environment variable {name} is not set.", hint=f"export {name}=...")
-            return os.environ[name]
-        try:
-            return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
-        except OSError as error:
-            raise OutsideFault(f"The secret's file {name} cannot be read: {error.strerror}.") from None
-        except UnicodeDecodeError:
-            raise OutsideFault(f"The secret's file {name} cannot be read: it is not UTF-8 text.") from None
-
-    def __str__(self) -> str:
-        return self.reference
 
 
 def is_reference(value: Any) -> bool:

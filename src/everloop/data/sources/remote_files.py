@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from everloop.core.errors import EverloopError, MissingExtra, SourceUnreachable, SourceUnreadable, SpecFault
 from everloop.core.extras import require
+from everloop.core.secret import Secret
 from everloop.data.sources.protocol import Surroundings
 from everloop.data.sources.trying import Attempts
-from everloop.spec.secret import Secret
 
 Result = TypeVar("Result")
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from everloop.core.errors import SourceUnreachable, SourceUnreadable
+from everloop.core.secret import Secret
 from everloop.data.sources.digest_memo import file_state
 from everloop.data.sources.finding import find_files
 from everloop.data.sources.protocol import SourcePart, Surroundings
 from everloop.data.sources.remote_files import RemoteFiles, is_remote
 from everloop.data.sources.text_file import FoundFile
-from everloop.spec.secret import Secret
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ from everloop.runtime.log.lines import SCHEMA, Line, decode_line
 SEGMENT_FORMAT = 1
 MAGIC = b"EVERLOG\n"
 _FRAME = struct.Struct("<II")
-_NAME = re.compile(r"predictions-([A-Za-z0-9_]+)-(\d{8})\.(seg|parquet)")
-WORKER_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
+_WORKER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+_NAME = re.compile(rf"predictions-({_WORKER})-(\d{{8}})\.(seg|parquet)")
+WORKER_NAME = re.compile(_WORKER)
+"""A worker's name: also that of a pod, with its hyphens."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class PredictionLog:
 
     Args:
         folder: Where the segments are.
-        worker: Whose segments; letters and digits.
+        worker: Whose segments; letters, digits, hyphens, dots.
         durability: `buffer` gathers lines for a moment; `fsync` commits as soon as the disk is ready,
             for those who wait for `durable`.
         limits: How long and how many lines are gathered, how large a segment grows.
@@ -83,10 +83,10 @@ class PredictionLog:
         limits: LogLimits | None = None,
     ) -> None:
         limits = limits or LogLimits()
-        if durability not in DURABILITIES or not WORKER_NAME.fullmatch(worker):
-            raise UsageFault(
-                f"No log for worker {worker!r} with durability {durability!r}; expected {DURABILITIES}."
-            )
+        if durability not in DURABILITIES:
+            raise UsageFault(f"The log's durability is {durability!r}; expected one of {DURABILITIES}.")
+        if not WORKER_NAME.fullmatch(worker):
+            raise UsageFault(f"The worker's name is {worker!r}; expected letters, digits, '-', '_' and '.'.")
         self.folder = Path(folder)
         self.worker = worker
         self.durability = durability

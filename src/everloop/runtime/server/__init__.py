@@ -6,9 +6,8 @@ Example:
     >>> app = create_app(settings)
 """
 
-from everloop.runtime.server.access import hash_token
 from everloop.runtime.server.app import create_app
 from everloop.runtime.server.process import serve
-from everloop.runtime.service.settings import ServerLimits, ServerSettings, Token
+from everloop.runtime.service.settings import ServerLimits, ServerSettings, Token, hash_token
 
 __all__ = ["ServerLimits", "ServerSettings", "Token", "create_app", "hash_token", "serve"]

@@ -1,9 +1,12 @@
-"""Serves from a settings file: `python -m everloop.runtime.server settings.json`."""
+"""Serves from a settings file: `python -m everloop.runtime.server settings.json [--worker NAME]`."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
+
+import msgspec
 
 from everloop.core.errors import EverloopError
 from everloop.runtime.server.process import serve
@@ -12,11 +15,13 @@ from everloop.runtime.service.settings import ServerSettings
 
 def main(arguments: list[str]) -> int:
     """Serves until it is told to stop; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m everloop.runtime.server")
+    parser.add_argument("settings", metavar="SETTINGS.json", type=Path)
+    parser.add_argument("--worker", help="this process's name in the log, where several write beside it")
+    asked = parser.parse_args(arguments)
     try:
-        if len(arguments) != 1:
-            print("usage: python -m everloop.runtime.server SETTINGS.json", file=sys.stderr)  # noqa: T201
-            return 2
-        serve(ServerSettings.load(Path(arguments[0])))
+        settings = ServerSettings.load(asked.settings).with_secrets()
+        serve(msgspec.structs.replace(settings, worker=asked.worker) if asked.worker else settings)
     except EverloopError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
         if error.hint:

@@ -11,11 +11,6 @@ from everloop.runtime.service.settings import Token
 _WHY = {"www-authenticate": 'Bearer realm="everloop"'}
 
 
-def hash_token(text: str) -> str:
-    """Gives what is stored of a token."""
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def require_role(tokens: tuple[Token, ...], role: str | None, authorization: bytes) -> None:
     """Lets a request pass or refuses it.
 

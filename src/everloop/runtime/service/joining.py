@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.secret import PREFIXES, Secret
 from everloop.runtime.features import FeatureReader, FeatureWriter, OnlineStore, open_store
 from everloop.runtime.row_fill import microseconds
 from everloop.table.expression.moments import time_of
@@ -131,8 +132,6 @@ def decision_time(loaded: LoadedArm, row: Mapping[str, Any], now: int) -> int:
 
 def revealed(address: str) -> str:
     """Gives the address that a reference such as ``env:REDIS_URL`` stands for."""
-    if not address.startswith(("env:", "file:")):
+    if not address.startswith(PREFIXES):
         return address
-    from everloop.spec.secret import read_secret
-
-    return read_secret(address).reveal()
+    return Secret(address).reveal()

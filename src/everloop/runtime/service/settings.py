@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from everloop.core.errors import UsageFault
 from everloop.core.files import write_file
+from everloop.core.secret import Secret
 from everloop.runtime.json_form import encode_json
 
 CLOCKS = ("system", "events")
@@ -86,6 +88,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         grpc_port: Where gRPC is answered; 0 takes a free port, None answers none.
         tls: The certificates of HTTPS, and of gRPC; None serves in the clear.
         tokens: Who may do what; empty lets everyone on loopback do everything.
+        secrets: Role to where its token is, `env:NAME` or `file:PATH`, read when the server starts.
+        behind_gateway: Whether a platform in front of the server decides who reaches it, so that it may
+            listen beyond loopback without knowing anyone.
         limits: What one client may ask.
         poll_seconds: How often the routing file is looked at.
         drain_seconds: How long a stop waits for requests that are under way.
@@ -106,6 +111,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     grpc_port: int | None = None
     tls: Tls | None = None
     tokens: tuple[Token, ...] = ()
+    secrets: dict[str, str] = {}
+    behind_gateway: bool = False
     limits: ServerLimits = ServerLimits()
     poll_seconds: float = 0.2
     drain_seconds: float = 10.0
@@ -116,15 +123,30 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise UsageFault("A server serves a routing file or one package; exactly one of them is named.")
         if self.clock not in CLOCKS:
             raise UsageFault(f"The server's clock is {self.clock!r}; expected one of {CLOCKS}.")
-        for token in self.tokens:
-            if token.role not in ROLES:
-                raise UsageFault(f"A token has the role {token.role!r}; expected one of {ROLES}.")
-        known = self.tokens or (self.tls is not None and self.tls.clients is not None)
+        for role in (*(token.role for token in self.tokens), *self.secrets):
+            if role not in ROLES:
+                raise UsageFault(f"A token has the role {role!r}; expected one of {ROLES}.")
+        shown = self.tls is not None and self.tls.clients is not None
+        known = self.behind_gateway or self.tokens or self.secrets or shown
         if not known and not _is_loopback(self.host):
             raise UsageFault(
                 f"The server may not listen on {self.host} without tokens: anyone could ask it.",
                 hint="state deploy.serve.tokens (or deploy.serve.tls.clients), or listen on 127.0.0.1",
             )
+
+    def with_secrets(self) -> ServerSettings:
+        """Reads the tokens that `secrets` name; what they are is hashed, and nowhere kept.
+
+        Raises:
+            OutsideFault: When one cannot be read.
+            UsageFault: When one is empty.
+        """
+        found = {role: Secret(reference).reveal() for role, reference in self.secrets.items()}
+        for role, token in found.items():
+            if not token:
+                raise UsageFault(f"The token of the role {role!r} is empty.", place=self.secrets[role])
+        tokens = (*self.tokens, *(Token(role, hash_token(token)) for role, token in found.items()))
+        return msgspec.structs.replace(self, tokens=tokens, secrets={})
 
     def save(self, path: Path) -> None:
         """Writes the settings as JSON."""
@@ -141,6 +163,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             return msgspec.json.decode(path.read_bytes(), type=ServerSettings)
         except (OSError, msgspec.DecodeError, RecursionError) as error:
             raise UsageFault(f"The server's settings {path} cannot be read: {error}.") from None
+
+
+def hash_token(text: str) -> str:
+    """Gives what is stored of a token."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _content(path: str) -> bytes:

@@ -1,0 +1,118 @@
+"""`everloop export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from everloop.cli.options import DEFAULT_FILE, LifecycleFile
+from everloop.cli.output import Answer
+
+if TYPE_CHECKING:
+    from everloop.deploy.targets import Release
+
+
+def command(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="TARGET", help="Where it runs, such as docker.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to write; else export-TARGET.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="The version; by default the champion.")] = None,
+    package: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="This package, without a lifecycle.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port; else as the file says.")
+    ] = None,
+    list_targets: Annotated[bool, typer.Option("--list", help="List the targets.")] = False,
+    file: LifecycleFile = DEFAULT_FILE,
+) -> Answer:
+    """Writes a version as the files with which it runs elsewhere; builds, sends and starts nothing.
+
+    What serves elsewhere is the same code on the same package as here, and nothing that trains. Tokens
+    are read from environment variables where it runs; the files hold none.
+
+    Example:
+        everloop export --list
+        everloop export docker
+        everloop export kubernetes --output deploy/ --version 3
+    """
+    from everloop.core.errors import UsageFault
+    from everloop.deploy.targets import export, known_targets, open_target
+
+    if list_targets:
+        return _listed()
+    if target is None:
+        raise UsageFault(f"Name a target: {', '.join(known_targets())}.", hint="everloop export docker")
+    chosen = open_target(target)
+    release = _of_package(package, port) if package is not None else _of_lifecycle(file, version, port)
+    written = export(release, chosen, output or Path(f"export-{target}"))
+    facts = {
+        "target": target,
+        "lifecycle": release.manifest.lifecycle,
+        "version": release.manifest.version,
+        "folder": written.folder,
+        "files": written.files,
+        "commands": written.commands,
+    }
+    told = f"wrote {release.manifest.lifecycle} v{release.manifest.version} for {target} to {written.folder}"
+    steps = "\n".join(f"  {line}" for line in written.commands)
+    return Answer(facts, f"{told}\nNext, in {written.folder}:\n{steps}")
+
+
+def _listed() -> Answer:
+    from everloop.deploy.targets import known_targets, open_target
+
+    found = {name: open_target(name).capabilities for name in known_targets()}
+    width = max(len(name) for name in found)
+    lines = (f"{name:<{width}}  {one.summary} ({one.platform})" for name, one in found.items())
+    facts = {name: {"summary": one.summary, "platform": one.platform} for name, one in found.items()}
+    return Answer({"targets": facts}, "\n".join(lines))
+
+
+def _of_package(package: Path, port: int | None) -> Release:
+    from everloop.deploy.targets import Release
+    from everloop.runtime import Package
+
+    loaded = Package(package)
+    return Release(loaded.folder, loaded.manifest, port=port or 8700)
+
+
+def _of_lifecycle(file: Path, version: int | None, port: int | None) -> Release:
+    """Finds the version's package and how the file says that it runs."""
+    from everloop.cli.reading import opened
+    from everloop.core.errors import NotFound
+    from everloop.deploy.release import PACKAGE_FOLDER
+    from everloop.deploy.targets import Release
+    from everloop.deploy.versions import champion, require_version
+    from everloop.runtime import Package
+    from everloop.runtime.service.settings import ROLES
+
+    with opened(file) as workspace:
+        row = champion(workspace.record, workspace.name)
+        if version is not None:
+            row = require_version(workspace.record, workspace.name, version)
+        if row is None:
+            raise NotFound(
+                f"{workspace.name} has no champion yet, so there is nothing to export.",
+                hint="everloop run; or name a version with --version, or a package with --package DIR",
+            )
+        loaded = Package(workspace.store.open(row.package) / PACKAGE_FOLDER)
+        deploy = workspace.spec.deploy
+        held = deploy.hold.time
+        return Release(
+            loaded.folder,
+            loaded.manifest,
+            port=port or deploy.serve.port or 8700,
+            grpc_port=deploy.serve.grpc_port or None,
+            durability=deploy.serve.durability,
+            roles=tuple(deploy.serve.tokens.references()) or ROLES,
+            strategy=deploy.strategy,
+            steps=deploy.steps,
+            hold_seconds=600.0 if held is None else held.total_seconds(),
+        )

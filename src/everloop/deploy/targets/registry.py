@@ -1,0 +1,54 @@
+"""The targets, by name."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, cast
+
+from everloop.core.errors import UsageFault
+
+if TYPE_CHECKING:
+    from everloop.deploy.targets.target import Target
+
+ENTRY_POINTS = "everloop.targets"
+
+TARGETS: dict[str, str] = {
+    "docker": "everloop.deploy.targets.docker:Docker",
+    "kserve": "everloop.deploy.targets.kserve:KServe",
+    "kubernetes": "everloop.deploy.targets.kubernetes:Kubernetes",
+    "lambda": "everloop.deploy.targets.aws_lambda:AwsLambda",
+    "onnx": "everloop.deploy.targets.onnx:Onnx",
+    "sagemaker": "everloop.deploy.targets.sagemaker:SageMaker",
+    "systemd": "everloop.deploy.targets.systemd:Systemd",
+}
+
+
+def known_targets() -> tuple[str, ...]:
+    """Lists the targets that can be exported to here."""
+    return tuple(sorted({*TARGETS, *_plugins()}))
+
+
+def open_target(name: str) -> Target:
+    """Finds a target.
+
+    Raises:
+        UsageFault: When there is none of that name; those that are known are listed.
+    """
+    if name in TARGETS:
+        module, word = TARGETS[name].split(":")
+        return cast("Target", getattr(import_module(module), word)())
+    plugin = _plugins().get(name)
+    if plugin is None:
+        known = known_targets()
+        near = get_close_matches(name, known, n=1)
+        raise UsageFault(
+            f"There is no target {name!r}; known are {', '.join(known)}.",
+            hint=f"everloop export {near[0]}" if near else f"everloop export {known[0]}",
+        )
+    return cast("Target", plugin.load()())
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -1,0 +1,146 @@
+"""What every place that serves needs: the serving rooms, what they import, the package, the settings.
+
+Only the rooms that serve are copied, and only what they import is installed: no training library, no
+data frame, no database.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import everloop
+from everloop.core.errors import UsageFault
+from everloop.runtime.json_form import encode_json
+from everloop.runtime.service.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from everloop.deploy.targets.target import Content, Release
+
+ROOMS = ("core", "table", "runtime")
+PACKAGES = ("google-crc32c", "httptools", "msgspec", "numpy", "onnxruntime", "uvicorn", "uvloop")
+"""What the serving rooms import, nothing else."""
+
+PRUNED = (
+    "onnxruntime/capi/libonnxruntime.so*",
+    "onnxruntime/transformers",
+    "onnxruntime/tools",
+    "onnxruntime/quantization",
+    "numpy/*/tests",
+    "numpy/tests",
+    "numpy/f2py",
+    "numpy/distutils",
+    "pip",
+    "pip-*",
+    "setuptools",
+    "setuptools-*",
+)
+"""What of the installed packages serving never loads, as patterns below site-packages.
+
+The library that onnxruntime ships for C is a second copy of what its Python module holds.
+"""
+
+ONLINE_VARIABLE = "EVERLOOP_ONLINE_STORE"
+"""The environment variable that holds the online store's address, where the model reads one."""
+
+CODE, PACKAGE, SETTINGS, REQUIREMENTS, INSTALL = (
+    "code", "package", "settings.json", "requirements.txt", "install.sh",
+)  # fmt: skip
+
+
+def serving_files(release: Release, settings: ServerSettings | None = None) -> dict[str, Content]:
+    """Gives the files with which a version serves: `code/`, `package/`, settings and how to install.
+
+    Args:
+        release: The version.
+        settings: What the server is told; None for a place that brings its own server.
+
+    Raises:
+        UsageFault: When the version cannot serve from a package alone.
+    """
+    if release.manifest.runtime != "graph":
+        raise UsageFault(
+            f"Version {release.manifest.version} was not compiled; it serves in an environment that can "
+            "train.",
+            hint="everloop serve",
+        )
+    files: dict[str, Content] = {**_code(), **_package(release.package)}
+    files[REQUIREMENTS] = _requirements(release)
+    files[INSTALL] = _install()
+    if settings is not None:
+        files[SETTINGS] = encode_json(settings)
+    return files
+
+
+def settings_of(release: Release, **changes: object) -> ServerSettings:
+    """Gives what a server in a container is told; paths are from the folder that it starts in."""
+    stated = {
+        "package": PACKAGE,
+        "log": "log",
+        "host": "0.0.0.0",  # noqa: S104  (a container's own; tokens are asked for)
+        "port": release.port,
+        "grpc_port": release.grpc_port,
+        "durability": release.durability,
+        "online": f"env:{ONLINE_VARIABLE}" if release.joins else None,
+        "secrets": {role: f"env:{token_variable(role)}" for role in release.roles},
+    }
+    return ServerSettings(**(stated | changes))  # type: ignore[arg-type]
+
+
+def token_variable(role: str) -> str:
+    """Names the environment variable that holds a role's token."""
+    return f"EVERLOOP_{role.upper()}_TOKEN"
+
+
+def variables_of(release: Release) -> tuple[str, ...]:
+    """Names the environment variables that a server reads: tokens, and where the online store is."""
+    stores = (ONLINE_VARIABLE,) if release.joins else ()
+    return (*(token_variable(role) for role in release.roles), *stores)
+
+
+def _code() -> dict[str, Content]:
+    root = Path(everloop.__file__).parent
+    paths = [root / "__init__.py", *(path for room in ROOMS for path in sorted((root / room).rglob("*.py")))]
+    files: dict[str, Content] = {
+        f"{CODE}/everloop/{path.relative_to(root).as_posix()}": path for path in paths
+    }
+    version = metadata.version("everloop")
+    about = f"Metadata-Version: 2.1\nName: everloop\nVersion: {version}\n"
+    return files | {f"{CODE}/everloop-{version}.dist-info/METADATA": about.encode()}
+
+
+def _package(folder: Path) -> dict[str, Content]:
+    return {f"{PACKAGE}/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _requirements(release: Release) -> bytes:
+    names = list(PACKAGES)
+    if release.grpc_port is not None:
+        names += ["grpcio", "protobuf"]
+    if release.joins:
+        names.append("redis")
+    lines = []
+    for name in sorted(names):
+        try:
+            lines.append(f"{name}=={metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            raise UsageFault(
+                f"The package {name!r} is to serve, and is not installed here.",
+                hint=f"pip install {name}",
+            ) from None
+    return "\n".join([*lines, ""]).encode()
+
+
+def _install() -> bytes:
+    pruned = "\n".join(f'rm -rf "$site"/{pattern}' for pattern in PRUNED)
+    return f"""#!/bin/sh
+# Installs what serving needs into an environment of its own: sh install.sh FOLDER
+set -eu
+"${{PYTHON:-python3}}" -m venv "$1"
+"$1/bin/python" -m pip install --quiet --no-cache-dir --no-compile --disable-pip-version-check \\
+    -r "$(dirname "$0")/{REQUIREMENTS}"
+site=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# Serving never loads these.
+{pruned}
+""".encode()

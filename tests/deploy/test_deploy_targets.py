@@ -1,0 +1,199 @@
+"""Every target, held to its suite; what each of them says in its place's own words."""
+
+import json
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from ruamel.yaml import YAML
+
+import everloop as el
+from everloop.core.errors import UsageFault
+from everloop.deploy.targets import Release, export, known_targets, open_target
+from everloop.runtime.manifest import read_manifest
+from everloop.runtime.server import ServerSettings
+from everloop.testing.target_suite import TargetSuite
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    """A version from the front door."""
+    table = pl.DataFrame({"x": [float(i % 40) for i in range(300)], "late": ["no", "yes", "no"] * 100})
+    folder = tmp_path_factory.mktemp("release") / "package"
+    model = el.model.search(table, target="late", budget={"trials": 1}, seed=0)
+    model.package(folder, sample=table)
+    return Release(folder, read_manifest(folder), hold_seconds=90)
+
+
+@pytest.mark.parametrize("name", known_targets())
+class TestTargets(TargetSuite):
+    """All of them."""
+
+    @pytest.fixture
+    def target(self, name):
+        return open_target(name)
+
+    @pytest.fixture
+    def release(self, release):
+        return release
+
+
+def test_an_unknown_target_is_told_with_the_nearest():
+    with pytest.raises(UsageFault, match="known are docker") as caught:
+        open_target("kubernets")
+    assert caught.value.hint == "everloop export kubernetes"
+
+
+def test_a_version_that_was_not_compiled_goes_nowhere(release):
+    manifest = type(release.manifest)(
+        **{
+            name: getattr(release.manifest, name)
+            for name in release.manifest.__struct_fields__
+            if name != "runtime"
+        },
+        runtime="python",
+    )
+    with pytest.raises(UsageFault, match="was not compiled"):
+        open_target("docker").files(replace(release, manifest=manifest))
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "name"), [("Loan Default", "loan-default"), ("42", "model-42"), ("a" * 90, "a" * 50)]
+)
+def test_names_are_labels_of_dns(release, lifecycle, name):
+    import msgspec
+
+    named = msgspec.structs.replace(release.manifest, lifecycle=lifecycle)
+    assert replace(release, manifest=named).name == name
+
+
+def test_what_a_server_in_a_container_is_told_can_be_read_back(release):
+    files = open_target("docker").files(release)
+    told = json.loads(files["settings.json"])
+    settings = ServerSettings(**{name: told[name] for name in ("package", "log", "host", "port", "secrets")})
+    assert settings.secrets["predict"] == "env:EVERLOOP_PREDICT_TOKEN"
+    assert (settings.host, settings.port) == ("0.0.0.0", 8700)
+    platform = json.loads(open_target("sagemaker").files(release)["settings.json"])
+    assert (platform["port"], platform["behind_gateway"], platform["secrets"]) == (8080, True, {})
+
+
+def read(content):
+    return list(YAML(typ="safe").load_all(content.decode()))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "steps"),
+    [
+        (
+            "canary",
+            [
+                {"setWeight": 5},
+                {"pause": {"duration": "90s"}},
+                {"setWeight": 50},
+                {"pause": {"duration": "90s"}},
+                {"setWeight": 100},
+            ],
+        ),
+        ("ab", [{"setWeight": 50}, {"pause": {}}]),
+        ("shadow", [{"setCanaryScale": {"replicas": 1}}, {"pause": {}}]),
+    ],
+)
+def test_strategies_in_argos_words(release, strategy, steps):
+    stated = replace(release, strategy=strategy, steps=(0.05, 0.5, 1.0))
+    (rollout,) = read(open_target("kubernetes").files(stated)["rollouts/rollout.yaml"])
+    assert rollout["spec"]["strategy"] == {"canary": {"steps": steps}}
+
+
+def test_blue_green_and_mirrors_in_the_clusters_words(release):
+    kubernetes = open_target("kubernetes")
+    (rollout,) = read(kubernetes.files(replace(release, strategy="blue_green"))["rollouts/rollout.yaml"])
+    assert rollout["spec"]["strategy"]["blueGreen"]["activeService"] == release.name
+    (route,) = read(kubernetes.files(replace(release, strategy="shadow"))["gateway/route.yaml"])
+    assert route["spec"]["rules"][0]["filters"][0]["type"] == "RequestMirror"
+    (route,) = read(kubernetes.files(release)["gateway/route.yaml"])
+    assert [one["weight"] for one in route["spec"]["rules"][0]["backendRefs"]] == [95, 5]
+
+
+def test_pods_have_no_root_and_no_writable_system(release):
+    (deployment,) = read(open_target("kubernetes").files(release)["deployment.yaml"])
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (server,) = pod["containers"]
+    assert server["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {"startupProbe", "readinessProbe", "livenessProbe", "resources"} <= server.keys()
+
+
+def test_an_export_that_fails_leaves_the_earlier_one(release, tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    export(release, open_target("onnx"), folder)
+    before = sorted(path.name for path in folder.iterdir())
+
+    def full(work, final):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("everloop.deploy.targets.exporting.publish_folder", full)
+    with pytest.raises(Exception, match="No room"):
+        export(release, open_target("docker"), folder)
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+# Lambda -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def handler(release, tmp_path, monkeypatch):
+    from everloop.runtime.aws_lambda import LambdaHandler
+
+    monkeypatch.setenv("EVERLOOP_LOG", str(tmp_path / "log"))
+    made = LambdaHandler(release.package)
+    yield made
+    made.close()
+
+
+def test_events_of_each_kind_are_answered_alike(handler, release, tmp_path):
+    from everloop.runtime.log import read_log
+
+    row = {"x": 3.0}
+    expected = el.runtime.Package(release.package).answer(row)
+    alone = handler(row)
+    headers = {"Content-Type": "application/json"}
+    second = handler(
+        {
+            "version": "2.0",
+            "rawPath": "/predict",
+            "rawQueryString": "",
+            "headers": headers,
+            "requestContext": {"http": {"method": "POST", "path": "/predict"}},
+            "body": "eyJ4IjogMy4wfQ==",
+            "isBase64Encoded": True,
+        }
+    )
+    first = handler(
+        {
+            "httpMethod": "POST",
+            "path": "/invocations",
+            "headers": headers,
+            "body": '{"instances": [{"x": 3.0}]}',
+        }
+    )
+    assert alone["score"] == json.loads(second["body"])["score"] == expected.score
+    assert json.loads(first["body"])["predictions"] == [expected.prediction]
+    assert second["statusCode"] == first["statusCode"] == 200
+    assert read_log(tmp_path / "log").predictions.height == 3
+
+
+def test_what_is_refused_is_an_answer_or_a_failed_invocation(handler):
+    refused = handler(
+        {
+            "httpMethod": "GET",
+            "path": "/nothing",
+            "headers": None,
+            "body": None,
+            "queryStringParameters": None,
+        }
+    )
+    assert refused["statusCode"] == 404
+    for event in ({"x": "many"}, 3, None, "text"):
+        with pytest.raises(Exception, match="title"):
+            handler(event)

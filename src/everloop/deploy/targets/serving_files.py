@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import everloop
 from everloop.core.errors import UsageFault
 from everloop.runtime.json_form import encode_json
 from everloop.runtime.service.settings import ServerSettings
@@ -100,7 +99,7 @@ def variables_of(release: Release) -> tuple[str, ...]:
 
 
 def _code() -> dict[str, Content]:
-    root = Path(everloop.__file__).parent
+    root = Path(__file__).parents[2]
     paths = [root / "__init__.py", *(path for room in ROOMS for path in sorted((root / room).rglob("*.py")))]
     files: dict[str, Content] = {
         f"{CODE}/everloop/{path.relative_to(root).as_posix()}": path for path in paths

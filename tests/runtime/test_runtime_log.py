@@ -373,9 +373,9 @@ def test_errors_are_ours(tmp_path):
 
 
 def test_a_worker_may_be_named_as_a_pod_is(tmp_path):
-    for worker in ("loan-default-7f89c-x2x1", "loan-default", "loan-default-00000001"):
+    for number, worker in enumerate(("loan-default-7f89c-x2x1", "loan-default", "loan-default-00000001")):
         with PredictionLog(tmp_path, worker) as log:
-            log.append(line(1))
+            log.append(line(number))
     assert sorted(read_log(tmp_path).predictions["worker"]) == [
         "loan-default",
         "loan-default-00000001",

@@ -53,6 +53,27 @@ class TestExtraTrees(LearnerSuite):
     configuration: ClassVar = {"trees": 25, "min_samples_leaf": 2, "max_features": 1.0}
 
 
+class TestIsolationForest(LearnerSuite):
+    learner = learner("isolation_forest")
+    configuration: ClassVar = {"trees": 40, "rows_per_tree": 64, "column_share": 0.5}
+
+
+class TestEcod(LearnerSuite):
+    learner = learner("ecod")
+
+
+class TestKMeans(LearnerSuite):
+    learner = learner("k_means")
+
+
+class TestGaussianMixture(LearnerSuite):
+    learner = learner("gaussian_mixture")
+
+
+class TestHdbscan(LearnerSuite):
+    learner = learner("hdbscan")
+
+
 def test_every_built_in_learner_has_a_suite() -> None:
     """Here, or in the group of the outside library that it needs."""
     tested = {cls.learner.name for cls in LearnerSuite.__subclasses__()}

@@ -149,7 +149,8 @@ def _render(facts: dict[str, Any], spec: LifecycleSpec) -> str:
         f" {spec.goal.value.currency}" if spec.goal.value else "",
     )
     today = brief["today"]
-    problem = f"{frame['task']}, target {frame['target']}, judged by {frame['metric']}"
+    target = f"target {frame['target']}" if frame["target"] else "no target"
+    problem = f"{frame['task']}, {target}, judged by {frame['metric']}"
     problem += f", {frame['positive']!r} is positive" if frame["positive"] else ""
     problem += f", decided at {frame['time']}" if frame["time"] else ""
     value = None

@@ -13,6 +13,7 @@ import numpy as np
 from everloop.core.errors import UsageFault
 from everloop.core.files import scratch_folder, storage_faults, sync_folder
 from everloop.core.progress import Event, Progress, silent
+from everloop.core.tasks import decides_by
 
 if TYPE_CHECKING:
     import polars as pl
@@ -136,7 +137,7 @@ def _scored(package: Package, batch: pl.DataFrame, names: list[str]) -> pl.DataF
     import polars as pl
 
     scores = package.scores(batch)
-    kind = pl.Float64 if package.manifest.task == "regression" else pl.String
+    kind = pl.Float64 if decides_by(package.manifest.task, "number") else pl.String
     prediction = pl.Series(PREDICTION, package.decide(scores, batch).tolist(), dtype=kind)
     score = pl.Series(SCORE, _told(scores), dtype=pl.Float64)
     return batch.select(names).with_columns(prediction, score)

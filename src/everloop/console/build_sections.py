@@ -80,7 +80,8 @@ def problem_section(story: Story) -> Section:
     frame, labels = found["frame"], found["sufficiency"]
     told = {
         "Task": frame["task"],
-        "Target": frame["target"] + (f", {frame['positive']!r} is positive" if frame["positive"] else ""),
+        "Target": (frame["target"] or "none")
+        + (f", {frame['positive']!r} is positive" if frame["positive"] else ""),
         "Judged by": frame["metric"],
         "Decided at": frame["time"],
         "Actual known at": frame["label_time"],
@@ -104,7 +105,8 @@ def problem_section(story: Story) -> Section:
         )
     )
     blocks.extend(_learning_curve(labels))
-    lead = f"{frame['task'].capitalize()}: {frame['target']}, from {plural(len(frame['inputs']), 'column')}."
+    about = f": {frame['target']}" if frame["target"] else ""
+    lead = f"{frame['task'].capitalize()}{about}, from {plural(len(frame['inputs']), 'column')}."
     return Section("Problem", blocks, lead=lead)
 
 

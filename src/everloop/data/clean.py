@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import DataFault
+from everloop.core.tasks import TASKS
 from everloop.data.cleaning_log import CleaningEntry
 from everloop.data.duplicates import near_repeats, repeats, repeats_by
 
@@ -39,7 +40,8 @@ def drop_rows(
         SpecFault: When the rule names a column that is not there.
     """
     entries = []
-    kept = table.where(table[frame.target].is_not_null())
+    # Without labels to learn from, a row that has none is as good as another.
+    kept = table.where(table[frame.target].is_not_null()) if TASKS[frame.task].supervised else table
     if kept.height < table.height:
         entries.append(
             CleaningEntry(
@@ -48,7 +50,9 @@ def drop_rows(
         )
     if not kept.height:
         raise DataFault(
-            f"None of the {table.height:,} rows has its {frame.target}.",
+            f"None of the {table.height:,} rows has its {frame.target}."
+            if frame.target
+            else "The table has no rows.",
             hint="give a later time with --as-of, or look at problem.label_delay",
         )
     if rule != "keep":

@@ -22,7 +22,7 @@ from everloop.table.stored import ColumnTable, StoredTable
 
 if TYPE_CHECKING:
     from everloop.data.snapshots import Snapshot
-    from everloop.spec import DataSpec
+    from everloop.spec import CleanSpec, DataSpec
     from everloop.spec.frame import Frame
 
 
@@ -72,7 +72,7 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
             "No column is left to learn from: each has one value in the training part.",
             hint="bring columns that differ between rows",
         )
-    plan, cleaned = fit_cleaning(parts["train"], inputs, data.clean)
+    plan, cleaned = fit_cleaning(parts["train"], inputs, _clean(data, frame))
     features = (*plan.definitions, *row_features(data.features, schema_of(kept.lazy()).types, plan))
     written = _write(parts, features, folder)
     featured = {part: StoredTable.open(path) for part, path in written.items()}
@@ -105,6 +105,11 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
     return Prepared(dataset, findings)
 
 
+def _clean(data: DataSpec, frame: Frame) -> CleanSpec:
+    """Gives the rules of cleaning; where what is far out is looked for, it is not cut."""
+    return data.clean.model_copy(update={"outliers": "keep"}) if frame.task == "anomaly" else data.clean
+
+
 def _plan(table: ColumnTable, data: DataSpec, frame: Frame, seed: int) -> SplitPlan:
     spec = data.split
     if spec.by is None:
@@ -128,7 +133,7 @@ def _write(
 
 
 def _check_columns(table: ColumnTable, frame: Frame) -> None:
-    missing = [name for name in (frame.target, *frame.inputs) if name not in table.columns]
+    missing = [name for name in (*filter(None, (frame.target,)), *frame.inputs) if name not in table.columns]
     if missing:
         raise SpecFault(
             f"The frame names {missing[0]}, which the snapshot does not have.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import DataFault, SpecFault
+from everloop.core.tasks import TASKS
 from everloop.core.units import format_duration
 from everloop.core.values import to_jsonable
 from everloop.data.dealing import LEFT_OUT, TEST, TRAIN, VALIDATION, deal
@@ -146,7 +147,7 @@ def default_plan(
     """
     if frame.time:
         return SplitPlan("time", validation, test, seed=seed)
-    by = "random" if frame.task == "regression" else "stratified"
+    by = "stratified" if _has_classes(frame) else "random"
     entity = frame.entity
     if entity and table is not None and table[entity].drop_nulls().is_duplicated().any():
         return SplitPlan("group" if by == "random" else by, validation, test, entity, seed)
@@ -279,7 +280,17 @@ def _groups(table: ColumnTable, column: str) -> NDArray[np.uint64]:
     return np.where(missing, content_hashes(table, table.columns), groups) if missing.any() else groups
 
 
+def _has_classes(frame: Frame) -> bool:
+    return frame.is_labelled and TASKS[frame.task].names_classes
+
+
 def _strata(table: ColumnTable, frame: Frame) -> NDArray[np.int64]:
+    if not frame.is_labelled:
+        raise SpecFault(
+            "data.split.by is stratified, and there is no target to keep in equal shares.",
+            hint="data: {split: {by: random}}",
+            place="data.split.by",
+        )
     target = table[frame.target]
     if frame.task == "regression":
         numbers = target.cast(_float()).to_numpy()
@@ -296,8 +307,10 @@ def _check_parts(split: Split, table: ColumnTable, frame: Frame) -> None:
             continue
         if not rows.any():
             raise DataFault(f"The {part} part would be empty.{_why_empty(split, frame)}", hint=_hint(split))
-    if frame.task != "regression":
-        _check_classes(split, label_texts(table[frame.target]).to_numpy())
+    if _has_classes(frame):
+        known = table[frame.target].is_not_null().to_numpy()
+        labels = label_texts(table[frame.target]).to_numpy()[known]
+        _check_classes(replace(split, assignment=split.assignment[known]), labels)
 
 
 def _check_classes(split: Split, labels: NDArray[Any]) -> None:

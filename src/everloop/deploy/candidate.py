@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import PackageRefused
+from everloop.core.tasks import decides_by
 from everloop.measure.metrics import METRICS, compute
 from everloop.runtime.decision import PLAIN, decisions_of
 from everloop.runtime.package import Package
+from everloop.table.even_rows import CONTRAST_POINTS, even_rows
 from everloop.table.labels import class_indices
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 # Enough single answers for a stable median, few enough to take well under a second.
 TIMED_ROWS = 400
+# Distances between so many rows are computed in well under a second.
+COMPARED_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -66,19 +70,20 @@ class Candidate:
 
     @cached_property
     def actual(self) -> NDArray[np.float64]:
-        """The actuals: 0/1, class positions, or numbers; (rows,)."""
+        """The actuals: 0/1, class positions, or numbers, NaN where there is none; (rows,)."""
         import polars as pl
 
+        if not self.frame.is_labelled:
+            return np.full(self.rows.height, np.nan)
         column = self.rows[self.frame.target]
-        if self.frame.task == "regression":
+        if decides_by(self.frame.task, "number"):
             return np.asarray(column.cast(pl.Float64).to_numpy(), dtype=np.float64)
         return class_indices(column, self.frame.classes)
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
         """What the package says of the rows: (rows,) or, for several classes, (rows, k)."""
-        scores = self.package.scores(self.rows)
-        return scores if self.frame.task == "multiclass" else scores[:, 0]
+        return self._of_rows(self.package.scores(self.rows))
 
     @cached_property
     def decisions(self) -> NDArray[np.float64]:
@@ -93,15 +98,50 @@ class Candidate:
         """What each decision is worth, (rows,); None where decisions have no price."""
         return None if self.worth is None else self.worth.values(self.actual, self.decisions)
 
-    def metric(self, name: str) -> float:
-        """Measures a metric of the field, or `value_per_decision`, on the rows."""
+    @cached_property
+    def encoded(self) -> NDArray[np.float64]:
+        """The first rows as the package's plan encodes them, (at most 2,000, width)."""
+        from everloop.runtime.plan_table import encode_table
+
+        return encode_table(self.package.plan, self.rows.head(COMPARED_ROWS))
+
+    def metric(self, name: str, *, seen_by: Candidate | None = None) -> float:
+        """Measures a metric of the field, or `value_per_decision`, on the rows.
+
+        Args:
+            name: The metric.
+            seen_by: Whose encoding says how far rows are apart, where the metric asks that; by default
+                its own. Two packages are comparable in the same encoding alone.
+        """
         if name == "value_per_decision":
             return float("nan") if self.values is None else float(self.values.mean())
-        return compute(name, self.actual, self.predicted_for(name))
+        if METRICS[name].needs == "resamples":  # only training can measure it
+            found = self.package.manifest.metrics.get(name)
+            return float("nan") if found is None else found
+        return compute(name, *self.evidence(name, seen_by=seen_by))
 
-    def predicted_for(self, name: str) -> NDArray[np.float64]:
-        """Gives what a metric is computed from: scores or decisions."""
-        return self.decisions if METRICS[name].needs == "decision" else self.scores
+    def evidence(self, name: str, *, seen_by: Candidate | None = None) -> tuple[Any, NDArray[np.float64]]:
+        """Gives what a metric is computed from: the actuals and what the package says; see `Metric.needs`."""
+        needs = METRICS[name].needs
+        if needs == "contrast":
+            return self._contrast()
+        if needs == "rows":
+            space = (seen_by or self).encoded
+            return space, self.decisions[: len(space)]
+        actual = self.actual if METRICS[name].needs_actual else np.zeros(self.rows.height)
+        known = ~np.isnan(actual)
+        predicted = self.decisions if needs == "decision" else self.scores
+        return actual[known], predicted[known]
+
+    def _contrast(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        names = [column.name for column in self.package.manifest.inputs]
+        points = even_rows(self.rows, names, CONTRAST_POINTS)
+        scores = self._of_rows(self.package.scores(points))
+        is_row = np.repeat([1.0, 0.0], [self.rows.height, len(scores)])
+        return is_row, np.concatenate([self.scores, scores])
+
+    def _of_rows(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        return scores if decides_by(self.frame.task, "largest") else scores[:, 0]
 
     def seconds_per_answer(self) -> NDArray[np.float64]:
         """Times single answers one after another, in seconds, (at most 400,); the first ones warm up."""

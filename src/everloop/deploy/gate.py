@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.deploy.candidate import Candidate
+    from everloop.measure.intervals import Interval
     from everloop.spec import LifecycleSpec
     from everloop.table.contract import Contract
 
@@ -177,17 +178,28 @@ def _not_worse_than_champion(question: Question) -> Iterator[Check]:
     yield _metric_against_champion(candidate, champion)
 
 
-def _metric_against_champion(candidate: Candidate, champion: Candidate) -> Check:
+def _difference(name: str, candidate: Candidate, champion: Candidate) -> Interval:
+    """Gives how much greater the candidate's metric is, both looked at in the candidate's encoding."""
+    from everloop.measure.intervals import Interval
     from everloop.measure.metric_intervals import metric_difference
     from everloop.measure.metrics import METRICS
 
+    if METRICS[name].needs == "resamples":
+        unknown = float("nan")
+        return Interval(unknown, candidate.metric(name) - champion.metric(name), unknown)
+    actual, ours = candidate.evidence(name)
+    _, theirs = champion.evidence(name, seen_by=candidate)
+    return metric_difference(name, actual, theirs, ours)
+
+
+def _metric_against_champion(candidate: Candidate, champion: Candidate) -> Check:
+    from everloop.measure.metrics import METRICS
+
     name = candidate.frame.metric
-    gain = metric_difference(
-        name, candidate.actual, champion.predicted_for(name), candidate.predicted_for(name)
-    )
+    gain = _difference(name, candidate, champion)
     if not METRICS[name].greater_is_better:
         gain = gain.scaled(-1)
-    theirs = champion.metric(name)
+    theirs = champion.metric(name, seen_by=candidate)
     margin = MARGIN * abs(theirs)
     return Check(
         "not worse than the champion",

@@ -118,6 +118,8 @@ class _Money:
 
     @classmethod
     def of(cls, goal: GoalSpec, table: ColumnTable, frame: Frame) -> _Money:
+        if not frame.is_labelled:
+            return cls(rows=table.height)
         labelled = _labelled(goal, table, frame)
         actual = actuals_of(labelled[frame.target], frame)
         base_rate = float(actual.mean()) if frame.task == "binary" else None

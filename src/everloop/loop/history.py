@@ -113,6 +113,12 @@ def history(
         raise UsageFault(f"{sample:g} is no share of the rows; expected above 0% and up to 100%.")
     snapshot = _snapshot(workspace)
     time = snapshot.time
+    if not workspace.spec.problem.target:
+        raise SpecFault(
+            "The problem has no target, so there are no actuals that a rehearsal could learn from.",
+            hint="everloop up; windows are judged by their inputs and scores",
+            place="problem.target",
+        )
     if time is None:
         raise SpecFault(
             "The table has no column that says when a decision is made, so it has no history.",

@@ -60,7 +60,9 @@ class Lifecycle:
             return run_once(workspace, until=until, since=since, as_of=as_of)
 
     def __repr__(self) -> str:
-        return f"Lifecycle({self.spec.name!r}, target={self.spec.problem.target!r})"
+        problem = self.spec.problem
+        about = f"target={problem.target!r}" if problem.target else f"task={problem.task!r}"
+        return f"Lifecycle({self.spec.name!r}, {about})"
 
 
 def load(path: str | Path = "everloop.yaml", *, tables: Mapping[str, Any] | None = None) -> Lifecycle:

@@ -90,8 +90,8 @@ class ServedRows:
         """This version's scores, (n,): as served, and scored again where another version answered."""
         scores = self.lines["score"].to_numpy().astype(np.float64)
         others = np.flatnonzero((self.lines["version"] != self.by.row.number).to_numpy())
-        if len(others) and self.by.frame.task != "multiclass":
-            scores[others] = self.by.package.scores(self.inputs[others])[:, 0]
+        if len(others):
+            scores[others] = self.by.package.scores(self.inputs[others]).max(axis=1)
         return scores
 
     @property

@@ -62,7 +62,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
     made = reference(
         rows,
         tuple(item.name for item in trained.plan.inputs),
-        scores=scores if scores.ndim == 1 else None,
+        scores=scores if scores.ndim == 1 else scores.max(axis=1),
         actuals=actuals,
         times=rows[frame.time] if frame.time else None,
         rules=ReferenceRules(

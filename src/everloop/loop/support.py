@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import EverloopError, SpecFault
+from everloop.loop.task_support import task_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -189,6 +190,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _features,
     _waivers,
     _task,
+    task_refusals,
     _engines,
     _integrations,
     _learners,

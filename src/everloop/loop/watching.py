@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from everloop.loop.workspace import Workspace
+    from everloop.spec.frame import Frame
 
 # Until this share of a window's actuals can be known, it is judged once more later.
 SETTLED = 0.99
@@ -119,7 +120,7 @@ def _judge(
     )
     frame, manifest = version.frame, version.package.manifest
     rules = Rules(
-        metrics=_metrics(frame.task, frame.metric),
+        metrics=_metrics(frame),
         threshold=0.5 if manifest.threshold is None else manifest.threshold,
         task=frame.task,
         seed=workspace.spec.model.seed,
@@ -128,11 +129,20 @@ def _judge(
     return Judged(WindowRow("", workspace.name, now), finding, version)
 
 
-def _metrics(task: str, metric: str) -> tuple[str, ...]:
-    """The frame's metric and what people ask for; those that need one score or decision a row."""
-    beside = {"binary": ("precision", "recall", "positive_rate"), "regression": ("mae",), "multiclass": ()}
-    chosen = () if task == "multiclass" else (metric,)
-    return tuple(dict.fromkeys((*chosen, *beside[task]))) or ("accuracy",)
+_BESIDE = {
+    "binary": ("precision", "recall", "positive_rate"),
+    "anomaly": ("precision", "recall", "positive_rate"),
+    "regression": ("mae",),
+    "multiclass": ("accuracy",),
+}
+
+
+def _metrics(frame: Frame) -> tuple[str, ...]:
+    """The frame's metric and what people ask for; those of one score or decision a row."""
+    if not frame.is_labelled:
+        return ()
+    chosen = () if frame.task == "multiclass" else (frame.metric,)
+    return tuple(dict.fromkeys((*chosen, *_BESIDE[frame.task])))
 
 
 def _row(workspace: Workspace, found: Judged, identity: str, now: datetime) -> WindowRow:

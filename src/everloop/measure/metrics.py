@@ -13,18 +13,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.core.errors import SpecFault
-from everloop.measure import calibration, confusion, multiclass, ranking, regression
+from everloop.measure import calibration, capacity, clusters, confusion, multiclass, ranking, regression
 from everloop.measure.arrays import Booleans, Floats, binary, matrix, numbers, same_length, weights_for
 
-Needs = Literal["score", "decision", "number", "probabilities"]
+Needs = Literal["score", "decision", "number", "probabilities", "contrast", "rows", "resamples"]
+OF_ROWS: tuple[Needs, ...] = ("score", "decision", "number", "probabilities")
+"""What a metric may need that each row has one of, beside its actual."""
+
 _BINARY, _MULTICLASS, _REGRESSION = ("binary",), ("multiclass",), ("regression",)
 _CLASSES = ("binary", "multiclass")
+_ANOMALY, _CLUSTERING = ("anomaly",), ("clustering",)
+_EVENTS = (*_BINARY, *_ANOMALY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,12 @@ class Metric:
         greater_is_better: Whether more is better.
         needs: ``score``: anything that ranks; ``probabilities``: calibrated chances, shape (n,) of the
             positive class for binary and (n, classes) for multiclass; ``decision``: 0/1 or class
-            indices; ``number``: the predicted number.
+            indices; ``number``: the predicted number; ``contrast``: scores of the rows and of points drawn
+            evenly from the space around them, the actual being 1 for a row and 0 for a point; ``rows``:
+            cluster indices, the actual being the encoded rows, (n, width); ``resamples``: numbers between
+            0 and 1, one for each two models of resampled rows, that say how far they agree.
         function: From actual, predicted and weights (arrays that were checked) to the number.
+        needs_actual: Whether it cannot be measured without labels.
     """
 
     name: str
@@ -46,6 +56,7 @@ class Metric:
     greater_is_better: bool
     needs: Needs
     function: Callable[[ArrayLike, ArrayLike, Floats], float]
+    needs_actual: bool = True
 
 
 def log_loss(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
@@ -92,6 +103,17 @@ def _ranked(
     return measure
 
 
+def _within(
+    function: Callable[[float, Booleans, Floats, Floats], float], share: float
+) -> Callable[[ArrayLike, ArrayLike, Floats], float]:
+    return _ranked(partial(function, share))
+
+
+def stability(_actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
+    """The mean agreement of models that were fitted on resampled rows."""
+    return regression.mean(numbers(predicted, "agreements"), weights)
+
+
 def _decided(name: str) -> Callable[[ArrayLike, ArrayLike, Floats], float]:
     def measure(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
         decision = binary(predicted, "decisions")
@@ -102,21 +124,21 @@ def _decided(name: str) -> Callable[[ArrayLike, ArrayLike, Floats], float]:
 
 
 _ALL = (
-    Metric("roc_auc", _BINARY, True, "score", _ranked(ranking.roc_auc)),
-    Metric("average_precision", _BINARY, True, "score", _ranked(ranking.average_precision)),
+    Metric("roc_auc", _EVENTS, True, "score", _ranked(ranking.roc_auc)),
+    Metric("average_precision", _EVENTS, True, "score", _ranked(ranking.average_precision)),
     Metric("log_loss", _CLASSES, False, "probabilities", log_loss),
     Metric("brier", _CLASSES, False, "probabilities", brier),
     Metric("calibration_error", _CLASSES, False, "probabilities", calibration_error),
     Metric("kolmogorov_smirnov", _BINARY, True, "score", _ranked(ranking.kolmogorov_smirnov)),
     Metric("accuracy", _CLASSES, True, "decision", multiclass.accuracy),
     Metric("balanced_accuracy", _CLASSES, True, "decision", multiclass.balanced_accuracy),
-    Metric("precision", _BINARY, True, "decision", _decided("precision")),
-    Metric("recall", _BINARY, True, "decision", _decided("recall")),
-    Metric("specificity", _BINARY, True, "decision", _decided("specificity")),
-    Metric("f1", _BINARY, True, "decision", _decided("f1")),
+    Metric("precision", _EVENTS, True, "decision", _decided("precision")),
+    Metric("recall", _EVENTS, True, "decision", _decided("recall")),
+    Metric("specificity", _EVENTS, True, "decision", _decided("specificity")),
+    Metric("f1", _EVENTS, True, "decision", _decided("f1")),
     Metric("mcc", _CLASSES, True, "decision", multiclass.mcc),
     Metric("kappa", _CLASSES, True, "decision", multiclass.kappa),
-    Metric("positive_rate", _BINARY, False, "decision", _decided("positive_rate")),
+    Metric("positive_rate", _EVENTS, False, "decision", _decided("positive_rate"), needs_actual=False),
     *(
         Metric(f"{name}_{average}", _MULTICLASS, True, "decision", multiclass.averaged(name, average))
         for name in ("precision", "recall", "f1")
@@ -136,6 +158,15 @@ _ALL = (
     Metric("pinball_90", _REGRESSION, False, "number", regression.pinball(0.9)),
     Metric("r2", _REGRESSION, True, "number", regression.r2),
     Metric("explained_variance", _REGRESSION, True, "number", regression.explained_variance),
+    Metric("recall_at_1_percent", _ANOMALY, True, "score", _within(capacity.recall_at, 0.01)),
+    Metric("recall_at_5_percent", _ANOMALY, True, "score", _within(capacity.recall_at, 0.05)),
+    Metric("precision_at_1_percent", _ANOMALY, True, "score", _within(capacity.precision_at, 0.01)),
+    Metric("precision_at_5_percent", _ANOMALY, True, "score", _within(capacity.precision_at, 0.05)),
+    Metric("volume_excluded", _ANOMALY, True, "contrast", _ranked(capacity.volume_excluded), False),
+    Metric("silhouette", _CLUSTERING, True, "rows", clusters.silhouette, False),
+    Metric("davies_bouldin", _CLUSTERING, False, "rows", clusters.davies_bouldin, False),
+    Metric("calinski_harabasz", _CLUSTERING, True, "rows", clusters.calinski_harabasz, False),
+    Metric("stability", (*_ANOMALY, *_CLUSTERING), True, "resamples", stability, False),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
@@ -156,7 +187,7 @@ def metric_named(name: str) -> Metric:
 
 
 def metrics_of(task: str) -> tuple[Metric, ...]:
-    """Gives the metrics that judge a task (``binary``, ``multiclass`` or ``regression``)."""
+    """Gives the metrics that judge a task."""
     return tuple(metric for metric in METRICS.values() if task in metric.tasks)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.progress import silent
+from everloop.core.tasks import TASKS
 from everloop.core.units import parse_duration
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ class Model:
 
     def __str__(self) -> str:
         score = f", {self.trained.frame.metric} {self.evaluation.score}" if self.evaluation else ""
-        return f"{self.trained.learner} for {self.trained.frame.target!r} ({self.trained.frame.task}{score})"
+        frame = self.trained.frame
+        about = f" for {frame.target!r}" if frame.is_labelled else ""
+        return f"{self.trained.learner}{about} ({frame.task}{score})"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -128,6 +131,7 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     *,
     learners: tuple[str, ...] | list[str] = (),
     time: str | None = None,
+    task: str | None = None,
     frame: Frame | None = None,
     select_features: bool = True,
     progress: Progress = silent,
@@ -140,12 +144,14 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     Args:
         table: Polars, pandas, Arrow, DuckDB or a path; never changed. Of a `table.dataset.Dataset` the
             parts are used for what they are.
-        target: The column to predict; may be left out where `frame` says it.
-        metric: What to optimise; by default ``roc_auc``, ``log_loss`` or ``rmse``.
+        target: The column to predict; may be left out where `frame` says it, and where `task` has none.
+        metric: What to optimise; by default ``roc_auc``, ``log_loss``, ``rmse``, or what the task has.
         budget: ``"60s"``, a number of seconds, or ``{"trials": 20}``, which makes it deterministic.
         seed: What all chance is drawn from.
         learners: Names; empty means all that ship.
         time: The column that orders the rows: then every fold learns from the past alone.
+        task: ``clustering``, or ``anomaly``, whose target, where there is one, chooses and judges and is
+            not learned from; otherwise the task follows from the target.
         frame: The problem, where it was framed before.
         select_features: Whether columns that do not help are left out.
         progress: Told what happens.
@@ -160,18 +166,16 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     """
     from dataclasses import replace
 
-    from everloop.core.errors import UsageFault
     from everloop.measure.metrics import metric_named
     from everloop.model.quick_frame import quick_frame
-    from everloop.model.train import TrainingSettings, train
+    from everloop.model.train import TrainingSettings
+    from everloop.model.training import train_task
 
     parts = _parts_of(table)
     if metric is not None:
         metric_named(metric)
     if frame is None:
-        if target is None:
-            raise UsageFault("A search needs a target.", hint='such as search(table, target="churned")')
-        frame = quick_frame(parts.train, target, metric=metric, time=time)
+        frame = quick_frame(parts.train, target, task=task, metric=metric, time=time)
     elif metric is not None:
         frame = replace(frame, metric=metric)
     _require_metric_of_task(frame)
@@ -182,7 +186,7 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
         select=select_features,
         seed=seed,
     )
-    return Model(train(parts, frame, settings, progress=progress))
+    return Model(train_task(parts, frame, settings, progress=progress))
 
 
 def evaluate(model: Model | Trained, table: Any) -> Evaluation:
@@ -190,14 +194,19 @@ def evaluate(model: Model | Trained, table: Any) -> Evaluation:
 
     Args:
         model: What to evaluate.
-        table: Rows with the target among the columns.
+        table: Rows with the target among the columns, where the problem has one.
 
     Raises:
         DataFault: When the target is missing from the table, or from every row of it.
     """
     from everloop.model.evaluating import evaluate as evaluate_judged
 
-    return evaluate_judged(_judged(model.trained if isinstance(model, Model) else model, table))
+    trained = model.trained if isinstance(model, Model) else model
+    if not TASKS[trained.frame.task].supervised:
+        from everloop.model.unsupervised import evaluate_rows
+
+        return evaluate_rows(trained, _frame_of(table))
+    return evaluate_judged(_judged(trained, table))
 
 
 def explain(model: Model | Trained, table: Any) -> Explanation:
@@ -222,10 +231,10 @@ def explain(model: Model | Trained, table: Any) -> Explanation:
 
 def _judged(trained: Trained, table: Any) -> Judged:
     from everloop.core.errors import DataFault
-    from everloop.model.targets import labelled
+    from everloop.model.targets import judged_by
     from everloop.model.train import Stakes, TrainingSettings, judged_rows
 
-    rows, actual = labelled(_frame_of(table), trained.frame)
+    rows, actual = judged_by(_frame_of(table), trained.frame)
     if not len(actual):
         raise DataFault(f"No row has the target {trained.frame.target!r}: there is nothing to judge by.")
     return judged_rows(trained, rows, trained.scores(rows), actual, TrainingSettings(), Stakes(), "table")

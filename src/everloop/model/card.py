@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.tasks import TASKS
 from everloop.model import card_pictures as draw
 from everloop.model.explanation_pictures import effect_blocks, robustness_blocks
 from everloop.model.group_pictures import fairness_blocks, slice_blocks
@@ -117,6 +118,7 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
         _purpose(trained, facts),
         _value(trained, facts),
         _metrics(trained),
+        _clusters(trained),
         _groups(trained),
         _data(facts),
         _explanation(facts),
@@ -148,7 +150,12 @@ def _figures(trained: Trained, facts: CardFacts) -> Figures:
 
 def _purpose(trained: Trained, facts: CardFacts) -> Section:
     frame, brief = trained.frame, facts.brief
-    answer = {"binary": f"whether {frame.target} is {frame.positive}", "regression": frame.target}
+    answer = {
+        "binary": f"whether {frame.target} is {frame.positive}",
+        "regression": frame.target,
+        "anomaly": "how unusual a row is, and whether that is enough to look at it",
+        "clustering": "which rows are alike, and which kind a row is of",
+    }
     told: dict[str, Any] = {
         "Answers": answer.get(frame.task, f"which class {frame.target} is"),
         "Task": frame.task,
@@ -198,6 +205,15 @@ def _metrics(trained: Trained) -> Section:
             *confusion_blocks(found),
         ],
         lead=f"Measured on {found.rows:,} rows of the {found.part} part, each with its 95 % interval.",
+    )
+
+
+def _clusters(trained: Trained) -> Section:
+    found = trained.evaluation
+    if found is None or not found.clusters:
+        return Section("Clusters", [])
+    return Section(
+        "Clusters", draw.cluster_blocks(found), lead="What sets each apart, in the columns as they came."
     )
 
 
@@ -353,6 +369,8 @@ def _evidence_limit(trained: Trained, facts: CardFacts) -> list[str]:
 
 def _value_limit(trained: Trained, facts: CardFacts) -> list[str]:
     found = trained.evaluation
+    if not TASKS[trained.frame.task].supervised:
+        return ["What its answers are worth in money is unknown: nothing that came of them is known."]
     if found is None or found.value is None:
         return ["What its decisions are worth in money is unknown: decisions have no price."]
     if found.gain is None:
@@ -387,11 +405,19 @@ def _group_limit(trained: Trained, facts: CardFacts) -> list[str]:
 def _label_limit(trained: Trained, facts: CardFacts) -> list[str]:
     del trained
     labels = facts.labels
+    if labels and labels["verdict"] == "not needed":
+        return _unlabelled_limit(labels["labels"])
     if not labels:
         return ["Whether more labels would help is unknown."]
     if labels["verdict"] == "enough":
         return []
     return [f"Labels: {labels['verdict']}. {str(labels['reason']).capitalize()}."]
+
+
+def _unlabelled_limit(labels: int) -> list[str]:
+    if labels:
+        return [f"It learned from no label; {labels:,} labels chose it and judge it."]
+    return ["No labels judge it: whether what it finds is what you look for is for you to say."]
 
 
 def _leak_limit(trained: Trained, facts: CardFacts) -> list[str]:

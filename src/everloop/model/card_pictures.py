@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.measure.metrics import METRICS
 from everloop.report import Badge, Beside, Fold, Picture, Table, pictures
-from everloop.report.writing import money, number
+from everloop.report.writing import money, number, percent
 
 if TYPE_CHECKING:
     from everloop.model.evaluation import Evaluation
@@ -163,6 +163,19 @@ def feature_blocks(features: Sequence[FeatureChoice], metric: str) -> list[Block
         for each in sorted(features, key=lambda each: (not each.kept, -(each.gain or 0.0), each.name))
     ]
     return [*blocks, Table(["column", "", "gain", "reason"], rows)]
+
+
+def cluster_blocks(evaluation: Evaluation) -> list[Block]:
+    """Draws how many rows each cluster has, and lists what sets it apart."""
+    sizes = {f"cluster {each.name}": float(each.rows) for each in evaluation.clusters}
+    rows = [
+        [each.name, each.rows, percent(each.share), "; ".join(trait.sentence() for trait in each.traits)]
+        for each in evaluation.clusters
+    ]
+    return [
+        Picture(pictures.bars(sizes, x_label="rows"), "Rows of each cluster."),
+        Table(["cluster", "rows", "share", "what sets it apart"], rows),
+    ]
 
 
 def gain_sentence(evaluation: Evaluation, currency: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from everloop.measure.intervals import mean_interval, paired_interval
 from everloop.measure.metric_intervals import metric_difference, metric_interval
-from everloop.measure.metrics import METRICS, metrics_of
+from everloop.measure.metrics import METRICS, OF_ROWS, metrics_of
 from everloop.measure.value import choose_threshold
 from everloop.model.evaluation import Evaluation, Requirement
 from everloop.model.evaluation_curves import binary_curves, residual_facts
@@ -80,7 +80,10 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
         judged: The rows, their scores and actuals.
         importance: What the metric loses when a column is shuffled, where it was measured.
     """
-    names = dict.fromkeys((judged.frame.metric, *(metric.name for metric in metrics_of(judged.frame.task))))
+    # What needs more than scores and decisions is measured by whoever has it.
+    asked = (metric.name for metric in metrics_of(judged.frame.task) if metric.needs in OF_ROWS)
+    chosen = (judged.frame.metric,) if METRICS[judged.frame.metric].needs in OF_ROWS else ()
+    names = dict.fromkeys((*chosen, *asked))
     metrics = {
         name: metric_interval(name, judged.actual, judged.predicted_for(name), seed=judged.seed)
         for name in names

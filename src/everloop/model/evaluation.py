@@ -89,6 +89,50 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Trait:
+    """A column in which a cluster differs from all rows.
+
+    Attributes:
+        column: The column.
+        value: The category that is more, or less, frequent; None where the column holds numbers.
+        inside: The median in the cluster, or the category's share there.
+        overall: The same of all rows.
+        distance: How far the cluster is away, in standard deviations of all rows; negative below.
+    """
+
+    column: str
+    value: str | None
+    inside: float
+    overall: float
+    distance: float
+
+    def sentence(self) -> str:
+        """Says it in words."""
+        way = "high" if self.distance > 0 else "low"
+        if self.value is None:
+            return f"{self.column} {way} (median {self.inside:.4g}, all rows {self.overall:.4g})"
+        rarer = "often" if self.distance > 0 else "seldom"
+        return f"{self.column} {rarer} {self.value} ({self.inside:.0%}, all rows {self.overall:.0%})"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster, and what sets it apart.
+
+    Attributes:
+        name: Its name among the classes.
+        rows: How many rows that were learned from it has.
+        share: Of all of them.
+        traits: The columns in which it differs most, the strongest first.
+    """
+
+    name: str
+    rows: int
+    share: float
+    traits: tuple[Trait, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What is known of a model from held-out rows.
 
@@ -117,6 +161,7 @@ class Evaluation:
         slices: The worst slices first; each was found on one half of the rows and holds on the other.
         slices_looked_at: How many were compared to find them.
         requirements: What is required, and whether it holds.
+        clusters: For a clustering: its clusters, the largest first.
     """
 
     part: str
@@ -143,6 +188,7 @@ class Evaluation:
     slices: tuple[Slice, ...] = ()
     slices_looked_at: int = 0
     requirements: tuple[Requirement, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
 
     @property
     def score(self) -> Interval:
@@ -169,6 +215,10 @@ class Evaluation:
         known["slices"] = tuple(_slice(item) for item in data["slices"])
         known["requirements"] = tuple(
             Requirement(**{**item, "number": _number(item["number"])}) for item in data["requirements"]
+        )
+        known["clusters"] = tuple(
+            Cluster(**{**item, "traits": tuple(Trait(**trait) for trait in item["traits"])})
+            for item in data.get("clusters", ())
         )
         return cls(**known)
 

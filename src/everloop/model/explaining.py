@@ -79,7 +79,12 @@ def explain(
 
 def _output(judged: Judged) -> str:
     frame = judged.frame
-    said = {"binary": f"the chance of {frame.positive}", "regression": frame.target}
+    said = {
+        "binary": f"the chance of {frame.positive}",
+        "regression": frame.target,
+        "anomaly": "how unusual a row is",
+        "clustering": "the chance of the decided cluster",
+    }
     return said.get(frame.task, "the chance of the decided class")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import UsageFault
 from everloop.core.files import publish_folder, scratch_folder, write_file
+from everloop.core.tasks import decides_by
 from everloop.core.values import to_jsonable
 from everloop.model.compile.registry import score_form
 from everloop.model.compile.score import answers, score_model
@@ -207,9 +208,9 @@ def _manifest(
 
     frame = trained.frame
     nullable = {rule.get("name"): rule.get("nullable", True) for rule in contract.get("columns", ())}
-    number = frame.task == "regression"
+    number, event = decides_by(frame.task, "number"), decides_by(frame.task, "threshold")
     threshold = trained.threshold
-    if frame.task == "binary" and threshold is None:
+    if event and threshold is None:
         threshold = 0.5
     return Manifest(
         lifecycle=lifecycle,
@@ -218,7 +219,7 @@ def _manifest(
         task=frame.task,
         target=frame.target,
         classes=tuple(frame.classes),
-        positive=frame.positive if frame.task == "binary" else None,
+        positive=frame.positive if event else None,
         threshold=threshold,
         decision=None if trained.decision == PLAIN else trained.decision,
         inputs=tuple(

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import DataFault
+from everloop.core.tasks import decides_by
 from everloop.model import parity_rows
 from everloop.model.certificate import Certificate, Difference, RuntimeParity
 from everloop.model.compile.form import Floats
@@ -111,7 +112,7 @@ class _Comparison:
         apart = difference(expected, scores)
         mine = self._decided(expected, trial)
         theirs = self._decided(scores, trial) if decisions is None else np.asarray(decisions)
-        if self.trained.frame.task == "regression":
+        if decides_by(self.trained.frame.task, "number"):
             ties = np.zeros(len(expected), dtype=bool)
             room = self.tolerance * max(1.0, abs(self.trained.decision.scale))
             differ = difference(mine[:, np.newaxis], theirs[:, np.newaxis]) > room
@@ -131,7 +132,7 @@ class _Comparison:
 
     def _decided(self, scores: Floats, trial: _Trial) -> Any:
         task = self.trained.frame.task
-        single = scores if task == "multiclass" else scores[:, 0]
+        single = scores if decides_by(task, "largest") else scores[:, 0]
         return decide(single, task, self.thresholds(trial), self.trained.decision)
 
     def thresholds(self, trial: _Trial) -> Floats:
@@ -143,7 +144,7 @@ class _Comparison:
         return rule.thresholds_for((row.get(rule.segment) for row in trial.rows), otherwise)
 
     def _ties(self, expected: Floats, trial: _Trial) -> Any:
-        if self.trained.frame.task == "binary":
+        if decides_by(self.trained.frame.task, "threshold"):
             return np.abs(expected[:, 0] - self.thresholds(trial)) <= self.tolerance
         rule = self.trained.decision
         size = max((abs(price) for row in rule.matrix for price in row), default=1.0)
@@ -252,7 +253,7 @@ def _row_by_row(compare: _Comparison, package: Package, trial: _Trial, seed: int
     decisions: list[float] = [
         float(answer.prediction) for answer in given if type(answer.prediction) is float
     ]
-    if compare.trained.frame.task != "regression":
+    if not decides_by(compare.trained.frame.task, "number"):
         classes = list(compare.trained.frame.classes)
         decisions = [classes.index(str(answer.prediction)) for answer in given]
     return compare(part, scores.reshape(len(part.rows), answers(compare.trained.frame)), decisions)
@@ -262,7 +263,7 @@ def _single_rows(compare: _Comparison, trial: _Trial, seed: int) -> list[int]:
     random = np.random.default_rng(seed)
     test = [index for index, kind in enumerate(trial.kinds) if kind == "test"]
     chosen = {index for index, kind in enumerate(trial.kinds) if kind != "test"}
-    if compare.trained.frame.task == "binary":
+    if decides_by(compare.trained.frame.task, "threshold"):
         distance = np.abs(trial.expected[test, 0] - compare.thresholds(trial)[test])
         chosen |= {test[place] for place in np.argsort(distance, kind="stable")[:NEAR_DECISION]}
     more = min(len(test), max(0, MOST_SINGLE_ROWS - len(chosen)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.core.tasks import TASKS
 from everloop.model.target_encoding import encode_by_mean
 from everloop.model.text_scores import score_text
 from everloop.model.time_parts import time_parts
@@ -51,12 +52,15 @@ class PreparationSettings:
         wants_scaling: Numbers are centred and scaled to a standard deviation of 1.
         float32: Numbers are rounded to single precision.
         seed: Of the cross-fitting.
+        beyond: How far outside of what training saw a number may lie before it is cut, as a share of the
+            span; for what is far out to be told from what is at the border.
     """
 
     takes_missing: bool = False
     wants_scaling: bool = False
     float32: bool = False
     seed: int = 0
+    beyond: float = 0.0
 
     @classmethod
     def of(cls, capabilities: Capabilities, *, seed: int = 0) -> PreparationSettings:
@@ -112,8 +116,9 @@ def fit_preparation(
     from everloop.runtime.plan_table import encode_table
 
     draft = _Draft(table, frame, settings, np.asarray(actual, dtype=np.float64))
+    fitters = _FITTERS if TASKS[frame.task].supervised else _WITHOUT_TARGET
     for name, kind in features.kinds.items():
-        _FITTERS[kind](draft, name)
+        fitters[kind](draft, name)
     plan = Plan(
         inputs=features.inputs,
         derived=(*features.derived, *draft.derived),
@@ -141,7 +146,7 @@ def _number_encoder(name: str, column: pl.Series, draft: _Draft) -> NumberEncode
     settings = draft.settings
     raw = column.to_numpy()
     values = raw[~np.isnan(raw)]
-    low, high = _bounds(values)
+    low, high = _bounds(values, settings.beyond)
     clipped = np.clip(values, low, high)
     missing = len(values) < len(raw)
     fill = None if settings.takes_missing else (float(np.median(clipped)) if len(clipped) else 0.0)
@@ -159,12 +164,14 @@ def _number_encoder(name: str, column: pl.Series, draft: _Draft) -> NumberEncode
     )
 
 
-def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Gives the least and the greatest of training: what lies outside is cut there."""
+def _bounds(values: NDArray[np.float64], beyond: float) -> tuple[float, float]:
+    """Gives the least and the greatest of training, widened: what lies outside is cut there."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return -_LARGEST, _LARGEST
-    return float(max(finite.min(), -_LARGEST)), float(min(finite.max(), _LARGEST))
+    low, high = max(finite.min(), -_LARGEST), min(finite.max(), _LARGEST)
+    margin = beyond * (high / 2 - low / 2) * 2
+    return float(max(low - margin, -_LARGEST)), float(min(high + margin, _LARGEST))
 
 
 def _scaling(values: NDArray[np.float64], rows: int, fill: float | None) -> tuple[float, float]:
@@ -209,6 +216,34 @@ def _fit_many_categories(draft: _Draft, name: str) -> None:
                 missing=float(rounded(np.float64(encoding.missing))),
             )
         )
+
+
+def _fit_frequencies(draft: _Draft, name: str) -> None:
+    """Encodes a category by the logarithm of its share of the rows: there is no target to go by."""
+    from everloop.table.labels import label_counts, label_texts
+
+    column = draft.table[name]
+    counts = label_counts(column)
+    shares = {text: float(np.log(count / len(column))) for text, count in counts.items()}
+    never = float(np.log(0.5 / len(column)))
+    absent = column.null_count()
+    missing = float(np.log(absent / len(column))) if absent else never
+    centre, scale = 0.0, 1.0
+    if draft.settings.wants_scaling:
+        texts = label_texts(column).to_list()
+        centre, scale = _scaling(
+            np.array([missing if text is None else shares[text] for text in texts]), len(column), None
+        )
+    rounded = _rounding(centre, scale, float32=draft.settings.float32)
+    draft.add(
+        LookupEncoder(
+            name,
+            draft.width,
+            values={text: float(rounded(np.float64(share))) for text, share in shares.items()},
+            unknown=float(rounded(np.float64(never))),
+            missing=float(rounded(np.float64(missing))),
+        )
+    )
 
 
 def _rounding(centre: float, scale: float, *, float32: bool) -> Any:
@@ -275,3 +310,4 @@ _FITTERS: dict[str, Any] = {
     "time": _fit_time,
     "text": _fit_text,
 }
+_WITHOUT_TARGET: dict[str, Any] = {**_FITTERS, "many_categories": _fit_frequencies}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.core.tasks import TASKS, decides_by
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,13 +24,18 @@ def raw_scores(estimator: Any, X: NDArray[np.float64], frame: Frame) -> NDArray[
         frame: The problem.
 
     Returns:
-        The chance of the positive class (n,) for binary, of each class (n, classes) for multiclass,
-        the number (n,) for regression. A class that the estimator never saw has chance 0.
+        The chance of the positive class (n,) for binary, of each class (n, classes) for multiclass and
+        clustering, how unusual each row is (n,) for anomaly, the number (n,) for regression. A class
+        that the estimator never saw has chance 0.
     """
     if len(X) == 0:
-        return np.zeros((0, len(frame.classes)) if frame.task == "multiclass" else 0)
+        return np.zeros((0, len(frame.classes)) if decides_by(frame.task, "largest") else 0)
     if frame.task == "regression":
         return np.asarray(estimator.predict(X), dtype=np.float64).reshape(len(X))
+    if not TASKS[frame.task].supervised:
+        if decides_by(frame.task, "threshold"):
+            return -np.asarray(estimator.score_samples(X), dtype=np.float64)
+        return np.asarray(estimator.predict_proba(X), dtype=np.float64)
     chances = np.zeros((len(X), len(frame.classes)))
     seen = np.asarray(estimator.classes_, dtype=np.int64)
     chances[:, seen] = np.asarray(estimator.predict_proba(X), dtype=np.float64)

@@ -9,8 +9,9 @@ from everloop.core.files import write_file
 from everloop.core.progress import silent
 from everloop.core.values import to_jsonable
 from everloop.model.searching import Budget
-from everloop.model.train import Stakes, TrainingSettings, judged_rows, parts_of, train
+from everloop.model.train import Stakes, TrainingSettings, judged_rows, parts_of
 from everloop.model.trained import digest_of_saved
+from everloop.model.training import train_task
 from everloop.runtime.decision import PLAIN
 from everloop.spec import GoalSpec, ModelSpec, ProblemSpec
 from everloop.spec.frame import Frame
@@ -52,7 +53,7 @@ def train_step(
     parts = parts_of(dataset)
     goal = GoalSpec.model_validate(settings["goal"])
     journal = folder / JOURNAL_FILE
-    trained = train(
+    trained = train_task(
         parts,
         frame,
         training_settings(settings, dataset),
@@ -77,7 +78,7 @@ def explain_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
         The explanation, as `Explanation.to_dict` gives it.
     """
     from everloop.model.explaining import explain
-    from everloop.model.targets import labelled
+    from everloop.model.targets import judged_by
     from everloop.model.trained import Trained
     from everloop.table.dataset import Dataset
 
@@ -85,7 +86,7 @@ def explain_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
     dataset = Dataset.load(inputs["dataset"])
     parts = parts_of(dataset)
     held_out = parts.test if parts.test is not None else parts.validation
-    rows, actual = labelled(parts.train if held_out is None else held_out, trained.frame)
+    rows, actual = judged_by(parts.train if held_out is None else held_out, trained.frame)
     stakes = stakes_of(GoalSpec.model_validate(settings["goal"]), trained.frame)
     scores = trained.scores(rows)
     judged = judged_rows(trained, rows, scores, actual, TrainingSettings(), stakes, "test")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import DataFault
+from everloop.core.tasks import TASKS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,6 +37,19 @@ def labelled(table: pl.DataFrame, frame: Frame) -> tuple[pl.DataFrame, NDArray[A
     rows = table if known.all() else table.filter(known)
     actual = numbers[known]
     return rows, actual if frame.task == "regression" else actual.astype(np.int64)
+
+
+def judged_by(table: pl.DataFrame, frame: Frame) -> tuple[pl.DataFrame, NDArray[Any]]:
+    """Gives the rows that a model is looked at on, and their actuals.
+
+    They are `labelled`; where the task is learned without a target and no label is known, they are all
+    rows, with NaN for each.
+    """
+    if TASKS[frame.task].supervised:
+        return labelled(table, frame)
+    if frame.target in table.columns and table[frame.target].null_count() < table.height:
+        return labelled(table, frame)
+    return table, np.full(table.height, np.nan)
 
 
 def _numbers(column: pl.Series, frame: Frame) -> NDArray[np.float64]:

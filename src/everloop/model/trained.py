@@ -13,6 +13,7 @@ import numpy as np
 from everloop.core.digest import digest_file
 from everloop.core.errors import ModelFault
 from everloop.core.files import write_file
+from everloop.core.tasks import decides_by
 from everloop.core.values import to_jsonable
 from everloop.measure.calibration import Sigmoid
 from everloop.model.estimator_file import load_estimator, save_estimator
@@ -136,7 +137,7 @@ class Trained:
     def predict(self, table: Any) -> NDArray[Any]:
         """Gives a label in the target's own type, or a number, for each row: (n,)."""
         decisions = self.decide(self.scores(table), table)
-        if self.frame.task == "regression":
+        if decides_by(self.frame.task, "number"):
             return decisions
         return labels_of(decisions, self.frame.classes, self.target_type)
 
@@ -148,10 +149,10 @@ class Trained:
         """Gives the chance of each class, (n, classes), in the order of ``frame.classes``.
 
         Raises:
-            ModelFault: When the model predicts a number.
+            ModelFault: When the model predicts a number, or says how unusual a row is.
         """
-        if self.frame.task == "regression":
-            raise ModelFault("A model that predicts a number has no class chances; use predict.")
+        if self.frame.task in ("regression", "anomaly"):
+            raise ModelFault(f"A model for {self.frame.task} has no class chances; use predict.")
         scores = self.scores(table)
         return np.column_stack([1 - scores, scores]) if self.frame.task == "binary" else scores
 

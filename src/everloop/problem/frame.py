@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import DataFault, SpecFault
+from everloop.core.tasks import TASKS
 from everloop.core.units import format_duration
 from everloop.problem.columns import ColumnFacts, column_facts, label_counts
 from everloop.problem.exclusions import exclusions
@@ -43,7 +44,7 @@ POSITIVE_WORDS = frozenset(
         *("churn", "churned", "returned", "bought", "converted", "clicked"),
     }
 )
-SUPPORTED_TASKS = ("binary", "multiclass", "regression")
+SUPPORTED_TASKS = tuple(TASKS)
 
 
 @dataclass(slots=True)
@@ -75,6 +76,8 @@ def build_frame(table: ColumnTable, spec: ProblemSpec, clean: CleanSpec | None =
     _require_rows(table, spec)
     draft = _Draft(table, spec, clean or CleanSpec(), column_facts(table, schema_of(table.lazy())))
     _require_columns(draft)
+    if not spec.target:
+        return _with_columns(draft, _with_times(draft, _without_target(draft)))
     counts = label_counts(table[spec.target])
     _require_labels(draft, counts)
     task = _task(draft, counts)
@@ -98,7 +101,7 @@ def build_frame(table: ColumnTable, spec: ProblemSpec, clean: CleanSpec | None =
 
 
 def _require_rows(table: ColumnTable, spec: ProblemSpec) -> None:
-    if spec.target not in table.columns:
+    if spec.target and spec.target not in table.columns:
         near = difflib.get_close_matches(spec.target, table.columns, n=1)
         raise DataFault(
             f"The target {spec.target!r} is no column of the table; it has {', '.join(table.columns[:12])}.",
@@ -147,8 +150,16 @@ def _task(draft: _Draft, counts: dict[str, int]) -> str:
             raise SpecFault(
                 f"The task {stated!r} cannot be learned by this release; it can {', '.join(SUPPORTED_TASKS)}."
             )
-        if stated == "binary" and len(counts) != 2:
-            raise DataFault(f"A binary target has two classes; {draft.spec.target!r} has {len(counts)}.")
+        if stated in ("binary", "anomaly") and len(counts) != 2:
+            raise DataFault(
+                f"The target of a {stated} problem has two classes; {draft.spec.target!r} has {len(counts)}."
+            )
+        if stated == "clustering":
+            raise SpecFault(
+                f"A clustering has no target, and problem.target is {draft.spec.target!r}.",
+                hint="leave problem.target out",
+                place="problem.target",
+            )
         return stated
     facts = draft.facts[draft.spec.target]
     if len(counts) == 2:
@@ -202,6 +213,9 @@ def _metric(draft: _Draft, task: str, positive: str | None, counts: dict[str, in
     if task == "multiclass":
         draft.reasons["metric"] = "it rewards honest chances for every class"
         return "log_loss"
+    if task == "anomaly":
+        draft.reasons["metric"] = "labels choose and judge: it rewards anomalies that come first"
+        return "average_precision"
     share = counts[positive or ""] / sum(counts.values())
     if share < RARE_POSITIVES:
         draft.reasons["metric"] = f"positives are rare ({share:.1%})"
@@ -210,17 +224,47 @@ def _metric(draft: _Draft, task: str, positive: str | None, counts: dict[str, in
     return "roc_auc"
 
 
-def _known_metric(name: str, task: str) -> str:
+def _known_metric(name: str, task: str, *, labelled: bool = True) -> str:
     from everloop.measure.metrics import METRICS
 
-    fitting = [metric for metric, facts in METRICS.items() if task in facts.tasks]
+    fitting = [
+        metric
+        for metric, facts in METRICS.items()
+        if task in facts.tasks and (labelled or not facts.needs_actual)
+    ]
     if name not in fitting:
         near = difflib.get_close_matches(name, fitting, n=1)
+        without = "" if labelled else " without labels"
         raise SpecFault(
-            f"problem.optimise names {name!r}, which is no metric of a {task} problem.",
+            f"problem.optimise names {name!r}, which is no metric of a {task} problem{without}.",
             hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fitting)}",
         )
     return name
+
+
+def _without_target(draft: _Draft) -> Frame:
+    spec = draft.spec
+    facts = TASKS.get(spec.task or "")
+    if spec.task is None or facts is None or facts.needs_target:
+        untargeted = " or ".join(name for name, one in TASKS.items() if not one.needs_target)
+        raise DataFault(
+            "The problem has no target.",
+            hint=f"name it in problem.target, or state problem.task: {untargeted}",
+        )
+    metric = facts.metric
+    if spec.optimise is not None:
+        metric = _known_metric(spec.optimise, spec.task, labelled=False)
+    else:
+        draft.reasons["metric"] = facts.metric_reason
+    return Frame(
+        task=spec.task,
+        target="",
+        classes=facts.classes,
+        positive=facts.positive,
+        metric=metric,
+        entity=spec.entity,
+        sensitive=tuple(spec.sensitive),
+    )
 
 
 def _with_times(draft: _Draft, frame: Frame) -> Frame:
@@ -232,7 +276,7 @@ def _with_times(draft: _Draft, frame: Frame) -> Frame:
             time, draft.reasons["time"] = found
     label_time = spec.label_time
     delay = spec.label_delay.total_seconds() if spec.label_delay is not None else None
-    if time is not None and (label_time is None or delay is None):
+    if spec.target and time is not None and (label_time is None or delay is None):
         found_label = infer_label_time(draft.table, draft.facts, time, label_time, spec.target)
         if found_label is not None:
             if label_time is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.core.tasks import TASKS
 from everloop.measure.curves import fit_learning_curve
 from everloop.measure.intervals import Interval
 from everloop.measure.metrics import METRICS, compute
@@ -35,8 +36,9 @@ class Sufficiency:
 
     Attributes:
         verdict: `enough` (twice the labels change little), `more` (they would help), `too few`
-            (the model cannot be told from chance, or the rows do not suffice to judge), or
-            `unclear` (the curve is ill-behaved, so nothing is extrapolated).
+            (the model cannot be told from chance, or the rows do not suffice to judge),
+            `unclear` (the curve is ill-behaved, so nothing is extrapolated), or `not needed` (the task
+            is learned without labels).
         reason: Why, in a sentence.
         metric: What was measured.
         labels: Labelled rows there are.
@@ -83,6 +85,8 @@ def judge_labels(table: ColumnTable, frame: Frame, *, seed: int = 0) -> Sufficie
     Returns:
         The verdict with its curve.
     """
+    if not TASKS[frame.task].supervised:
+        return _not_needed(table, frame)
     places = _labelled(table, frame)
     labels = len(places)
     if labels < FEWEST_ROWS:
@@ -95,6 +99,13 @@ def judge_labels(table: ColumnTable, frame: Frame, *, seed: int = 0) -> Sufficie
         inputs, target, frame, np.random.default_rng(seed), in_order=frame.time is not None
     )
     return _judge(frame, labels, sizes, scores, base_rate=float(np.mean(target)))
+
+
+def _not_needed(table: ColumnTable, frame: Frame) -> Sufficiency:
+    labels = int(table[frame.target].is_not_null().sum()) if frame.is_labelled else 0
+    use = f"{labels} labels choose between models and judge them" if labels else "none are given"
+    reason = f"{frame.task} is learned without labels; {use}"
+    return Sufficiency("not needed", reason, frame.metric, labels, (), (), None, None)
 
 
 def _labelled(table: ColumnTable, frame: Frame) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from everloop.core.errors import DataFault
+from everloop.core.tasks import decides_by
 from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
@@ -64,16 +65,16 @@ def decide(
 
     Args:
         scores: The chance of the positive class (n,); of each class (n, k); or the number (n,).
-        task: `binary`, `multiclass` or `regression`.
+        task: A key of `core.tasks.TASKS`.
         threshold: Binary: positive where the score is at least this; one for all or one a row; None is 0.5.
         rule: What decides beyond it.
 
     Returns:
         Class positions or numbers, (n,).
     """
-    if task == "regression":
+    if decides_by(task, "number"):
         return scores if rule.scale == 1.0 and rule.offset == 0.0 else rule.offset + rule.scale * scores
-    if task == "binary":
+    if decides_by(task, "threshold"):
         return (scores >= (0.5 if threshold is None else threshold)).astype(np.int64)
     return np.asarray(expected_worth(scores, rule).argmax(axis=1), dtype=np.int64)
 
@@ -86,7 +87,7 @@ def decisions_of(
     Args:
         scores: As `decide` takes them.
         rows: A table, a path, mappings or one mapping; read where segments have thresholds.
-        task: `binary`, `multiclass` or `regression`.
+        task: A key of `core.tasks.TASKS`.
         threshold: Binary: of rows whose segment has none of its own.
         rule: What decides beyond it.
 

@@ -11,6 +11,7 @@ import msgspec
 from everloop.core.digest import digest_file
 from everloop.core.errors import PackageRefused
 from everloop.core.files import write_file
+from everloop.core.tasks import TASKS, decides_by
 from everloop.runtime.decision import DecisionRule
 from everloop.runtime.json_form import encode_json
 
@@ -21,7 +22,6 @@ MANIFEST_FORMAT = 1
 MANIFEST_NAME = "manifest.json"
 # The signature is over the manifest, so the manifest cannot name it.
 OUTSIDE_MANIFEST = frozenset({MANIFEST_NAME, "signature.json"})
-TASKS = ("binary", "multiclass", "regression")
 RUNTIMES = ("graph", "python")
 ORIGINS = ("row", "joined", "python")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -55,10 +55,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         lifecycle: The lifecycle's name.
         version: The version's number.
         created: When it was made, ISO 8601 in UTC.
-        task: `binary`, `multiclass` or `regression`.
+        task: One of `core.tasks.TASKS`.
         classes: The classes' texts, the negative first where binary; empty for a regression.
         positive: The positive class, where binary.
-        target: The column that is predicted.
+        target: The column that is predicted; empty where there is none.
         threshold: A binary decision is positive where the score is at least this.
         decision: What decides beyond it: segments' thresholds, prices of classes, a moved number.
         inputs: The raw columns that a row has.
@@ -133,16 +133,16 @@ def _check(manifest: Manifest) -> None:
 
 def _contradiction(manifest: Manifest) -> str | None:
     task, classes = manifest.task, manifest.classes
-    binary = task == "binary"
+    binary, several = decides_by(task, "threshold"), decides_by(task, "largest")
     claims = (
-        (task in TASKS, f"the task is {task!r}; expected one of {TASKS}"),
+        (task in TASKS, f"the task is {task!r}; expected one of {tuple(TASKS)}"),
         (manifest.runtime in RUNTIMES, f"the runtime is {manifest.runtime!r}; expected one of {RUNTIMES}"),
         (len(set(classes)) == len(classes), "a class is named twice"),
         (all(one.origin in ORIGINS for one in manifest.inputs), f"an origin is none of {ORIGINS}"),
-        (not binary or len(classes) == 2, f"a binary task has two classes, not {classes}"),
+        (not binary or len(classes) == 2, f"a task of the kind {task} has two classes, not {classes}"),
         (not binary or manifest.positive in classes[-1:], "the positive class is the last of the two"),
-        (not binary or manifest.threshold is not None, "a binary task has a threshold"),
-        (task != "multiclass" or len(classes) > 1, "a multiclass task has at least two classes"),
+        (not binary or manifest.threshold is not None, f"a task of the kind {task} has a threshold"),
+        (not several or len(classes) > 1, f"a task of the kind {task} has at least two classes"),
         (task != "regression" or not classes, "a regression has no classes"),
         (_fits(manifest.decision, task, len(classes)), f"its decision does not fit a {task} task"),
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from everloop.core.digest import digest_file
 from everloop.core.errors import DataFault, ModelFault, PackageRefused, SpecFault
+from everloop.core.tasks import decides_by
 from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of, expected_worth
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
@@ -40,8 +41,8 @@ class Answer(NamedTuple):
 
     Attributes:
         prediction: The class's text, or the number of a regression.
-        score: Binary: the chance of the positive class. Multiclass: one chance for each class, in
-            the manifest's order. Regression: the number.
+        score: Binary: the chance of the positive class. Anomaly: how unusual the row is. Multiclass and
+            clustering: one chance for each class, in the manifest's order. Regression: the number.
     """
 
     prediction: str | float
@@ -163,9 +164,9 @@ class Package:
             data: What they were given for; read where segments have thresholds of their own.
         """
         task = self.manifest.task
-        single = scores if task == "multiclass" else scores[:, 0]
+        single = scores if decides_by(task, "largest") else scores[:, 0]
         chosen = decisions_of(single, data, task, self.manifest.threshold, self._rule)
-        if task == "regression":
+        if decides_by(task, "number"):
             return chosen
         decided: NDArray[Any] = np.array(self.manifest.classes, dtype=object)[chosen]
         return decided
@@ -199,11 +200,11 @@ class Package:
 
     def _answer(self, scores: NDArray[np.float64], row: Mapping[str, Any]) -> Answer:
         manifest, rule = self.manifest, self._rule
-        if manifest.task == "multiclass":
+        if decides_by(manifest.task, "largest"):
             best = expected_worth(scores[np.newaxis], rule).argmax()
             return Answer(manifest.classes[int(best)], tuple(scores.tolist()))
         score = float(scores[0])
-        if manifest.task == "regression":
+        if decides_by(manifest.task, "number"):
             return Answer(rule.offset + rule.scale * score, score)
         threshold = self._threshold
         if rule.segment is not None:
@@ -282,7 +283,7 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
 
 
 def _outputs(manifest: Manifest) -> int:
-    return len(manifest.classes) if manifest.task == "multiclass" else 1
+    return len(manifest.classes) if decides_by(manifest.task, "largest") else 1
 
 
 def _mapping(row: Any) -> Mapping[str, Any]:

@@ -18,9 +18,10 @@ class Frame:
     """What is learned, from which columns, judged how.
 
     Attributes:
-        task: `binary`, `multiclass` or `regression`.
-        target: The column to predict.
-        classes: The labels' texts, the negative first where binary; empty for a regression.
+        task: One of `core.tasks.TASKS`.
+        target: The column to predict; empty where the task has none.
+        classes: The labels' texts, the negative first where binary; empty for a regression, and for a
+            clustering until it is trained.
         positive: The class that is the event, where binary.
         metric: What the search optimises.
         entity: The column that names whom or what a row is about.
@@ -46,6 +47,11 @@ class Frame:
     excluded: dict[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is a target."""
+        return bool(self.target)
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the frame as what JSON can carry."""

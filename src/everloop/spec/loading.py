@@ -14,6 +14,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from everloop.core.errors import SpecFault
+from everloop.core.tasks import TASKS
 from everloop.spec.data import AsOfFeature, WindowFeature
 from everloop.spec.lifecycle import LifecycleSpec
 from everloop.spec.mistakes import Mistake, fault, mistake_at, mistake_of, nearest
@@ -130,8 +131,11 @@ def _dangling(tree: CommentedMap, spec: LifecycleSpec) -> Iterator[Mistake]:
             hint = nearest(feature.source, sources) or f"sources: {', '.join(sources) or 'none'}"
             place = ("data", "features", name, "from")
             yield mistake_at(tree, place, f"there is no source {feature.source!r}", hint)
-    if not spec.problem.target:
-        yield mistake_at(tree, ("problem",), "the key 'target' is missing")
+    task = TASKS.get(spec.problem.task or "")
+    if not spec.problem.target and (task is None or task.needs_target):
+        untargeted = [name for name, one in TASKS.items() if not one.needs_target]
+        hint = f"without one the task must be stated: {' or '.join(untargeted)}"
+        yield mistake_at(tree, ("problem",), "the key 'target' is missing", hint)
     looked_at = {getattr(feature, "source", None) for feature in spec.data.features.values()}
     if len(sources) > 1 and spec.data.table is None and len([s for s in sources if s not in looked_at]) != 1:
         yield mistake_at(

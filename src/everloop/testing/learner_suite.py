@@ -15,25 +15,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pytest
+
+from everloop.core.errors import ModelFault
+from everloop.core.tasks import TASKS
+from everloop.measure.clusters import adjusted_rand
+from everloop.measure.metrics import compute
+from everloop.spec.frame import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.model.learners.learner import Learner, Task
-    from everloop.spec.frame import Frame
 
 _SOME_DAY = datetime(2025, 1, 1, tzinfo=UTC)
 ROWS, WIDTH = 240, 4
-CLASSES: dict[str, int] = {"binary": 2, "multiclass": 3}
+CLASSES: dict[str, int] = {"binary": 2, "multiclass": 3, "anomaly": 2}
 MARGIN = 0.9
 
 
-def _frame(task: Task) -> Frame:
-    from everloop.spec.frame import Frame
-
-    classes = ("a", "b", "c")[: CLASSES.get(task, 0)]
-    positive = "b" if task == "binary" else None
+def _frame(task: Task, estimator: Any = None) -> Frame:
+    classes: tuple[str, ...] = ("a", "b", "c")[: CLASSES.get(task, 0)]
+    if task == "clustering" and estimator is not None:
+        width = estimator.predict_proba(np.zeros((1, estimator.n_features_in_))).shape[1]
+        classes = tuple(str(one) for one in range(width))
+    positive = "b" if task in ("binary", "anomaly") else None
     return Frame(task=task, target="answer", classes=classes, positive=positive, metric="log_loss")
+
+
+def _far_out(X: NDArray[np.float64], random: np.random.Generator) -> tuple[NDArray[np.float64], Any]:
+    """Moves every twentieth row far away, to all sides."""
+    y = (np.arange(ROWS) % 20 == 0).astype(np.int64)
+    away = X + 8.0 * y[:, None] * random.choice([-1.0, 1.0], size=X.shape)
+    return away.astype(np.float32).astype(np.float64), y
+
+
+def _apart(X: NDArray[np.float64], random: np.random.Generator) -> tuple[NDArray[np.float64], Any]:
+    """Moves the rows to three places, as far from each other as ten times their spread."""
+    y = random.choice(3, size=ROWS, p=[0.5, 0.3, 0.2])
+    return X + 10.0 * np.eye(WIDTH)[y], y
+
+
+_UNSUPERVISED = {"anomaly": _far_out, "clustering": _apart}
 
 
 class LearnerSuite:
@@ -50,9 +73,14 @@ class LearnerSuite:
     # What the tests are made from ---------------------------------------------------------------------
 
     def rows(self, task: Task, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Gives rows whose actual depends on the first two columns: (240, 4) and (240,)."""
+        """Gives rows and their actuals, (240, 4) and (240,).
+
+        An actual depends on the first two columns; an anomaly lies far out in them; clusters lie apart.
+        """
         random = np.random.default_rng(seed)
         X = random.normal(size=(ROWS, WIDTH))
+        if not TASKS[task].supervised:
+            return _UNSUPERVISED[task](X, random)
         signal = X[:, 0] + 0.5 * X[:, 1]
         if self.learner.capabilities.computes_in_float32:
             X = X.astype(np.float32).astype(np.float64)
@@ -68,7 +96,8 @@ class LearnerSuite:
 
     def said(self, task: Task, estimator: Any, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Gives what an estimator says: chances, or numbers."""
-        return np.asarray(estimator.predict(X) if task == "regression" else estimator.predict_proba(X))
+        ask = {"regression": "predict", "anomaly": "score_samples"}.get(task, "predict_proba")
+        return np.asarray(getattr(estimator, ask)(X))
 
     # The tests ----------------------------------------------------------------------------------------
 
@@ -89,6 +118,14 @@ class LearnerSuite:
             estimator = self.fit(task, X, y)
             if task == "regression":
                 assert np.corrcoef(estimator.predict(X), y)[0, 1] > MARGIN
+            elif task == "anomaly":
+                assert compute("roc_auc", y, -estimator.score_samples(X)) > MARGIN
+            elif task == "clustering":
+                chances = estimator.predict_proba(X)
+                np.testing.assert_allclose(chances.sum(axis=1), 1.0, atol=1e-9)
+                found = chances.argmax(axis=1)
+                assert adjusted_rand(found, y) > MARGIN
+                assert (np.diff(np.bincount(found)) <= 0).all(), "the largest cluster comes first"
             else:
                 assert list(estimator.classes_) == list(range(CLASSES[task]))
                 chances = estimator.predict_proba(X)
@@ -110,7 +147,8 @@ class LearnerSuite:
             X, y = self.rows(task)
             weights = np.ones(ROWS)
             before = X.copy(), y.copy(), weights.copy()
-            self.said(task, self.fit(task, X, y, weights=weights), X)
+            given = {"weights": weights} if self.learner.capabilities.takes_weights else {}
+            self.said(task, self.fit(task, X, y, **given), X)
             for was, now in zip(before, (X, y, weights), strict=True):
                 assert np.array_equal(was, now)
 
@@ -145,9 +183,15 @@ class LearnerSuite:
         assert (chances.argmax(axis=1) == y[kept]).mean() > MARGIN
 
     def test_weights_count(self) -> None:
-        """Rows of weight 0 have no say: the answers follow the others."""
+        """Rows of weight 0 have no say: the answers follow the others. Who takes no weights, refuses them."""
         for task in self.learner.capabilities.tasks:
             X, y = self.rows(task)
+            if not self.learner.capabilities.takes_weights:
+                with pytest.raises(ModelFault, match="weights"):
+                    self.fit(task, X, y, weights=np.ones(ROWS))
+                continue
+            if not TASKS[task].supervised:
+                continue
             weights = np.where(np.arange(ROWS) % 2 == 0, 1.0, 0.0)
             turned = y.copy()
             turned[1::2] = -turned[1::2] if task == "regression" else y.max() - turned[1::2]
@@ -165,7 +209,8 @@ class LearnerSuite:
 
         for task in self.learner.capabilities.tasks:
             X, y = self.rows(task)
-            estimator, frame = self.fit(task, X, y), _frame(task)
+            estimator = self.fit(task, X, y)
+            frame = _frame(task, estimator)
             strange = np.vstack([X, np.zeros((1, WIDTH)), 10.0 * X, X[:1] * 1e12])
             if self.learner.capabilities.computes_in_float32:
                 strange = strange.astype(np.float32).astype(np.float64)
@@ -200,7 +245,8 @@ class LearnerSuite:
         )
         settings = PreparationSettings.of(self.learner.capabilities)
         plan, encoded = fit_preparation(table, frame, features, settings, y)
-        trained = Trained(frame, plan, self.learner.name, {}, self.fit(task, encoded, y))
+        estimator = self.fit(task, encoded, y)
+        trained = Trained(_frame(task, estimator), plan, self.learner.name, {}, estimator)
         with tempfile.TemporaryDirectory() as folder:
             package(trained, f"{folder}/package", sample=table, clock=SimulatedClock(_SOME_DAY))
 

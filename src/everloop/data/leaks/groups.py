@@ -37,7 +37,7 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
         stated.append(parts.frame.entity)
     for name in dict.fromkeys(stated):
         yield from _straddling(parts, name, None)
-    if parts.split_by == "time":
+    if parts.split_by == "time" or not parts.frame.is_labelled:
         return
     others = {parts.frame.target, parts.frame.time, parts.frame.label_time, *stated}
     for name in parts.train.columns:

@@ -35,24 +35,31 @@ class LeakKind:
     Attributes:
         looks_for: What it finds, in a line.
         find: Gives what is found in a split table.
+        needs_target: Whether it compares with the target, and so finds nothing where there is none.
     """
 
     looks_for: str
     find: Callable[[Parts], Iterator[LeakFinding]]
+    needs_target: bool = False
 
 
 KINDS: dict[str, LeakKind] = {
     target_copy.KIND: LeakKind(
         "the target, a copy of it, or what is known only after the outcome, among the inputs",
         target_copy.find,
+        needs_target=True,
     ),
     duplicates.KIND: LeakKind("rows of one part that are in another", duplicates.find),
     groups.KIND: LeakKind("rows of one group on both sides of a split", groups.find),
     time_travel.KIND: LeakKind("values from after the decision; parts out of order", time_travel.find),
     preprocessing.KIND: LeakKind("constants fitted with the rows of other parts", preprocessing.find),
-    target_encoding.KIND: LeakKind("means of the target that include the row's own", target_encoding.find),
+    target_encoding.KIND: LeakKind(
+        "means of the target that include the row's own", target_encoding.find, needs_target=True
+    ),
     identifiers.KIND: LeakKind("inputs that name rows", identifiers.find),
-    time_order.KIND: LeakKind("a split by chance over rows whose order in time matters", time_order.find),
+    time_order.KIND: LeakKind(
+        "a split by chance over rows whose order in time matters", time_order.find, needs_target=True
+    ),
 }
 
 
@@ -66,7 +73,8 @@ def leaks_of(parts: Parts, waivers: Mapping[str, str] | None = None) -> tuple[Le
     Returns:
         What was found, blocking findings first, then in the order of `KINDS`.
     """
-    found = [finding for kind in KINDS.values() for finding in kind.find(parts)]
+    kinds = [one for one in KINDS.values() if parts.frame.is_labelled or not one.needs_target]
+    found = [finding for kind in kinds for finding in kind.find(parts)]
     columns = {kind: {one.column for one in found if one.kind == kind} for kind in KINDS}
     found = [
         one

@@ -50,7 +50,9 @@ class Parts:
 
     @cached_property
     def judged(self) -> pl.DataFrame:
-        """Training rows with a target, at most `JUDGED_ROWS` of them, drawn by chance."""
+        """Training rows with their target known, at most `JUDGED_ROWS` of them, drawn by chance."""
+        if not self.frame.is_labelled:
+            return drawn(self.train, JUDGED_ROWS, np.ones(self.train.height, dtype=np.bool_))
         return drawn(self.train, JUDGED_ROWS, self.train[self.frame.target].is_not_null().to_numpy())
 
     @cached_property

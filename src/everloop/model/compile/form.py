@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-Link = Literal["identity", "sigmoid", "softmax", "exp", "log1p_exp", "signed_square"]
+Link = Literal[
+    "identity", "sigmoid", "softmax", "exp", "log1p_exp", "signed_square", "half_power", "greatest"
+]
 
 # How a node decides, as `ai.onnx.ml` 5 TreeEnsemble numbers it.
 LESS_OR_EQUAL, LESS, MEMBER = 0, 1, 6
@@ -126,7 +128,7 @@ class ScoreForm:
     @property
     def scores(self) -> int:
         """The width of the score: 1, or the number of classes."""
-        return 1 if self.column is not None else self.outputs
+        return 1 if self.column is not None or self.link == "greatest" else self.outputs
 
     @property
     def takes_missing(self) -> bool:

@@ -15,6 +15,8 @@ _LINEAR = "everloop.model.compile.linear:linear_form"
 _LIGHTGBM = "everloop.model.compile.lightgbm:lightgbm_form"
 _NETWORK = "everloop.model.compile.network:network_form"
 _NEAREST = "everloop.model.compile.nearest:nearest_form"
+_UNUSUAL = "everloop.model.compile.unusual"
+_CLUSTERS = "everloop.model.compile.clusters"
 _XGBOOST = "everloop.model.compile.xgboost:xgboost_form"
 
 EXPORTERS: dict[str, str] = {
@@ -41,6 +43,11 @@ EXPORTERS: dict[str, str] = {
     "lightgbm.LGBMRegressor": _LIGHTGBM,
     "xgboost.XGBClassifier": _XGBOOST,
     "xgboost.XGBRegressor": _XGBOOST,
+    "sklearn.IsolationForest": f"{_UNUSUAL}:isolation_form",
+    "sklearn.GaussianMixture": f"{_CLUSTERS}:mixture_form",
+    "everloop.TailDetector": f"{_UNUSUAL}:tail_form",
+    "everloop.ClusterCentres": f"{_CLUSTERS}:centres_form",
+    "everloop.ClusterExemplars": f"{_CLUSTERS}:exemplars_form",
 }
 """An estimator's library and class -> the module and function that bring it to a `ScoreForm`."""
 
@@ -78,7 +85,8 @@ def score_form(estimator: Any) -> ScoreForm:
             f"A model of class {kind} cannot be compiled. What compiles: {', '.join(sorted(EXPORTERS))}.",
             hint="train one of these, or hand over the fitted estimator itself rather than what wraps it",
         )
-    _require_fitted(estimator, kind)
+    if not kind.startswith("everloop."):  # ours are fitted when they are made
+        _require_fitted(estimator, kind)
     module, _, name = EXPORTERS[kind].partition(":")
     exporter: Callable[[Any], ScoreForm] = getattr(importlib.import_module(module), name)
     return exporter(estimator)

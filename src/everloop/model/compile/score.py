@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import ModelFault
+from everloop.core.tasks import TASKS, decides_by
 from everloop.measure.calibration import SCORE_CLIP
 from everloop.model.compile.ensemble import ensemble_attributes, sum_of
 from everloop.model.compile.form import ScoreForm
@@ -46,7 +47,7 @@ def score_model(estimator: Any, frame: Frame, calibration: Sigmoid | None = None
 
 def answers(frame: Frame) -> int:
     """Gives the width of the score for a problem."""
-    return len(frame.classes) if frame.task == "multiclass" else 1
+    return len(frame.classes) if decides_by(frame.task, "largest") else 1
 
 
 def seen_classes(estimator: Any, form: ScoreForm, frame: Frame) -> tuple[int, ...]:
@@ -55,6 +56,8 @@ def seen_classes(estimator: Any, form: ScoreForm, frame: Frame) -> tuple[int, ..
     Raises:
         ModelFault: When the estimator answers another task, or its classes are not indices.
     """
+    if not TASKS[frame.task].supervised:
+        return tuple(range(form.scores))
     name = type(estimator).__name__
     raw = classes_of(estimator)
     if (raw is None) != (frame.task == "regression"):
@@ -185,6 +188,14 @@ def _signed_square(graph: GraphBuilder, sums: str, _form: ScoreForm) -> str:
     return graph.node("Mul", graph.node("Sign", sums), graph.node("Mul", sums, sums))
 
 
+def _half_power(graph: GraphBuilder, sums: str, _form: ScoreForm) -> str:
+    return graph.node("Pow", graph.constant(np.array(2.0)), graph.node("Neg", sums))
+
+
+def _greatest(graph: GraphBuilder, sums: str, _form: ScoreForm) -> str:
+    return graph.node("ReduceMax", sums, graph.constant(np.array([1])), keepdims=1)
+
+
 _LINKS: dict[str, Callable[[GraphBuilder, str, ScoreForm], str]] = {
     "identity": _identity,
     "sigmoid": _sigmoid,
@@ -192,6 +203,8 @@ _LINKS: dict[str, Callable[[GraphBuilder, str, ScoreForm], str]] = {
     "exp": _exp,
     "log1p_exp": _log1p_exp,
     "signed_square": _signed_square,
+    "half_power": _half_power,
+    "greatest": _greatest,
 }
 
 

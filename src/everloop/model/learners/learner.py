@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from everloop.core.errors import DataFault, ModelFault
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,9 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Task: TypeAlias = str
-"""``binary``, ``multiclass`` or ``regression``, as in the frame."""
+"""A key of `core.tasks.TASKS`, as in the frame."""
 
-ALL_TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
+SUPERVISED: tuple[Task, ...] = ("binary", "multiclass", "regression")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,16 @@ class Capabilities:
         cost: Rough seconds of its first configuration on 100,000 rows x 25 columns and one core:
             the cheapest learner is tried first.
         most_rows: More training rows than this are never given to it; None means any number.
+        takes_weights: Whether rows may have weights; otherwise `fit` refuses them.
     """
 
-    tasks: tuple[Task, ...] = ALL_TASKS
+    tasks: tuple[Task, ...] = SUPERVISED
     takes_missing: bool = False
     wants_scaling: bool = False
     computes_in_float32: bool = False
     cost: float = 1.0
     most_rows: int | None = None
+    takes_weights: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,10 @@ class Learner(Protocol):
     for bit, whatever ran before. Inputs are never modified.
 
     The estimator has ``predict(X)`` and, where the task has classes, ``predict_proba(X)`` and
-    ``classes_``; it predicts the same whatever the number of threads; and it survives
-    `estimator_file.save_estimator` and `load_estimator` with the same predictions.
+    ``classes_``; for clustering ``predict_proba(X)`` alone, the largest cluster first; for anomaly
+    ``score_samples(X)``, less for a more unusual row. It predicts the same whatever the number of
+    threads; and it survives `estimator_file.save_estimator` and `load_estimator` with the same
+    predictions.
 
     Attributes:
         name: The word for it in ``model.learners``.
@@ -102,7 +108,7 @@ class Learner(Protocol):
         Args:
             X: Encoded rows, (n, width) doubles, dense; NaN only where ``takes_missing``.
             y: Class indices (integers from 0) or numbers, (n,). Some classes may be absent, but
-                there are at least two.
+                there are at least two. Of anomaly and clustering nothing that may be read.
             task: One of ``capabilities.tasks``.
             configuration: Values by parameter name; what is left out takes the default.
             weights: One for each row, or None.
@@ -113,3 +119,26 @@ class Learner(Protocol):
             The fitted estimator.
         """
         ...
+
+
+def refuse_weights(name: str, weights: NDArray[np.float64] | None) -> None:
+    """Refuses weights, for a learner that has no use for them.
+
+    Raises:
+        ModelFault: When there are any.
+    """
+    if weights is not None:
+        raise ModelFault(f"The learner {name} takes every row for the same; it was given weights.")
+
+
+def require_different_rows(X: NDArray[np.float64], clusters: int) -> None:
+    """Refuses to look for more clusters than there are different rows.
+
+    Raises:
+        DataFault: When there are fewer.
+    """
+    import numpy as np
+
+    different = len(np.unique(X, axis=0))
+    if different < clusters:
+        raise DataFault(f"There are {different} different rows, too few for {clusters} clusters.")

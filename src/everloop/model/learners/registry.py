@@ -25,6 +25,11 @@ BUILT_IN: dict[str, str] = {
     "extra_trees": "everloop.model.learners.extra_trees:ExtraTrees",
     "neural_net": "everloop.model.learners.neural_net:NeuralNet",
     "random_forest": "everloop.model.learners.random_forest:RandomForest",
+    "isolation_forest": "everloop.model.learners.isolation_forest:IsolationForest",
+    "ecod": "everloop.model.learners.ecod:Ecod",
+    "k_means": "everloop.model.learners.k_means:KMeans",
+    "gaussian_mixture": "everloop.model.learners.gaussian_mixture:GaussianMixture",
+    "hdbscan": "everloop.model.learners.hdbscan:Hdbscan",
 }
 """The learners that ship, as ``module:class``, so that one is imported when it is used."""
 
@@ -85,5 +90,8 @@ def learners_for(task: Task, names: tuple[str, ...] = ()) -> tuple[Learner, ...]
     chosen = [learner(name) for name in dict.fromkeys(names or learners_unasked())]
     able = [one for one in chosen if task in one.capabilities.tasks]
     if not able:
-        raise ModelFault(f"None of the learners {', '.join(names)} knows the task {task!r}.")
+        raise ModelFault(
+            f"None of the learners {', '.join(names)} knows the task {task!r}.",
+            hint=f"these do: {', '.join(one for one in BUILT_IN if task in learner(one).capabilities.tasks)}",
+        )
     return tuple(sorted(able, key=lambda one: (one.capabilities.cost, one.name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from everloop.core.tasks import decides_by
 from everloop.runtime.http import Refusal
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def require_rows(service: Service, count: int) -> None:
 
 def answer_columns(manifest: Manifest, served: list[Served]) -> dict[str, list[object]]:
     """Gives answers as columns: what was predicted, the score, and the id that feedback names."""
-    several = manifest.task == "multiclass"
+    several = decides_by(manifest.task, "largest")
     return {
         "prediction": [one.answer.prediction for one in served],
         "score": [list(one.answer.score) if several else one.answer.score for one in served],  # type: ignore[arg-type]

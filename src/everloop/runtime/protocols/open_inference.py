@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from everloop.core.tasks import decides_by
 from everloop.runtime.http import Refusal, Request, Response
 from everloop.runtime.protocols.models import (
     answer_columns,
@@ -107,7 +108,7 @@ async def answer(
 def metadata_of(service: Service, manifest: Manifest) -> dict[str, Any]:
     """Describes a model: its versions, what it takes and what it answers."""
     number = manifest.task == "regression"
-    score = [-1, len(manifest.classes)] if manifest.task == "multiclass" else [-1]
+    score = [-1, len(manifest.classes)] if decides_by(manifest.task, "largest") else [-1]
     return {
         "name": manifest.lifecycle,
         "versions": versions_of(service),

@@ -9,6 +9,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.tasks import decides_by
 from everloop.runtime.http import Refusal, Request, Response
 from everloop.runtime.protocols.models import (
     answer_columns,
@@ -58,7 +59,7 @@ async def metadata(service: Service, request: Request) -> Response:
     """Describes what a model takes and what it answers, as a signature."""
     manifest = model_of(service, version_of(service, request)).package.manifest
     prediction = _TYPES["number"] if manifest.task == "regression" else _TEXT
-    width = [len(manifest.classes)] if manifest.task == "multiclass" else []
+    width = [len(manifest.classes)] if decides_by(manifest.task, "largest") else []
     signature = {
         "inputs": {
             column.name: _tensor(column.name, _TYPES.get(column.type, _TEXT)) for column in manifest.inputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.tasks import decides_by
 from everloop.runtime.server.openapi_paths import ID, paths_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def describe(manifest: Manifest, contract: Contract, settings: ServerSettings) -
         "info": {
             "title": manifest.lifecycle,
             "version": str(manifest.version),
-            "description": f"Predicts {manifest.target!r} ({manifest.task}).",
+            "description": f"Predicts {manifest.target!r} ({manifest.task})."
+            if manifest.target
+            else f"Answers a question of the kind {manifest.task}.",
         },
         "paths": paths_of(settings),
         "components": {"schemas": schemas},
@@ -85,9 +88,9 @@ def _row(manifest: Manifest, contract: Contract) -> dict[str, Any]:
 def _answer(manifest: Manifest) -> dict[str, Any]:
     prediction: dict[str, Any] = {"type": "number"}
     score: dict[str, Any] = {"type": ["number", "null"]}
-    if manifest.task != "regression":
+    if not decides_by(manifest.task, "number"):
         prediction = {"type": "string", "enum": list(manifest.classes)}
-    if manifest.task == "multiclass":
+    if decides_by(manifest.task, "largest"):
         score = {"type": "array", "items": score, "description": f"One for each of {list(manifest.classes)}."}
     return {
         "type": "object",

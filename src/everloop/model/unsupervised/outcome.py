@@ -1,0 +1,48 @@
+"""What a choice came to, in the form in which training goes on with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from everloop.measure.intervals import Interval, mean_interval
+from everloop.model.evaluation import Requirement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from everloop.core.units import Bound
+    from everloop.model.trained import Trained
+    from everloop.model.unsupervised.trials import Tried
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was chosen.
+
+    Attributes:
+        best: The best trial.
+        trained: The model of all rows that was made by its configuration.
+        judged_rows: How many rows it will be judged on.
+    """
+
+    best: Tried
+    trained: Trained
+    judged_rows: int
+
+
+def share_interval(shares: Sequence[float]) -> Interval:
+    """Gives the mean of some shares with its interval, kept between 0 and 1."""
+    found = mean_interval(shares)
+    return Interval(max(0.0, found.low), found.estimate, min(1.0, found.high))
+
+
+def requirements_of(
+    required: Mapping[str, Bound], metrics: Mapping[str, Interval]
+) -> tuple[Requirement, ...]:
+    """Holds what was measured against what is required; what was not measured does not hold."""
+    found = []
+    for name, bound in required.items():
+        number = metrics[name].estimate if name in metrics else float("nan")
+        found.append(Requirement(name, str(bound), number, bool(bound.holds(number))))
+    return tuple(found)

@@ -296,7 +296,8 @@ def _strata(table: ColumnTable, frame: Frame) -> NDArray[np.int64]:
         numbers = target.cast(_float()).to_numpy()
         edges = np.quantile(numbers, np.linspace(0, 1, REGRESSION_STRATA + 1)[1:-1])
         return np.asarray(np.searchsorted(edges, numbers), dtype=np.int64)
-    return label_codes(target)[1]
+    labels, codes = label_codes(target)
+    return np.where(codes < 0, len(labels), codes)
 
 
 def _check_parts(split: Split, table: ColumnTable, frame: Frame) -> None:

@@ -59,11 +59,13 @@ def volume_excluded(actual: Booleans, scores: Floats, weights: Floats) -> float:
         Clemencon and Jakubowicz, AISTATS 2013; Goix, "How to Evaluate the Quality of Unsupervised Anomaly
         Detection Algorithms?" (2016).
     """
-    rows, space = scores[actual], np.sort(scores[~actual])
-    if not rows.size or not space.size or weights[actual].sum() <= 0:
+    rows, space = scores[actual], scores[~actual]
+    if weights[actual].sum() <= 0 or weights[~actual].sum() <= 0:
         return float("nan")
     order = np.argsort(rows, kind="stable")
     mass = np.cumsum(weights[actual][order]) / weights[actual].sum()
     places = np.minimum(np.searchsorted(mass, MASSES - 1e-12), rows.size - 1)
-    within = np.searchsorted(space, rows[order][places], side="right") / space.size
+    outward = np.argsort(space, kind="stable")
+    room = np.concatenate([[0.0], np.cumsum(weights[~actual][outward])]) / weights[~actual].sum()
+    within = room[np.searchsorted(space[outward], rows[order][places], side="right")]
     return float(1.0 - within.mean())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,14 +12,43 @@ from everloop.measure.arrays import Floats
 _BLOCK = 512
 
 
-def _divided(rows: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Gives the rows as a matrix, each row's cluster from 0 on, and the clusters' sizes."""
+@dataclass(frozen=True, slots=True)
+class _Division:
+    """Rows with a weight, each in a cluster.
+
+    Attributes:
+        rows: (n, width).
+        codes: Each row's cluster, from 0 on.
+        weights: (n,), above 0.
+        sizes: The weight of each cluster.
+    """
+
+    rows: Floats
+    codes: NDArray[np.int64]
+    weights: Floats
+    sizes: Floats
+
+    @property
+    def clusters(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def centres(self) -> Floats:
+        member = np.eye(self.clusters)[self.codes] * self.weights[:, None]
+        centres: Floats = (member.T @ self.rows) / self.sizes[:, None]
+        return centres
+
+
+def _divided(rows: ArrayLike, labels: ArrayLike, weights: Floats) -> _Division:
+    """Leaves out what has no weight, and numbers the clusters."""
+    used = weights > 0
     matrix = np.asarray(rows, dtype=np.float64)
-    _, codes, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-    return matrix, codes.astype(np.int64), sizes.astype(np.int64)
+    matrix = (matrix if matrix.ndim == 2 else matrix[:, None])[used]
+    _, codes = np.unique(np.asarray(labels)[used], return_inverse=True)
+    return _Division(matrix, codes.astype(np.int64), weights[used], np.bincount(codes, weights[used]))
 
 
-def silhouette_values(rows: ArrayLike, labels: ArrayLike) -> Floats:
+def silhouette_values(rows: ArrayLike, labels: ArrayLike, weights: Floats | None = None) -> Floats:
     """How much nearer each row lies to its own cluster than to the next one, between -1 and 1.
 
     (b - a) / max(a, b), with a the mean distance to the other rows of its cluster and b that to the rows
@@ -26,27 +57,32 @@ def silhouette_values(rows: ArrayLike, labels: ArrayLike) -> Floats:
     Args:
         rows: Shape (n, width).
         labels: The cluster of each row, (n,).
+        weights: (n,); all 1 when left out.
+
+    Returns:
+        A number for each row that has a weight.
 
     Source:
         Rousseeuw, "Silhouettes", Journal of Computational and Applied Mathematics 20 (1987).
     """
-    matrix, codes, sizes = _divided(rows, labels)
-    n, clusters = len(matrix), len(sizes)
-    if clusters < 2:
+    one = _divided(rows, labels, np.ones(len(np.asarray(labels))) if weights is None else weights)
+    n = len(one.rows)
+    if one.clusters < 2:
         return np.full(n, np.nan)
-    member = np.eye(clusters)[codes]
+    member = np.eye(one.clusters)[one.codes] * one.weights[:, None]
     own, other = np.empty(n), np.empty(n)
     for start in range(0, n, _BLOCK):
         block = slice(start, start + _BLOCK)
-        sums = _distances(matrix[block], matrix) @ member
-        at, mine = np.arange(len(sums)), codes[block]
-        own[block] = sums[at, mine] / np.maximum(sizes[mine] - 1, 1)
-        means = sums / sizes
+        sums = _distances(one.rows[block], one.rows) @ member
+        at, mine = np.arange(len(sums)), one.codes[block]
+        others = one.sizes[mine] - 1.0
+        own[block] = np.divide(sums[at, mine], others, out=np.zeros(len(sums)), where=others > 0)
+        means = sums / one.sizes
         means[at, mine] = np.inf
         other[block] = means.min(axis=1)
     greater = np.maximum(own, other)
     values = np.divide(other - own, greater, out=np.zeros(n), where=greater > 0)
-    return np.where(sizes[codes] == 1, 0.0, values)
+    return np.where(one.sizes[one.codes] <= 1.0, 0.0, values)
 
 
 def _distances(a: Floats, b: Floats) -> Floats:
@@ -59,8 +95,8 @@ def _distances(a: Floats, b: Floats) -> Floats:
 
 def silhouette(rows: ArrayLike, labels: ArrayLike, weights: Floats) -> float:
     """The weighted mean of `silhouette_values`; greater is better."""
-    values = silhouette_values(rows, labels)
-    return float(np.average(values, weights=weights)) if weights.sum() > 0 else float("nan")
+    values = silhouette_values(rows, labels, weights)
+    return float(np.average(values, weights=weights[weights > 0])) if values.size else float("nan")
 
 
 def davies_bouldin(rows: ArrayLike, labels: ArrayLike, weights: Floats) -> float:
@@ -69,17 +105,15 @@ def davies_bouldin(rows: ArrayLike, labels: ArrayLike, weights: Floats) -> float
     Source:
         Davies and Bouldin, IEEE PAMI 1 (1979).
     """
-    matrix, codes, sizes = _divided(rows, labels)
-    clusters = len(sizes)
-    if clusters < 2:
+    one = _divided(rows, labels, weights)
+    if one.clusters < 2:
         return float("nan")
-    centres = _centres(matrix, codes, clusters, weights)
-    away = np.sqrt(((matrix - centres[codes]) ** 2).sum(axis=1))
-    spread = np.bincount(codes, weights * away, clusters) / np.bincount(codes, weights, clusters)
+    centres = one.centres
+    away = np.sqrt(((one.rows - centres[one.codes]) ** 2).sum(axis=1))
+    spread = np.bincount(one.codes, one.weights * away) / one.sizes
     between = _distances(centres, centres)
-    np.fill_diagonal(between, np.inf)
-    with np.errstate(divide="ignore"):
-        return float(((spread[:, None] + spread[None, :]) / between).max(axis=1).mean())
+    between[between == 0] = np.inf  # also of a cluster to itself
+    return float(((spread[:, None] + spread[None, :]) / between).max(axis=1).mean())
 
 
 def calinski_harabasz(rows: ArrayLike, labels: ArrayLike, weights: Floats) -> float:
@@ -88,22 +122,14 @@ def calinski_harabasz(rows: ArrayLike, labels: ArrayLike, weights: Floats) -> fl
     Source:
         Calinski and Harabasz, Communications in Statistics 3 (1974).
     """
-    matrix, codes, sizes = _divided(rows, labels)
-    clusters, total = len(sizes), float(weights.sum())
-    if clusters < 2 or total <= clusters:
+    one = _divided(rows, labels, weights)
+    total = float(one.weights.sum())
+    if one.clusters < 2 or total <= one.clusters:
         return float("nan")
-    centres = _centres(matrix, codes, clusters, weights)
-    middle = np.average(matrix, axis=0, weights=weights)
-    share = np.bincount(codes, weights, clusters)
-    between = float((share * ((centres - middle) ** 2).sum(axis=1)).sum())
-    within = float((weights * ((matrix - centres[codes]) ** 2).sum(axis=1)).sum())
-    return between * (total - clusters) / (within * (clusters - 1)) if within > 0 else float("inf")
-
-
-def _centres(matrix: Floats, codes: NDArray[np.int64], clusters: int, weights: Floats) -> Floats:
-    member = np.eye(clusters)[codes] * weights[:, None]
-    centres: Floats = (member.T @ matrix) / member.sum(axis=0)[:, None]
-    return centres
+    centres, middle = one.centres, np.average(one.rows, axis=0, weights=one.weights)
+    between = float((one.sizes * ((centres - middle) ** 2).sum(axis=1)).sum())
+    within = float((one.weights * ((one.rows - centres[one.codes]) ** 2).sum(axis=1)).sum())
+    return between * (total - one.clusters) / (within * (one.clusters - 1)) if within > 0 else 1.0
 
 
 def adjusted_rand(a: ArrayLike, b: ArrayLike) -> float:

@@ -44,7 +44,7 @@ COLUMNS_AT_ONCE = 5
 COLUMN_DRAWS = 6
 RESAMPLES = 3
 FEWEST_FLAGGED = 10
-NINE_OF_TEN = 1.2816  # the normal distribution's quantile
+NINETEEN_OF_TWENTY = 1.6449  # the normal distribution's quantile
 REPEATS = 200
 MOST_ROWS = 20_000
 
@@ -157,7 +157,7 @@ def finish(chosen: Chosen, material: Material, settings: TrainingSettings) -> Tr
     rows, scores = out_of_fold(chosen.best, material)
     threshold = capacity_threshold(scores, share)
     reason = f"{share:.2%} of the rows score at least this on folds that their models had not seen: {why}"
-    reason += ", by nine samples of ten." if "positive_rate" in settings.required else "."
+    reason += ", by 19 samples of 20." if "positive_rate" in settings.required else "."
     actual = material.actual[rows]
     return replace(
         chosen.trained,
@@ -179,9 +179,9 @@ def capacity(material: Material, required: Mapping[str, Bound]) -> tuple[float, 
 
 
 def _kept_by_most(share: float, rows: int) -> float:
-    """Gives a share that a sample of so many rows exceeds the limit with in one case of ten."""
+    """Gives a share that a sample of so many rows exceeds the limit with in one case of twenty."""
     error = float(np.sqrt(share * (1 - share) / max(1, rows)))
-    return max(0.0, share - NINE_OF_TEN * error)
+    return max(0.0, share - NINETEEN_OF_TWENTY * error)
 
 
 def capacity_threshold(scores: NDArray[np.float64], share: float) -> float:

@@ -45,7 +45,8 @@ def _divided(rows: ArrayLike, labels: ArrayLike, weights: Floats) -> _Division:
     matrix = np.asarray(rows, dtype=np.float64)
     matrix = (matrix if matrix.ndim == 2 else matrix[:, None])[used]
     _, codes = np.unique(np.asarray(labels)[used], return_inverse=True)
-    return _Division(matrix, codes.astype(np.int64), weights[used], np.bincount(codes, weights[used]) * 1.0)
+    sizes = np.asarray(np.bincount(codes, weights[used]), dtype=np.float64)
+    return _Division(matrix, codes.astype(np.int64), weights[used], sizes)
 
 
 def silhouette_values(rows: ArrayLike, labels: ArrayLike, weights: Floats | None = None) -> Floats:

@@ -130,8 +130,11 @@ class Candidate:
             return space, self.decisions[: len(space)]
         actual = self.actual if METRICS[name].needs_actual else np.zeros(self.rows.height)
         known = ~np.isnan(actual)
-        predicted = self.decisions if needs == "decision" else self.scores
-        return actual[known], predicted[known]
+        return actual[known], self.predicted_for(name)[known]
+
+    def predicted_for(self, name: str) -> NDArray[np.float64]:
+        """Gives what a metric of rows is computed from: scores or decisions."""
+        return self.decisions if METRICS[name].needs == "decision" else self.scores
 
     def _contrast(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         names = [column.name for column in self.package.manifest.inputs]

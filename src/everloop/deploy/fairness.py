@@ -79,9 +79,8 @@ def _measured(candidate: Candidate, name: str, groups: np.ndarray) -> Interval:
     if name in FAIRNESS:
         return disparity_interval(name, candidate.actual[rows], candidate.decisions[rows], groups[rows])
     from everloop.measure.metric_intervals import metric_interval
-    from everloop.measure.metrics import METRICS
 
     metric = candidate.frame.metric
-    predicted = candidate.decisions if METRICS[metric].needs == "decision" else candidate.scores
+    predicted = candidate.predicted_for(metric)
     masks = [groups == group for group in np.unique(groups[rows])]
     return widest_gap([metric_interval(metric, candidate.actual[mask], predicted[mask]) for mask in masks])

@@ -59,6 +59,9 @@ BENCHMARKS = {
     "online": Benchmark(
         "benchmarks.online", "10 features of an entity online: p99 under 0.1 ms, 10 times faster than Feast"
     ),
+    "label_forecast": Benchmark(
+        "benchmarks.label_forecast", "what 2 and 4 times the labels bring lies in its 95 % interval"
+    ),
     "drift": Benchmark("benchmarks.drift", "none claimed: beside scipy's ks_2samp on each column"),
 }
 

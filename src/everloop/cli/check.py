@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from everloop.cli.check_text import check_text
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
-from everloop.cli.output import Answer, pairs
+from everloop.cli.output import Answer
 from everloop.cli.progress import watching
 from everloop.loop.support import raise_all, refuse_unsupported
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from everloop.goal.brief import Brief
     from everloop.spec import LifecycleSpec
     from everloop.spec.frame import Frame
+    from everloop.table.sufficiency import Sufficiency
 
 
 @dataclass
@@ -31,6 +33,7 @@ class _Findings:
     table: pl.DataFrame
     frame: Frame | None = None
     brief: Brief | None = None
+    labels: Sufficiency | None = None
     contract: str = ""
     types: dict[str, str] = field(default_factory=dict)
 
@@ -38,7 +41,9 @@ class _Findings:
 def command(context: typer.Context, file: LifecycleFile = DEFAULT_FILE) -> Answer:
     """Validates the lifecycle file, reaches its sources and estimates what the goal is worth.
 
-    The sources are read once into a temporary folder. Nothing is changed, nothing is recorded.
+    The sources are read once into a temporary folder; a quick model on a sample says whether there is
+    something to learn, what it would bring, and what more labels would. Nothing is changed, nothing is
+    recorded. The status is 1 where the verdict is to stop.
 
     Example:
         everloop check
@@ -50,7 +55,8 @@ def command(context: typer.Context, file: LifecycleFile = DEFAULT_FILE) -> Answe
     with watching(context) as progress:
         findings = look(spec, progress)
     facts = _facts(findings)
-    return Answer(facts, _render(facts, spec))
+    no = facts["brief"]["verdict"] == "stop" and spec.goal.on_stop == "stop"
+    return Answer(facts, check_text(facts, spec), status=1 if no else 0)
 
 
 def look(spec: LifecycleSpec, progress: Progress) -> _Findings:
@@ -113,10 +119,33 @@ def _features(findings: _Findings) -> None:
 
 def _brief(findings: _Findings) -> None:
     from everloop.goal.brief import write_brief
+    from everloop.problem.quick_look import look_quickly
+    from everloop.problem.quick_model import measured_metric
+    from everloop.problem.sufficiency import judge_labels
 
-    if findings.frame is not None:  # without one its own fault is told
-        findings.brief = write_brief(findings.spec.goal, findings.table, findings.frame)
+    frame, spec = findings.frame, findings.spec
+    if frame is None:  # its own fault is told
+        return
+    look = look_quickly(findings.table, frame, seed=spec.model.seed)
+    findings.labels = judge_labels(
+        findings.table,
+        frame,
+        seed=spec.model.seed,
+        required=spec.problem.require.get(measured_metric(frame)),
+        most_rows=MOST_LABELS,
+    )
+    findings.brief = write_brief(
+        spec.goal,
+        findings.table,
+        frame,
+        look=look,
+        labels=findings.labels,
+        training_seconds=spec.model.budget.seconds,
+    )
 
+
+MOST_LABELS = 6_000
+"""Rows that the label forecast looks at here; a run looks at more."""
 
 CHECKS: tuple[Callable[[_Findings], None], ...] = (_types, _contract, _frame, _features, _brief)
 """What is held against the table, each on its own, so that all mistakes are told at once."""
@@ -132,6 +161,7 @@ def _facts(findings: _Findings) -> dict[str, Any]:
         "contract": findings.contract,
         "frame": frame.to_dict() if frame else None,
         "brief": brief.to_dict() if brief else None,
+        "labels": findings.labels.to_dict() if findings.labels else None,
         "training_cost": _training_cost(spec),
     }
 
@@ -140,38 +170,3 @@ def _training_cost(spec: LifecycleSpec) -> float | None:
     """Prices the search's budget of time; a budget of trials has no price beforehand."""
     seconds = spec.model.budget.seconds
     return None if seconds is None else spec.goal.costs.training_hour * seconds / 3600
-
-
-def _render(facts: dict[str, Any], spec: LifecycleSpec) -> str:
-    frame, brief, money = (
-        facts["frame"],
-        facts["brief"],
-        f" {spec.goal.value.currency}" if spec.goal.value else "",
-    )
-    today = brief["today"]
-    target = f"target {frame['target']}" if frame["target"] else "no target"
-    problem = f"{frame['task']}, {target}, judged by {frame['metric']}"
-    problem += f", {frame['positive']!r} is positive" if frame["positive"] else ""
-    problem += f", decided at {frame['time']}" if frame["time"] else ""
-    value = None
-    if brief["perfect"] is not None:
-        value = f"{brief['perfect']:.2f}{money} a decision if always right"
-        value = f"{today['estimate']:.2f}{money} today, {value}" if today else value
-    cost = [f"{facts['training_cost']:.2f}{money} a training"] if facts["training_cost"] else []
-    cost += (
-        [f"{brief['cost_per_month']:.2f}{money} a month of predictions"] if brief["cost_per_month"] else []
-    )
-    return pairs(
-        [
-            ("file", f"{spec.name}: valid"),
-            ("sources", ", ".join(facts["sources"])),
-            ("table", f"{facts['rows']:,} rows, {len(facts['columns'])} columns"),
-            ("contract", facts["contract"]),
-            ("problem", problem),
-            ("inputs", f"{len(frame['inputs'])} columns, {len(frame['excluded'])} left out"),
-            ("value", value),
-            ("goal", f"{brief['verdict']}: {'; '.join(brief['reasons'])}"),
-            ("cost", ", ".join(cost) or None),
-            ("next", "everloop run"),
-        ]
-    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import parse_time
 from everloop.core.digest import digest_value
+from everloop.core.errors import NotFeasible
 from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
 from everloop.data.foreign_keys import foreign_key_settings, foreign_key_step
@@ -124,13 +125,21 @@ def frame(this: Pass, taken: Done) -> Done:
     )
     kept["columns"] = {name: one for name, one in kept.get("columns", {}).items() if one}
     settings |= {"clean": kept} if any(kept.values()) else {}
-    return this.do(Step("frame", "problem", 2, frame_step, settings, {"snapshot": taken}))
+    return this.do(Step("frame", "problem", 3, frame_step, settings, {"snapshot": taken}))
 
 
 def brief(this: Pass, taken: Done, framed: Done) -> Done:
-    """Says what decisions are worth today, and what the goal requires."""
-    settings = {"goal": _dump(this.workspace.spec.goal)}
-    return this.do(Step("brief", "goal", 1, brief_step, settings, {"snapshot": taken, "frame": framed}))
+    """Says what decisions are worth today and would be worth; stops where the goal is not feasible."""
+    spec = this.workspace.spec
+    settings = {"goal": _dump(spec.goal), "training_seconds": spec.model.budget.seconds}
+    done = this.do(Step("brief", "goal", 2, brief_step, settings, {"snapshot": taken, "frame": framed}))
+    if done.facts["verdict"] == "stop" and spec.goal.on_stop == "stop":
+        raise NotFeasible(
+            f"The goal is not feasible: {'; '.join(done.facts['reasons'])}.",
+            hint="everloop report; to train all the same: goal: {on_stop: continue}",
+            place="goal",
+        )
+    return done
 
 
 def dataset(this: Pass, taken: Done, framed: Done) -> Done:

@@ -71,12 +71,13 @@ def _frame(facts: Facts) -> str:
 
 
 def _brief(facts: Facts) -> str:
+    verdict = f"{facts['verdict']}: {'; '.join(facts['reasons'])}"
     if facts["today"] is None:
-        return f"{facts['verdict']}: {'; '.join(facts['reasons'])}"
+        return verdict
     today, money = facts["today"], facts["currency"]
     return (
         f"a decision is worth {today['estimate']:.2f} {money} today, {facts['perfect']:.2f} if always right; "
-        f"{facts['verdict']}: {'; '.join(facts['reasons'])}"
+        f"{verdict}"
     )
 
 
@@ -126,8 +127,21 @@ def _train(facts: Facts) -> str:
     if value and today:
         line += f"; on {facts['evaluated_on']} a decision is worth {value['estimate']:.2f}"
         line += f", today's {today['estimate']:.2f}"
+        line += outlook_line(facts.get("outlook"))
     elif facts.get("metric"):
         line += f"; {facts['metric']} {facts['metrics'][facts['metric']]['estimate']:.4g}"
+    return line
+
+
+def outlook_line(outlook: Facts | None) -> str:
+    """Says what a month brings and when it has paid, where a volume is stated."""
+    month = outlook["gain_per_month"] if outlook else None
+    if outlook is None or month is None:
+        return ""
+    line = f"; {month['estimate']:,.0f} a month ({month['low']:,.0f} to {month['high']:,.0f})"
+    days = outlook["payback_days"]
+    if outlook["upfront"] and days is not None:
+        line += ", paid back within a day" if days < 1 else f", paid back in {days:,.0f} days"
     return line
 
 

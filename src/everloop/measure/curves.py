@@ -19,11 +19,17 @@ from numpy.typing import ArrayLike
 
 from everloop.core.errors import DataFault, NotFeasible
 from everloop.measure.arrays import Floats, Integers, numbers, same_length
-from everloop.measure.intervals import Interval
+from everloop.measure.intervals import Interval, normal_quantile
+
+Limits = tuple[float, float]
+ANY: Limits = (-np.inf, np.inf)
+"""Scores without a limit."""
 
 _FEWEST_SIZES = 4
 _DRAWS = 200
+_MOVES = 21
 _WORST_FIT = 2.0
+_STEEPEST = 3.0
 _DIP = 3.0
 _RATES = np.geomspace(0.05, 2.0, 25)
 
@@ -74,6 +80,7 @@ class LearningCurve:
     _shape: tuple[int, ...]
     _offset: tuple[float, ...]
     _factor: tuple[float, ...]
+    _common_error: float = 0.0
 
     def at(self, size: float, *, confidence: float = 0.95) -> Interval:
         """The score expected at a size, with its interval.
@@ -88,11 +95,19 @@ class LearningCurve:
             raise DataFault(f"A size of {size:g} was asked for; a number of rows above 0 was expected.")
         found = _evaluate(self._shape, self._offset, self._factor, size / self.sizes[0])
         tail = (1 - confidence) / 2
+        found = _moved(found, self._common_error)
         low, middle, high = np.quantile(found, (tail, 0.5, 1 - tail))
         return Interval(float(low), float(middle), float(high))
 
 
-def fit_learning_curve(sizes: ArrayLike, scores: ArrayLike, *, seed: int = 0) -> LearningCurve:
+def fit_learning_curve(
+    sizes: ArrayLike,
+    scores: ArrayLike,
+    *,
+    common_error: float = 0.0,
+    limits: Limits = ANY,
+    seed: int = 0,
+) -> LearningCurve:
     """Fits a learning curve to scores measured at several sizes.
 
     It is well-behaved when at least 4 sizes were measured, the mean score does not turn back by more than
@@ -101,6 +116,8 @@ def fit_learning_curve(sizes: ArrayLike, scores: ArrayLike, *, seed: int = 0) ->
     Args:
         sizes: Rows learned from, shape (n,); repeats of a size are separate entries.
         scores: The score of each, shape (n,); more may be better or worse.
+        common_error: The standard error that all scores share, as they were measured on the same rows.
+        limits: The least and the greatest score that there can be.
         seed: Of the draws behind the interval.
 
     Returns:
@@ -120,33 +137,51 @@ def fit_learning_curve(sizes: ArrayLike, scores: ArrayLike, *, seed: int = 0) ->
         reason = f"scores at {distinct.size} sizes; at least {_FEWEST_SIZES} are needed"
         return LearningCurve(False, reason, distinct, means, (), (), ())
     noise = _noise_of_means(distinct, means, y, group, repeats)
-    fault = _turns_back(means, noise) or _misses_the_largest(distinct, means, noise, seed)
+    fault = _turns_back(means, noise) or _misses_the_largest(distinct, means, noise, limits, seed)
     # What the best curve leaves over is noise too, for repeats of a size share most of their rows.
-    errors = np.maximum(noise, _left_over(distinct, means))
+    errors = noise * max(1.0, _left_over(distinct, means, noise, limits))
     reason = fault or f"{distinct.size} sizes follow a curve that also foretells the largest"
-    return LearningCurve(not fault, reason, distinct, means, *_draw(distinct, means, errors, seed))
+    drawn = _draw(distinct, means, errors, limits, seed)
+    return LearningCurve(not fault, reason, distinct, means, *drawn, common_error)
 
 
-def _left_over(sizes: Floats, means: Floats) -> float:
-    """The deviation of the means from the best curve."""
-    _, left = _fit_all(sizes, means[None, :], np.ones_like(means))
+def _moved(found: Floats, error: float) -> Floats:
+    """Each drawn score moved by the quantiles of an error that all share."""
+    steps = np.array([normal_quantile((place + 0.5) / _MOVES) for place in range(_MOVES)])
+    return np.asarray((found[:, np.newaxis] + error * steps).ravel())
+
+
+def _left_over(sizes: Floats, means: Floats, errors: Floats, limits: Limits = ANY) -> float:
+    """The deviation of the means from the best curve, in units of their errors."""
+    _, left = _fit_all(sizes, means[None, :], errors, limits)
     return float(np.sqrt(left.min() / max(1, sizes.size - 3)))
 
 
 def _noise_of_means(
     sizes: Floats, means: Floats, scores: Floats, group: Integers, repeats: Integers
 ) -> Floats:
-    """The standard error of each mean: from repeats, or from what a curve without the largest leaves."""
-    freedom = scores.size - sizes.size
+    """The standard error of each mean: from repeats, or from what a curve without the largest leaves.
+
+    The spread of repeats falls with the size by a power, as it does for losses above all.
+    """
     # A wiggle of a hundredth of the whole rise is no fault of a curve.
     floor = max(0.01 * float(np.ptp(means)), 1e-9 * max(1.0, float(np.abs(means).max())))
-    if freedom:
-        spread = float(np.sqrt(np.sum((scores - means[group]) ** 2) / freedom))
-        return np.maximum(spread / np.sqrt(repeats), floor)
-    return np.full(means.shape, max(_left_over(sizes[:-1], means[:-1]), floor))
+    if scores.size == sizes.size:
+        ones = np.ones(sizes.size - 1)
+        return np.full(means.shape, max(_left_over(sizes[:-1], means[:-1], ones), floor))
+    squares = np.bincount(group, (scores - means[group]) ** 2, sizes.size)
+    freedom = np.maximum(repeats - 1, 0)
+    pooled = float(squares.sum() / freedom.sum())
+    told = (freedom > 0) & (squares > 0)
+    slope = 0.0
+    if told.sum() > 2:
+        slope = float(np.polyfit(np.log(sizes[told]), np.log(squares[told] / freedom[told]), 1)[0])
+    shape = sizes ** float(np.clip(slope, -_STEEPEST, 0.0))
+    spread = np.sqrt(pooled * shape * freedom.sum() / np.sum(shape * freedom))
+    return np.asarray(np.maximum(spread / np.sqrt(repeats), floor))
 
 
-def _fit_all(sizes: Floats, targets: Floats, errors: Floats) -> tuple[Floats, Floats]:
+def _fit_all(sizes: Floats, targets: Floats, errors: Floats, limits: Limits = ANY) -> tuple[Floats, Floats]:
     """Fits every shape to every row of targets by weighted least squares.
 
     Returns:
@@ -160,18 +195,23 @@ def _fit_all(sizes: Floats, targets: Floats, errors: Floats) -> tuple[Floats, Fl
     level = targets @ weight
     factor = ((targets * weight) @ moved.T) / scale
     offset = level[:, None] - factor * centre
-    fitted = offset[:, :, None] + factor[:, :, None] * basis
+    # A curve ends at its offset, which no score can be beyond: there it is held, and its factor fitted again.
+    held = np.clip(offset, *limits)
+    through = np.maximum((basis**2) @ weight, 1e-300)
+    again = ((targets * weight) @ basis.T - held * centre) / through
+    factor = np.where(held == offset, factor, again)
+    fitted = held[:, :, None] + factor[:, :, None] * basis
     left = np.sum(((targets[:, None, :] - fitted) / errors) ** 2, axis=2)
-    return np.stack((offset, factor)), left
+    return np.stack((held, factor)), left
 
 
 def _draw(
-    sizes: Floats, means: Floats, errors: Floats, seed: int
+    sizes: Floats, means: Floats, errors: Floats, limits: Limits, seed: int
 ) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
     """Draws the means again within their errors and fits each draw with every family that fits."""
     random = np.random.default_rng(seed)
     targets = means + errors * random.standard_normal((_DRAWS, means.size))
-    (offset, factor), left = _fit_all(sizes, targets, errors)
+    (offset, factor), left = _fit_all(sizes, targets, errors, limits)
     families = np.array([shape.family for shape in _SHAPES])
     shapes, offsets, factors = [], [], []
     for family in np.unique(families):
@@ -203,9 +243,9 @@ def _turns_back(means: Floats, errors: Floats) -> str:
     return f"the score turns back at its point {worst + 1} of {means.size}" if drop[worst] > _DIP else ""
 
 
-def _misses_the_largest(sizes: Floats, means: Floats, errors: Floats, seed: int) -> str:
+def _misses_the_largest(sizes: Floats, means: Floats, errors: Floats, limits: Limits, seed: int) -> str:
     """Says whether the curve of all sizes but the largest fails to foretell the largest."""
-    drawn = _draw(sizes[:-1], means[:-1], errors[:-1], seed)
+    drawn = _draw(sizes[:-1], means[:-1], errors[:-1], limits, seed)
     found = _evaluate(*drawn, float(sizes[-1] / sizes[0]))
     low, high = np.quantile(found, (0.005, 0.995))
     slack = _DIP * errors[-1]

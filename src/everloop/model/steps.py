@@ -63,7 +63,7 @@ def train_step(
     )
     trained.save(folder)
     journal.unlink(missing_ok=True)
-    return facts_of(trained, digest_of_saved(folder))
+    return facts_of(trained, digest_of_saved(folder)) | {"outlook": outlook_of(goal, trained, settings)}
 
 
 def explain_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
@@ -135,6 +135,26 @@ def stakes_of(goal: GoalSpec, frame: Frame) -> Stakes:
             return today_decisions(rule, table, frame)
 
     return Stakes(worth, today)
+
+
+def outlook_of(goal: GoalSpec, trained: Trained, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Carries the gain on held-out rows on to a month; None where it is not known.
+
+    Training is priced by its budget, since how long it took is no part of what makes two trainings equal.
+    """
+    from everloop.measure.payback import outlook
+
+    if trained.evaluation is None or trained.evaluation.gain is None:
+        return None
+    monthly = None if goal.volume is None else goal.volume.per_month
+    seconds = ModelSpec.model_validate(settings["model"]).budget.seconds or 0.0
+    found = outlook(
+        trained.evaluation.gain,
+        per_month=monthly,
+        cost_per_month=(monthly or 0.0) / 1000 * goal.costs.per_1000_predictions,
+        upfront=goal.costs.training_hour * seconds / 3600,
+    )
+    return dict(to_jsonable(found.to_dict()))
 
 
 def facts_of(trained: Trained, digest: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ Example:
     ('binary', 'yes', "'yes' reads as the event")
 """
 
-from everloop.problem.api import frame, sufficiency
-from everloop.problem.sufficiency import Sufficiency
+from everloop.problem.api import frame, quick_look, sufficiency
+from everloop.table.quick_look import QuickLook
+from everloop.table.sufficiency import Sufficiency
 
-__all__ = ["Sufficiency", "frame", "sufficiency"]
+__all__ = ["QuickLook", "Sufficiency", "frame", "quick_look", "sufficiency"]

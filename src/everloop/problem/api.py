@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.problem.frame import build_frame
-from everloop.problem.sufficiency import Sufficiency, judge_labels
+from everloop.problem.quick_look import look_quickly
+from everloop.problem.quick_model import measured_metric
+from everloop.problem.sufficiency import judge_labels
 from everloop.spec import ProblemSpec
+from everloop.table.quick_look import QuickLook
+from everloop.table.sufficiency import Sufficiency
 from everloop.table.tables import as_frame
 
 if TYPE_CHECKING:
@@ -45,8 +49,27 @@ def sufficiency(
     Returns:
         A verdict, the curve, and what twice the labels would bring.
     """
+    rows, problem = as_frame(table), _spec(target, spec)
+    found = build_frame(rows, problem)
+    return judge_labels(rows, found, seed=seed, required=problem.require.get(measured_metric(found)))
+
+
+def quick_look(
+    table: Any, target: str | None = None, spec: ProblemSpec | None = None, *, seed: int = 0
+) -> QuickLook | None:
+    """Says whether there is anything to learn: a quick model and one simple rule against chance.
+
+    Args:
+        table: Polars, pandas, Arrow, DuckDB or a path.
+        target: The column to predict; may be left out where `spec` names it.
+        spec: The `problem` part of a lifecycle file.
+        seed: Of the sample, the folds and the permutation test.
+
+    Returns:
+        What was found; None where fewer than 30 rows have a label, or inputs are pictures or sounds.
+    """
     rows = as_frame(table)
-    return judge_labels(rows, build_frame(rows, _spec(target, spec)), seed=seed)
+    return look_quickly(rows, build_frame(rows, _spec(target, spec)), seed=seed)
 
 
 def _spec(target: str | None, spec: ProblemSpec | None) -> ProblemSpec:

@@ -8,30 +8,40 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
 from everloop.problem.frame import build_frame
+from everloop.problem.quick_look import look_quickly
+from everloop.problem.quick_model import measured_metric
 from everloop.problem.sufficiency import judge_labels
 from everloop.spec import CleanSpec, ProblemSpec
 from everloop.table.stored import StoredTable
+from everloop.table.sufficiency import SUFFICIENCY_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SUFFICIENCY_FILE = "sufficiency.json"
 
 
 def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
     """Resolves the problem on a snapshot and judges its labels.
 
     Args:
-        folder: Where `frame.json` and `sufficiency.json` are written.
+        folder: Where `frame.json`, `sufficiency.json` and what a quick model found are written.
         settings: `problem`, the file's part; `seed`; `clean`, what `data.clean` says of columns that are
             left out, where it says anything.
         inputs: `snapshot`, with the rows in `table.parquet`.
     """
     rows = StoredTable.open(inputs["snapshot"] / "table.parquet")
     clean = CleanSpec.model_validate(settings.get("clean", {}))
-    frame = build_frame(rows, ProblemSpec.model_validate(settings["problem"]), clean)
-    sufficiency = judge_labels(rows, frame, seed=settings["seed"])
-    facts = {"frame": frame.to_dict(), "sufficiency": sufficiency.to_dict()}
+    problem = ProblemSpec.model_validate(settings["problem"])
+    frame = build_frame(rows, problem, clean)
+    required = problem.require.get(measured_metric(frame))
+    sufficiency = judge_labels(rows, frame, seed=settings["seed"], required=required)
+    look = look_quickly(rows, frame, seed=settings["seed"])
+    if look is not None:
+        look.save(folder)
+    facts = {
+        "frame": frame.to_dict(),
+        "sufficiency": sufficiency.to_dict(),
+        "quick_look": look.to_dict() if look else None,
+    }
     frame.save(folder)
     write_file(folder / SUFFICIENCY_FILE, json.dumps(to_jsonable(sufficiency.to_dict()), indent=2).encode())
     return facts

@@ -1,254 +1,241 @@
-"""Are there enough labels: a quick model's learning curve, extrapolated."""
+"""Are there enough labels: a quick model's learning curve, carried on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from everloop.core.tasks import TASKS
-from everloop.measure.curves import fit_learning_curve
-from everloop.measure.intervals import Interval
+from everloop.measure.curves import LearningCurve, fit_learning_curve
 from everloop.measure.metrics import METRICS, compute
-from everloop.table.labels import class_indices, label_texts
+from everloop.problem.quick_model import (
+    arrays_of,
+    fitted_scores,
+    labelled_rows,
+    measured_metric,
+    quick_learner,
+    taken,
+)
+from everloop.table.sufficiency import Ahead, Sufficiency
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
+    from everloop.core.units import Bound
+    from everloop.measure.intervals import Interval
     from everloop.spec.frame import Frame
     from everloop.table.stored import ColumnTable
 
-# Nested shares of the training rows; five sizes are the fewest that a curve with three parameters needs.
-SHARES = (0.08, 0.16, 0.32, 0.64, 1.0)
-REPEATS = 3
+# Nested shares of the training rows, in even steps of their logarithm.
+SHARES = (0.0625, 0.125, 0.25, 0.5, 0.75, 1.0)
+REPEATS = 4
 MOST_ROWS = 16_000
 FEWEST_ROWS = 60
-MOST_CATEGORIES = 255
 CHANCE_MARGIN = 2.0
-_TAKEN = "\0taken"
+# How many times the labels there are the curve is carried on to.
+FACTORS = (1.5, 2.0, 4.0, 8.0)
+MOST_FACTOR = 10.0
+_BOOTSTRAP = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Sufficiency:
-    """What more labels would bring.
+class Points:
+    """A learning curve as measured.
 
     Attributes:
-        verdict: `enough` (twice the labels change little), `more` (they would help), `too few`
-            (the model cannot be told from chance, or the rows do not suffice to judge),
-            `unclear` (the curve is ill-behaved, so nothing is extrapolated), or `not needed` (the task
-            is learned without labels).
-        reason: Why, in a sentence.
-        metric: What was measured.
-        labels: Labelled rows there are.
-        sizes: Training rows of each point of the curve.
-        scores: The metric at each size, one list of repeats each.
-        at_double: The metric expected with twice the labels, where it can be said.
-        now: The metric expected with all the labels there are, where it can be said.
+        sizes: Rows learned from, rising.
+        scores: The metric at each, one for each repeat.
+        common_error: The standard error that all points share: they are scored on the same rows, and learn
+            from parts of the same.
     """
 
-    verdict: str
-    reason: str
-    metric: str
-    labels: int
     sizes: tuple[int, ...]
     scores: tuple[tuple[float, ...], ...]
-    now: Interval | None
-    at_double: Interval | None
+    common_error: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Gives the finding as what JSON can carry."""
-        return {
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "metric": self.metric,
-            "labels": self.labels,
-            "sizes": list(self.sizes),
-            "scores": [list(repeats) for repeats in self.scores],
-            "now": self.now.to_dict() if self.now else None,
-            "at_double": self.at_double.to_dict() if self.at_double else None,
-        }
+    def curve(self, metric: str) -> LearningCurve:
+        """Fits them."""
+        repeats = [len(points) for points in self.scores]
+        scores = np.concatenate([np.array(points) for points in self.scores])
+        limits = (-np.inf, 1.0) if METRICS[metric].greater_is_better else (0.0, np.inf)
+        return fit_learning_curve(
+            np.repeat(self.sizes, repeats), scores, common_error=self.common_error, limits=limits
+        )
 
 
-def judge_labels(table: ColumnTable, frame: Frame, *, seed: int = 0) -> Sufficiency:
+def judge_labels(
+    table: ColumnTable,
+    frame: Frame,
+    *,
+    seed: int = 0,
+    required: Bound | None = None,
+    most_rows: int = MOST_ROWS,
+) -> Sufficiency:
     """Judges whether the labels suffice, by a quick model on nested subsets.
 
-    Rows with a time are learned from in time order's past and scored on its future; others at
-    random. At most 16,000 rows are used.
+    Rows with a time are learned from in time order's past and scored on its future; others at random, each
+    row being scored once. At most 16,000 rows are used.
 
     Args:
         table: The rows, the target among the columns.
         frame: The problem.
         seed: Of the subsets.
+        required: The bound that the metric must keep, if any.
+        most_rows: Of a larger table so many are used.
 
     Returns:
         The verdict with its curve.
     """
     if not TASKS[frame.task].supervised:
         return _not_needed(table, frame)
-    places = _labelled(table, frame)
+    places = labelled_rows(table, frame)
     labels = len(places)
     if labels < FEWEST_ROWS:
         reason = f"{labels} labelled rows; at least {FEWEST_ROWS} are needed to judge"
-        return Sufficiency("too few", reason, frame.metric, labels, (), (), None, None)
-    if labels > MOST_ROWS:
-        places = places[np.linspace(0, labels - 1, MOST_ROWS).astype(np.int64)]
-    inputs, target = _arrays(_taken(table, places, (*frame.inputs, frame.target)), frame)
-    sizes, scores = _curve(
+        return Sufficiency("too few", reason, frame.metric, labels)
+    if labels > most_rows:
+        places = places[np.linspace(0, labels - 1, most_rows).astype(np.int64)]
+    inputs, target = arrays_of(taken(table, places, (*frame.inputs, frame.target)), frame)
+    points = measure_points(
         inputs, target, frame, np.random.default_rng(seed), in_order=frame.time is not None
     )
-    return _judge(frame, labels, sizes, scores, base_rate=float(np.mean(target)))
+    return _judge(frame, labels, points, base_rate=float(np.mean(target)), required=required)
 
 
 def _not_needed(table: ColumnTable, frame: Frame) -> Sufficiency:
     labels = int(table[frame.target].is_not_null().sum()) if frame.is_labelled else 0
     use = f"{labels} labels choose between models and judge them" if labels else "none are given"
     reason = f"{frame.task} is learned without labels; {use}"
-    return Sufficiency("not needed", reason, frame.metric, labels, (), (), None, None)
+    return Sufficiency("not needed", reason, frame.metric, labels)
 
 
-def _labelled(table: ColumnTable, frame: Frame) -> NDArray[np.int64]:
-    """Gives the positions of the labelled rows, in the order of their time where they have one."""
-    import polars as pl
-
-    places = np.flatnonzero(table[frame.target].is_not_null().to_numpy())
-    if frame.time is None:
-        return places
-    times = table[frame.time].cast(pl.Datetime("us")).to_physical()
-    early = np.iinfo(np.int64).min  # rows without a time come first
-    return places[np.argsort(times.fill_null(early).to_numpy()[places], kind="stable")]
-
-
-def _taken(table: ColumnTable, places: NDArray[np.int64], columns: tuple[str, ...]) -> pl.DataFrame:
-    """Reads some columns of some rows, in the order of the positions."""
-    import polars as pl
-
-    chosen = np.unique(places)
-    mask = np.zeros(table.height, dtype=np.bool_)
-    mask[chosen] = True
-    marked = pl.concat([table.lazy(), pl.LazyFrame({_TAKEN: mask})], how="horizontal")
-    rows = marked.filter(_TAKEN).select(columns).collect(engine="streaming")
-    return rows[np.searchsorted(chosen, places)]
-
-
-def _arrays(labelled: pl.DataFrame, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    columns = [_numbers(labelled[name]) for name in frame.inputs]
-    if frame.task == "regression":
-        import polars as pl
-
-        target = labelled[frame.target].cast(pl.Float64).to_numpy()
-    else:
-        target = class_indices(labelled[frame.target], frame.classes)
-    return np.column_stack(columns), target
-
-
-def _numbers(column: pl.Series) -> NDArray[np.float64]:
-    import polars as pl
-
-    if column.dtype == pl.String:
-        texts = label_texts(column)
-        frequent = texts.drop_nulls().value_counts(sort=True)[column.name].head(MOST_CATEGORIES).to_list()
-        column = texts.replace_strict(
-            frequent, list(range(len(frequent))), default=None, return_dtype=pl.Float64
-        )
-    elif column.dtype.is_temporal():
-        column = column.cast(pl.Datetime("us")).dt.epoch("s")
-    numbers = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    return np.where(np.isfinite(numbers), numbers, np.nan)
-
-
-def _curve(
+def measure_points(
     inputs: NDArray[np.float64],
     target: NDArray[np.float64],
     frame: Frame,
     random: np.random.Generator,
     *,
     in_order: bool,
-) -> tuple[tuple[int, ...], tuple[tuple[float, ...], ...]]:
+) -> Points:
+    """Scores a quick model that learned from more and more rows.
+
+    Args:
+        inputs: Shape (n, columns).
+        target: Class positions or numbers, shape (n,).
+        frame: The problem.
+        random: Draws the subsets.
+        in_order: Whether the last quarter of the rows is scored, and not each quarter in turn.
+    """
     # The limit holds for the libraries that are loaded when it is set.
     import sklearn.ensemble  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     rows = len(target)
     order = np.arange(rows) if in_order else random.permutation(rows)
-    held_out = order[int(rows * 0.75) :]
-    pool = order[: int(rows * 0.75)]
-    sizes = tuple(dict.fromkeys(max(20, round(len(pool) * share)) for share in SHARES))
-    scores: list[list[float]] = [[] for _ in sizes]
+    quarters = np.array_split(order, 4)
+    pool_size = rows - len(quarters[3])
+    sizes = tuple(dict.fromkeys(max(20, round(pool_size * share)) for share in SHARES))
+    metric, scores, errors = measured_metric(frame), [list[float]() for _ in sizes], list[float]()
     # On tables of this size one thread is faster than several that wait for each other.
     with threadpool_limits(1):
-        for _ in range(REPEATS):
+        for repeat in range(REPEATS):
+            quarter = 3 if in_order else repeat % 4
+            held_out = quarters[quarter]
+            pool = np.concatenate([part for place, part in enumerate(quarters) if place != quarter])
             shuffled = random.permutation(pool)
             for points, size in zip(scores, sizes, strict=True):
-                score = _score(inputs, target, shuffled[:size], held_out, frame)
+                given = fitted_scores(quick_learner(frame), inputs, target, shuffled[:size], held_out, frame)
+                score = float("nan") if given is None else compute(metric, target[held_out], given)
                 if np.isfinite(score):
                     points.append(score)
+            if given is not None:
+                errors.append(_error(metric, target[held_out], given, random))
     kept = [(size, tuple(points)) for size, points in zip(sizes, scores, strict=True) if points]
-    return tuple(size for size, _ in kept), tuple(points for _, points in kept)
+    known = [error for error in errors if np.isfinite(error)]
+    # Quarters that are scored in turn hold different rows, so their errors average out. That other rows
+    # would have been learned from moves a score about as much as that others would have been scored.
+    common = float(np.mean(known)) * np.sqrt(2.0) / (1.0 if in_order else np.sqrt(4)) if known else 0.0
+    return Points(tuple(size for size, _ in kept), tuple(points for _, points in kept), float(common))
 
 
-def _score(
-    inputs: NDArray[np.float64],
-    target: NDArray[np.float64],
-    learned: NDArray[np.int64],
-    held_out: NDArray[np.int64],
-    frame: Frame,
+def _error(
+    metric: str, actual: NDArray[np.float64], scores: NDArray[np.float64], random: np.random.Generator
 ) -> float:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    settings = {"max_iter": 40, "learning_rate": 0.15, "max_leaf_nodes": 15, "random_state": 0}
-    if frame.task == "regression":
-        model = HistGradientBoostingRegressor(**settings).fit(inputs[learned], target[learned])
-        return compute(_measured(frame), target[held_out], model.predict(inputs[held_out]))
-    if len(np.unique(target[learned])) < 2:
-        return float("nan")
-    model = HistGradientBoostingClassifier(**settings).fit(inputs[learned], target[learned])
-    chances = np.zeros((len(held_out), len(frame.classes)))
-    chances[:, model.classes_.astype(np.int64)] = model.predict_proba(inputs[held_out])
-    predicted = chances[:, 1] if frame.task == "binary" else chances
-    return compute(_measured(frame), target[held_out], predicted)
-
-
-def _measured(frame: Frame) -> str:
-    """The frame's metric where it is one of scores; else one that a score can be judged by."""
-    if METRICS[frame.metric].needs != "decision":
-        return frame.metric
-    return "roc_auc" if frame.task == "binary" else "log_loss"
+    """The standard error of a metric on these rows, by the bootstrap."""
+    size = len(actual)
+    found = []
+    for _ in range(_BOOTSTRAP):
+        rows = random.integers(0, size, size)
+        found.append(compute(metric, actual[rows], scores[rows]))
+    known = [number for number in found if np.isfinite(number)]
+    return float(np.std(known)) if len(known) > 1 else float("nan")
 
 
 def _judge(
-    frame: Frame,
-    labels: int,
-    sizes: tuple[int, ...],
-    scores: tuple[tuple[float, ...], ...],
-    *,
-    base_rate: float,
+    frame: Frame, labels: int, points: Points, *, base_rate: float, required: Bound | None
 ) -> Sufficiency:
-    metric = _measured(frame)
-    chance = _chance(frame, metric, scores, base_rate)
+    metric = measured_metric(frame)
+    found = Sufficiency("unclear", "", metric, labels, points.sizes, points.scores)
+    chance = _chance(frame, metric, points.scores, base_rate)
     if chance is not None:
-        return Sufficiency("too few", chance, metric, labels, sizes, scores, None, None)
-    if len(sizes) < 4:
-        reason = f"only {len(sizes)} sizes could be learned from, too few for a curve"
-        return Sufficiency("unclear", reason, metric, labels, sizes, scores, None, None)
-    curve = fit_learning_curve(
-        np.repeat(sizes, [len(points) for points in scores]), np.concatenate([np.array(p) for p in scores])
-    )
-    if not curve.well_behaved:
-        return Sufficiency("unclear", curve.reason, metric, labels, sizes, scores, None, None)
-    # The curve counts training rows of a sample; twice the labels are twice those rows.
-    now, double = curve.at(sizes[-1]), curve.at(2 * sizes[-1])
-    spread = max(float(np.std(points)) for points in scores[-2:])
-    gain = abs(double.estimate - now.estimate)
-    if gain <= max(2 * spread, 0.005 * max(1e-9, abs(now.estimate))):
-        verdict, reason = "enough", f"twice the labels would change {metric} by {gain:.3f}"
-    else:
-        verdict, reason = (
-            "more",
-            f"twice the labels would bring {metric} from {now.estimate:.3f} to {double.estimate:.3f}",
+        return _with(found, "too few", chance)
+    if len(points.sizes) < 4:
+        return _with(
+            found, "unclear", f"only {len(points.sizes)} sizes could be learned from, too few for a curve"
         )
-    return Sufficiency(verdict, reason, metric, labels, sizes, scores, now, double)
+    curve = points.curve(metric)
+    if not curve.well_behaved:
+        return _with(found, "unclear", curve.reason)
+    # A quarter of the labels there are is held out, whatever their number.
+    of_labels = 0.75
+    now, double = curve.at(of_labels * labels), curve.at(of_labels * 2 * labels)
+    if not double.high - double.low < abs(now.estimate):
+        return _with(found, "unclear", f"the curve foretells {metric} too loosely: {_said(double)}")
+    spread = max(float(np.std(scores)) for scores in points.scores[-2:])
+    gain = abs(double.estimate - now.estimate)
+    enough = gain <= max(2 * spread / np.sqrt(REPEATS), 0.005 * max(1e-9, abs(now.estimate)))
+    ahead = tuple(
+        Ahead(_round(labels * (factor - 1)), curve.at(of_labels * (labels + _round(labels * (factor - 1)))))
+        for factor in FACTORS
+    )
+    reason = (
+        f"twice the labels would change {metric} by {gain:.3f}"
+        if enough
+        else f"with {ahead[1].more:,} more labels: {metric} {_said(double)}, now {now.estimate:.3g}"
+    )
+    needed = None if required is None else _needed(curve, labels, required, of_labels)
+    return replace(
+        _with(found, "enough" if enough else "more", reason),
+        now=now,
+        at_double=double,
+        ahead=ahead,
+        required=None if required is None else str(required),
+        needed=needed,
+    )
+
+
+def _with(found: Sufficiency, verdict: str, reason: str) -> Sufficiency:
+    return replace(found, verdict=verdict, reason=reason)
+
+
+def _said(score: Interval) -> str:
+    return f"{score.estimate:.3g} ({score.low:.3g} to {score.high:.3g})"
+
+
+def _round(count: float) -> int:
+    """Two digits of a count say all that a forecast knows."""
+    step: int = 10 ** max(0, len(str(int(count))) - 2)
+    return max(1, round(count / step) * step)
+
+
+def _needed(curve: LearningCurve, labels: int, required: Bound, of_labels: float) -> int | None:
+    """The fewest more labels with which the expected score keeps a bound."""
+    for factor in np.geomspace(1.0, MOST_FACTOR, 60):
+        if required.holds(curve.at(of_labels * labels * float(factor)).estimate):
+            return 0 if factor == 1.0 else _round(labels * (float(factor) - 1))
+    return None
 
 
 def _chance(frame: Frame, metric: str, scores: tuple[tuple[float, ...], ...], base_rate: float) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -101,6 +101,9 @@ class GoalSpec(Part):
     volume: RateField | None = Field(None, description="How many decisions are made.")
     capacity: RateField | None = Field(
         None, description="At most so many positive decisions, such as the reviews that can be done."
+    )
+    on_stop: Literal["stop", "continue"] = Field(
+        "stop", description="What a run does where the verdict on the goal is *stop*."
     )
     segments: str | None = Field(
         None, description="A column; each of its values gets a threshold of its own where that earns more."

@@ -1,0 +1,238 @@
+"""Is it worth doing: go, get more labels, rephrase the problem, or stop; with the evidence.
+
+The rules are read from top to bottom; the first that has something to say decides. `stop` is said only of
+what no model can mend: labels that tell nothing, prices at which even perfect decisions do not pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everloop.goal.expectation import Expectation
+    from everloop.goal.money import Money
+    from everloop.measure.payback import Outlook
+    from everloop.spec import GoalSpec
+    from everloop.table.quick_look import QuickLook
+    from everloop.table.sufficiency import Sufficiency
+
+SIGNIFICANT = 0.05
+"""Labels that tell nothing pass for signal in at most this share of tables."""
+
+FEWEST_ROWS = 30
+# With fewer labels a model that helps may well go unnoticed: more are asked for before it is given up.
+FEWEST_LABELS = 200
+FEWEST_OF_A_CLASS = 20
+MANY_WRONG = 0.1
+# A search among many models earns more than a quick one; more than this many times its gain is not expected.
+BEYOND_QUICK = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the verdict rests on.
+
+    Attributes:
+        goal: The file's `goal` part.
+        money: What decisions are worth today, and at best.
+        look: What a quick model found; None where there are too few labels.
+        labels: The label forecast; None where there is none.
+        expected: What a model would be worth; None where decisions have no price.
+        outlook: The same a month.
+    """
+
+    goal: GoalSpec
+    money: Money
+    look: QuickLook | None
+    labels: Sufficiency | None
+    expected: Expectation | None
+    outlook: Outlook | None
+
+
+Answer = tuple[str, str]
+
+
+def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
+    """Gives the verdict (`go`, `more labels`, `rephrase`, `stop`) and its reasons, the deciding one first."""
+    for rule in RULES:
+        found = rule(evidence)
+        if found is not None:
+            verdict, reason = found
+            return verdict, (reason, *_notes(evidence, verdict))
+    return "go", (_go(evidence), *_notes(evidence, "go"))
+
+
+def _priced_out(evidence: Evidence) -> Answer | None:
+    money, required = evidence.money, evidence.goal.require.get("value_per_decision")
+    if money.perfect is None:
+        return None
+    if required is not None and not required.holds(money.perfect):
+        return (
+            "stop",
+            f"even perfect decisions are worth {money.perfect:.2f} each; the goal requires {required}",
+        )
+    if money.room is not None and money.cost is not None and money.room <= money.cost:
+        return (
+            "stop",
+            f"perfect decisions would add {money.room:.0f} a month, predictions cost {money.cost:.0f}",
+        )
+    if money.today is not None and money.perfect - money.today.estimate <= 0:
+        return "stop", "today's decisions are already worth what perfect ones are"
+    return None
+
+
+def _too_few(evidence: Evidence) -> Answer | None:
+    look = evidence.look
+    if look is None and evidence.money.rows < FEWEST_ROWS:
+        return "more labels", f"{evidence.money.rows} rows have a label, too few to tell anything"
+    if look is None or look.p_value < SIGNIFICANT:
+        return None
+    short = max(FEWEST_LABELS / max(look.labels, 1), FEWEST_OF_A_CLASS / max(look.fewest, 1))
+    if short <= 1:
+        return None
+    more = round(look.labels * (short - 1))
+    return "more labels", f"{_chance(look)}, on {look.labels} labels; get {more:,} more before giving up"
+
+
+def _no_signal(evidence: Evidence) -> Answer | None:
+    look = evidence.look
+    if look is None or look.p_value < SIGNIFICANT:
+        return None
+    return "stop", f"the inputs tell nothing of the target: {_chance(look)}"
+
+
+def _chance(look: QuickLook) -> str:
+    return (
+        f"a quick model's {look.metric} is {look.score:.3g}, with shuffled labels {look.chance_score:.3g} "
+        f"(p = {look.p_value:.2g})"
+    )
+
+
+def _out_of_reach(evidence: Evidence) -> Answer | None:
+    """The required value is beyond what a model is expected to earn."""
+    required, expected = evidence.goal.require.get("value_per_decision"), evidence.expected
+    if required is None or expected is None or required.holds(expected.value.high):
+        return None
+    base = expected.value.estimate - expected.gain.estimate
+    if required.holds(base + BEYOND_QUICK * max(expected.gain.high, 0.0)):
+        return None
+    said = f"a quick model's decisions are worth {expected.value}, the goal requires {required}"
+    return _or_labels(evidence, said)
+
+
+def _metric_out_of_reach(evidence: Evidence) -> Answer | None:
+    """The required metric is beyond what the learning curve reaches."""
+    labels = evidence.labels
+    if labels is None or labels.required is None or labels.now is None or labels.needed == 0:
+        return None
+    if labels.needed is not None:
+        near = next((one for one in labels.ahead if one.more >= labels.needed), labels.ahead[-1])
+        cost = _cost(evidence, labels.needed)
+        said = (
+            f"{labels.metric} {labels.required} is required and {labels.now.estimate:.3g} is expected now; "
+        )
+        return "more labels", (
+            f"{said}about {labels.needed:,} more labels{cost} reach it: with {near.more:,} more "
+            f"{near.score.estimate:.3g} ({near.score.low:.3g} to {near.score.high:.3g})"
+        )
+    said = f"{labels.metric} {labels.required} is required and {labels.now.estimate:.3g} is expected"
+    return "rephrase", (
+        f"{said}; ten times the labels would not reach it: bring other columns, or require less"
+    )
+
+
+def _no_gain(evidence: Evidence) -> Answer | None:
+    expected, outlook = evidence.expected, evidence.outlook
+    if expected is None:
+        return None
+    if expected.gain.high <= 0:
+        return _or_labels(
+            evidence, f"a quick model's decisions add {expected.gain} to {expected.over} at these prices"
+        )
+    month = outlook.gain_per_month if outlook else None
+    if month is not None and month.high <= 0:
+        return _or_labels(evidence, f"a model would add {month} a month, the cost of predictions taken off")
+    return None
+
+
+def _or_labels(evidence: Evidence, said: str) -> Answer:
+    labels = evidence.labels
+    if labels is not None and labels.verdict == "more" and labels.ahead:
+        more = labels.ahead[1].more
+        return (
+            "more labels",
+            f"{said}; {more:,} more labels{_cost(evidence, more)} would help: {labels.reason}",
+        )
+    return "rephrase", f"{said}: bring other columns, ask another question of them, or require less"
+
+
+def _cost(evidence: Evidence, more: int) -> str:
+    price = evidence.goal.costs.label
+    currency = evidence.goal.value.currency if evidence.goal.value is not None else ""
+    return f" ({more * price:,.0f} {currency})".replace(" )", ")") if price else ""
+
+
+RULES: tuple[Callable[[Evidence], Answer | None], ...] = (
+    _priced_out,
+    _too_few,
+    _no_signal,
+    _out_of_reach,
+    _metric_out_of_reach,
+    _no_gain,
+)
+
+
+def _go(evidence: Evidence) -> str:
+    look, expected, outlook = evidence.look, evidence.expected, evidence.outlook
+    if expected is None:
+        said = _chance(look) if look else "there is something to learn"
+        return f"{said}; decisions have no price: goal.value is not stated"
+    month = outlook.gain_per_month if outlook else None
+    if month is not None:
+        return (
+            f"a quick model's decisions would add {month.estimate:,.0f} a month ({month.low:,.0f} to "
+            f"{month.high:,.0f}) to {expected.over}"
+        )
+    return f"a quick model's decisions would add {expected.gain} each to {expected.over}"
+
+
+def _notes(evidence: Evidence, verdict: str) -> tuple[str, ...]:
+    """What else the reader should know, in the order of weight."""
+    return tuple(note for note in (_required(evidence), _rule(evidence), _noise(evidence, verdict)) if note)
+
+
+def _required(evidence: Evidence) -> str | None:
+    money, required = evidence.money, evidence.goal.require.get("value_per_decision")
+    if required is None or money.today is None or money.perfect is None:
+        return None
+    gap = money.perfect - money.today.estimate
+    if gap <= 0 or required.holds(money.today.estimate):
+        return None
+    share = (required.limit - money.today.estimate) / gap
+    return f"the goal requires {share:.0%} of what lies between today and perfect"
+
+
+def _rule(evidence: Evidence) -> str | None:
+    """Says that a rule on one column does as well as a model."""
+    look, expected = evidence.look, evidence.expected
+    if look is None or not look.rule or look.p_value >= SIGNIFICANT:
+        return None
+    if expected is not None:
+        if expected.rule.estimate < expected.value.estimate:
+            return None
+        return f"the rule {look.rule} alone earns {expected.rule.estimate:.4g} each, a quick model not more"
+    better = look.score - look.chance_score
+    if better == 0 or (look.rule_score - look.chance_score) / better < 1:
+        return None
+    return f"the rule {look.rule} alone has {look.metric} {look.rule_score:.3g}, a quick model no better"
+
+
+def _noise(evidence: Evidence, verdict: str) -> str | None:
+    look = evidence.look
+    if look is None or look.noise is None or look.p_value >= SIGNIFICANT or look.noise < MANY_WRONG:
+        return None
+    first = ", ".join(str(row) for row in look.suspects[:3])
+    before = "check them before buying more" if verdict == "more labels" else f"such as rows {first}"
+    return f"{look.noise:.0%} of the labels look wrong or cannot be told from these columns; {before}"

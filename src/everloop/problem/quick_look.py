@@ -1,0 +1,201 @@
+"""Is there anything to learn: a quick model and one simple rule, on rows that they did not learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.tasks import TASKS
+from everloop.measure.metrics import compute
+from everloop.measure.noise import label_noise
+from everloop.measure.permutation import combined_p, permutation_p
+from everloop.problem.quick_model import (
+    fitted_scores,
+    inputs_of,
+    labelled_rows,
+    measured_metric,
+    quick_learner,
+    taken,
+)
+from everloop.table.labels import actuals_of, label_codes
+from everloop.table.quick_look import QuickLook
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from everloop.spec.frame import Frame
+    from everloop.table.stored import ColumnTable
+
+LOOKED_AT = 6_000
+"""Rows that are looked at, a sample of all labelled ones: enough to tell signal from chance in a second."""
+
+FOLDS = 3
+FEWEST_ROWS = 30
+_SHOWN_SUSPECTS = 20
+_FEWEST_IN_A_LEAF = 5
+MISSING = -1e30
+
+
+def look_quickly(table: ColumnTable, frame: Frame, *, seed: int = 0) -> QuickLook | None:
+    """Cross-fits a quick model and the best rule on one column, and tests them against chance.
+
+    Rows of one entity stay in one fold. The permutation test shuffles the actuals of each fold against
+    scores of a model that has not seen them, so its p is exact whatever the model is.
+
+    Args:
+        table: The rows, the target among the columns.
+        frame: The problem.
+        seed: Of the sample, the folds and the shuffles.
+
+    Returns:
+        What was found; None where fewer than 30 rows have a label, where inputs are pictures or sounds, and
+        for a task that is learned without labels.
+    """
+    if not looks_at(table, frame):
+        return None
+    places = labelled_rows(table, frame)
+    labels = len(places)
+    if labels < FEWEST_ROWS:
+        return None
+    random = np.random.default_rng(seed)
+    if labels > LOOKED_AT:
+        places = np.sort(random.choice(places, LOOKED_AT, replace=False))
+    columns = tuple(dict.fromkeys((*frame.inputs, frame.target, *([frame.entity] if frame.entity else []))))
+    rows = taken(table, places, columns)
+    names, inputs = inputs_of(rows, frame)
+    target = actuals_of(rows[frame.target], frame)
+    folds = _folds(rows, frame, random)
+    scores, rule_scores = _cross_fitted(inputs, target, folds, frame)
+    known = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
+    places, target, folds = places[known], target[known], folds[known]
+    scores, rule_scores = scores[known], rule_scores[known]
+    metric = measured_metric(frame)
+    noise = _noise(target, scores, frame)
+    return QuickLook(
+        metric=metric,
+        score=_mean_over(folds, metric, target, scores),
+        rule=_rule_in_words(names, inputs, target, frame),
+        rule_score=_mean_over(folds, metric, target, rule_scores),
+        chance_score=_by_chance(metric, target, scores, random),
+        p_value=_p_value(folds, metric, target, scores, seed),
+        labels=labels,
+        fewest=_fewest(target, frame, labels),
+        noise=noise.share if noise else None,
+        suspects=tuple(int(places[row]) for row in noise.suspects[:_SHOWN_SUSPECTS]) if noise else (),
+        rows=places,
+        folds=folds,
+        scores=scores,
+        rule_scores=rule_scores,
+    )
+
+
+def looks_at(table: ColumnTable, frame: Frame) -> bool:
+    """Says whether a quick model can learn this: it reads no pictures and sounds, and learns from labels."""
+    if not TASKS[frame.task].supervised:
+        return False
+    kinds = table.lazy().select(frame.inputs).collect_schema().dtypes()
+    return all(not (kind.is_nested() or kind.base_type().__name__ in ("Binary", "Object")) for kind in kinds)
+
+
+def _folds(rows: pl.DataFrame, frame: Frame, random: np.random.Generator) -> NDArray[np.int64]:
+    """Gives each row's fold; rows of one entity are in one, unless nearly all are of the same."""
+    if frame.entity is not None and frame.entity in rows.columns:
+        names, codes = label_codes(rows[frame.entity])
+        if len(names) >= 2 * FOLDS:
+            of_entity = random.permutation(len(names)) % FOLDS
+            return np.where(codes >= 0, of_entity[codes], 0)
+    return random.permutation(rows.height) % FOLDS
+
+
+def _cross_fitted(
+    inputs: NDArray[np.float64], target: NDArray[np.float64], folds: NDArray[np.int64], frame: Frame
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # The limit holds for the libraries that are loaded when it is set.
+    import sklearn.ensemble  # noqa: F401
+    from threadpoolctl import threadpool_limits
+
+    shape = (len(target), len(frame.classes)) if frame.task == "multiclass" else (len(target),)
+    found = [np.full(shape, np.nan), np.full(shape, np.nan)]
+    filled = np.nan_to_num(inputs, nan=MISSING)
+    with threadpool_limits(1):
+        for fold in range(FOLDS):
+            learned, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            if not len(learned) or not len(held_out):
+                continue
+            for scores, learner, X in zip(
+                found, (quick_learner(frame), _stump(frame)), (inputs, filled), strict=True
+            ):
+                given = fitted_scores(learner, X, target, learned, held_out, frame)
+                if given is not None:
+                    scores[held_out] = given
+    return found[0], found[1]
+
+
+def _stump(frame: Frame) -> Any:
+    """A tree with one question about one column."""
+    from sklearn import tree
+
+    kind = tree.DecisionTreeRegressor if frame.task == "regression" else tree.DecisionTreeClassifier
+    return kind(max_depth=1, min_samples_leaf=_FEWEST_IN_A_LEAF, random_state=0)
+
+
+def _rule_in_words(
+    names: list[str], inputs: NDArray[np.float64], target: NDArray[np.float64], frame: Frame
+) -> str:
+    tree = _stump(frame).fit(np.nan_to_num(inputs, nan=MISSING), target).tree_
+    if tree.node_count < 2:
+        return ""
+    name, cut = names[int(tree.feature[0])], float(tree.threshold[0])
+    if cut < MISSING / 2:
+        return f"{name} is missing"
+    return name if name.startswith("'") or name.endswith(": a value") else f"{name} > {cut:.4g}"
+
+
+def _mean_over(
+    folds: NDArray[np.int64], metric: str, target: NDArray[np.float64], scores: NDArray[np.float64]
+) -> float:
+    """The metric's mean over the folds, since scores of two models are not comparable."""
+    found = [compute(metric, target[folds == fold], scores[folds == fold]) for fold in np.unique(folds)]
+    known = [number for number in found if np.isfinite(number)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _by_chance(
+    metric: str, target: NDArray[np.float64], scores: NDArray[np.float64], random: np.random.Generator
+) -> float:
+    found = [compute(metric, random.permutation(target), scores) for _ in range(20)]
+    known = [number for number in found if np.isfinite(number)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _p_value(
+    folds: NDArray[np.int64],
+    metric: str,
+    target: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    seed: int,
+) -> float:
+    parts = [folds == fold for fold in np.unique(folds)]
+    return combined_p(
+        [
+            permutation_p(metric, target[part], scores[part], seed=seed + place)
+            for place, part in enumerate(parts)
+        ]
+    )
+
+
+def _noise(target: NDArray[np.float64], scores: NDArray[np.float64], frame: Frame) -> Any:
+    if frame.task == "regression" or not len(target):
+        return None
+    chances = np.column_stack([1 - scores, scores]) if frame.task == "binary" else scores
+    return label_noise(target, chances)
+
+
+def _fewest(target: NDArray[np.float64], frame: Frame, labels: int) -> int:
+    """Rows of the rarest class, carried on from the sample to all labels."""
+    if frame.task == "regression" or not len(target):
+        return labels
+    counts = np.bincount(target.astype(np.int64), minlength=len(frame.classes))
+    return round(int(counts.min()) * labels / len(target))

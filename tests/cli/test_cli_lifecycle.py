@@ -41,7 +41,11 @@ def test_run_stops_where_it_is_told_to(cli, home: Path) -> None:
 
 def test_a_version_that_the_gate_refuses_is_a_no(cli, home: Path) -> None:
     file = home / "everloop.yaml"
-    file.write_text(file.read_text().replace("Cut losses.", 'x\n  require: {value_per_decision: ">= 0.9"}'))
+    file.write_text(
+        file.read_text().replace(
+            "Cut losses.", 'x\n  on_stop: continue\n  require: {value_per_decision: ">= 0.9"}'
+        )
+    )
     said = cli("run")
     assert said.status == 1
     assert "gate     refused" in said.out

@@ -220,13 +220,16 @@ def _rule(evidence: Evidence) -> str | None:
     if look is None or not look.rule or look.p_value >= SIGNIFICANT:
         return None
     if expected is not None:
-        if expected.rule.estimate < expected.value.estimate:
+        # A fiftieth of what a model adds is not worth a model.
+        if expected.value.estimate - expected.rule.estimate > abs(expected.gain.estimate) / 50:
             return None
-        return f"the rule {look.rule} alone earns {expected.rule.estimate:.4g} each, a quick model not more"
+        return (
+            f"the rule {look.rule} alone earns {expected.rule.estimate:.4g} each, a quick model hardly more"
+        )
     better = look.score - look.chance_score
-    if better == 0 or (look.rule_score - look.chance_score) / better < 1:
+    if better == 0 or (look.rule_score - look.chance_score) / better < 0.98:
         return None
-    return f"the rule {look.rule} alone has {look.metric} {look.rule_score:.3g}, a quick model no better"
+    return f"the rule {look.rule} alone has {look.metric} {look.rule_score:.3g}, a quick model hardly better"
 
 
 def _noise(evidence: Evidence, verdict: str) -> str | None:

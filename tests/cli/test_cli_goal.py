@@ -37,7 +37,7 @@ def test_a_check_tells_the_verdict_and_the_first_estimate(home, cli) -> None:
     )
     said = cli("check")
     assert said.status == 0
-    assert "verdict   go: a quick model's decisions would add" in said.out
+    assert "go: a quick model's decisions would add" in said.out
     assert "a month" in said.out
     assert "900 EUR for the labels there are" in said.out
     facts = cli("check", "--json").facts
@@ -46,6 +46,7 @@ def test_a_check_tells_the_verdict_and_the_first_estimate(home, cli) -> None:
     assert sorted(path.name for path in home.iterdir()) == ["everloop.yaml", "rows.csv"]
 
 
+@pytest.mark.slow
 def test_labels_that_are_noise_end_the_run(here, cli) -> None:
     write(here, np.random.default_rng(5).choice(["no", "yes"], 300))
     assert cli("check").status == 1
@@ -53,7 +54,7 @@ def test_labels_that_are_noise_end_the_run(here, cli) -> None:
     assert said.status == 1
     assert "The goal is not feasible: the inputs tell nothing of the target" in said.err
     assert "on_stop: continue" in said.err
-    assert "model" not in said.out.split()
+    assert not list((here / ".everloop").rglob("trained.json"))
     file = here / "everloop.yaml"
     file.write_text(file.read_text() + "goal: {on_stop: continue}\n")
     assert "v1" in cli("run").out
@@ -80,7 +81,7 @@ def test_a_continuous_target_with_three_values_is_told_apart(here, cli) -> None:
     write(here, np.round(np.clip(signal() * 1.2, -1, 1)))
     frame = cli("check", "--json").facts["frame"]
     assert frame["task"] == "multiclass"
-    assert "3" in frame["reasons"]["task"]
+    assert "3 values only" in frame["reasons"]["task"]
     file = here / "everloop.yaml"
     file.write_text(file.read_text().replace("target: y", "target: y, task: regression"))
     assert cli("check", "--json").facts["frame"]["task"] == "regression"

@@ -38,6 +38,7 @@ def judged(
     return brief(goal or GoalSpec(), rows, found, look=look, labels=labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_labels_that_are_noise_give_stop(classes: int) -> None:
     """At most one table in twenty passes for signal; of 25 tables no more than 4 do with 97 %."""

@@ -144,6 +144,7 @@ def test_segments_have_thresholds_and_share_a_capacity(tmp_path) -> None:
     assert "positive_rate" in names
 
 
+@pytest.mark.slow
 def test_a_backtest_accounts_for_classes(tmp_path) -> None:
     rows(1500).drop("demand", "bad").write_csv(tmp_path / "rows.csv")
     file = CLASSES.replace("target: urgency", "target: urgency, time: asked_at") + TAIL.replace(

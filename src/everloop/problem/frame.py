@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # More distinct whole numbers than this are amounts to predict, not classes.
 MOST_NUMBERED_CLASSES = 20
+# A number with a fraction is one to predict, unless it has few values that come again and again.
+MOST_NUMBER_CLASSES = 5
+ROWS_OF_A_CLASS = 20
 # More distinct texts than this are descriptions, not classes.
 MOST_NAMED_CLASSES = 1_000
 RARE_POSITIVES = 0.2
@@ -164,9 +167,11 @@ def _task(draft: _Draft, counts: dict[str, int]) -> str:
     facts = draft.facts[draft.spec.target]
     if len(counts) == 2:
         task, why = "binary", f"the target has two classes, {' and '.join(map(repr, counts))}"
+    elif facts.type == "number" and len(counts) <= MOST_NUMBER_CLASSES and _repeats(facts, ROWS_OF_A_CLASS):
+        task, why = "multiclass", f"the target is a number with {len(counts)} values only, each often"
     elif facts.type == "number" or (facts.type == "integer" and len(counts) > MOST_NUMBERED_CLASSES):
         task, why = "regression", f"the target is a number with {len(counts)} different values"
-    elif facts.type in ("integer", "text") and len(counts) <= MOST_NAMED_CLASSES:
+    elif facts.type in ("integer", "text") and len(counts) <= MOST_NAMED_CLASSES and _repeats(facts, 2):
         task, why = "multiclass", f"the target has {len(counts)} classes"
     else:
         raise DataFault(
@@ -175,6 +180,11 @@ def _task(draft: _Draft, counts: dict[str, int]) -> str:
         )
     draft.reasons["task"] = why
     return task
+
+
+def _repeats(facts: ColumnFacts, rows: int) -> bool:
+    """Says whether a value comes so many times on average, as that of a class does."""
+    return facts.known >= rows * facts.distinct
 
 
 def _classes(draft: _Draft, task: str, counts: dict[str, int]) -> tuple[tuple[str, ...], str | None]:

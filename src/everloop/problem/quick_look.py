@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +145,9 @@ def _stump(frame: Frame) -> Any:
 def _rule_in_words(
     names: list[str], inputs: NDArray[np.float64], target: NDArray[np.float64], frame: Frame
 ) -> str:
-    tree = _stump(frame).fit(np.nan_to_num(inputs, nan=MISSING), target).tree_
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of many classes on few rows
+        tree = _stump(frame).fit(np.nan_to_num(inputs, nan=MISSING), target).tree_
     if tree.node_count < 2:
         return ""
     name, cut = names[int(tree.feature[0])], float(tree.threshold[0])

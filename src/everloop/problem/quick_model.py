@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,10 @@ def fitted_scores(
         return np.asarray(learner.fit(known, target[learned]).predict(asked))
     if len(np.unique(target[learned])) < 2:
         return None
-    model = learner.fit(known, target[learned])
+    with warnings.catch_warnings():
+        # It warns of many classes on few rows, which is what small parts of a table have.
+        warnings.simplefilter("ignore", UserWarning)
+        model = learner.fit(known, target[learned])
     chances = np.zeros((len(held_out), len(frame.classes)))
     chances[:, model.classes_.astype(np.int64)] = model.predict_proba(asked)
     return chances[:, 1] if frame.task == "binary" else chances

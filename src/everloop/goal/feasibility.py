@@ -85,7 +85,8 @@ def _priced_out(evidence: Evidence) -> Answer | None:
 
 def _too_few(evidence: Evidence) -> Answer | None:
     look = evidence.look
-    if look is None and evidence.money.rows < FEWEST_ROWS:
+    unlabelled = evidence.labels is not None and evidence.labels.verdict == "not needed"
+    if look is None and not unlabelled and evidence.money.rows < FEWEST_ROWS:
         return "more labels", f"{evidence.money.rows} rows have a label, too few to tell anything"
     if look is None or look.p_value < SIGNIFICANT:
         return None
@@ -187,7 +188,7 @@ RULES: tuple[Callable[[Evidence], Answer | None], ...] = (
 def _go(evidence: Evidence) -> str:
     look, expected, outlook = evidence.look, evidence.expected, evidence.outlook
     if expected is None:
-        said = _chance(look) if look else "there is something to learn"
+        said = _chance(look) if look else "a quick model says nothing of this task"
         return f"{said}; decisions have no price: goal.value is not stated"
     month = outlook.gain_per_month if outlook else None
     if month is not None:

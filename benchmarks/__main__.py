@@ -62,6 +62,10 @@ BENCHMARKS = {
     "label_forecast": Benchmark(
         "benchmarks.label_forecast", "what 2 and 4 times the labels bring lies in its 95 % interval"
     ),
+    "automl": Benchmark(
+        "benchmarks.automl",
+        "at an equal budget: mean rank no worse than AutoGluon's, better than FLAML's and H2O's; no failure",
+    ),
     "drift": Benchmark("benchmarks.drift", "none claimed: beside scipy's ks_2samp on each column"),
 }
 
@@ -75,11 +79,23 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, not how fast")
     parser.add_argument("--peers", action="store_true", help="install and run peers in .venv-benchmarks/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--tables", type=_names, default=(), metavar="A,B", help="automl: these tables alone")
+    parser.add_argument("--systems", type=_names, default=(), metavar="A,B", help="automl: these systems alone")
+    parser.add_argument("--seconds", type=float, metavar="S", help="automl: the budget of each search")
+    parser.add_argument("--seeds", type=_names, default=("0",), metavar="0,1", help="automl: which splits")
     asked = parser.parse_args()
     unknown = [name for name in asked.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    options = Options(quick=asked.quick, peers=asked.peers, rounds=5 if asked.quick else 11)
+    options = Options(
+        quick=asked.quick,
+        peers=asked.peers,
+        rounds=5 if asked.quick else 11,
+        tables=asked.tables,
+        systems=asked.systems,
+        seconds=asked.seconds,
+        seeds=tuple(map(int, asked.seeds)),
+    )
     reports = {name: run_one(name, options) for name in asked.names or BENCHMARKS}
     print("\n== summary")
     rows = [(name, *one.cells()) for name, report in reports.items() for one in report.figures]
@@ -87,6 +103,10 @@ def main() -> int:
     if asked.json:
         asked.json.write_text(json.dumps(document(reports, options), indent=2) + "\n")
     return 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def run_one(name: str, options: Options) -> Report:

@@ -13,11 +13,25 @@ HEADINGS = ("what", "figure", "lowest..highest", "beside", "", "ratio", "goal", 
 
 @dataclass(frozen=True)
 class Options:
-    """How the benchmarks are asked to run: small sizes; peers in environments of their own."""
+    """How the benchmarks are asked to run: small sizes; peers in environments of their own.
+
+    Attributes:
+        quick: Whether sizes are small.
+        peers: Whether peers are installed.
+        rounds: How often each figure is measured.
+        tables: For `automl`, which tables; empty means all.
+        systems: For `automl`, which systems; empty means all.
+        seconds: For `automl`, the budget of a search.
+        seeds: For `automl`, which splits.
+    """
 
     quick: bool = False
     peers: bool = False
     rounds: int = 7
+    tables: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    seconds: float | None = None
+    seeds: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True)

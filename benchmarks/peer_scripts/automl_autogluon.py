@@ -1,4 +1,4 @@
-"""AutoGluon's default preset: `automl_autogluon.py TRAIN TEST TARGET TASK METRIC SECONDS SEED OUT`."""
+"""AutoGluon's default preset: `automl_autogluon.py JSON`, of what `benchmarks.automl` asks."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from autogluon.tabular import TabularPredictor
 METRICS = {"roc_auc": "roc_auc", "log_loss": "log_loss", "rmse": "root_mean_squared_error"}
 
 
-def main(train, test, target, task, metric, seconds, seed, out) -> None:  # noqa: PLR0913
+def main(*, train, test, target, task, metric, seconds, out, **_unused) -> None:
     rows, held_out = pd.read_parquet(train), pd.read_parquet(test)
     start = time.perf_counter()
     predictor = TabularPredictor(
@@ -37,4 +37,4 @@ def main(train, test, target, task, metric, seconds, seed, out) -> None:  # noqa
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(**json.loads(sys.argv[1]))

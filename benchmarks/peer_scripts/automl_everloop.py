@@ -1,15 +1,16 @@
-"""Everloop's search: `automl_everloop.py TRAIN TEST TARGET TASK METRIC SECONDS SEED OUT`."""
+"""Everloop's search: `automl_everloop.py JSON`, of what `benchmarks.automl` asks."""
 
 import json
 import sys
 import time
+from pathlib import Path
 
 import polars as pl
 
 import everloop
 
 
-def main(train, test, target, task, metric, seconds, seed, out) -> None:  # noqa: PLR0913
+def main(*, train, test, target, task, metric, seconds, seed, out) -> None:  # noqa: PLR0913
     rows, held_out = pl.read_parquet(train), pl.read_parquet(test)
     start = time.perf_counter()
     model = everloop.model.search(rows, target, metric=metric, budget=float(seconds), seed=int(seed))
@@ -21,9 +22,8 @@ def main(train, test, target, task, metric, seconds, seed, out) -> None:  # noqa
     else:
         found = {"classes": list(model.classes), "chances": model.predict_proba(table).tolist()}
     found |= {"fit": fitted, "predict": time.perf_counter() - start, "told": str(model)}
-    with open(out, "w") as file:
-        json.dump(found, file)
+    Path(out).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(**json.loads(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""FLAML's AutoML: `automl_flaml.py TRAIN TEST TARGET TASK METRIC SECONDS SEED OUT`."""
+"""FLAML's AutoML: `automl_flaml.py JSON`, of what `benchmarks.automl` asks."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from flaml import AutoML
 TASKS = {"binary": "classification", "multiclass": "classification", "regression": "regression"}
 
 
-def main(train, test, target, task, metric, seconds, seed, out) -> None:  # noqa: PLR0913
+def main(*, train, test, target, task, metric, seconds, seed, out) -> None:  # noqa: PLR0913
     rows, held_out = pd.read_parquet(train), pd.read_parquet(test)
     actual = rows.pop(target)
     if task != "regression":
@@ -42,4 +42,4 @@ def main(train, test, target, task, metric, seconds, seed, out) -> None:  # noqa
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(**json.loads(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""H2O's AutoML, which needs Java: `automl_h2o.py TRAIN TEST TARGET TASK METRIC SECONDS SEED OUT`."""
+"""H2O's AutoML, which needs Java: `automl_h2o.py JSON`, of what `benchmarks.automl` asks."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from h2o.automl import H2OAutoML
 METRICS = {"roc_auc": "AUC", "log_loss": "logloss", "rmse": "RMSE"}
 
 
-def main(train, test, target, task, metric, seconds, seed, out) -> None:  # noqa: PLR0913
+def main(*, train, test, target, task, metric, seconds, seed, out) -> None:  # noqa: PLR0913
     os.environ["NO_PROXY"] = "localhost,127.0.0.1"
     h2o.init(
         ip="127.0.0.1", bind_to_localhost=True, nthreads=os.cpu_count(), max_mem_size="6G", verbose=False
@@ -27,7 +27,7 @@ def main(train, test, target, task, metric, seconds, seed, out) -> None:  # noqa
     Path(out).write_text(json.dumps(found))
 
 
-def fit_and_ask(rows, held_out, target, task, metric, seconds, seed) -> dict:  # noqa: PLR0913
+def fit_and_ask(rows, held_out, target, task, metric, seconds, seed) -> dict:
     labels = None
     if task != "regression":
         names = sorted(rows[target].astype(str).unique())
@@ -38,9 +38,7 @@ def fit_and_ask(rows, held_out, target, task, metric, seconds, seed) -> dict:  #
     frame = h2o.H2OFrame(rows, column_types=types)
     if labels:
         frame[target] = frame[target].asfactor()
-    automl = H2OAutoML(
-        max_runtime_secs=int(seconds), seed=seed, sort_metric=METRICS[metric], verbosity=None
-    )
+    automl = H2OAutoML(max_runtime_secs=int(seconds), seed=seed, sort_metric=METRICS[metric], verbosity=None)
     automl.train(y=target, training_frame=frame)
     fitted = time.perf_counter() - start
     start = time.perf_counter()
@@ -54,4 +52,4 @@ def fit_and_ask(rows, held_out, target, task, metric, seconds, seed) -> dict:  #
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(**json.loads(sys.argv[1]))

@@ -100,7 +100,7 @@ def test_finished_trials_are_not_run_again(tmp_path, monkeypatch) -> None:
     journal = tmp_path / "trials.jsonl"
     trained_on(people(), journal=journal)
     ran = []
-    monkeypatch.setattr("everloop.model.searching._Search._try", lambda self, *a: ran.append(a))
+    monkeypatch.setattr("everloop.model.running.fit_fold", lambda *a, **options: ran.append(a))
     trained_on(people(), journal=journal)
     assert not ran
 
@@ -219,7 +219,7 @@ def test_search_is_as_good_as_a_plain_baseline() -> None:
 
 
 def test_noise_columns_are_left_out_and_the_signal_stays() -> None:
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(100)
     table = (
         people(1200)
         .drop("note")
@@ -358,12 +358,12 @@ def test_a_search_by_time_ends_in_time_and_tries_every_learner() -> None:
     )
     assert {trial.learner for trial in found.trials} == set(QUICK)
     assert 8 <= len(found.trials) <= 12
-    assert found.best.score == max(trial.score for trial in found.trials)
+    assert found.best.score == max(trial.score for trial in found.trials if trial.score is not None)
 
 
 def test_on_a_slow_machine_every_learner_is_tried_on_fewer_rows(monkeypatch) -> None:
-    monkeypatch.setattr(Pace, "of_trial", lambda _self, _learner, _configuration, rows: rows / 2_000)
-    monkeypatch.setattr(Pace, "ending", lambda _self, _best, _rows: 60.0)  # longer than there is
+    monkeypatch.setattr(Pace, "of_fit", lambda _self, _learner, _configuration, rows: rows / 4_000)
+    monkeypatch.setattr("everloop.model.searching._Search.ending", lambda _self: 60.0)  # longer than there is
     trained = trained_on(
         people(12_000), learners=(*QUICK, "hist_gradient_boosting"), budget=Budget(seconds=6)
     )

@@ -18,7 +18,7 @@ import tempfile
 import time
 import warnings
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from everloop.core.errors import EverloopError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
+    from typing import Self
 
 FORKS = sys.platform == "linux"
 MEMORY_SHARE = 0.8
@@ -45,11 +46,13 @@ class Task:
         key: What the caller knows it by.
         function: Gives arrays and JSON-able values by name.
         seconds: After so many it is ended.
+        here: Whether it may run in the process itself, where a child would cost more than it.
     """
 
     key: Any
     function: Callable[[], Mapping[str, Any]]
     seconds: float = float("inf")
+    here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Children:
         self._number = 0
         self._memory = _allowed_memory(self._count) if forks else None
 
-    def __enter__(self) -> Children:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -110,7 +113,7 @@ class Children:
     @property
     def free(self) -> bool:
         """Whether another task can be started now."""
-        return len(self._running) < self._count
+        return len(self._running) + len(self._done) < self._count
 
     @property
     def busy(self) -> bool:
@@ -119,7 +122,7 @@ class Children:
 
     def start(self, task: Task) -> None:
         """Starts a task; wait until `free` first."""
-        if not self._forks:
+        if task.here or not self._forks:
             self._done.append(_run_here(task))
             return
         self._number += 1
@@ -131,7 +134,7 @@ class Children:
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            _live(task, folder, writing, self._memory)
+            _live(task, folder, self._memory)
         os.close(writing)
         self._running[reading] = _Child(task, pid, reading, folder, time.perf_counter())
 
@@ -148,9 +151,7 @@ class Children:
 
     def _late(self) -> list[int]:
         now = time.perf_counter()
-        return [
-            pipe for pipe, child in self._running.items() if now >= child.started + child.task.seconds
-        ]
+        return [pipe for pipe, child in self._running.items() if now >= child.started + child.task.seconds]
 
     def _finish(self, child: _Child) -> Outcome:
         seconds = time.perf_counter() - child.started
@@ -180,13 +181,10 @@ def run_all(tasks: Iterator[Task] | list[Task], count: int) -> list[Outcome]:
         while numbered or children.busy:
             while numbered and children.free:
                 number, task = numbered.popleft()
-                children.start(Task(number, task.function, task.seconds))
+                children.start(replace(task, key=number))
             outcome = children.wait()
             found[outcome.key] = outcome
-    return [
-        Outcome(task.key, found[number].values, found[number].error, found[number].seconds)
-        for number, task in enumerate(waiting)
-    ]
+    return [replace(found[number], key=task.key) for number, task in enumerate(waiting)]
 
 
 def failure(error: Exception) -> str:
@@ -204,7 +202,7 @@ def _run_here(task: Task) -> Outcome:
     return Outcome(task.key, values, None, time.perf_counter() - start)
 
 
-def _live(task: Task, folder: Path, pipe: int, memory: int | None) -> None:
+def _live(task: Task, folder: Path, memory: int | None) -> None:
     """Is a child's whole life; it never returns."""
     status = 1
     try:

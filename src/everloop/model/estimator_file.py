@@ -17,6 +17,7 @@ TRUSTED: frozenset[str] = frozenset(
         "catboost.core.CatBoostRegressor",
         "collections.OrderedDict",
         "collections.defaultdict",
+        "everloop.model.ensemble.Ensemble",
         "everloop.model.estimators.cluster_centres.ClusterCentres",
         "everloop.model.estimators.cluster_exemplars.ClusterExemplars",
         "everloop.model.estimators.tail_detector.TailDetector",
@@ -58,9 +59,14 @@ def save_estimator(estimator: Any, path: Path) -> None:
     Raises:
         StorageFull: When the disk has no room.
     """
+    write_file(path, estimator_bytes(estimator))
+
+
+def estimator_bytes(estimator: Any) -> bytes:
+    """Gives what `save_estimator` writes."""
     import skops.io
 
-    write_file(path, canonical_bytes(skops.io.dumps(estimator)))
+    return canonical_bytes(skops.io.dumps(estimator))
 
 
 def load_estimator(path: Path) -> Any:
@@ -69,13 +75,23 @@ def load_estimator(path: Path) -> Any:
     Raises:
         ModelFault: When the file is missing, damaged, or names a type that is not trusted.
     """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFault(f"The estimator {path} cannot be read: {error.strerror}.") from error
+    return estimator_of(content, str(path))
+
+
+def estimator_of(content: bytes, path: str = "in memory") -> Any:
+    """Reads what `estimator_bytes` gave.
+
+    Raises:
+        ModelFault: When it is damaged, or names a type that is not trusted.
+    """
     import skops.io
 
     try:
-        content = path.read_bytes()
         unknown = sorted(set(skops.io.get_untrusted_types(data=content)) - TRUSTED)
-    except OSError as error:
-        raise ModelFault(f"The estimator {path} cannot be read: {error.strerror}.") from error
     except Exception as error:
         raise ModelFault(f"The estimator {path} is damaged: {error}.", hint="train it again") from error
     if unknown:

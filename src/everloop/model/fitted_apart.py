@@ -19,9 +19,12 @@ from everloop.model.trial import final_rows
 from everloop.runtime.plan import LookupEncoder, Plan, TextEncoder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import polars as pl
     from numpy.typing import NDArray
 
+    from everloop.model.finishing import Member
     from everloop.model.learners.learner import Learner
     from everloop.model.trial import Material
 
@@ -30,13 +33,16 @@ BY_TARGET = ("many_categories", "text")
 """Kinds of feature that are encoded by the target."""
 
 
-def prove_fitted_apart(plan: Plan, learner: Learner, material: Material) -> dict[str, Any]:
+def prove_fitted_apart(
+    plan: Plan, learner: Learner, material: Material, rows: NDArray[np.int64] | None = None
+) -> dict[str, Any]:
     """Fits the preparation again, from the rows that were learned from alone, and compares.
 
     Args:
         plan: The preparation that the model has.
         learner: What was trained.
         material: The rows that it was developed on; none of the test part.
+        rows: Positions of those that it was fitted on; all that the learner takes, where left out.
 
     Returns:
         Facts for the record: ``rows`` that were learned from, ``constants`` that came out the same, and
@@ -46,7 +52,10 @@ def prove_fitted_apart(plan: Plan, learner: Learner, material: Material) -> dict
     Raises:
         TrainingFailed: When a constant came from elsewhere, or an encoding has the rows' own targets in it.
     """
-    table, actual = final_rows(learner, material)
+    if rows is None:
+        table, actual = final_rows(learner, material)
+    else:
+        table, actual = material.table.select(material.features.columns)[rows], material.actual[rows]
     settings = PreparationSettings.of(learner.capabilities, seed=material.seed)
     again, X = fit_preparation(table, material.frame, material.features, settings, actual)
     foreign = _differing(plan, again)
@@ -67,6 +76,25 @@ def prove_fitted_apart(plan: Plan, learner: Learner, material: Material) -> dict
         )
     constants = sum(_constants(encoder) for encoder in again.encoders)
     return {"rows": table.height, "constants": constants, "out_of_fold": apart}
+
+
+def prove_members(
+    members: Sequence[Member], learners: Mapping[str, Learner], material: Material
+) -> dict[str, Any]:
+    """Proves every preparation of a model's members, each once; see `prove_fitted_apart`."""
+    seen, proofs = set(), []
+    for one in members:
+        learner = learners[one.trial.learner]
+        settings = PreparationSettings.of(learner.capabilities, seed=material.seed)
+        key = (settings, None if one.rows is None else len(one.rows), learner.capabilities.most_rows)
+        if key not in seen:
+            seen.add(key)
+            proofs.append(prove_fitted_apart(one.plan, learner, material, one.rows))
+    return {
+        "rows": max(proof["rows"] for proof in proofs),
+        "constants": sum(proof["constants"] for proof in proofs),
+        "out_of_fold": {name: share for proof in proofs for name, share in proof["out_of_fold"].items()},
+    }
 
 
 def proof_sentence(proof: dict[str, Any]) -> str:

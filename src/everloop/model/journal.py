@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
+import weakref
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from everloop.core.files import storage_faults
 from everloop.core.values import to_jsonable
@@ -14,19 +19,31 @@ from everloop.model.trained import Trial
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
 
 class Journal:
     """Appends each finished trial as a line of JSON, and finds those of an earlier attempt.
 
     A search is deterministic in the order of its trials, so a line is used when the search comes to
-    the same trial again. A line that was cut off is left out, with all after it.
+    the same trial again. A line that was cut off is left out, with all after it. What a trial's models
+    said of rows that they had not seen, and its estimator where that is kept, are files beside the lines;
+    without them a trial is made again.
+
+    Args:
+        path: The file; None keeps everything in a folder that lives as long as the journal.
     """
 
     def __init__(self, path: Path | None) -> None:
+        if path is None:
+            scratch = tempfile.mkdtemp(prefix="everloop-")
+            weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+            path = Path(scratch) / "trials.jsonl"
         self._path = path
-        self._earlier = _read(path) if path is not None and path.exists() else []
-        if path is not None and path.exists():
-            _write(path, self._earlier)
+        self._files = files_of(self._path)
+        self._earlier = _read(self._path) if self._path.exists() else []
+        if self._path.exists():
+            _write(self._path, self._earlier)
 
     def find(
         self, number: int, learner: str, configuration: Mapping[str, Any], most_rows: int
@@ -40,22 +57,59 @@ class Journal:
             to_jsonable(configuration),
             most_rows,
         )
-        return kept if same else None
+        whole = kept.score is None or self._scores(number).exists()
+        return kept if same and whole else None
 
-    def add(self, trial: Trial, most_rows: int) -> None:
-        """Writes a finished trial, unless it came from here."""
-        if self._path is None or self.find(trial.number, trial.learner, trial.configuration, most_rows):
-            return
+    def scores(self, trial: Trial) -> NDArray[np.float64]:
+        """Gives what a trial's models said of the rows that judged them."""
+        found: NDArray[np.float64] = np.load(self._scores(trial.number), allow_pickle=False)
+        return found
+
+    def estimator(self, trial: Trial) -> bytes | None:
+        """Gives a trial's estimator as bytes, where it was kept."""
+        path = self._estimator(trial.number)
+        return path.read_bytes() if path.exists() else None
+
+    def add(
+        self,
+        trial: Trial,
+        most_rows: int,
+        scores: NDArray[np.float64] | None = None,
+        estimator: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Writes a finished trial, what its models said and, where one is kept, its estimator."""
         outdated = len(self._earlier) > trial.number
         del self._earlier[trial.number :]
         self._earlier.append((trial, most_rows))
-        if outdated:
-            _write(self._path, self._earlier)
-            return
         with storage_faults(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._files.mkdir(parents=True, exist_ok=True)
+            self._estimator(trial.number).unlink(missing_ok=True)
+            if scores is not None:
+                np.save(self._scores(trial.number), scores, allow_pickle=False)
+            if estimator is not None:
+                self._estimator(trial.number).write_bytes(estimator.tobytes())
+            if outdated:
+                _write(self._path, self._earlier)
+                return
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(_line(trial, most_rows))
+
+    def _scores(self, number: int) -> Path:
+        return self._files / f"{number:05d}.npy"
+
+    def _estimator(self, number: int) -> Path:
+        return self._files / f"{number:05d}.skops"
+
+
+def files_of(path: Path) -> Path:
+    """Gives the folder of a journal's arrays and estimators."""
+    return path.with_suffix(".files")
+
+
+def discard_journal(path: Path) -> None:
+    """Removes a journal with its files."""
+    path.unlink(missing_ok=True)
+    shutil.rmtree(files_of(path), ignore_errors=True)
 
 
 def _line(trial: Trial, most_rows: int) -> str:

@@ -274,10 +274,11 @@ def _contract(trained: Trained, form: ScoreForm, contract: Any, made: InputFeatu
 
 def _may_be_missing(trained: Trained, form: ScoreForm, column: str) -> bool:
     """What reads no missing number has no answer where nothing stands in for a missing number."""
-    return form.takes_missing or all(
+    needed = form.slots_without_missing()
+    return all(
         encoder.fill is not None
         for encoder in trained.plan.encoders
-        if isinstance(encoder, NumberEncoder) and encoder.column == column
+        if isinstance(encoder, NumberEncoder) and encoder.column == column and encoder.offset in needed
     )
 
 

@@ -50,7 +50,8 @@ class PreparationSettings:
     Attributes:
         takes_missing: NaN is kept; otherwise the median is filled in and an indicator added.
         wants_scaling: Numbers are centred and scaled to a standard deviation of 1.
-        float32: Numbers are rounded to single precision.
+        float32: Numbers are rounded to single precision: for all trees, so that they read the same vector,
+            and an ensemble of them needs no second one.
         seed: Of the cross-fitting.
         beyond: How far outside of what training saw a number may lie before it is cut, as a share of the
             span; for what is far out to be told from what is at the border.
@@ -68,7 +69,8 @@ class PreparationSettings:
         return cls(
             takes_missing=capabilities.takes_missing,
             wants_scaling=capabilities.wants_scaling,
-            float32=capabilities.computes_in_float32,
+            float32=capabilities.computes_in_float32
+            or (capabilities.takes_missing and not capabilities.wants_scaling),
             seed=seed,
         )
 

@@ -6,9 +6,10 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from everloop.model.learners.learner import Learner, Parameter
+    from everloop.model.trained import Trial
 
 STARTUP_TRIALS = 8
 
@@ -36,30 +37,39 @@ class Proposals:
         self._optuna = optuna
         self._study = optuna.create_study(sampler=sampler, direction=direction)
         self._learners = {one.name: one for one in learners}
-        self._open: Any = None
         self._names = optuna.distributions.CategoricalDistribution(tuple(self._learners))
+        self._asked: dict[int, Any] = {}
+        self._learned = 0
 
-    def propose(self) -> tuple[Learner, dict[str, Any]]:
-        """Gives a learner and a configuration to try; `learn` must follow."""
+    def propose(self, number: int) -> tuple[Learner, dict[str, Any]]:
+        """Gives a learner and a configuration to try as the trial of this number."""
         trial = self._study.ask()
         name = trial.suggest_categorical("learner", tuple(self._learners))
         one = self._learners[name]
         configuration = {item.name: _suggest(trial, f"{name}.{item.name}", item) for item in one.space}
-        self._open = trial
+        abandoned = self._asked.pop(number, None)
+        if abandoned is not None:
+            self._tell(abandoned, None)
+        self._asked[number] = trial
         return one, configuration
 
-    def learn(self, score: float | None) -> None:
-        """Takes the score of what was proposed last; None for a failure."""
-        failed = self._optuna.trial.TrialState.FAIL
-        if score is None:
-            self._study.tell(self._open, state=failed)
-        else:
-            self._study.tell(self._open, score)
+    def learn_all(self, trials: Sequence[Trial]) -> None:
+        """Takes what became of trials, proposed here or not; those that it knows are passed over."""
+        for trial in trials[self._learned :]:
+            asked = self._asked.pop(trial.number, None)
+            if asked is not None:
+                self._tell(asked, trial.score)
+            elif trial.score is not None:
+                self._learn_of(self._learners[trial.learner], trial.configuration, trial.score)
+        self._learned = max(self._learned, len(trials))
 
-    def learn_of(self, learner: Learner, configuration: Mapping[str, Any], score: float | None) -> None:
-        """Takes the score of something that was not proposed, such as a part of the portfolio."""
+    def _tell(self, asked: Any, score: float | None) -> None:
         if score is None:
-            return
+            self._study.tell(asked, state=self._optuna.trial.TrialState.FAIL)
+        else:
+            self._study.tell(asked, score)
+
+    def _learn_of(self, learner: Learner, configuration: Mapping[str, Any], score: float) -> None:
         params: dict[str, Any] = {"learner": learner.name}
         distributions: dict[str, Any] = {"learner": self._names}
         for item in learner.space:

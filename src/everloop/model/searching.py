@@ -1,40 +1,51 @@
 """The search: a portfolio first, then configurations by what was learned, within a budget.
 
 Large tables are searched on a part of their rows; the best configurations are then tried on all
-(successive halving with two rungs; Jamieson and Talwalkar, AISTATS 2016).
+(successive halving with two rungs; Jamieson and Talwalkar, AISTATS 2016). Folds of a few trials run side by
+side, each in a process of its own; a proposal knows the trials up to a fixed distance before it, so that with
+a number of trials the same seed gives the same search.
 """
 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from everloop.core.errors import EverloopError, TrainingFailed, UsageFault
+from everloop.core.errors import TrainingFailed
 from everloop.core.progress import Event, silent
 from everloop.measure.metrics import METRICS
+from everloop.model.budget import Budget, Spending
+from everloop.model.contained import Children, Outcome, Task, failure
 from everloop.model.journal import Journal
+from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
+from everloop.model.running import PRUNED, Planned, RunningTrial
 from everloop.model.search_space import Proposals, portfolio_of
 from everloop.model.trained import Trial
-from everloop.model.trial import FoldMatrices, Judgement, judge, warm_up
+from everloop.model.trial import FoldMatrices, judged_positions, warm_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from everloop.core.progress import Progress
     from everloop.model.learners.learner import Learner
-    from everloop.model.trial import Material, OutOfFold
+    from everloop.model.trial import Material
+
+__all__ = ["FEWEST_ROWS", "LOW_RUNG_ROWS", "Budget", "Found", "run_search"]
 
 LOW_RUNG_ROWS = 25_000
 """Training rows of a trial on the low rung; a table of less than twice as many has one rung only."""
 
 PROMOTED = 3
 MOST_PROMOTED = 20
-EXPLORING = 0.55
+EXPLORING = 0.4
 """The share of the time that goes to the low rung, where there are two."""
 
 FIRST_TRIES = 0.75
@@ -46,21 +57,44 @@ FEWEST_ROWS = 2_000
 UNLUCKY = 3
 """So many proposals in a row that would not fit into the time end the exploration."""
 
+ENDING_MEMBERS = 6
+MOST_ENDING = 0.25
+"""The share of the time that the last fits of an ensemble's members may have kept for them."""
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How long to search: seconds, or a number of trials, which makes a search deterministic."""
+PREPARATIONS = 3
+"""How often the preparation is fitted in the end: for the members, and to prove that it was apart."""
 
-    seconds: float | None = None
-    trials: int | None = None
+EVALUATION_SECONDS = 1.0
+EVALUATION_SHARE = 0.04
+FIRST_SHARE = 0.3
+FIRST_SECONDS = 30.0
+HANG_SECONDS = 900.0
+"""Where no time is set a fit that takes longer is taken to hang."""
 
-    def __post_init__(self) -> None:
-        given = [amount for amount in (self.seconds, self.trials) if amount is not None]
-        if len(given) != 1 or not given[0] > 0:
-            raise UsageFault(
-                f"A budget is seconds or a number of trials above 0, not {self.seconds} and {self.trials}.",
-                hint="budget: 2m, or budget: {trials: 50}",
-            )
+GRACE = 0.03
+"""A fit that stops by itself is ended when it is so much of the budget late."""
+
+
+class Workers(Protocol):
+    """What runs tasks: `contained.Children`, or machines elsewhere."""
+
+    @property
+    def free(self) -> bool:
+        """Whether another task can be started now."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether an outcome is to come."""
+        ...
+
+    def start(self, task: Task) -> None:
+        """Starts a task."""
+        ...
+
+    def wait(self) -> Outcome:
+        """Waits for the next outcome."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +104,27 @@ class Found:
     Attributes:
         trials: All trials in their order.
         best: The best one.
-        learner: Its learner.
-        out_of_fold: Scores of its models on rows that they had not seen.
+        learners: Every learner by name.
+        rows: Positions of the rows that judged, in the order of what the trials' models said.
+        journal: What they said.
+        matrices: Encoded folds with their preparations.
         pace: What was learned of how long fits take.
+        spending: What is left of the budget.
     """
 
     trials: tuple[Trial, ...]
     best: Trial
-    learner: Learner
-    out_of_fold: OutOfFold
+    learners: dict[str, Learner]
+    rows: NDArray[np.int64]
+    journal: Journal
+    matrices: FoldMatrices
     pace: Pace
+    spending: Spending
+
+    @property
+    def learner(self) -> Learner:
+        """The best trial's learner."""
+        return self.learners[self.best.learner]
 
 
 @dataclass(slots=True)
@@ -88,160 +133,205 @@ class _Search:
 
     material: Material
     learners: tuple[Learner, ...]
-    budget: Budget
+    spending: Spending
     journal: Journal
     progress: Progress
-    timer: Callable[[], float]
-    started: float
+    workers: Workers
+    count: int
     matrices: FoldMatrices
     pace: Pace
     trials: list[Trial] = field(default_factory=list)
-    replayed_seconds: float = 0.0
+    running: OrderedDict[int, RunningTrial] = field(default_factory=OrderedDict)
+    loaded: dict[str, str | None] = field(default_factory=dict)
     best: Trial | None = None
-    best_judgement: Judgement | None = None
 
     # Time -------------------------------------------------------------------------------------------
 
-    def spent(self) -> float:
-        return self.timer() - self.started + self.replayed_seconds
-
     def left(self) -> float:
-        """Seconds that trials may still take: the final fit and its evaluation are kept free."""
-        if self.budget.seconds is None:
-            return float("inf")
-        return self.budget.seconds - self.spent() - self.pace.ending(self.best, self.material.table.height)
+        """Seconds that trials may still take: the last fits and the evaluation are kept free."""
+        return self.spending.left - self.ending()
+
+    def ending(self) -> float:
+        """Seconds that the last fits of the likely members and their evaluation will take."""
+        total = self.spending.seconds
+        if total == float("inf"):
+            return 0.0
+        known = [trial for trial in self.trials if trial.score is not None]
+        known.sort(key=lambda trial: -self.signed(trial.score or 0.0))
+        rows = self.material.table.height
+        by_name = {one.name: one for one in self.learners}
+        fits = [
+            self.pace.of_fit(by_name[each.learner], each.configuration, rows)
+            for each in known[:ENDING_MEMBERS]
+        ]
+        if self.keeps_estimators or not fits:
+            fits = []
+        together = max(max(fits, default=0.0), sum(fits) / self.count)
+        evaluation = EVALUATION_SECONDS + EVALUATION_SHARE * total
+        evaluation += PREPARATIONS * self.matrices.seconds_per_row * rows
+        return evaluation + max(fits[0] if fits else 0.0, min(MOST_ENDING * total, together))
+
+    @property
+    def keeps_estimators(self) -> bool:
+        """Whether a trial's own model may be the last: with one holdout, where every second counts."""
+        return len(self.material.folds) == 1 and self.spending.budget.seconds is not None
 
     def tried(self, learner: Learner) -> bool:
-        """Whether a learner had a trial."""
-        return any(trial.learner == learner.name for trial in self.trials)
+        """Whether a learner has had a trial, or has one under way."""
+        under_way = (one.planned.learner.name for one in self.running.values())
+        return learner.name in {*(trial.learner for trial in self.trials), *under_way}
 
-    def affordable_rows(
-        self, learner: Learner, configuration: Mapping[str, Any], most_rows: int, share: float
-    ) -> int:
-        """Gives on how many training rows a trial is likely to end in time; 0 where there is no time.
+    def expected(self, one: Planned) -> float:
+        """Gives the seconds that a trial will take, its folds side by side."""
+        fits = [
+            self.pace.of_fit(one.learner, one.configuration, min(len(fold.train), one.most_rows))
+            for fold in self.material.folds
+        ]
+        return max(*fits, sum(fits) / self.count)
+
+    def affordable(self, one: Planned, share: float) -> Planned | None:
+        """Gives the trial, on as many rows as are likely to end in time; None where there is no time.
 
         A learner that had no trial yet may use more of the time and is tried on fewer rows rather
         than not at all: on a slow machine, too, learners are compared.
         """
-        if self.tried(learner):
-            return most_rows if self.fits(learner, configuration, most_rows, share) else 0
-        rows = most_rows
-        while rows > FEWEST_ROWS:
-            if self.fits(learner, configuration, rows, max(share, FIRST_TRIES)):
-                return rows
-            rows = max(rows // 2, FEWEST_ROWS)
-        expected = self.pace.of_trial(learner, configuration, self._train_rows(rows))
-        return rows if self.best is None or expected <= self.first_tries_left() else 0
+        if self.tried(one.learner) or self.best is None:
+            return one if self.fits(one, share) else None
+        while one.most_rows > FEWEST_ROWS:
+            if self.fits(one, max(share, FIRST_TRIES)):
+                return one
+            one = replace(one, most_rows=max(one.most_rows // 2, FEWEST_ROWS))
+        first = FIRST_TRIES * self.spending.seconds - self.spending.spent
+        return one if self.expected(one) <= first else None
 
-    def first_tries_left(self) -> float:
-        """Seconds that first trials on the fewest rows may still take, whatever the ending will need."""
-        seconds = self.budget.seconds
-        return float("inf") if seconds is None else FIRST_TRIES * seconds - self.spent()
-
-    def fits(
-        self, learner: Learner, configuration: Mapping[str, Any], most_rows: int, share: float = 1.0
-    ) -> bool:
+    def fits(self, one: Planned, share: float = 1.0) -> bool:
         """Whether a trial is likely to end in time; the first is always tried."""
-        if self.budget.seconds is None or self.best is None:
+        if self.spending.budget.seconds is None:
             return True
-        expected = self.pace.of_trial(learner, configuration, self._train_rows(most_rows))
-        return expected <= min(self.left(), share * self.budget.seconds - self.spent())
+        if self.best is None:
+            return not self.running or self.spending.spent < FIRST_SHARE * self.spending.seconds
+        return self.expected(one) <= min(self.left(), share * self.spending.seconds - self.spending.spent)
 
-    def _train_rows(self, most_rows: int) -> int:
-        return sum(min(len(fold.train), most_rows) for fold in self.material.folds)
+    def limits(self) -> tuple[float, float]:
+        """Gives the seconds after which a fit stops by itself, and after which it is ended."""
+        total = self.spending.seconds
+        if total == float("inf"):
+            return float("inf"), HANG_SECONDS
+        if self.best is None:
+            stops = max(FIRST_SHARE * total, 1.0)
+            return stops, max(2 * stops, FIRST_SECONDS)
+        stops = max(self.left(), 0.1)
+        return stops, stops + max(0.5, GRACE * total)
 
     # Trials -----------------------------------------------------------------------------------------
 
-    def run(self, learner: Learner, configuration: dict[str, Any], most_rows: int) -> Trial:
-        """Runs a trial, or takes it from the journal; a failure is a trial with its reason."""
-        number = len(self.trials)
-        trial = self.journal.find(number, learner.name, configuration, most_rows)
-        judgement = None
-        if trial is None:
-            trial, judgement = self._try(number, learner, configuration, most_rows)
-            self.journal.add(trial, most_rows)
-        else:
-            self.replayed_seconds += trial.seconds
-        self.trials.append(trial)
-        if trial.error is None:
-            seconds = trial.seconds if judgement is None else judgement.fitting_seconds
-            self.pace.learn(learner, configuration, self._train_rows(most_rows), seconds)
-        self._compare(trial, judgement)
-        self._tell(trial)
-        return trial
+    def run(self, plans: Iterator[Planned | None]) -> None:
+        """Makes trials, a few side by side, as long as `plans` gives any."""
+        more = True
+        while True:
+            while self.workers.free:
+                waiting = next((one for one in self.running.values() if one.to_begin), None)
+                if waiting is not None:
+                    self._start(waiting)
+                elif more and len(self.running) < 2 * self.count:
+                    more = self._begin(next(plans, None))
+                else:
+                    break
+                self._settle()
+            if not self.workers.busy:
+                if more:
+                    continue
+                return
+            outcome = self.workers.wait()
+            number, fold = outcome.key
+            self.running[number].outcomes[fold] = outcome
+            self._settle()
 
-    def _try(
-        self, number: int, learner: Learner, configuration: dict[str, Any], most_rows: int
-    ) -> tuple[Trial, Judgement | None]:
-        start = self.timer()
-        blank = Trial(number, learner.name, configuration, None)
-        first = not self.tried(learner) and most_rows <= FEWEST_ROWS
-        time_left = self.first_tries_left if first else self.left
+    def _begin(self, planned: Planned | None) -> bool:
+        if planned is None:
+            return False
+        number = len(self.trials) + len(self.running)
+        known = self.journal.find(number, planned.learner.name, planned.configuration, planned.most_rows)
+        rivals = [trial.fold_scores for trial in self.known_to(number) if trial.score is not None]
+        running = RunningTrial(number, planned, self.material, rivals, self.spending.timer(), known)
+        self.running[number] = running
+        return True
+
+    def known_to(self, number: int) -> list[Trial]:
+        """Gives the trials that one of this number may know of, whatever ended first."""
+        return self.trials[: max(0, number - 2 * self.count + 1)]
+
+    def _start(self, one: RunningTrial) -> None:
+        learner = one.planned.learner
+        if learner.name not in self.loaded:
+            self.loaded[learner.name] = self._load(learner)
+        error = self.loaded[learner.name]
+        if error is not None:
+            one.fail(error)
+            return
+        stops, limit = self.limits()
         try:
-            if not self.tried(learner):
-                warm_up(learner, self.material)
-            judgement = judge(
-                learner,
-                configuration,
-                self.matrices,
-                most_rows=most_rows,
-                out_of_time=lambda: time_left() <= 0,
-            )
+            task = one.next_task(self.matrices, stops, limit, keep=self.keeps_estimators)
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001  (a learner may raise anything; the search goes on)
-            return replace(blank, error=_reason(error), seconds=self.timer() - start), None
-        seconds = self.timer() - start
-        if not judgement.complete and self.best is not None:
-            return replace(
-                blank, error="out of time before its last fold", rows=judgement.rows, seconds=seconds
-            ), None
-        if not np.isfinite(judgement.score):
-            reason = f"{self.material.frame.metric} is not defined on any fold"
-            return replace(blank, error=reason, rows=judgement.rows, seconds=seconds), None
-        done = replace(
-            blank,
-            score=judgement.score,
-            fold_scores=judgement.fold_scores,
-            rows=judgement.rows,
-            seconds=seconds,
-        )
-        return done, judgement
-
-    def _compare(self, trial: Trial, judgement: Judgement | None) -> None:
-        """Keeps the best; more rows go before a better score, since only they are compared alike."""
-        if trial.score is None:
+        except Exception as found:  # noqa: BLE001  (a preparation that fails is this trial's failure)
+            one.fail(failure(found))
             return
-        if self.best is None or self._rank(trial) > self._rank(self.best):
-            self.best, self.best_judgement = trial, judgement
+        self.workers.start(task)
 
-    def _rank(self, trial: Trial) -> tuple[int, float]:
-        return self._rung(trial), self.signed(trial.score or 0.0)
+    def _load(self, learner: Learner) -> str | None:
+        """Loads a learner's library once, for all children; another's code runs in children alone."""
+        if learner.name not in BUILT_IN:
+            return None
+        try:
+            warm_up(learner, self.material)
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001  (a library may raise anything; the search goes on)
+            return failure(error)
+        return None
 
-    def _rung(self, trial: Trial) -> int:
-        return int(trial.rows > LOW_RUNG_ROWS)
+    def _settle(self) -> None:
+        """Takes the finished trials in the order of their numbers."""
+        while self.running and next(iter(self.running.values())).finished:
+            _, one = self.running.popitem(last=False)
+            if one.known is not None:
+                trial = one.known
+                self.spending.earlier += trial.seconds
+            else:
+                trial, scores, estimator = one.done(self.spending.timer() - one.started)
+                self.journal.add(trial, one.planned.most_rows, scores, estimator)
+            self.trials.append(trial)
+            if trial.score is not None:
+                seconds = one.fit_seconds() if one.known is None else trial.seconds / one.folds
+                self.pace.learn(one.planned.learner, trial.configuration, trial.rows, seconds)
+                if self.best is None or self.signed(trial.score) > self.signed(self.best.score or 0.0):
+                    self.best = trial
+            self._tell(trial)
 
     def signed(self, score: float) -> float:
         """Gives the score so that more is better."""
         return score if METRICS[self.material.frame.metric].greater_is_better else -score
 
     def _tell(self, trial: Trial) -> None:
-        result = f"failed: {trial.error}" if trial.score is None else f"{trial.score:.4f}"
+        result = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.error}"
+        if trial.error is not None and trial.error.startswith(PRUNED):
+            result = trial.error
         best = f"; best {self.best.score:.4f} ({self.best.learner})" if self.best else ""
-        seconds, count = self.budget.seconds, self.budget.trials
-        fraction = self.spent() / seconds if seconds else len(self.trials) / (count or 1)
+        budget, spent = self.spending.budget, self.spending.spent
+        fraction = spent / budget.seconds if budget.seconds else len(self.trials) / (budget.trials or 1)
         self.progress(
             Event(
                 "model",
                 f"trial {trial.number + 1}: {trial.learner} {result}{best}",
                 fraction=min(1.0, fraction),
-                seconds_left=max(0.0, seconds - self.spent()) if seconds else None,
+                seconds_left=max(0.0, self.spending.left) if budget.seconds else None,
                 facts={"trial": trial.number, "learner": trial.learner, "score": trial.score},
             )
         )
 
 
-def run_search(
+def run_search(  # noqa: PLR0913  (what a search may be told)
     material: Material,
     learners: tuple[Learner, ...],
     budget: Budget,
@@ -250,8 +340,9 @@ def run_search(
     progress: Progress = silent,
     timer: Callable[[], float] = time.perf_counter,
     started: float | None = None,
+    workers: int = 2,
 ) -> Found:
-    """Searches for the best learner and configuration.
+    """Searches for the best learners and configurations.
 
     With a number of trials the result depends on the material and its seed alone; with seconds it
     also depends on how fast the machine is, and at least one trial is always made.
@@ -264,58 +355,75 @@ def run_search(
         progress: Told after each trial.
         timer: Seconds from any start.
         started: When the budget began by the timer; now, where left out.
+        workers: How many folds are fitted side by side.
 
     Raises:
         TrainingFailed: When no trial came to a model; the reasons are named.
     """
-    search = _Search(
-        material=material,
-        learners=learners,
-        budget=budget,
-        journal=Journal(journal),
-        progress=progress,
-        timer=timer,
-        started=timer() if started is None else started,
-        matrices=FoldMatrices(material),
-        pace=Pace(width=len(material.features)),
-    )
     largest = max(len(fold.train) for fold in material.folds)
     rungs = (LOW_RUNG_ROWS, largest) if largest >= 2 * LOW_RUNG_ROWS else (largest,)
     promoted = 0 if len(rungs) == 1 else _promoted(budget)
-    _explore(search, rungs[0], promoted, EXPLORING if promoted else 1.0)
-    if promoted:
-        _promote(search, rungs[-1], promoted)
+    with Children(workers) as children:
+        search = _Search(
+            material=material,
+            learners=learners,
+            spending=Spending(budget, timer, timer() if started is None else started),
+            journal=Journal(journal),
+            progress=progress,
+            workers=children,
+            count=workers,
+            matrices=FoldMatrices(material),
+            pace=Pace(width=len(material.features)),
+        )
+        search.run(_explored(search, rungs[0], promoted, EXPLORING if promoted else 1.0))
+        if promoted:
+            search.run(_promoting(search, rungs[-1], promoted))
     return _found(search)
 
 
-def _explore(search: _Search, most_rows: int, promoted: int, share: float) -> None:
-    """Tries the portfolio, then what is proposed, until this rung's part of the budget is used."""
-    count = float("inf") if search.budget.trials is None else max(1, search.budget.trials - promoted)
-    better = METRICS[search.material.frame.metric].greater_is_better
-    proposals = Proposals(search.learners, seed=search.material.seed, greater_is_better=better)
+def _explored(search: _Search, most_rows: int, promoted: int, share: float) -> Iterator[Planned]:
+    """Gives the portfolio, then what is proposed, until this rung's part of the budget is used."""
+    trials = search.spending.budget.trials
+    count = float("inf") if trials is None else max(1, trials - promoted)
     for learner, configuration in portfolio_of(search.learners):
-        if len(search.trials) >= count:
+        if len(search.trials) + len(search.running) >= count:
             return
-        rows = search.affordable_rows(learner, configuration, most_rows, share)
-        if rows:
-            trial = search.run(learner, configuration, rows)
-            proposals.learn_of(learner, configuration, trial.score)
+        one = search.affordable(Planned(learner, configuration, most_rows), share)
+        if one is not None:
+            yield one
+    proposals = Proposals(
+        search.learners,
+        seed=search.material.seed,
+        greater_is_better=METRICS[search.material.frame.metric].greater_is_better,
+    )
     unlucky = 0
     # Where nothing has worked, neither the portfolio nor as many tries again, more will not help.
-    patience = 2 * len(search.trials) + UNLUCKY
-    while len(search.trials) < count and unlucky < UNLUCKY and (search.best or len(search.trials) < patience):
-        learner, configuration = proposals.propose()
-        if not search.fits(learner, configuration, most_rows, share):
-            proposals.learn(None)
-            unlucky += 1
-            continue
-        unlucky = 0
-        proposals.learn(search.run(learner, configuration, most_rows).score)
+    patience = 2 * len(search.trials) + 2 * len(search.running) + UNLUCKY
+    while unlucky < UNLUCKY:
+        number = len(search.trials) + len(search.running)
+        if number >= count or (search.best is None and number >= patience):
+            return
+        proposals.learn_all(search.known_to(number))
+        learner, configuration = proposals.propose(number)
+        one = Planned(learner, configuration, most_rows, may_prune=True)
+        unlucky = 0 if search.fits(one, share) else unlucky + 1
+        if not unlucky:
+            yield one
 
 
 def _promoted(budget: Budget) -> int:
     """Gives how many configurations go on to all rows; with a time, as many as fit into it."""
     return MOST_PROMOTED if budget.trials is None else max(1, min(PROMOTED, budget.trials // 4))
+
+
+def _promoting(search: _Search, most_rows: int, promoted: int) -> Iterator[Planned]:
+    """Gives the best configurations of the low rung on all rows, those that fit into the time."""
+    by_name = {one.name: one for one in search.learners}
+    for trial in _ranked(search):
+        one = Planned(by_name[trial.learner], dict(trial.configuration), most_rows)
+        if promoted and search.fits(one):
+            promoted -= 1
+            yield one
 
 
 def _ranked(search: _Search) -> list[Trial]:
@@ -332,36 +440,21 @@ def _ranked(search: _Search) -> list[Trial]:
     return [trial for *_, trial in sorted(order, key=lambda item: item[:2])]
 
 
-def _promote(search: _Search, most_rows: int, promoted: int) -> None:
-    """Tries the best configurations of the low rung on all rows, those that fit into the time."""
-    by_name = {one.name: one for one in search.learners}
-    for trial in _ranked(search):
-        if promoted and search.fits(by_name[trial.learner], trial.configuration, most_rows):
-            search.run(by_name[trial.learner], dict(trial.configuration), most_rows)
-            promoted -= 1
-
-
 def _found(search: _Search) -> Found:
-    best = search.best
-    if best is None:
+    if search.best is None:
         reasons = {f"{trial.learner}: {trial.error}" for trial in search.trials}
         raise TrainingFailed(
             f"None of {len(search.trials)} trials came to a model. " + "; ".join(sorted(reasons)[:5]),
             hint="everloop check, and look at the target, the features and the split",
         )
-    learner = next(one for one in search.learners if one.name == best.learner)
-    judgement = search.best_judgement
-    if judgement is None:  # it came from the journal
-        judgement = judge(learner, best.configuration, search.matrices, most_rows=_most_rows(search, best))
-    return Found(tuple(search.trials), best, learner, judgement.out_of_fold, search.pace)
-
-
-def _most_rows(search: _Search, best: Trial) -> int:
-    if best.rows <= LOW_RUNG_ROWS:
-        return LOW_RUNG_ROWS
-    return max(len(fold.train) for fold in search.material.folds)
-
-
-def _reason(error: Exception) -> str:
-    message = (error.message if isinstance(error, EverloopError) else str(error)).strip()
-    return f"{type(error).__name__}: {message.splitlines()[0] if message else 'no message'}"
+    folds = range(len(search.material.folds))
+    return Found(
+        trials=tuple(search.trials),
+        best=search.best,
+        learners={one.name: one for one in search.learners},
+        rows=np.concatenate([judged_positions(search.material, fold) for fold in folds]),
+        journal=search.journal,
+        matrices=search.matrices,
+        pace=search.pace,
+        spending=search.spending,
+    )

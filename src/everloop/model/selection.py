@@ -159,7 +159,7 @@ def _fold_gains(
     score: NDArray[np.float64],
     out_of_time: Callable[[], bool],
 ) -> list[NDArray[np.float64]] | None:
-    """Gives the gains of all columns, (parts, columns), once for each repeat; None when time runs out."""
+    """Gives the gains of all columns, (parts, columns), the mean of repeats; None when time runs out."""
     plan, estimator, Xv, _ = fitted
     slots = slots_of(plan, material.features)
     used = getattr(estimator, "feature_importances_", np.ones(Xv.shape[1])) > 0
@@ -178,7 +178,8 @@ def _fold_gains(
                 if out_of_time():
                     return None
         samples.append(gains)
-    return samples
+    # Shuffling one model's rows again says nothing of how another model would do: folds do.
+    return [np.mean(samples, axis=0)]
 
 
 def fold_scores(material: Material) -> NDArray[np.float64]:

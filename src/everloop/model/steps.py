@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.files import write_file
 from everloop.core.progress import silent
 from everloop.core.values import to_jsonable
-from everloop.model.searching import Budget
+from everloop.model.budget import Budget
+from everloop.model.journal import discard_journal
 from everloop.model.train import Stakes, TrainingSettings, judged_rows, parts_of
 from everloop.model.trained import digest_of_saved
 from everloop.model.training import train_task
@@ -62,7 +63,7 @@ def train_step(
         progress=progress,
     )
     trained.save(folder)
-    journal.unlink(missing_ok=True)
+    discard_journal(journal)
     return facts_of(trained, digest_of_saved(folder)) | {"outlook": outlook_of(goal, trained, settings)}
 
 
@@ -113,6 +114,7 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         segments=goal.segments,
         fairness=dict(model.fairness),
         seed=model.seed,
+        max_latency=model.max_latency,
     )
 
 

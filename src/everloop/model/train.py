@@ -13,21 +13,25 @@ from everloop.model.columns import column_kinds
 from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
 from everloop.model.evaluating import Judged, evaluate
 from everloop.model.features import Features
-from everloop.model.fitted_apart import proof_sentence, prove_fitted_apart
+from everloop.model.finishing import Finished, finish
+from everloop.model.fitted_apart import proof_sentence, prove_members
 from everloop.model.folds import FoldPlan, make_folds
+from everloop.model.latency import within
 from everloop.model.learners.registry import learners_for
+from everloop.model.parity_rows import rows_of
 from everloop.model.scoring import calibrated
 from everloop.model.searching import Budget, run_search
 from everloop.model.selection import load_quick_learner, select_features
 from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
-from everloop.model.trial import Material, fit_final
+from everloop.model.trial import Material
 from everloop.model.tried_features import try_features
 from everloop.table.labels import label_texts
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
     from pathlib import Path
 
     import polars as pl
@@ -43,10 +47,11 @@ if TYPE_CHECKING:
     from everloop.table.expression import Expression
     from everloop.table.feature import FeatureDefinition
 
-THREADED_ROWS = 20_000
-"""Below it a second thread waits more than it works."""
+MEASURED = 60
+"""So many rows show how long an answer takes."""
 
-SELECTING = 0.25
+ENSEMBLE = "ensemble"
+SELECTING = 0.1
 """The share of a time budget that feature selection may use, once its learner is loaded."""
 
 
@@ -64,7 +69,8 @@ class TrainingSettings:
         fairness: Bounds on differences between sensitive groups.
         segments: The column whose values may get a threshold of their own.
         seed: What all chance is drawn from.
-        threads: How many threads a learner may use; part of the result, so never taken from the machine.
+        threads: How many fits run side by side; part of the result, so never taken from the machine.
+        max_latency: A model that answers one row slower is made smaller.
     """
 
     learners: tuple[str, ...] = ()
@@ -77,6 +83,7 @@ class TrainingSettings:
     segments: str | None = None
     seed: int = 0
     threads: int = 2
+    max_latency: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +162,40 @@ def train(
     material, kinds = _material(parts, frame, settings)
     material, features, note = _selected(material, kinds, settings, started, progress)
     found = run_search(
-        material, learners, settings.budget, journal=journal, progress=progress, started=started
+        material,
+        learners,
+        settings.budget,
+        journal=journal,
+        progress=progress,
+        started=started,
+        workers=settings.threads,
     )
-    progress(Event("model", f"fitting {found.best.learner} on all {material.table.height} rows"))
-    plan, estimator = fit_final(found.learner, found.best.configuration, material)
-    proof = prove_fitted_apart(plan, found.learner, material)
+    progress(Event("model", f"fitting the members of the model; the best alone has {found.best.score:.4f}"))
+    done = finish(
+        found,
+        material,
+        recent=settings.by == "time",
+        accepts=within(
+            settings.max_latency, frame, lambda plan: rows_of(plan, material.table.head(MEASURED))
+        ),
+        workers=settings.threads,
+    )
+    proof = prove_members(done.members, found.learners, material)
+    learner, configuration = _told(done)
     trained = Trained(
         frame=frame,
-        plan=plan,
-        learner=found.best.learner,
-        configuration=dict(found.best.configuration),
-        estimator=estimator,
+        plan=done.plan,
+        learner=learner,
+        configuration=configuration,
+        estimator=done.estimator,
         target_type=_target_type(parts.train, frame),
         seed=settings.seed,
         trials=found.trials,
         features=features,
-        notes=(note, proof_sentence(proof)),
+        notes=(note, *done.notes, proof_sentence(proof)),
         fitted_apart=proof,
     )
-    trained, held_out = _decided(trained, found, material, settings, stakes)
+    trained, held_out = _decided(trained, found, done, material, settings, stakes)
     return replace(trained, evaluation=_evaluated(trained, held_out, parts, settings, stakes))
 
 
@@ -203,7 +225,7 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         features=features,
         folds=folds,
         seed=settings.seed,
-        threads=settings.threads if table.height >= THREADED_ROWS else 1,
+        threads=1,  # folds run side by side instead
     )
     return material, kinds
 
@@ -245,11 +267,33 @@ def _selected(
     return material, selection.features + tried + left_out, note
 
 
+def _told(done: Finished) -> tuple[str, dict[str, Any]]:
+    """Gives the name of what was trained and what it was given; of several the members."""
+    if len(done.members) == 1:
+        only = done.members[0].trial
+        return only.learner, only.refit_configuration
+    members = [
+        {
+            "learner": one.trial.learner,
+            "weight": round(one.weight, 6),
+            "trial": one.trial.number,
+            "configuration": one.trial.refit_configuration,
+        }
+        for one in done.members
+    ]
+    return ENSEMBLE, {"members": members}
+
+
 def _decided(
-    trained: Trained, found: Found, material: Material, settings: TrainingSettings, stakes: Stakes
+    trained: Trained,
+    found: Found,
+    done: Finished,
+    material: Material,
+    settings: TrainingSettings,
+    stakes: Stakes,
 ) -> tuple[Trained, pl.DataFrame]:
     """Adds calibration and threshold, chosen on rows that the models behind the scores had not seen."""
-    rows, scores = found.out_of_fold.rows, found.out_of_fold.scores
+    rows, scores = found.rows, done.scores
     table, actual = material.table[rows], material.actual[rows]
     if material.frame.task == "binary":
         trained = replace(trained, calibration=calibration_that_pays(scores, actual))

@@ -41,6 +41,7 @@ class Trial:
         score: The mean of the metric over the folds; None when the trial failed.
         fold_scores: The metric on each fold.
         rows: How many training rows the trial was given (fewer on a low rung).
+        rounds: How many rounds were best, the mean over the folds; None for a learner that has none.
         error: Why it failed, where it did.
         seconds: How long it took; not part of what makes two searches equal.
     """
@@ -51,8 +52,16 @@ class Trial:
     score: float | None
     fold_scores: tuple[float, ...] = ()
     rows: int = 0
+    rounds: int | None = None
     error: str | None = None
     seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def refit_configuration(self) -> dict[str, Any]:
+        """What the learner is given to learn from all rows: it stops where it was best on the folds."""
+        return (
+            dict(self.configuration) if self.rounds is None else {**self.configuration, "rounds": self.rounds}
+        )
 
 
 @dataclass(frozen=True, slots=True)

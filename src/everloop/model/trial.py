@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.measure.metrics import METRICS, compute
+from everloop.model.estimator_file import estimator_bytes
 from everloop.model.folds import Fold, thinned
+from everloop.model.learners.learner import StopsEarly, Watch
 from everloop.model.preparation import PreparationSettings, fit_preparation
 from everloop.model.scoring import raw_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
     from everloop.runtime.plan import Plan
     from everloop.spec.frame import Frame
 
-MATRIX_BYTES = 400 * 2**20
+MATRIX_BYTES = 800 * 2**20
 """Encoded folds are kept for the next trial up to this size together."""
 
+MEASURED = 5_000
+"""A preparation of fewer rows tells nothing of how long one of many takes."""
+
 THRESHOLDS_TRIED = 101
-JUDGED_PER_TRAINED = 2
+MOST_JUDGED = 50_000
+"""No fold is judged on more rows; every trial is judged on the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,111 +75,137 @@ class OutOfFold:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a trial found.
+class Encoded:
+    """A fold as a learner reads it.
 
     Attributes:
-        fold_scores: The metric on each fold on which it is defined.
-        rows: Training rows of the largest fold.
-        out_of_fold: The scores behind it.
-        complete: False when time ran out before the last fold.
-        fitting_seconds: How long fitting and scoring took, without the preparation.
+        X: Rows to learn from.
+        train: Their positions.
+        Xv: Rows that judge.
+        validation: Their positions.
+        plan: The preparation, fitted on the rows to learn from.
     """
 
-    fold_scores: tuple[float, ...]
-    rows: int
-    out_of_fold: OutOfFold
-    complete: bool = True
-    fitting_seconds: float = 0.0
+    X: NDArray[Any]
+    train: NDArray[np.int64]
+    Xv: NDArray[Any]
+    validation: NDArray[np.int64]
+    plan: Plan
 
     @property
-    def score(self) -> float:
-        """The mean over the folds on which the metric is defined; NaN where it is on none."""
-        return float(np.mean(self.fold_scores)) if self.fold_scores else float("nan")
+    def nbytes(self) -> int:
+        """How much memory it takes."""
+        return int(self.X.nbytes + self.Xv.nbytes)
 
 
 @dataclass(slots=True)
 class FoldMatrices:
-    """Encoded folds, the last used kept while they fit into memory."""
+    """Encoded folds, the last used kept while they fit into memory.
+
+    Attributes:
+        material: What is encoded.
+        seconds_per_row: How long the slowest preparation took for each row.
+    """
 
     material: Material
-    _kept: OrderedDict[Any, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(
-        default_factory=OrderedDict
-    )
+    seconds_per_row: float = 0.0
+    _kept: OrderedDict[Any, Encoded] = field(default_factory=OrderedDict)
+    _plans: dict[Any, Plan] = field(default_factory=dict)
 
-    def get(
-        self, number: int, settings: PreparationSettings, most_rows: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-        """Gives training matrix and rows, validation matrix and rows of a fold."""
-        fold = self.material.folds[number]
-        train, validation = (
-            thinned(fold.train, most_rows),
-            thinned(fold.validation, JUDGED_PER_TRAINED * most_rows),
-        )
+    def get(self, number: int, settings: PreparationSettings, most_rows: int) -> Encoded:
+        """Gives a fold, with at most so many rows to learn from."""
+        train = thinned(self.material.folds[number].train, most_rows)
         key = (number, settings, len(train))
         if key not in self._kept:
-            self._kept[key] = self._encode(train, validation, settings)
+            start = time.perf_counter()
+            self._kept[key] = self._encode(number, train, settings)
+            self._plans[key] = self._kept[key].plan
+            seconds = (time.perf_counter() - start) / (len(train) + len(self._kept[key].validation))
+            self.seconds_per_row = max(self.seconds_per_row, seconds if len(train) >= MEASURED else 0.0)
         self._kept.move_to_end(key)
-        X, Xv = self._kept[key]
-        self._forget()
-        return X, train, Xv, validation
+        while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > MATRIX_BYTES:
+            self._kept.popitem(last=False)
+        return self._kept[key]
 
-    def _encode(
-        self, train: NDArray[np.int64], validation: NDArray[np.int64], settings: PreparationSettings
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def plan(self, number: int, settings: PreparationSettings, most_rows: int) -> Plan:
+        """Gives a fold's preparation."""
+        key = (number, settings, len(thinned(self.material.folds[number].train, most_rows)))
+        return self._plans[key] if key in self._plans else self.get(number, settings, most_rows).plan
+
+    def _encode(self, number: int, train: NDArray[np.int64], settings: PreparationSettings) -> Encoded:
         from everloop.runtime.plan_table import encode_table
 
         one = self.material
+        validation = judged_positions(one, number)
         table = one.table.select(one.features.columns)
         plan, X = fit_preparation(table[train], one.frame, one.features, settings, one.actual[train])
-        return X, np.asarray(encode_table(plan, table[validation]))
-
-    def _forget(self) -> None:
-        while (
-            len(self._kept) > 1 and sum(X.nbytes + Xv.nbytes for X, Xv in self._kept.values()) > MATRIX_BYTES
-        ):
-            self._kept.popitem(last=False)
+        Xv = np.asarray(encode_table(plan, table[validation]))
+        kind = np.float32 if settings.float32 else np.float64
+        return Encoded(X.astype(kind), train, Xv.astype(kind), validation, plan)
 
 
-def judge(
+def judged_positions(material: Material, number: int) -> NDArray[np.int64]:
+    """Gives the positions of the rows that judge on a fold."""
+    return thinned(material.folds[number].validation, MOST_JUDGED)
+
+
+def fit_fold(
     learner: Learner,
     configuration: Mapping[str, Any],
-    matrices: FoldMatrices,
+    material: Material,
+    encoded: Encoded,
     *,
-    most_rows: int,
-    out_of_time: Callable[[], bool] = lambda: False,
-) -> Judgement:
-    """Fits and judges a learner on each fold.
+    seconds: float = float("inf"),
+    keep: bool = False,
+) -> dict[str, Any]:
+    """Fits a learner on a fold and scores the rows that judge.
 
     Args:
         learner: The learner.
         configuration: What it is given.
-        matrices: The encoded folds.
-        most_rows: Training rows beyond this are left out, evenly over their order.
-        out_of_time: Asked between folds; true ends the trial with the folds that are done.
+        material: What the search works on.
+        encoded: The fold.
+        seconds: After so many a learner that stops early ends with what it has.
+        keep: Whether the estimator is given back too.
+
+    Returns:
+        ``scores``; ``rounds``, None for a learner that has none; ``seconds``; ``estimator`` as bytes.
     """
-    one = matrices.material
-    settings = PreparationSettings.of(learner.capabilities, seed=one.seed)
-    most_rows = min(most_rows, learner.capabilities.most_rows or most_rows)
-    scores: list[float] = []
-    parts: list[NDArray[np.float64]] = []
-    positions: list[NDArray[np.int64]] = []
-    rows, seconds = 0, 0.0
-    for number in range(len(one.folds)):
-        if parts and out_of_time():
-            break
-        X, train, Xv, validation = matrices.get(number, settings, most_rows)
-        start = time.perf_counter()
-        estimator = fit_on(learner, X, one.actual[train], one, configuration)
-        predicted = raw_scores(estimator, Xv, one.frame)
-        seconds += time.perf_counter() - start
-        scores.append(fold_score(one.frame, one.actual[validation], predicted))
-        parts.append(predicted)
-        positions.append(validation)
-        rows = max(rows, len(train))
-    found = OutOfFold(np.concatenate(positions), np.concatenate(parts))
-    defined = tuple(score for score in scores if not np.isnan(score))
-    return Judgement(defined, rows, found, len(parts) == len(one.folds), seconds)
+    start = time.perf_counter()
+    y, rounds = material.actual[encoded.train], None
+    watch = _watch(material, encoded, y, seconds)
+    if isinstance(learner, StopsEarly) and watch is not None and "rounds" not in configuration:
+        estimator, rounds = learner.fit_watched(
+            encoded.X,
+            y,
+            watch,
+            task=material.frame.task,
+            configuration=configuration,
+            seed=material.seed,
+            threads=material.threads,
+        )
+    else:
+        estimator = fit_on(learner, encoded.X, y, material, configuration)
+    found: dict[str, Any] = {
+        "scores": raw_scores(estimator, encoded.Xv, material.frame),
+        "rounds": rounds,
+        "seconds": time.perf_counter() - start,
+    }
+    if keep:
+        found["estimator"] = np.frombuffer(estimator_bytes(estimator), dtype=np.uint8)
+    return found
+
+
+def _watch(material: Material, encoded: Encoded, y: NDArray[Any], seconds: float) -> Watch | None:
+    """Gives what watches a fit; None where the rows that judge have no class that is learned."""
+    actual = material.actual[encoded.validation]
+    if material.frame.task == "regression":
+        return Watch(encoded.Xv, actual, seconds)
+    known = np.isin(actual, y)
+    if _of_one_class(y, material) or not known.any():
+        return None
+    rows = slice(None) if known.all() else known
+    return Watch(encoded.Xv[rows], actual[rows], seconds)
 
 
 def warm_up(learner: Learner, material: Material) -> None:
@@ -181,7 +213,9 @@ def warm_up(learner: Learner, material: Material) -> None:
     X = np.arange(20.0)[:, None]
     y = X[:, 0] if material.frame.task == "regression" else np.arange(20) % 2
     small = {name: 1 for name in ("rounds", "trees") if name in learner.portfolio[0]}
-    fit_on(learner, X, y, material, {**learner.portfolio[0], **small})
+    if isinstance(learner, StopsEarly):
+        small["rounds"] = 1
+    fit_on(learner, X, y, replace(material, threads=1), {**learner.portfolio[0], **small})
 
 
 def fit_on(
@@ -192,7 +226,7 @@ def fit_on(
     configuration: Mapping[str, Any],
 ) -> Any:
     """Fits a learner; rows of one class alone give a model that always says so."""
-    if material.frame.task != "regression" and y.min() == y.max():
+    if _of_one_class(y, material):
         from sklearn.dummy import DummyClassifier
 
         return DummyClassifier(strategy="prior").fit(X[:1], y[:1])
@@ -204,6 +238,10 @@ def fit_on(
         seed=material.seed,
         threads=material.threads,
     )
+
+
+def _of_one_class(y: NDArray[Any], material: Material) -> bool:
+    return material.frame.task != "regression" and bool(y.min() == y.max())
 
 
 def fit_final(learner: Learner, configuration: Mapping[str, Any], material: Material) -> tuple[Plan, Any]:

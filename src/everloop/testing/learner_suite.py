@@ -103,7 +103,7 @@ class LearnerSuite:
 
     def test_declares_a_search_space_that_holds_its_portfolio(self) -> None:
         """Every configuration of the portfolio lies within the declared space."""
-        assert 1 <= len(self.learner.portfolio) <= 4
+        assert 1 <= len(self.learner.portfolio) <= 8
         space = {item.name: item for item in self.learner.space}
         for configuration in self.learner.portfolio:
             for name, value in configuration.items():

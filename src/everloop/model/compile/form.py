@@ -135,6 +135,10 @@ class ScoreForm:
         """Whether a missing number has an answer; a tree has a side for it."""
         return self.coefficients is None and self.part is None
 
+    def slots_without_missing(self) -> frozenset[int]:
+        """Gives the slots in which a missing number has no answer."""
+        return frozenset() if self.takes_missing else frozenset(range(self.width))
+
     @property
     def tolerance(self) -> float:
         """How far a compiled score may be from the trained one, relative above 1."""

@@ -37,6 +37,7 @@ EXPORTERS: dict[str, str] = {
     "sklearn.ElasticNet": _LINEAR,
     "catboost.CatBoostClassifier": _CATBOOST,
     "catboost.CatBoostRegressor": _CATBOOST,
+    "everloop.Ensemble": "everloop.model.compile.weighted:weighted_form",
     "everloop.NearestRows": _NEAREST,
     "everloop.Network": _NETWORK,
     "lightgbm.LGBMClassifier": _LIGHTGBM,

@@ -89,14 +89,27 @@ def add_score(
     calibration: Sigmoid | None,
 ) -> str:
     """Adds the nodes from an encoded vector to the score, (n, `answers`); gives the name of the result."""
-    score = _LINKS[form.link](graph, _sums(graph, x, form), form)
-    if form.column is not None:
-        score = graph.node("Gather", score, graph.constant(np.array([form.column])), axis=1)
-    if frame.task == "multiclass":
-        score = _in_all_classes(graph, score, form, seen, len(frame.classes))
+    classes = len(frame.classes) if frame.task == "multiclass" else 0
+    score = add_answer(graph, x, form, seen, classes)
     if calibration is not None and frame.task == "binary":
         score = _calibrate(graph, score, calibration)
     return score
+
+
+def add_answer(graph: GraphBuilder, x: str, form: ScoreForm, seen: tuple[int, ...], classes: int) -> str:
+    """Adds the nodes from an encoded vector to what an estimator says of it, before any calibration.
+
+    Args:
+        graph: Where to add.
+        x: The encoded vector's name.
+        form: What the estimator computes.
+        seen: The classes that its outputs stand for.
+        classes: How many chances to give; 0 for one chance, or a number.
+    """
+    score = _LINKS[form.link](graph, _sums(graph, x, form), form)
+    if form.column is not None:
+        score = graph.node("Gather", score, graph.constant(np.array([form.column])), axis=1)
+    return _in_all_classes(graph, score, form, seen, classes) if classes else score
 
 
 def _in_all_classes(

@@ -23,8 +23,8 @@ FOREST_SPACE: tuple[Parameter, ...] = (
 )
 
 FOREST_PORTFOLIO: tuple[dict[str, Any], ...] = (
-    {"trees": 100, "min_samples_leaf": 5, "max_features": "sqrt", "max_leaf_nodes": 1024},
-    {"trees": 150, "min_samples_leaf": 1, "max_features": 0.3, "max_leaf_nodes": 4096},
+    {"trees": 150, "min_samples_leaf": 1, "max_features": "sqrt", "max_leaf_nodes": 4096},
+    {"trees": 100, "min_samples_leaf": 3, "max_features": 0.6, "max_leaf_nodes": 1024},
 )
 
 

@@ -65,6 +65,49 @@ class Parameter:
     choices: tuple[str | float | int | bool | None, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a fit is watched by.
+
+    Attributes:
+        X: Rows that judge it, encoded as those that it learns from.
+        y: Their actuals, of classes that are learned.
+        seconds: After so many it ends with what it has.
+        most_rounds: It never goes beyond.
+        patience: It ends after so many rounds without a gain, and goes back to its best.
+    """
+
+    X: NDArray[np.float64]
+    y: NDArray[Any]
+    seconds: float = float("inf")
+    most_rounds: int = 1_000
+    patience: int = 50
+
+
+@runtime_checkable
+class StopsEarly(Protocol):
+    """A learner that adds round after round, and knows when to stop; its configurations name no rounds."""
+
+    def fit_watched(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[Any],
+        watch: Watch,
+        *,
+        task: Task,
+        configuration: Mapping[str, Any],
+        seed: int = 0,
+        threads: int = 1,
+    ) -> tuple[Any, int]:
+        """Fits as `Learner.fit` does, for as long as rows that it does not learn from gain.
+
+        Returns:
+            The estimator at its best round, and how many rounds that are: given as ``rounds`` to `fit`
+            they make the same model of the same rows.
+        """
+        ...
+
+
 @runtime_checkable
 class Learner(Protocol):
     """One algorithm family with its search space.
@@ -106,7 +149,8 @@ class Learner(Protocol):
         """Fits an estimator.
 
         Args:
-            X: Encoded rows, (n, width) doubles, dense; NaN only where ``takes_missing``.
+            X: Encoded rows, (n, width) doubles, or floats where they were rounded to floats; dense; NaN
+                only where ``takes_missing``.
             y: Class indices (integers from 0) or numbers, (n,). Some classes may be absent, but
                 there are at least two. Of anomaly and clustering nothing that may be read.
             task: One of ``capabilities.tasks``.

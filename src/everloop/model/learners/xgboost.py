@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from everloop.model.learners.learner import Capabilities, Parameter
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from everloop.model.learners.learner import Task
+    from everloop.model.learners.learner import Task, Watch
 
 
 class XgBoost:
@@ -27,17 +28,17 @@ class XgBoost:
         takes_missing=True, computes_in_float32=True, cost=1.5
     )
     space: ClassVar[tuple[Parameter, ...]] = (
-        Parameter("rounds", "integer", 50, 500, log=True),
-        Parameter("learning_rate", "number", 0.02, 0.3, log=True),
+        Parameter("learning_rate", "number", 0.02, 0.2, log=True),
         Parameter("depth", "integer", 2, 10),
         Parameter("min_child_weight", "number", 0.5, 50.0, log=True),
         Parameter("row_share", "number", 0.5, 1.0),
-        Parameter("column_share", "number", 0.4, 1.0),
+        Parameter("column_share", "number", 0.3, 1.0),
         Parameter("l2", "number", 1e-3, 20.0, log=True),
     )
     portfolio: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {"rounds": 120, "learning_rate": 0.1, "depth": 6, "row_share": 0.8, "column_share": 0.8},
-        {"rounds": 300, "learning_rate": 0.05, "depth": 4, "min_child_weight": 5.0, "column_share": 0.6},
+        {"learning_rate": 0.08, "depth": 6, "row_share": 0.8, "column_share": 0.8},
+        {"learning_rate": 0.05, "depth": 4, "min_child_weight": 5.0, "row_share": 0.8, "column_share": 0.6},
+        {"learning_rate": 0.04, "depth": 9, "min_child_weight": 2.0, "row_share": 0.8, "column_share": 0.5},
     )
 
     def fit(
@@ -52,6 +53,35 @@ class XgBoost:
         threads: int = 1,
     ) -> Any:
         """Fits; see `Learner.fit`."""
+        estimator = self._estimator(task, configuration, seed, threads)
+        if task == "regression":
+            return estimator.fit(X, y, sample_weight=weights)
+        rows, actual, each = _with_every_class(X, y, weights)
+        return estimator.fit(rows, actual, sample_weight=each)
+
+    def fit_watched(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[Any],
+        watch: Watch,
+        *,
+        task: Task,
+        configuration: Mapping[str, Any],
+        seed: int = 0,
+        threads: int = 1,
+    ) -> tuple[Any, int]:
+        """Fits until nothing is gained; see `StopsEarly.fit_watched`."""
+        stops = {"early_stopping_rounds": watch.patience, "callbacks": [_in_time(watch.seconds)]}
+        estimator = self._estimator(
+            task, {**configuration, "rounds": watch.most_rounds}, seed, threads
+        ).set_params(**stops)
+        rows, actual, each = (X, y, None) if task == "regression" else _with_every_class(X, y, None)
+        estimator.fit(rows, actual, sample_weight=each, eval_set=[(watch.X, watch.y)], verbose=False)
+        rounds = int(estimator.best_iteration) + 1
+        estimator._Booster = estimator.get_booster()[:rounds]  # noqa: SLF001  (there is no public way)
+        return estimator.set_params(early_stopping_rounds=None, callbacks=None, n_estimators=rounds), rounds
+
+    def _estimator(self, task: Task, configuration: Mapping[str, Any], seed: int, threads: int) -> Any:
         from everloop.core.extras import require
 
         package = require("xgboost", extra="train")
@@ -68,10 +98,21 @@ class XgBoost:
             "n_jobs": threads,
             "verbosity": 0,
         }
-        if task == "regression":
-            return package.XGBRegressor(**settings).fit(X, y, sample_weight=weights)
-        rows, actual, each = _with_every_class(X, y, weights)
-        return package.XGBClassifier(**settings).fit(rows, actual, sample_weight=each)
+        kind = package.XGBRegressor if task == "regression" else package.XGBClassifier
+        return kind(**settings)
+
+
+def _in_time(seconds: float) -> Any:
+    """Gives a callback that ends a training after so many seconds."""
+    from xgboost.callback import TrainingCallback
+
+    until = time.perf_counter() + seconds
+
+    class InTime(TrainingCallback):
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002
+            return time.perf_counter() >= until
+
+    return InTime()
 
 
 def _with_every_class(

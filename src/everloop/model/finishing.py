@@ -1,0 +1,257 @@
+"""From trials to the model: which of them make it, with which weights, fitted on which rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.errors import TrainingFailed
+from everloop.measure.metrics import METRICS
+from everloop.model.compile.registry import compiles
+from everloop.model.contained import Task, run_all
+from everloop.model.ensemble import Ensemble
+from everloop.model.estimator_file import estimator_bytes, estimator_of
+from everloop.model.folds import thinned
+from everloop.model.greedy import greedy_weights
+from everloop.model.preparation import PreparationSettings, fit_preparation
+from everloop.model.trial import final_rows, fit_on, fold_score
+from everloop.model.union_plan import united
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from everloop.model.searching import Found
+    from everloop.model.trained import Trial
+    from everloop.model.trial import Material
+    from everloop.runtime.plan import Plan
+
+CANDIDATES = 30
+SELECTED_ON = 12_000
+"""Weights are chosen on at most so many rows."""
+
+SURROGATES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
+"""What chooses weights where the metric judges decisions, which need a threshold of their own each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A trial that is part of the model.
+
+    Attributes:
+        trial: The trial.
+        weight: What its answer counts.
+        plan: Its preparation.
+        estimator: Fitted.
+        rows: Positions of the rows that it was fitted on; None means all.
+    """
+
+    trial: Trial
+    weight: float
+    plan: Plan
+    estimator: Any
+    rows: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The model, before calibration and threshold.
+
+    Attributes:
+        members: What it is made of, the heaviest first.
+        plan: The preparation of all of them.
+        estimator: The one member's, or an `Ensemble`.
+        scores: What its members' twins said of rows that they had not seen.
+        notes: What was decided, in sentences.
+    """
+
+    members: tuple[Member, ...]
+    plan: Plan
+    estimator: Any
+    scores: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+
+def finish(
+    found: Found,
+    material: Material,
+    *,
+    recent: bool = False,
+    accepts: Callable[[Plan, Any], str | None] = lambda _plan, _estimator: None,
+    workers: int = 2,
+) -> Finished:
+    """Chooses the members and fits them.
+
+    Members learn from all rows. With one holdout and a time budget the models of the trials themselves are
+    taken, which saves the time of fitting them again, unless the rows are in the order of time, where the
+    last ones matter most, and there is time.
+
+    Args:
+        found: What the search ended with.
+        material: The rows.
+        recent: Whether the rows that judged are the latest ones.
+        accepts: Says why a model cannot be used, such as that it answers too slowly; members are left out
+            until it does not.
+        workers: How many fits side by side.
+
+    Raises:
+        TrainingFailed: When no member could be fitted.
+    """
+    chosen = choose_members(found, material)
+    members, notes = _fitted(found, material, chosen, recent=recent, workers=workers)
+    while True:
+        done = _assembled(found, material, members, notes)
+        refused = accepts(done.plan, done.estimator)
+        if refused is None or len(members) == 1:
+            return replace(done, notes=(*notes, refused) if refused else notes)
+        left_out = members[-1].trial
+        notes = (*notes, f"{left_out.learner} (trial {left_out.number + 1}) was left out: {refused}")
+        members = members[:-1]
+
+
+def choose_members(found: Found, material: Material) -> list[tuple[Trial, float]]:
+    """Gives the trials with their weights, the heaviest first; the best alone where no mean is better."""
+    sign = 1.0 if METRICS[material.frame.metric].greater_is_better else -1.0
+    known = [trial for trial in found.trials if trial.score is not None]
+    known.sort(key=lambda trial: (-sign * (trial.score or 0.0), trial.number))
+    known = known[:CANDIDATES]
+    step = max(1, -(-len(found.rows) // SELECTED_ON))
+    actual = material.actual[found.rows][::step]
+    answers = [found.journal.scores(trial)[::step] for trial in known]
+    worth = _worth(material, actual)
+    weights = greedy_weights(answers, worth, seed=material.seed)
+    together = np.sum([w * one for w, one in zip(weights, answers, strict=True) if w], axis=0)
+    if worth(together) <= worth(answers[0]):
+        return [(known[0], 1.0)]
+    order = np.argsort(-weights, kind="stable")
+    return [(known[place], float(weights[place])) for place in order if weights[place] > 0]
+
+
+def _worth(material: Material, actual: NDArray[Any]) -> Callable[[NDArray[np.float64]], float]:
+    frame = material.frame
+    if METRICS[frame.metric].needs == "decision":
+        frame = replace(frame, metric=SURROGATES[frame.task])
+    sign = 1.0 if METRICS[frame.metric].greater_is_better else -1.0
+    return lambda scores: sign * fold_score(frame, actual, scores)
+
+
+def _fitted(
+    found: Found, material: Material, chosen: list[tuple[Trial, float]], *, recent: bool, workers: int
+) -> tuple[list[Member], tuple[str, ...]]:
+    affordable = _affordable(found, material, chosen, workers)
+    kept = [found.journal.estimator(trial) for trial, _ in chosen]
+    whole = len(affordable) == len(chosen)
+    if all(one is not None for one in kept) and not (recent and whole):
+        return _kept(found, material, chosen), ()
+    left_out = len(chosen) - len(affordable)
+    notes = (f"{left_out} members were left out: there was no time to fit them.",) if left_out else ()
+    members, failed = _refitted(found, material, affordable, workers)
+    if not members:
+        rest = [pair for pair in ((trial, 1.0) for trial in found.trials) if pair[0].score is not None]
+        cheapest = min(rest, key=lambda pair: pair[0].seconds)
+        members, more = _refitted(found, material, [cheapest], workers, limited=False)
+        failed += more
+    if not members:
+        raise TrainingFailed("No model could be fitted on all rows. " + " ".join(failed))
+    return members, notes + failed
+
+
+def _affordable(
+    found: Found, material: Material, chosen: list[tuple[Trial, float]], workers: int
+) -> list[tuple[Trial, float]]:
+    """Gives the members whose last fits are likely to end in time; the heaviest always."""
+    left, total = found.spending.left, 0.0
+    taken: list[tuple[Trial, float]] = []
+    for trial, weight in chosen:
+        learner = found.learners[trial.learner]
+        seconds = found.pace.of_fit(learner, trial.configuration, material.table.height)
+        total += seconds / workers
+        if not taken or max(seconds, total) <= left:
+            taken.append((trial, weight))
+        else:
+            total -= seconds / workers
+    return taken
+
+
+def _kept(found: Found, material: Material, chosen: list[tuple[Trial, float]]) -> list[Member]:
+    members = []
+    for trial, weight in chosen:
+        estimator = estimator_of(found.journal.estimator(trial) or b"")
+        if len(chosen) > 1 and not compiles(estimator):
+            continue
+        learner = found.learners[trial.learner]
+        rows = thinned(material.folds[0].train, trial.rows)
+        settings = PreparationSettings.of(learner.capabilities, seed=material.seed)
+        plan = found.matrices.plan(0, settings, trial.rows)
+        members.append(Member(trial, weight, plan, estimator, rows))
+    return members
+
+
+def _refitted(
+    found: Found,
+    material: Material,
+    chosen: list[tuple[Trial, float]],
+    workers: int,
+    *,
+    limited: bool = True,
+) -> tuple[list[Member], tuple[str, ...]]:
+    prepared: dict[Any, tuple[Plan, NDArray[Any], NDArray[Any]]] = {}
+    tasks: list[Task] = []
+    plans: list[Plan] = []
+    for trial, _ in chosen:
+        learner = found.learners[trial.learner]
+        settings = PreparationSettings.of(learner.capabilities, seed=material.seed)
+        key = (settings, learner.capabilities.most_rows)
+        if key not in prepared:
+            table, actual = final_rows(learner, material)
+            plan, X = fit_preparation(table, material.frame, material.features, settings, actual)
+            prepared[key] = plan, X.astype(np.float32 if settings.float32 else np.float64), actual
+        plan, X, actual = prepared[key]
+        plans.append(plan)
+        tasks.append(_task(found, material, trial, X, actual, limited=limited and bool(tasks)))
+    members, failed = [], []
+    outcomes = run_all(tasks, workers)
+    for (trial, weight), plan, outcome in zip(chosen, plans, outcomes, strict=True):
+        if outcome.error is not None:
+            failed.append(f"{trial.learner} could not be fitted on all rows: {outcome.error}.")
+            continue
+        estimator = estimator_of(outcome.values["estimator"].tobytes())
+        if len(chosen) == 1 or compiles(estimator):
+            members.append(Member(trial, weight, plan, estimator))
+    return members, tuple(failed)
+
+
+def _task(
+    found: Found, material: Material, trial: Trial, X: NDArray[Any], actual: NDArray[Any], *, limited: bool
+) -> Task:
+    from everloop.model.learners.registry import BUILT_IN
+    from everloop.model.running import SMALL
+    from everloop.model.searching import HANG_SECONDS
+
+    learner, spending = found.learners[trial.learner], found.spending
+    begun = time.perf_counter()
+
+    def fit() -> dict[str, Any]:
+        estimator = fit_on(learner, X, actual, material, trial.refit_configuration)
+        return {"estimator": np.frombuffer(estimator_bytes(estimator), dtype=np.uint8)}
+
+    seconds = max(1.0, spending.left - (time.perf_counter() - begun)) if limited else HANG_SECONDS
+    seconds = min(seconds, HANG_SECONDS)
+    return Task(trial.number, fit, seconds, here=X.size <= SMALL and learner.name in BUILT_IN)
+
+
+def _assembled(found: Found, material: Material, members: list[Member], notes: tuple[str, ...]) -> Finished:
+    total = sum(one.weight for one in members)
+    members = [replace(one, weight=one.weight / total) for one in members]
+    said = [one.weight * found.journal.scores(one.trial) for one in members]
+    scores = np.sum(said, axis=0)
+    if len(members) == 1:
+        only = members[0]
+        return Finished((only,), only.plan, only.estimator, found.journal.scores(only.trial), notes)
+    plan, slots = united([one.plan for one in members])
+    classes = 0 if material.frame.task == "regression" else len(material.frame.classes)
+    estimator = Ensemble([one.estimator for one in members], slots, [one.weight for one in members], classes)
+    return Finished(tuple(members), plan, estimator, scores, notes)

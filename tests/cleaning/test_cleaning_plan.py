@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from everloop.core.errors import DataFault, SpecFault
+from everloop.data import duplicates
 from everloop.data.duplicates import near_repeats, repeats_by
 from everloop.data.fitting import fit_cleaning
 from everloop.data.spelling import edit_distance, find_spellings, normal_form
@@ -292,7 +293,7 @@ def test_rows_and_tables_are_cleaned_alike_and_plans_are_data(table):
         assert {name: wider[plan.clean_names.get(name, name)] for name in table.columns} == expected
 
 
-def test_repeated_rows():
+def test_repeated_rows(monkeypatch):
     table = pl.DataFrame({"id": [1, 1, 2, None, None], "v": ["a", "b", "c", "d", "e"]})
     first, last = (repeats_by(table, RepeatedRows(by=("id",), keep=keep)) for keep in ("first", "last"))
     assert first.tolist() == [False, True, False, False, False]
@@ -305,4 +306,6 @@ def test_repeated_rows():
             "age": [40, 40, 40, 41, 40],
         }
     )
+    assert near_repeats(near).tolist() == [False, True, True, False, False]
+    monkeypatch.setattr(duplicates, "_TEXTS_AT_ONCE", 2)
     assert near_repeats(near).tolist() == [False, True, True, False, False]

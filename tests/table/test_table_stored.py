@@ -12,7 +12,7 @@ from everloop.core.digest import digest_file
 from everloop.table import stored
 from everloop.table.labels import label_codes, label_text
 from everloop.table.stored import StoredTable, aggregate, write_rows
-from everloop.table.twins import row_keys
+from everloop.table.twins import firsts, repeated, row_keys
 
 
 def frame_of(rows=500, seed=0):
@@ -130,3 +130,10 @@ def test_a_large_table_is_checked_as_a_small_one(monkeypatch):
     monkeypatch.setattr(checking, "ROWS_AT_ONCE", 0)
     assert checking.check(frame, contract) == once
     assert len(once.findings) >= 6
+
+
+@given(st.lists(st.integers(0, 6), max_size=12))
+def test_keys_that_come_again_are_marked(keys):
+    numbers = np.array(keys, dtype=np.uint64)
+    assert repeated(numbers).tolist() == [keys.count(key) > 1 for key in keys]
+    assert firsts(numbers).tolist() == [keys.index(key) for key in keys]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from everloop.core.errors import SpecFault
 from everloop.data.spelling import edit_distance, is_slip, normal_form
-from everloop.table.twins import row_keys
+from everloop.table.twins import firsts, mixed, repeated, row_keys
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from everloop.table.stored import ColumnTable
 
 _SHORTEST = 5
+_TEXTS_AT_ONCE = 1_000_000
 _MOST_TOGETHER = 50
 """Rows that share all but one column; where there are more, the column tells them apart and is no slip."""
 
@@ -58,22 +58,40 @@ def repeats_by(table: ColumnTable, rule: RepeatedRows) -> NDArray[np.bool_]:
 def near_repeats(table: ColumnTable) -> NDArray[np.bool_]:
     """Marks rows that repeat an earlier one but for case, spaces, accents, or one typing error, (n,).
 
-    A typing error is one slip in one text of five letters or more; all other columns are equal.
+    A typing error is one slip in one text of five letters or more; all other columns are equal. Rows are
+    told apart by numbers that their columns' hashes add up to; one column is held at a time.
     """
     import polars as pl
 
-    rows = table.lazy().collect()
-    texts = [name for name, dtype in rows.schema.items() if dtype == pl.String]
-    plain = rows.with_columns(_normal(rows[name]) for name in texts)
-    repeated = repeats(plain)
-    for name in texts:
-        others = [other for other in plain.columns if other != name]
-        if others:
-            repeated |= _slips(plain, name, others, repeated)
-    return repeated
+    schema = table.lazy().collect_schema()
+    whole = np.zeros(table.height, dtype=np.uint64)
+    for place, name in enumerate(schema):
+        whole += _hashes(_normal(table[name]), place)
+    found: NDArray[np.bool_] = firsts(whole) != np.arange(table.height)
+    for place, (name, dtype) in enumerate(schema.items()):
+        if dtype == pl.String and len(schema) > 1:
+            text = _normal(table[name])
+            found |= _slips(whole - _hashes(text, place), text, found)
+    return found
+
+
+def _hashes(column: pl.Series, place: int) -> NDArray[np.uint64]:
+    return mixed(column.hash(seed=0).to_numpy(), place)
 
 
 def _normal(column: pl.Series) -> pl.Series:
+    """Gives texts without case, accents and spaces that mean nothing; other columns as they are."""
+    import polars as pl
+
+    if column.dtype != pl.String:
+        return column
+    return pl.concat(
+        _normal_block(column[start : start + _TEXTS_AT_ONCE])
+        for start in range(0, max(len(column), 1), _TEXTS_AT_ONCE)
+    )
+
+
+def _normal_block(column: pl.Series) -> pl.Series:
     import polars as pl
 
     distinct = column.drop_nulls().unique()
@@ -81,22 +99,22 @@ def _normal(column: pl.Series) -> pl.Series:
     return column.replace_strict(distinct, forms, default=None, return_dtype=pl.String)
 
 
-def _slips(
-    table: pl.DataFrame, name: str, others: Sequence[str], repeated: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _slips(keys: NDArray[np.uint64], text: pl.Series, marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Marks texts that are one slip from an earlier one of the same key, which is of all other columns."""
     import polars as pl
 
-    found = np.zeros(table.height, dtype=np.bool_)
-    keyed = pl.DataFrame({"key": row_keys(table, others), "text": table[name]}).with_row_index("row")
-    long = pl.col("text").str.len_chars() >= _SHORTEST
-    together = keyed.filter(~pl.Series(repeated)).drop_nulls().filter(long)
+    found = np.zeros(len(keys), dtype=np.bool_)
+    long = (text.str.len_chars() >= _SHORTEST).fill_null(value=False).to_numpy()
+    rows = np.flatnonzero(long & ~marked)
+    rows = rows[repeated(keys[rows])]
+    together = pl.DataFrame({"key": keys[rows], "text": text.gather(rows), "row": rows})
     groups = together.group_by("key").agg("row", "text")
     groups = groups.filter(pl.col("row").list.len().is_between(2, _MOST_TOGETHER))
     for rows, values in groups.select("row", "text").iter_rows():
         kept: list[str] = []
-        for row, text in zip(rows, values, strict=True):
-            if any(edit_distance(text, other, 1) == 1 and is_slip(text, other) for other in kept):
+        for row, value in zip(rows, values, strict=True):
+            if any(edit_distance(value, other, 1) == 1 and is_slip(value, other) for other in kept):
                 found[row] = True
             else:
-                kept.append(text)
+                kept.append(value)
     return found

@@ -10,6 +10,7 @@ import numpy as np
 from everloop.table.stored import StoredTable, row_hashes
 
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import NDArray
 
     from everloop.table.stored import ColumnTable
@@ -28,14 +29,43 @@ def row_keys(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:
     if not columns or not table.height:
         return np.arange(table.height, dtype=np.uint64)
     hashed = table.row_hashes(columns) if isinstance(table, StoredTable) else row_hashes(table, columns)
-    keys = hashed.to_numpy()
+    return firsts(hashed.to_numpy())
+
+
+def firsts(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Gives for each key the position of the first that equals it, (n,)."""
     order = np.argsort(keys, kind="stable").astype(np.uint32 if len(keys) < 2**32 else np.uint64)
     keys = keys[order]
-    begins = np.concatenate(([True], keys[1:] != keys[:-1]))
+    begins = np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)]
     del keys
     first = np.empty(len(order), dtype=np.uint64)
     first[order] = order[np.flatnonzero(begins)][np.cumsum(begins) - 1]
     return first
+
+
+def repeated(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Marks the keys that come more than once, each time that they do, (n,)."""
+    order = np.sort(keys)
+    again = order[1:][order[1:] == order[:-1]]
+    place = np.minimum(np.searchsorted(again, keys), max(len(again) - 1, 0))
+    return again[place] == keys if len(again) else np.zeros(len(keys), dtype=np.bool_)
+
+
+def repeats_of_key(table: pl.LazyFrame, key: pl.Expr, present: pl.Expr) -> NDArray[np.bool_]:
+    """Marks rows whose key another row has, too, in some bytes a row, however long keys are.
+
+    Keys are told apart by 64-bit hashes, as `count_distinct` does.
+
+    Args:
+        table: The rows, (n,).
+        key: The value, such as a text or a struct of several columns.
+        present: Which rows have one.
+    """
+    asked = table.select(key.hash(seed=0).alias("key"), present.alias("present")).collect(engine="streaming")
+    rows = np.flatnonzero(asked["present"].to_numpy())
+    marked = np.zeros(asked.height, dtype=np.bool_)
+    marked[rows] = repeated(asked["key"].to_numpy()[rows])
+    return marked
 
 
 def content_hashes(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:

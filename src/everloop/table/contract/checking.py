@@ -18,6 +18,7 @@ from everloop.table.contract import references, words
 from everloop.table.contract.probes import Probe, fits, probes_of, whole
 from everloop.table.contract.report import ContractReport, Example, Finding
 from everloop.table.stored import ROWS_AT_ONCE, VALUES_AT_ONCE, aggregate, count_distinct, fits_in_memory
+from everloop.table.twins import repeats_of_key
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,7 +95,7 @@ class Held:
         """
         import polars as pl
 
-        held, probes = self._failing(failing), [probe for probe, _ in failing]
+        held, probes = self._failing(failing)
         fails = [probe.fails for probe in probes]
         queries = [held.lazy.select(pl.any_horizontal(fails).sum())] + [
             query for probe in probes for query in _looked_up(held.lazy.filter(probe.fails), probe.shows)
@@ -102,18 +103,33 @@ class Held:
         broken, *answers = held.collect(queries)
         return LookedUp(int(broken.item() or 0), tuple(zip(answers[::2], answers[1::2], strict=True)))
 
-    def _failing(self, failing: Sequence[tuple[Probe, int]]) -> Held:
+    def _failing(self, failing: Sequence[tuple[Probe, int]]) -> tuple[Held, list[Probe]]:
         """Gives the rows with their numbers; where few fail, and can be held, those alone."""
         import polars as pl
 
-        rows = self.lazy.with_row_index(references.ROW)
-        names = {name for probe, _ in failing for name in (*probe.fails.meta.root_names(), *probe.shows)}
+        rows, probes = self._marked([probe for probe, _ in failing])
+        names = {name for probe in probes for name in (*probe.fails.meta.root_names(), *probe.shows)}
         # Of two rows with one key, one is counted.
         if 2 * sum(number for _, number in failing) * len(names) > VALUES_AT_ONCE:
-            return replace(self, lazy=rows)
-        chosen = rows.filter(pl.any_horizontal([probe.fails for probe, _ in failing]))
+            return replace(self, lazy=rows), probes
+        chosen = rows.filter(pl.any_horizontal([probe.fails for probe in probes]))
         (found,) = self.collect([chosen.select(references.ROW, *sorted(names))])
-        return replace(self, lazy=found.lazy(), engine="in-memory")
+        return replace(self, lazy=found.lazy(), engine="in-memory"), probes
+
+    def _marked(self, probes: list[Probe]) -> tuple[pl.LazyFrame, list[Probe]]:
+        """Numbers the rows; in a large table marks those whose key comes again, so that no key is held."""
+        import polars as pl
+
+        rows, made = self.lazy.with_row_index(references.ROW), []
+        (counted,) = self.collect([self.lazy.select(pl.len())])
+        for place, probe in enumerate(probes):
+            if probe.key is None or counted.item() <= ROWS_AT_ONCE:
+                made.append(probe)
+                continue
+            mark = pl.Series(f"__everloop_again{place}", repeats_of_key(self.lazy, probe.key, probe.present))
+            rows = pl.concat([rows, pl.LazyFrame([mark])], how="horizontal")
+            made.append(replace(probe, fails=pl.col(mark.name)))
+        return rows, made
 
     def collect(self, queries: list[pl.LazyFrame]) -> list[pl.DataFrame]:
         """Runs queries of Polars."""

@@ -69,6 +69,17 @@ class _Draft:
     typed: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What was written of a draft."""
+
+    schema: Schema
+    rows: int
+    time_range: tuple[datetime, datetime] | None
+    hidden: int
+    changes_at: datetime | None
+
+
 def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from when)
     data: DataSpec,
     problem: ProblemSpec | None,
@@ -118,33 +129,23 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
         with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit, threads=1) as connection:
             raw, ordered = _join(connection, data, readings, scratch.resolve())
         with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit) as connection:
-            draft = _Draft(connection, raw, _kinds(connection, raw), roles, as_of)
-            if problem is not None and roles.time is None:
-                roles = replace(roles, time=_infer_time(draft))
-                draft = replace(draft, roles=roles)
-            schema = _type_columns(draft)
+            draft = _with_time(_Draft(connection, raw, _kinds(connection, raw), roles, as_of), problem)
             target = scratch.resolve() / TABLE_FILE
-            try:
-                changes_at = _changes_at(draft)
-                hidden = _hide_unknown(draft)
-                rows, time_range = _write(draft, target, keep_order=ordered and roles.time is None)
-            except DataFault:
-                _blame_source(connection, readings)
-                raise
+            written = _write_rows(draft, target, readings, ordered=ordered)
             features = FeatureColumns(data, problem, surroundings.folder, readings)
-            added = features.add(connection, target, roles.time, scratch.resolve())
+            added = features.add(connection, target, draft.roles.time, scratch.resolve())
         target.rename(folder / TABLE_FILE)
         bad_rows = keep_bad_rows(readings, folder)
     snapshot = Snapshot(
         folder=folder,
         digest=digest_file(folder / TABLE_FILE),
-        rows=rows,
-        schema=Schema((*schema.columns, *added.columns)),
+        rows=written.rows,
+        schema=Schema((*written.schema.columns, *added.columns)),
         as_of=as_of,
-        time=roles.time,
-        time_range=time_range,
-        hidden_actuals=hidden,
-        changes_at=changes_at,
+        time=draft.roles.time,
+        time_range=written.time_range,
+        hidden_actuals=written.hidden,
+        changes_at=written.changes_at,
         sources={name: reading.fingerprint for name, reading in readings.items()},
         bad_rows=bad_rows,
         notes=tuple(keep_notes(readings)),
@@ -152,6 +153,25 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
     )
     snapshot.save()
     return snapshot
+
+
+def _with_time(draft: _Draft, problem: ProblemSpec | None) -> _Draft:
+    """Infers the column of decision times where there is a problem that does not name it."""
+    if problem is None or draft.roles.time is not None:
+        return draft
+    return replace(draft, roles=replace(draft.roles, time=_infer_time(draft)))
+
+
+def _write_rows(draft: _Draft, target: Path, readings: Mapping[str, Reading], *, ordered: bool) -> _Written:
+    schema = _type_columns(draft)
+    try:
+        changes_at = _changes_at(draft)
+        hidden = _hide_unknown(draft)
+        rows, time_range = _write(draft, target, keep_order=ordered and draft.roles.time is None)
+    except DataFault:
+        _blame_source(draft.connection, readings)
+        raise
+    return _Written(schema, rows, time_range, hidden, changes_at)
 
 
 def open_sources(

@@ -196,7 +196,9 @@ def test_every_exporter_is_tested() -> None:
         "ClusterExemplars",
         "Ensemble",
         "GaussianMixture",
+        "GivenGraph",
         "IsolationForest",
+        "Numbered",
         "TailDetector",
     }
     assert {kind.split(".")[1] for kind in EXPORTERS} == tested | elsewhere
@@ -218,7 +220,7 @@ def test_nearest_rows(task: str, neighbours: int) -> None:
     assert_equal(estimator, np.vstack([X, near, fresh, np.zeros((2, 5)), X[:9] * 1e9]), task)
 
 
-ACTIVATIONS = ("relu", "silu", "sigmoid", "tanh")
+ACTIVATIONS = ("relu", "silu", "sigmoid", "tanh", "softmax")
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -40,6 +40,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "why": ("everloop.cli.why:command", "what led to a prediction, version, alert or decision", "Watch"),
     "report": ("everloop.cli.report:command", "write a self-contained HTML report", "Watch"),
     "console": ("everloop.cli.console:command", "serve the web pages alone", "Watch"),
+    "package": ("everloop.cli.package:command", "make a package of a model trained elsewhere", "Alone"),
     "data": ("everloop.cli.data:COMMANDS", "learn a contract, check, profile or compare tables", "Alone"),
 }
 

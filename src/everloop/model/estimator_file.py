@@ -21,6 +21,8 @@ TRUSTED: frozenset[str] = frozenset(
         "everloop.model.estimators.cluster_centres.ClusterCentres",
         "everloop.model.estimators.cluster_exemplars.ClusterExemplars",
         "everloop.model.estimators.tail_detector.TailDetector",
+        "everloop.model.foreign.Numbered",
+        "everloop.model.foreign_graph.GivenGraph",
         "everloop.model.learners.knn.NearestRows",
         "everloop.model.learners.network.Network",
         "lightgbm.basic.Booster",

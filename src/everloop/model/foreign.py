@@ -9,27 +9,35 @@ import numpy as np
 
 from everloop.core.errors import ModelFault
 from everloop.model.compile.registry import classes_of, kind_of, score_form
+from everloop.model.foreign_network import is_network, network_of
 from everloop.model.trained import Trained
 from everloop.runtime.plan import NumberEncoder, Plan, PlanInput
 from everloop.spec.frame import Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from everloop.model.compile.form import ScoreForm
 
 _LARGEST_SINGLE = 1e38
 """What computes in float32 is given nothing greater; float32 ends at 3.4e38."""
 
+_LARGEST_OF_NETWORK = 1e9
+"""A network is given nothing greater: what it learned from were numbers of its own scale."""
+
 _LARGEST_FACTOR = 1e150
 """A linear model is given nothing greater, so that no product overflows."""
 
 
-def trained_of(model: Any, sample: Any, target: str = "prediction") -> Trained:
+def trained_of(model: Any, sample: Any, target: str = "prediction", classes: Sequence[str] = ()) -> Trained:
     """Gives a model as the model phase's own artifact.
 
     Args:
-        model: A `model.Model`, a `Trained`, or a fitted estimator over numeric columns.
+        model: A `model.Model`, a `Trained`, a fitted estimator over numeric columns, a PyTorch module or a
+            Keras model whose layers follow one another.
         sample: Rows such as the model will see.
         target: What the prediction is called.
+        classes: The labels in the order of the outputs, where the model does not say them.
 
     Raises:
         ModelFault: When the estimator cannot be compiled, or does not fit the sample.
@@ -44,6 +52,8 @@ def trained_of(model: Any, sample: Any, target: str = "prediction") -> Trained:
             "A pipeline cannot be packaged; an estimator over numeric columns can.",
             hint="hand over its last step, with a sample that the steps before it have transformed",
         )
+    if is_network(model):
+        model = network_of(model, classes)
     form = score_form(model)
     if sample is None:
         raise ModelFault(
@@ -51,7 +61,7 @@ def trained_of(model: Any, sample: Any, target: str = "prediction") -> Trained:
             hint="give a sample: package(estimator, folder, sample=table)",
         )
     plan = _plan(model, form, sample, target)
-    estimator, labels = _with_class_indices(model)
+    estimator, labels = _with_class_indices(model, classes)
     frame = _frame(labels, target, plan)
     return Trained(
         frame=frame,
@@ -88,15 +98,17 @@ def _plan(model: Any, form: ScoreForm, sample: Any, target: str) -> Plan:
 
 
 def _limits(form: ScoreForm) -> tuple[float, float] | tuple[None, None]:
-    if form.float32_input:
+    if form.float32_input and form.part is None:
         return -_LARGEST_SINGLE, _LARGEST_SINGLE
     if form.coefficients is not None:
         return -_LARGEST_FACTOR, _LARGEST_FACTOR
+    if form.part is not None:
+        return -_LARGEST_OF_NETWORK, _LARGEST_OF_NETWORK
     return None, None
 
 
 def _feature_names(model: Any, form: ScoreForm, columns: list[str]) -> list[str]:
-    known = getattr(model, "feature_names_in_", None)
+    known = getattr(model, "feature_names_in_", getattr(model, "feature_names_", None))
     if known is not None and set(map(str, known)) <= set(columns):
         return [str(name) for name in known]
     if known is not None and not _invented(known):
@@ -111,15 +123,43 @@ def _feature_names(model: Any, form: ScoreForm, columns: list[str]) -> list[str]
 
 
 def _invented(names: Any) -> bool:
-    """LightGBM names the columns of an array Column_0, Column_1 and so on."""
-    return all(str(name) == f"Column_{index}" for index, name in enumerate(names))
+    """LightGBM names the columns of an array Column_0 and so on; CatBoost 0 and so on."""
+    return all(str(name) in (f"Column_{index}", str(index)) for index, name in enumerate(names))
 
 
-def _with_class_indices(model: Any) -> tuple[Any, Any]:
+class Numbered:
+    """An estimator that keeps its labels to itself, as one whose classes are numbered.
+
+    Args:
+        estimator: The estimator; its chances are in the order of its labels.
+        classes: How many classes there are.
+    """
+
+    def __init__(self, estimator: Any, classes: int) -> None:
+        self.estimator, self.classes_ = estimator, np.arange(classes)
+
+    def predict(self, X: Any) -> Any:
+        """Gives the index of the likeliest class for each row: (n,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Gives the chance of each class: (n, classes)."""
+        return self.estimator.predict_proba(X)
+
+
+def numbered_form(estimator: Any) -> ScoreForm:
+    """Reads a `Numbered`: what is in it."""
+    return score_form(estimator.estimator)
+
+
+def _with_class_indices(model: Any, classes: Sequence[str] = ()) -> tuple[Any, Any]:
     """Gives the estimator with its classes numbered, and the labels; the one given is not changed."""
     estimator = copy.copy(model)
     vars(estimator).pop("feature_names_in_", None)
     labels = classes_of(model)
+    if classes and (labels is None or len(labels) != len(classes)):
+        known = "no classes" if labels is None else f"{len(labels)} classes"
+        raise ModelFault(f"The model has {known}; {len(classes)} were named: {', '.join(classes)}.")
     if labels is None:
         return estimator, None
     if len(labels) < 2:
@@ -129,7 +169,9 @@ def _with_class_indices(model: Any) -> tuple[Any, Any]:
     for name in ("classes_", "_classes"):
         if name in vars(estimator):
             setattr(estimator, name, np.arange(len(labels)))
-    return estimator, np.asarray(labels)
+    if [str(label) for label in classes_of(estimator)] != [str(place) for place in range(len(labels))]:
+        estimator = Numbered(estimator, len(labels))
+    return estimator, np.array(list(classes)) if classes else np.asarray(labels)
 
 
 def _frame(labels: Any, target: str, plan: Plan) -> Frame:

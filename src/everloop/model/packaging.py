@@ -21,7 +21,7 @@ from everloop.runtime.features.definitions import FEATURES_NAME
 from everloop.table.expression.onnx_form import MISSING_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import polars as pl
@@ -122,6 +122,7 @@ def package(  # noqa: PLR0913
     name: str = "model",
     version: int = 1,
     target: str = "prediction",
+    classes: Sequence[str] = (),
     contract: Any = None,
     clock: Clock | None = None,
 ) -> Manifest:
@@ -129,13 +130,15 @@ def package(  # noqa: PLR0913
 
     Args:
         model: What `everloop.model.search` gave, or a fitted estimator over numeric columns: scikit-learn's
-            forests, trees, histogram boosting and linear models, LightGBM, XGBoost.
+            forests, trees, histogram boosting and linear models, LightGBM, XGBoost, CatBoost; a PyTorch
+            ``Sequential`` or a Keras ``Sequential``; what `model.foreign_file.read_model` reads.
         folder: The package's future place.
         sample: Rows such as the model will see: any table. Its columns are the model's, by name where the
             model knows names, else in their order.
         name: The lifecycle's name.
         version: The version's number.
         target: What the prediction is called, for an estimator.
+        classes: The labels in the order of the outputs, where the model does not say them.
         contract: What a row must satisfy; without it the columns' types.
         clock: Where the time of making comes from.
 
@@ -150,7 +153,7 @@ def package(  # noqa: PLR0913
     from everloop.model.foreign import trained_of
 
     return write_package(
-        trained_of(model, sample, target),
+        trained_of(model, sample, target, classes),
         folder,
         lifecycle=name,
         version=version,

@@ -110,6 +110,12 @@ def _tanh(graph: GraphBuilder, x: str, _: Arrays) -> str:
     return graph.node("Tanh", x)
 
 
+def _softmax(graph: GraphBuilder, x: str, _: Arrays) -> str:
+    axis = graph.constant(np.array([1], dtype=np.int64))
+    powers = graph.node("Exp", graph.node("Sub", x, graph.node("ReduceMax", x, axis, keepdims=1)))
+    return graph.node("Div", powers, graph.node("ReduceSum", powers, axis, keepdims=1))
+
+
 def _bound(graph: GraphBuilder, x: str, arrays: Arrays) -> str:
     above = graph.node("Max", x, _number(graph, arrays["low"]))
     return graph.node("Min", above, _number(graph, arrays["high"]))
@@ -126,6 +132,7 @@ LAYERS: dict[str, Callable[[GraphBuilder, str, Arrays], str]] = {
     "leaky_relu": _leaky_relu,
     "silu": _silu,
     "sigmoid": _sigmoid,
+    "softmax": _softmax,
     "tanh": _tanh,
     "bound": _bound,
 }

@@ -11,6 +11,7 @@ from everloop.model.compile.form import ScoreForm
 
 _CATBOOST = "everloop.model.compile.catboost:catboost_form"
 _FOREST = "everloop.model.compile.forest"
+_GIVEN = "everloop.model.foreign_graph:given_form"
 _LINEAR = "everloop.model.compile.linear:linear_form"
 _LIGHTGBM = "everloop.model.compile.lightgbm:lightgbm_form"
 _NETWORK = "everloop.model.compile.network:network_form"
@@ -38,6 +39,8 @@ EXPORTERS: dict[str, str] = {
     "catboost.CatBoostClassifier": _CATBOOST,
     "catboost.CatBoostRegressor": _CATBOOST,
     "everloop.Ensemble": "everloop.model.compile.weighted:weighted_form",
+    "everloop.GivenGraph": _GIVEN,
+    "everloop.Numbered": "everloop.model.foreign:numbered_form",
     "everloop.NearestRows": _NEAREST,
     "everloop.Network": _NETWORK,
     "lightgbm.LGBMClassifier": _LIGHTGBM,

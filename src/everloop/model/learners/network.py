@@ -43,13 +43,16 @@ class Network:
 
     def predict_proba(self, X: Matrix) -> Matrix:
         """Gives the chance of each class: (n, classes)."""
-        outputs = self.outputs(X)
-        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        chances: Matrix = powers / powers.sum(axis=1, keepdims=True)
-        return chances
+        return _softmax(self.outputs(X))
 
     def outputs(self, X: Matrix) -> Matrix:
-        """Gives what the last layer says: (n, outputs)."""
+        """Gives what the last layer says: (n, outputs).
+
+        Raises:
+            ValueError: When a number is missing.
+        """
+        if np.isnan(X).any():
+            raise ValueError("a network reads no missing number")
         starts = range(0, max(len(X), 1), ROWS_AT_ONCE)
         return np.concatenate([self._some(X[start : start + ROWS_AT_ONCE]) for start in starts])
 
@@ -58,6 +61,12 @@ class Network:
             for kind, arrays in self.layers:
                 x = LAYERS[kind](x, arrays)
         return x
+
+
+def _softmax(x: Matrix) -> Matrix:
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    shares: Matrix = powers / powers.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _soft_clip(x: Matrix, arrays: dict[str, NDArray[Any]]) -> Matrix:
@@ -87,6 +96,7 @@ LAYERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "leaky_relu": lambda x, arrays: np.where(x > 0.0, x, x * arrays["slope"]),
     "silu": lambda x, _: x / (1.0 + np.exp(-x)),
     "sigmoid": lambda x, _: 1.0 / (1.0 + np.exp(-x)),
+    "softmax": lambda x, _: _softmax(x),
     "tanh": lambda x, _: np.tanh(x),
     "bound": lambda x, arrays: np.minimum(np.maximum(x, arrays["low"]), arrays["high"]),
 }

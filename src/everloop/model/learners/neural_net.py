@@ -70,7 +70,7 @@ class NeuralNet:
 
         schedule = Schedule.of(configuration)
         trained = train_network(build, inputs, y, weights, task=task, schedule=schedule, seed=seed)
-        return Network(X.shape[1], [*first, *torch_layers(trained.module), *trained.last], trained.classes)
+        return Network(X.shape[1], [*first, *torch_layers(trained.module)[1], *trained.last], trained.classes)
 
 
 def _robust_layers(X: Matrix) -> list[Layer]:

@@ -31,6 +31,7 @@ class GraphBuilder:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._taken: set[str] = set()
         self._numbers: dict[str, float] = {}
+        self._ml_opset = ML_OPSET
 
     def input(self, name: str, type_name: str, width: int = 1) -> str:
         """Adds an input of shape (n, width); the type is double or text. Inputs come before nodes."""
@@ -94,6 +95,36 @@ class GraphBuilder:
         result = self.node(operator, *(doubled if item == name else item for item in inputs))
         return self.node("Mul", result, self.constant(np.array([[0.5 if operator == "Mul" else 2.0]])))
 
+    def embed(self, content: bytes, inputs: dict[str, str], output: str) -> str:
+        """Adds the nodes of another model, brought to our operator set; gives the value of its output.
+
+        Args:
+            content: The other model.
+            inputs: Its inputs -> the values here that they read.
+            output: The name of its output.
+
+        Raises:
+            ValueError: When it has functions, or operators of a domain beyond ONNX's own.
+        """
+        from onnx import ModelProto, compose, helper, version_converter
+
+        given = ModelProto.FromString(content)
+        versions = {one.domain: one.version for one in given.opset_import}
+        foreign = sorted(set(versions) - {"", "ai.onnx", "ai.onnx.ml"})
+        used = sorted({node.domain for node in given.graph.node} & set(foreign))
+        if given.functions or used:
+            raise ValueError(f"it has {', '.join(used) or 'functions'} beyond ONNX's own operators")
+        self._ml_opset = versions.get("ai.onnx.ml", ML_OPSET)
+        if versions.get("", versions.get("ai.onnx", OPSET)) != OPSET:
+            given = version_converter.convert_version(given, OPSET)
+        own = compose.add_prefix(given, "given_")
+        self._taken.update(f"given_{name}" for name in inputs)
+        for name, value in inputs.items():
+            self._nodes.append(helper.make_node("Identity", [value], [f"given_{name}"]))
+        self._initializers.extend(own.graph.initializer)
+        self._nodes.extend(own.graph.node)
+        return f"given_{output}"
+
     def cast(self, value: str, type_name: str) -> str:
         """Adds a conversion to one of double, float, text, boolean, integer."""
         from onnx import TensorProto
@@ -109,7 +140,7 @@ class GraphBuilder:
             graph,
             producer_name=PRODUCER,
             ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
+            opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", self._ml_opset)],
         )
         checker.check_model(model)
         content: bytes = model.SerializeToString(deterministic=True)

@@ -1,0 +1,123 @@
+"""A model's file, as other libraries write it, as an estimator: nothing in it is executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.errors import ModelFault, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloudpickle")
+"""Endings of files that are pickles, or may be: reading one runs whatever its maker put in it."""
+
+
+def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
+    """Reads a model's file.
+
+    Args:
+        path: ``.skops`` (scikit-learn, LightGBM, XGBoost, CatBoost kept by skops), ``.cbm`` (CatBoost),
+            ``.ubj`` or ``.json`` (XGBoost), ``.keras`` (Keras), ``.onnx``.
+        classes: The labels in the order of the outputs, where the file does not say them; none for a
+            number.
+
+    Returns:
+        What `everloop.model.package` takes.
+
+    Raises:
+        NotFound: When there is no such file.
+        ModelFault: When the file is a pickle, is of no known kind, or is damaged.
+        MissingExtra: When its library is not installed.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise NotFound(f"There is no file {file}.")
+    ending = file.suffix.lower()
+    if ending in PICKLES:
+        raise ModelFault(
+            f"{file.name} is a pickle, or may be one: reading it would run whatever code is in it.",
+            hint="keep it as .skops, .cbm, .ubj, .keras or .onnx, or call everloop.model.package on it",
+        )
+    if ending not in READERS:
+        raise ModelFault(
+            f"{file.name} is of no kind that is known; known are {', '.join(sorted(READERS))}.",
+            hint="convert the model to ONNX, or call everloop.model.package on it",
+        )
+    try:
+        return READERS[ending](file, tuple(classes))
+    except ModelFault:
+        raise
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: BaseException) -> ModelFault:
+    line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    return ModelFault(
+        f"{file.name} cannot be read: {line}", hint="write it again with the library's own save"
+    )
+
+
+def _skops(file: Path, _: tuple[str, ...]) -> Any:
+    from everloop.model.estimator_file import load_estimator
+
+    return load_estimator(file)
+
+
+def _catboost(file: Path, _: tuple[str, ...]) -> Any:
+    from everloop.core.extras import require
+
+    package = require("catboost", extra="catboost")
+    try:
+        found = package.CatBoost().load_model(str(file))
+        known = json.loads(dict(found.get_metadata()).get("class_params", "{}"))
+        kind = package.CatBoostClassifier if known.get("class_names") else package.CatBoostRegressor
+        return kind().load_model(str(file))
+    except package.CatBoostError as error:
+        raise _damaged(file, error) from error
+
+
+def _xgboost(file: Path, _: tuple[str, ...]) -> Any:
+    from everloop.core.extras import require
+
+    package = require("xgboost", extra="train")
+    try:
+        booster = package.Booster(model_file=str(file))
+        objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
+        chances = objective.startswith(("binary:", "multi:"))
+        kind = package.XGBClassifier if chances else package.XGBRegressor
+        found = kind()
+        found.load_model(str(file))
+    except package.core.XGBoostError as error:
+        raise _damaged(file, error) from error
+    return found
+
+
+def _onnx(file: Path, classes: tuple[str, ...]) -> Any:
+    from everloop.model.foreign_graph import GivenGraph
+
+    return GivenGraph(file.read_bytes(), classes)
+
+
+def _keras(file: Path, classes: tuple[str, ...]) -> Any:
+    from everloop.core.extras import require
+    from everloop.model.foreign_network import network_of
+
+    keras = require("keras", extra="tensorflow")
+    # Safe mode refuses code that is kept in the file.
+    return network_of(keras.saving.load_model(file, compile=False, safe_mode=True), classes)
+
+
+READERS: dict[str, Callable[[Path, tuple[str, ...]], Any]] = {
+    ".skops": _skops,
+    ".cbm": _catboost,
+    ".ubj": _xgboost,
+    ".json": _xgboost,
+    ".onnx": _onnx,
+    ".keras": _keras,
+}
+"""What reads each kind of file."""

@@ -52,8 +52,11 @@ def told(bad_rows: Mapping[str, Any]) -> list[str]:
     sentences = []
     for name, found in bad_rows.items():
         first = found["examples"][0]
-        line = "" if first["line"] is None else f", {first['unit']} {first['line']}"
-        what = "1 bad row" if found["rows"] == 1 else f"{found['rows']:,} bad rows"
-        where = f"{Path(first['file']).name}{line}: {first['reason']}"
+        # What has no line is a whole file, which its reason names.
+        one = "1 bad row" if first["line"] is not None else "1 file"
+        what = one if found["rows"] == 1 else f"{found['rows']:,} bad rows"
+        where = first["reason"]
+        if first["line"] is not None:
+            where = f"{Path(first['file']).name}, {first['unit']} {first['line']}: {where}"
         sentences.append(f"{what} of {name} kept aside in {BAD_ROWS_FILE} ({where})")
     return sentences

@@ -253,10 +253,8 @@ def _types(fit: _Fit) -> None:
         if text.kind == "text":
             continue
         action: Action = ReadNumber(text.style) if text.kind == "number" else ReadTime(text.forms)
-        how = {
-            "number": f" like {text.style}" if text.style else "",
-            "time": f" like {', '.join(text.forms)}",
-        }
+        like = text.style if text.kind == "number" else ", ".join(text.forms)
+        how = f" like {like}" if like else ""
         unread = f"; {text.unread} that are none become missing" if text.unread else ""
         detail = f"text read as a {text.kind}{how}{unread}"
         fit.add(name, action, "type", text.read + text.unread, detail, "type: text")

@@ -23,7 +23,7 @@ _CLOCKS = ("", " %H:%M", " %H:%M:%S")
 TIME_FORMS: tuple[str, ...] = (
     *(day + clock for day in _DAYS for clock in _CLOCKS),
     *(f"%Y-%m-%dT%H:%M:%S{zone}" for zone in ("", "Z", "%z")),
-    "%Y-%m-%d %H:%M:%S%z",
+    *("%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%SZ", "%Y-%m-%d %H:%M:%S%z"),
     *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %b %Y %H:%M:%S"),
 )
 """Every form of times that is looked for."""

@@ -31,6 +31,8 @@ TYPE_TESTS = {
 WORDS = {"BOOLEAN": "boolean", "BIGINT": "whole number", "DOUBLE": "number", "TIMESTAMPTZ": "ISO 8601 time"}
 # A column of text of which this share has another type is told of: its type may have changed.
 TOLD_SHARE = 0.5
+# So is one whose type changes once, after or before so many values.
+FEWEST_BEFORE_A_TURN = 20
 
 # Gives the line and the text of rows of a part, by their positions among the part's rows.
 Locate = Callable[[int, Sequence[int]], dict[int, tuple[int, str]]]
@@ -55,13 +57,14 @@ class TextParts:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column's type, and the one that it nearly has."""
+    """A column's type, the one that it nearly has, and one that a part of its values has."""
 
     name: str
     kind: str
     nearly: str | None = None
     odd: int = 0
     values: int = 0
+    turns: str | None = None
 
     @property
     def misfit(self) -> str:
@@ -89,6 +92,9 @@ def land_text(
     """
     scan = _scan(parts.paths)
     columns = [_decide(column, bad) for column in _find_types(connection, scan, parts.columns)]
+    for column in columns:
+        if column.turns is not None:
+            _note_turn(connection, parts, column, bad)
     odd = [column for column in columns if column.nearly is not None]
     dropped = [column for column in odd if column.kind != "VARCHAR"]
     for column in odd:
@@ -135,7 +141,8 @@ def _find_types(connection: DuckDBPyConnection, scan: str, names: Sequence[str])
         elif fitting[best] >= TOLD_SHARE * max(1, values):
             columns.append(_Column(name, "VARCHAR", best, values - fitting[best], values))
         else:
-            columns.append(_Column(name, "VARCHAR", values=values))
+            some = best if fitting[best] > FEWEST_BEFORE_A_TURN else None
+            columns.append(_Column(name, "VARCHAR", values=values, odd=values - fitting[best], turns=some))
     return columns
 
 
@@ -186,6 +193,26 @@ def _note(connection: DuckDBPyConnection, parts: TextParts, column: _Column, bad
         f"{column.name} is text: {column.odd:,} of {column.values:,} values are no "
         f"{WORDS[str(column.nearly)]}, the first in {parts.names[part]}, line {line}: {shown!r}"
     )
+
+
+def _note_turn(connection: DuckDBPyConnection, parts: TextParts, column: _Column, bad: BadRows) -> None:
+    """Notes where a column's values turn from one type to another, if they do so once."""
+    scan, name = _scan(parts.paths, ", filename = true, file_row_number = true"), quote_name(column.name)
+    fits, place = TYPE_TESTS[str(column.turns)].format(c=name), "filename || printf('%015d', file_row_number)"
+    seen = (f"min({place}) FILTER ({fits}), max({place}) FILTER ({fits})",
+            f"min({place}) FILTER (NOT ({fits})), max({place}) FILTER (NOT ({fits}))")  # fmt: skip
+    query = f"SELECT {', '.join(seen)} FROM {scan} WHERE {name} IS NOT NULL"  # noqa: S608
+    first, last, first_odd, last_odd = cast("tuple[str, ...]", connection.execute(query).fetchone())
+    if not (last < first_odd or last_odd < first):
+        return
+    turn = first_odd if last < first_odd else first
+    part, row = [str(path) for path in parts.paths].index(turn[:-15]), int(turn[-15:])
+    line, _ = parts.locate(part, [row])[row]
+    word = WORDS[str(column.turns)]
+    change = (
+        f"{word}s before, text from there on" if last < first_odd else f"text before, {word}s from there on"
+    )
+    bad.notes.append(f"{column.name} changes its type in {parts.names[part]}, line {line}: {change}")
 
 
 def _typed(column: _Column) -> str:

@@ -103,6 +103,7 @@ def test_a_truncated_parquet_file_is_named_and_the_others_are_read(run) -> None:
     assert "p1.parquet is not a whole Parquet file" in kept.out
 
 
+@pytest.mark.slow
 def test_a_wide_table_goes_through(run) -> None:
     chance = random.Random(0)
     wide = {f"c{place}": [chance.gauss(0, 1) for _ in range(150)] for place in range(299)}
@@ -112,7 +113,14 @@ def test_a_wide_table_goes_through(run) -> None:
     assert len(facts["dataset"]["facts"]["split"]["inputs"]) == 299
 
 
-@pytest.mark.parametrize("turn", [60, 150, 340])
+def test_a_column_that_is_known_of_two_rows_goes_through(run) -> None:
+    rare = pl.Series("rare", [1.5 if place in {5, 350} else None for place in range(400)])
+    pl.DataFrame(rows(400), schema=NAMES, orient="row").with_columns(rare).write_csv("a.csv")
+    said = run("file: a.csv")
+    assert said.status == 0, said.err
+
+
+@pytest.mark.parametrize("turn", [60, 340])
 @pytest.mark.parametrize("text_first", [False, True])
 def test_a_column_that_changes_its_type_is_told_with_its_line(run, turn, text_first) -> None:
     text = lines(400)

@@ -16,6 +16,7 @@ import numpy as np
 
 from everloop.core.errors import SpecFault
 from everloop.data.cleaning_log import CleaningEntry
+from everloop.data.dependencies import dependent_spellings
 from everloop.data.ordered import in_order, quantile
 from everloop.data.sentinels import number_facts, number_sentinels, plain, text_sentinels
 from everloop.data.spelling import MOST_VALUES, find_spellings
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from everloop.spec import CleanSpec
     from everloop.table.stored import ColumnTable
 
+MOST_COMPARED = 100_000
 _TAIL = 3.0  # An outlier lies this many times as far beyond the 1st or 99th percentile as that lies out.
 
 
@@ -49,6 +51,7 @@ class _Fit:
     """The plan as it grows."""
 
     table: pl.LazyFrame
+    rows: int
     clean: CleanSpec
     types: Mapping[str, str]
     actions: dict[str, list[Action]] = field(default_factory=dict)
@@ -132,7 +135,7 @@ def fit_cleaning(
                 hint=f"the columns are {', '.join(types)}",
                 place=f"data.clean.columns.{name}",
             )
-    fit = _Fit(table, clean, types, {name: [] for name in inputs})
+    fit = _Fit(table, train.height, clean, types, {name: [] for name in inputs})
     for stage in (_text_sentinels, _spellings, _types, _numbers):
         stage(fit)
     taken = set(types)
@@ -187,9 +190,43 @@ def _spellings(fit: _Fit) -> None:
         for name, facts in fit.facts(sought, lambda text: {"different": text.approx_n_unique()})
         if 1 < facts["different"] <= MOST_VALUES
     ]
+    counts = {name: _text_counts(fit, name) for name in few}
+    meant = {name: _told(find_spellings(counts[name])) for name in few}
+    while moved := _dependent(fit, few, meant):
+        for name, slips in moved.items():
+            whole = {text: slips.get(kept, kept) for text, kept in meant[name].items()} | slips
+            again = _told(find_spellings(_merged(counts[name], whole)))
+            meant[name] = {text: again.get(kept, kept) for text, kept in whole.items()} | again
     for name in few:
-        counts = _text_counts(fit, name)
-        _merge(fit, name, find_spellings(counts), counts)
+        _merge(fit, name, _grouped(meant[name]), counts[name])
+
+
+def _told(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Gives from each spelling the one that stays."""
+    return {other: kept for kept, others in groups.items() for other in others}
+
+
+def _merged(counts: Mapping[str, int], meant: Mapping[str, str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for text, rows in counts.items():
+        kept = meant.get(text, text)
+        found[kept] = found.get(kept, 0) + rows
+    return found
+
+
+def _dependent(
+    fit: _Fit, names: Sequence[str], meant: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    """Finds slips that other columns give away, in what was merged so far; of a large table in a part."""
+    import polars as pl
+
+    if len(names) < 2:
+        return {}
+    step = max(1, fit.rows // MOST_COMPARED)
+    texts = fit.table.select(fit.form(name).alias(name) for name in names)
+    sample = texts.with_row_index("__row").filter(pl.col("__row") % step == 0).drop("__row")
+    whole = sample.with_columns(pl.col(name).replace(dict(meant[name])) for name in names if meant[name])
+    return dependent_spellings(whole.collect(engine="streaming"))
 
 
 def _text_counts(fit: _Fit, name: str) -> dict[str, int]:

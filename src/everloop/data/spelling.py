@@ -95,21 +95,22 @@ def is_slip(text: str, meant: str) -> bool:
 def _in_short_word(meant: str, slips: list[int], text: str) -> bool:
     """Tells whether a letter became another letter within a word of three letters or fewer."""
     start = 0
-    for word in _words(meant):
+    for word in words_of(meant):
         start = meant.index(word, start)
         inside = [place for place in slips if start <= place < start + len(word)]
         if inside and len(word) < 4 and word.isalpha() and text[start : start + len(word)].isalpha():
-            return len(_words(meant)) > 1 or len(word) == len(meant)
+            return len(words_of(meant)) > 1 or len(word) == len(meant)
         start += len(word)
     return False
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """Gives the stretches of letters and digits."""
     return "".join(c if c.isalnum() else " " for c in text).split()
 
 
 def _short_words(text: str) -> list[str]:
-    return [word for word in _words(text) if len(word) < 4]
+    return [word for word in words_of(text) if len(word) < 4]
 
 
 def _digits(text: str) -> str:

@@ -19,6 +19,7 @@ from everloop.data.sources import trying
 
 FILE = """\
 name: odd
+goal: {on_stop: continue}
 problem: {target: bad}
 data: {sources: {rows: {%s}}}
 model: {learners: [linear], budget: {trials: 1}}

@@ -17,6 +17,7 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
 from everloop.loop.deciding import decide, retrain, trained_at
+from everloop.loop.notifying import tell
 from everloop.loop.observing import observe
 from everloop.loop.rolling import advance
 from everloop.loop.watching import Judged, judge_due, settle
@@ -84,6 +85,7 @@ class Loop:
         with workspace.sole("loop"):
             now = workspace.clock.now()
             happenings = tuple(self._do(now, act=act))
+            tell(workspace, now)
             workspace.record.set_state(workspace.name, TICKED, to_jsonable(now))
             observe(workspace, pause=OUTSIDE_PAUSE)
         return Tick(now, happenings)

@@ -7,13 +7,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import parse_time
-from everloop.core.errors import EverloopError, OutsideFault
 from everloop.core.ids import new_id
-from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
-from everloop.monitor.alerts import receiver_for
 from everloop.monitor.decide import MANY_VIOLATIONS
 from everloop.monitor.finding import WindowFinding
 from everloop.monitor.judging import Rules, judge
@@ -57,7 +54,7 @@ def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list
         now: The time of asking.
 
     Returns:
-        What was found, oldest first; rows and alerts are in the record, alerts were sent.
+        What was found, oldest first; rows and alerts are in the record.
     """
     record = workspace.record
     kept = record.state(workspace.name, _STATE)
@@ -74,8 +71,6 @@ def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list
                 record.add(alert)
                 record.link(row.id, alert.id, "window")
             record.set_state(workspace.name, _STATE, to_jsonable(end))
-        for alert in alerts:
-            _send(workspace, alert)
         judged.append(replace(found, row=row, alerts=alerts))
     return judged
 
@@ -203,14 +198,3 @@ def _violations(finding: WindowFinding) -> str:
     found = max(finding.contract.findings, key=lambda one: one.failing) if finding.contract else None
     most = f"; most of them: {found.sentence()}" if found else ""
     return f"{finding.violation_share:.1%} of the requests broke the contract{most}"
-
-
-def _send(workspace: Workspace, alert: AlertRow) -> None:
-    """Tells every receiver; one that is down is named and does not hold up the loop."""
-    for target in workspace.spec.monitor.alerts:
-        try:
-            receiver_for(target, folder=workspace.folder, clock=workspace.clock).send(to_jsonable(alert))
-        except OutsideFault as fault:
-            workspace.progress(Event("monitor", f"an alert did not arrive: {fault.message}", kind="notice"))
-        except EverloopError as error:
-            workspace.progress(Event("monitor", error.message, kind="notice"))

@@ -10,7 +10,7 @@ from everloop.core.errors import UsageFault
 from everloop.core.units import parse_duration
 from everloop.spec.fields import AlarmBudget, AlarmField, Count, Duration, Trigger, TriggerField
 from everloop.spec.part import Part
-from everloop.spec.secret import SecretField
+from everloop.spec.secret import AddressField, SecretField
 
 _WINDOW = "expected a duration such as 1d, or {predictions: 1000}"
 
@@ -48,26 +48,63 @@ class DriftSpec(Part):
     alarm: AlarmField = Field(AlarmBudget(1, 100), description="How many false alarms are acceptable.")
 
 
-class WebhookAlert(Part):
+class AlertPart(Part):
+    """What every receiver of alerts can be told."""
+
+    every: Duration | None = Field(
+        None, description="At most one message in this time; alerts wait and come together."
+    )
+
+
+class WebhookAlert(AlertPart):
     """Posts JSON to an address."""
 
     webhook: SecretField = Field(description="The address, as env:NAME or file:PATH.")
 
 
-class EmailAlert(Part):
+class SlackAlert(AlertPart):
+    """Writes to a channel, by an incoming webhook of Slack (or of what takes the same form)."""
+
+    slack: SecretField = Field(description="The webhook's address, as env:NAME or file:PATH.")
+
+
+class EmailAlert(AlertPart):
     """Sends a message."""
 
-    email: str = Field(description="The receiver.")
-    smtp: SecretField = Field(description="The mail server's address, as env:NAME or file:PATH.")
+    email: str = Field(description="The receiver; several are divided by commas.")
+    smtp: SecretField = Field(
+        description="The mail server's address, as env:NAME or file:PATH: smtp://user:password@host:587."
+    )
+    sender: str = Field("", description="Whom it is from; left out: everloop at the mail server's host.")
 
 
-class FileAlert(Part):
+class PagerDutyAlert(AlertPart):
+    """Opens an incident, by the Events API v2."""
+
+    pagerduty: SecretField = Field(description="The routing key, as env:NAME or file:PATH.")
+    url: str = Field("https://events.pagerduty.com/v2/enqueue", description="The API's address.")
+
+
+class AlertmanagerAlert(AlertPart):
+    """Posts to Prometheus' Alertmanager."""
+
+    alertmanager: AddressField = Field(description="Its address, such as http://localhost:9093.")
+
+
+class FileAlert(AlertPart):
     """Appends a JSON line to a file."""
 
     file: str = Field(description="The path, beside the lifecycle file.")
 
 
-ALERT_KINDS: dict[str, type[Part]] = {"webhook": WebhookAlert, "email": EmailAlert, "file": FileAlert}
+ALERT_KINDS: dict[str, type[AlertPart]] = {
+    "webhook": WebhookAlert,
+    "slack": SlackAlert,
+    "email": EmailAlert,
+    "pagerduty": PagerDutyAlert,
+    "alertmanager": AlertmanagerAlert,
+    "file": FileAlert,
+}
 
 
 def _kind(value: Any) -> str | None:
@@ -78,7 +115,10 @@ def _kind(value: Any) -> str | None:
 
 AlertTarget = Annotated[
     Annotated[WebhookAlert, Tag("webhook")]
+    | Annotated[SlackAlert, Tag("slack")]
     | Annotated[EmailAlert, Tag("email")]
+    | Annotated[PagerDutyAlert, Tag("pagerduty")]
+    | Annotated[AlertmanagerAlert, Tag("alertmanager")]
     | Annotated[FileAlert, Tag("file")],
     Discriminator(
         _kind,

@@ -3,12 +3,10 @@
 Example:
     >>> from everloop.monitor.alerts import RECEIVERS
     >>> sorted(RECEIVERS)
-    ['file', 'webhook']
+    ['alertmanager', 'email', 'file', 'pagerduty', 'slack', 'webhook']
 """
 
-from everloop.monitor.alerts.file import FileReceiver
-from everloop.monitor.alerts.receiver import Receiver
+from everloop.monitor.alerts.receiver import Alert, Receiver
 from everloop.monitor.alerts.registry import RECEIVERS, receiver_for
-from everloop.monitor.alerts.webhook import WebhookReceiver
 
-__all__ = ["RECEIVERS", "FileReceiver", "Receiver", "WebhookReceiver", "receiver_for"]
+__all__ = ["RECEIVERS", "Alert", "Receiver", "receiver_for"]

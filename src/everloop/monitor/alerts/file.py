@@ -5,39 +5,41 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from everloop.core.errors import OutsideFault, StorageFull
 from everloop.core.values import to_jsonable
+from everloop.monitor.alerts.receiver import Alert
 
 
 @dataclass(frozen=True)
 class FileReceiver:
-    """Appends one line for each alert; the line is on disk when `send` returns.
+    """Appends one line for each alert; the lines are on disk when `send` returns.
 
     Attributes:
         path: The file; it and its folder are made when they are not there.
     """
 
     path: Path
+    grouped: bool = True
 
-    def send(self, alert: Mapping[str, Any]) -> None:
-        """Appends an alert.
+    def send(self, alerts: Sequence[Alert]) -> None:
+        """Appends alerts, all of them in one write.
 
         Raises:
             StorageFull: When the disk has no room.
             OutsideFault: When the file cannot be written.
         """
-        line = json.dumps(to_jsonable(alert), ensure_ascii=False).encode() + b"\n"
+        lines = (json.dumps(to_jsonable(alert), ensure_ascii=False) + "\n" for alert in alerts)
+        content = "".join(lines).encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # One write to a file opened for appending: lines of several threads do not mix.
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(handle, line)
+                os.write(handle, content)
                 os.fsync(handle)
             finally:
                 os.close(handle)

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import Clock
 from everloop.core.errors import UsageFault
+from everloop.monitor.alerts.alertmanager import AlertmanagerReceiver
+from everloop.monitor.alerts.email import EmailReceiver
 from everloop.monitor.alerts.file import FileReceiver
+from everloop.monitor.alerts.pagerduty import PagerDutyReceiver
+from everloop.monitor.alerts.posting import Post
 from everloop.monitor.alerts.receiver import Receiver
+from everloop.monitor.alerts.slack import SlackReceiver
 from everloop.monitor.alerts.webhook import WebhookReceiver
 
 if TYPE_CHECKING:
@@ -21,14 +26,40 @@ Maker = Callable[[Any, Path, Clock], Receiver]
 
 
 def _webhook(target: Any, folder: Path, clock: Clock) -> Receiver:  # noqa: ARG001  (all makers are called alike)
-    return WebhookReceiver(target.webhook.reveal(), clock)
+    return WebhookReceiver(Post("webhook", target.webhook.reveal(), clock))
+
+
+def _slack(target: Any, folder: Path, clock: Clock) -> Receiver:  # noqa: ARG001
+    return SlackReceiver(Post("Slack webhook", target.slack.reveal(), clock))
+
+
+def _email(target: Any, folder: Path, clock: Clock) -> Receiver:  # noqa: ARG001
+    to = tuple(one.strip() for one in target.email.split(",") if one.strip())
+    return EmailReceiver(target.smtp.reveal(), to, clock, target.sender)
+
+
+def _pagerduty(target: Any, folder: Path, clock: Clock) -> Receiver:  # noqa: ARG001
+    return PagerDutyReceiver(Post("PagerDuty API", target.url, clock), target.pagerduty.reveal())
+
+
+def _alertmanager(target: Any, folder: Path, clock: Clock) -> Receiver:  # noqa: ARG001
+    stated = target.alertmanager
+    address = stated if isinstance(stated, str) else stated.reveal()
+    return AlertmanagerReceiver(Post("Alertmanager", f"{address.rstrip('/')}/api/v2/alerts", clock))
 
 
 def _file(target: Any, folder: Path, clock: Clock) -> Receiver:  # noqa: ARG001
     return FileReceiver(folder / target.file)
 
 
-RECEIVERS: dict[str, Maker] = {"webhook": _webhook, "file": _file}
+RECEIVERS: dict[str, Maker] = {
+    "webhook": _webhook,
+    "slack": _slack,
+    "email": _email,
+    "pagerduty": _pagerduty,
+    "alertmanager": _alertmanager,
+    "file": _file,
+}
 """From the key of `monitor.alerts` to what makes its receiver from target, lifecycle folder and clock."""
 
 

@@ -47,7 +47,7 @@ MISTAKES = {
     "monitor: {alerts: [{file: x}, {email: a, smtp: env:B, extra: 1}]}": (
         "monitor.alerts[1].extra: 'extra' is no key of this part.",
         55,
-        "known here: email, smtp",
+        "known here: every, email, smtp, sender",
     ),
     "data: {features: {f: {from: s, by: b, latest: q, over: 3d}}}": (
         "data.features.f.over: 'over' is no key of this part.",
@@ -61,7 +61,7 @@ MISTAKES = {
         None,
     ),
     "monitor: {alerts: [{webhok: env:A}]}": (
-        "monitor.alerts[0]: expected a receiver with one of the keys webhook, email, file.",
+        "monitor.alerts[0]: expected a receiver with one of the keys webhook, slack, email, pagerduty, alertmanager, file.",
         20,
         None,
     ),

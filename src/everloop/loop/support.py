@@ -163,18 +163,6 @@ def _guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield error
 
 
-def _alerts(spec: LifecycleSpec) -> Iterator[EverloopError]:
-    from importlib.metadata import entry_points
-
-    from everloop.monitor.alerts.registry import ENTRY_POINTS, RECEIVERS
-
-    known = {*RECEIVERS, *(point.name for point in entry_points(group=ENTRY_POINTS))}
-    for position, target in enumerate(spec.monitor.alerts):
-        kind = next(iter(type(target).model_fields))
-        if kind not in known:
-            yield _unknown(f"monitor.alerts[{position}]", kind, sorted(known))
-
-
 def _unknown(place: str, asked: str, known: Iterable[str]) -> SpecFault:
     names = list(known)
     near = get_close_matches(asked, names, n=1)
@@ -197,6 +185,5 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _metrics,
     _fairness,
     _guards,
-    _alerts,
 )
 """What is looked at, in the order of the file."""

@@ -370,3 +370,9 @@ def test_on_a_slow_machine_every_learner_is_tried_on_fewer_rows(monkeypatch) -> 
     first = {trial.learner: trial.rows for trial in reversed(trained.trials)}
     assert set(first) == {*QUICK, "hist_gradient_boosting"}
     assert min(first.values()) == FEWEST_ROWS
+
+
+def test_more_classes_than_can_be_told_apart_are_refused() -> None:
+    table = pl.DataFrame({"x": range(4_000), "y": [f"class {row % 2_000}" for row in range(4_000)]})
+    with pytest.raises(DataFault, match="2,000 classes"):
+        search(table, "y", budget=FEW)

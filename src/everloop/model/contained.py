@@ -9,6 +9,7 @@ in the process itself: then an exception is contained, a crash is not.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import os
 import select
@@ -220,6 +221,7 @@ def _live(task: Task, folder: Path, memory: int | None) -> None:
 def _be_a_child(memory: int | None) -> None:
     from threadpoolctl import threadpool_limits
 
+    faulthandler.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)

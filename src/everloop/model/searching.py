@@ -66,7 +66,8 @@ PREPARATIONS = 3
 """How often the preparation is fitted in the end: for the members, and to prove that it was apart."""
 
 EVALUATION_SECONDS = 1.0
-EVALUATION_SHARE = 0.04
+EVALUATION_SHARE = 0.02
+EVALUATION_PER_ROW = 1.5e-4
 FIRST_SHARE = 0.3
 FIRST_SECONDS = 30.0
 HANG_SECONDS = 900.0
@@ -139,6 +140,7 @@ class _Search:
     progress: Progress
     workers: Workers
     count: int
+    evaluated_rows: int
     matrices: FoldMatrices
     pace: Pace
     trials: list[Trial] = field(default_factory=list)
@@ -168,8 +170,10 @@ class _Search:
         if self.keeps_estimators or not fits:
             fits = []
         together = max(max(fits, default=0.0), sum(fits) / self.count)
-        evaluation = EVALUATION_SECONDS + EVALUATION_SHARE * total
-        evaluation += PREPARATIONS * self.matrices.seconds_per_row * rows
+        judged = sum(len(judged_positions(self.material, fold)) for fold in range(len(self.material.folds)))
+        evaluation = EVALUATION_SECONDS + EVALUATION_PER_ROW * max(judged, self.evaluated_rows)
+        evaluation += EVALUATION_SHARE * total
+        evaluation += PREPARATIONS * self.matrices.seconds(rows)
         return evaluation + max(fits[0] if fits else 0.0, min(MOST_ENDING * total, together))
 
     @property
@@ -342,6 +346,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
     timer: Callable[[], float] = time.perf_counter,
     started: float | None = None,
     workers: int = 2,
+    evaluated_rows: int = 0,
 ) -> Found:
     """Searches for the best learners and configurations.
 
@@ -357,6 +362,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
         timer: Seconds from any start.
         started: When the budget began by the timer; now, where left out.
         workers: How many folds are fitted side by side.
+        evaluated_rows: On how many rows the model is evaluated afterwards, within the budget.
 
     Raises:
         TrainingFailed: When no trial came to a model; the reasons are named.
@@ -373,6 +379,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
             progress=progress,
             workers=children,
             count=workers,
+            evaluated_rows=evaluated_rows,
             matrices=FoldMatrices(material),
             pace=Pace(width=len(material.features)),
         )

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from everloop.spec.frame import Frame
 
 
+MOST_CLASSES = 1_000
+"""Chances of more classes take more time and memory than any answer is worth."""
+
+
 def labelled(table: pl.DataFrame, frame: Frame) -> tuple[pl.DataFrame, NDArray[Any]]:
     """Gives the rows whose actual is known, and their actuals.
 
@@ -71,8 +75,15 @@ def require_learnable(actual: NDArray[Any], frame: Frame) -> None:
     """Refuses training rows from which nothing can be learned.
 
     Raises:
-        DataFault: When there are fewer than four labelled rows, or all have the same actual.
+        DataFault: When there are fewer than four labelled rows, all have the same actual, or there are
+            more classes than can be told apart.
     """
+    if len(frame.classes) > MOST_CLASSES:
+        raise DataFault(
+            f"The target {frame.target!r} has {len(frame.classes):,} classes in {len(actual):,} rows; at most "
+            f"{MOST_CLASSES:,} can be told apart.",
+            hint="merge rare classes into one, predict a group of them, or say problem: {task: recommendation}",
+        )
     if len(actual) < 4:
         raise DataFault(f"{len(actual)} training rows have a target; at least 4 are needed.")
     if actual.min() != actual.max():

@@ -169,6 +169,7 @@ def train(
         progress=progress,
         started=started,
         workers=settings.threads,
+        evaluated_rows=parts.test.height if parts.test is not None else 0,
     )
     progress(Event("model", f"fitting the members of the model; the best alone has {found.best.score:.4f}"))
     done = finish(

@@ -30,11 +30,8 @@ if TYPE_CHECKING:
 MATRIX_BYTES = 800 * 2**20
 """Encoded folds are kept for the next trial up to this size together."""
 
-MEASURED = 5_000
-"""A preparation of fewer rows tells nothing of how long one of many takes."""
-
 THRESHOLDS_TRIED = 101
-MOST_JUDGED = 50_000
+MOST_JUDGED = 25_000
 """No fold is judged on more rows; every trial is judged on the same ones."""
 
 
@@ -104,13 +101,12 @@ class FoldMatrices:
 
     Attributes:
         material: What is encoded.
-        seconds_per_row: How long the slowest preparation took for each row.
     """
 
     material: Material
-    seconds_per_row: float = 0.0
     _kept: OrderedDict[Any, Encoded] = field(default_factory=OrderedDict)
     _plans: dict[Any, Plan] = field(default_factory=dict)
+    _largest: tuple[int, float] = (1, 0.0)
 
     def get(self, number: int, settings: PreparationSettings, most_rows: int) -> Encoded:
         """Gives a fold, with at most so many rows to learn from."""
@@ -120,12 +116,17 @@ class FoldMatrices:
             start = time.perf_counter()
             self._kept[key] = self._encode(number, train, settings)
             self._plans[key] = self._kept[key].plan
-            seconds = (time.perf_counter() - start) / (len(train) + len(self._kept[key].validation))
-            self.seconds_per_row = max(self.seconds_per_row, seconds if len(train) >= MEASURED else 0.0)
+            rows = len(train) + len(self._kept[key].validation)
+            self._largest = max(self._largest, (rows, time.perf_counter() - start))
         self._kept.move_to_end(key)
         while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > MATRIX_BYTES:
             self._kept.popitem(last=False)
         return self._kept[key]
+
+    def seconds(self, rows: int) -> float:
+        """Gives how long a preparation of so many rows is likely to take."""
+        known, seconds = self._largest
+        return seconds * max(1.0, rows / known)
 
     def plan(self, number: int, settings: PreparationSettings, most_rows: int) -> Plan:
         """Gives a fold's preparation."""

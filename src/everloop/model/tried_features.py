@@ -56,8 +56,10 @@ def try_features(
     Returns:
         The material, with what helps among its features; and what was tried.
     """
+    if material.table.height < FEWEST_ROWS or out_of_time():
+        return material, ()
     numbers = _numbers(material, gains)
-    if len(numbers) < 2 or material.table.height < FEWEST_ROWS or out_of_time():
+    if len(numbers) < 2:
         return material, ()
     rows, errors = quick_errors(material)
     promising = _promising(material, numbers, rows, errors)
@@ -77,7 +79,8 @@ def try_features(
 
 def _numbers(material: Material, gains: dict[str, float]) -> list[str]:
     names = [name for name, kind in material.features.kinds.items() if kind == "number"]
-    varied = [name for name in names if str(material.table.schema[name]) != "Boolean"]
+    schema = material.table.schema  # asked once: each time it is built anew
+    varied = [name for name in names if str(schema[name]) != "Boolean"]
     return sorted(varied, key=lambda name: -gains.get(name, 0.0))[:MOST_NUMBERS]
 
 

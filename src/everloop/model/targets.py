@@ -80,9 +80,9 @@ def require_learnable(actual: NDArray[Any], frame: Frame) -> None:
     """
     if len(frame.classes) > MOST_CLASSES:
         raise DataFault(
-            f"The target {frame.target!r} has {len(frame.classes):,} classes in {len(actual):,} rows; at most "
-            f"{MOST_CLASSES:,} can be told apart.",
-            hint="merge rare classes into one, predict a group of them, or say problem: {task: recommendation}",
+            f"The target {frame.target!r} has {len(frame.classes):,} classes in {len(actual):,} rows; "
+            f"at most {MOST_CLASSES:,} can be told apart.",
+            hint="merge rare classes into one, or predict a group of them",
         )
     if len(actual) < 4:
         raise DataFault(f"{len(actual)} training rows have a target; at least 4 are needed.")

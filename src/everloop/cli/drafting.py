@@ -126,6 +126,7 @@ def _problem(frame: Frame) -> str:
             frame.reasons.get("positive", ""),
         ),
         ("optimise", frame.metric, frame.reasons.get("metric", "")),
+        ("entity", scalar(frame.entity) if frame.entity else "", frame.reasons.get("entity", "")),
         ("time", scalar(frame.time) if frame.time else "", frame.reasons.get("time", "")),
         (
             "label_time",

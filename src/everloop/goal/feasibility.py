@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from everloop.measure.metrics import METRICS
+
 if TYPE_CHECKING:
     from everloop.goal.expectation import Expectation
     from everloop.goal.money import Money
@@ -26,6 +28,7 @@ FEWEST_ROWS = 30
 FEWEST_LABELS = 200
 FEWEST_OF_A_CLASS = 20
 MANY_WRONG = 0.1
+NEARLY_TELLS = 0.97
 # A search among many models earns more than a quick one; more than this many times its gain is not expected.
 BEYOND_QUICK = 2.0
 
@@ -201,7 +204,23 @@ def _go(evidence: Evidence) -> str:
 
 def _notes(evidence: Evidence, verdict: str) -> tuple[str, ...]:
     """What else the reader should know, in the order of weight."""
-    return tuple(note for note in (_required(evidence), _rule(evidence), _noise(evidence, verdict)) if note)
+    found = (_suspect(evidence), _required(evidence), _rule(evidence), _noise(evidence, verdict))
+    return tuple(note for note in found if note)
+
+
+def _suspect(evidence: Evidence) -> str | None:
+    """Says that one column nearly tells the target, as one does that is known only afterwards."""
+    look = evidence.look
+    if look is None or not look.rule or look.p_value >= SIGNIFICANT:
+        return None
+    best = 1.0 if METRICS[look.metric].greater_is_better else 0.0
+    way = best - look.chance_score
+    if way == 0 or (look.rule_score - look.chance_score) / way < NEARLY_TELLS:
+        return None
+    return (
+        f"the rule {look.rule} alone nearly tells the target ({look.metric} {look.rule_score:.3g}): "
+        "is that known when the decision is made?"
+    )
 
 
 def _required(evidence: Evidence) -> str | None:

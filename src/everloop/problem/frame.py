@@ -10,6 +10,7 @@ from everloop.core.errors import DataFault, SpecFault
 from everloop.core.tasks import TASKS
 from everloop.core.units import format_duration
 from everloop.problem.columns import ColumnFacts, column_facts, label_counts
+from everloop.problem.entities import infer_entity
 from everloop.problem.exclusions import exclusions
 from everloop.problem.times import infer_label_time, infer_time
 from everloop.spec.cleaning import CleanSpec
@@ -91,7 +92,7 @@ def build_frame(table: ColumnTable, spec: ProblemSpec, clean: CleanSpec | None =
         classes=classes,
         positive=positive,
         metric=_metric(draft, task, positive, counts),
-        entity=spec.entity,
+        entity=spec.entity or None,
         time=None,
         label_time=None,
         label_delay_seconds=None,
@@ -122,7 +123,7 @@ def _require_columns(draft: _Draft) -> None:
         **{f"problem.sensitive[{i}]": name for i, name in enumerate(draft.spec.sensitive)},
     }
     for place, name in named.items():
-        if name is not None and name not in draft.facts:
+        if name and name not in draft.facts:
             near = difflib.get_close_matches(name, draft.facts, n=1)
             raise SpecFault(
                 f"{place} names {name!r}, which is no column of the table.",
@@ -272,7 +273,7 @@ def _without_target(draft: _Draft) -> Frame:
         classes=facts.classes,
         positive=facts.positive,
         metric=metric,
-        entity=spec.entity,
+        entity=spec.entity or None,
         sensitive=tuple(spec.sensitive),
     )
 
@@ -301,6 +302,12 @@ def _with_times(draft: _Draft, frame: Frame) -> Frame:
 
 
 def _with_columns(draft: _Draft, frame: Frame) -> Frame:
+    if draft.spec.entity is None:
+        roles = {frame.target, frame.time, frame.label_time, *frame.sensitive}
+        found = infer_entity(draft.facts, roles)
+        if found is not None:
+            entity, draft.reasons["entity"] = found
+            frame = replace(frame, entity=entity)
     excluded = exclusions(draft.facts, frame, draft.clean)
     inputs = tuple(name for name in draft.table.columns if name not in excluded)
     if not inputs:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.tasks import TASKS
+from everloop.measure.linear_signal import linear_p
 from everloop.measure.metrics import compute
 from everloop.measure.noise import label_noise
 from everloop.measure.permutation import combined_p, permutation_p
 from everloop.problem.quick_model import (
+    A_VALUE,
     fitted_scores,
     inputs_of,
     labelled_rows,
@@ -33,17 +35,22 @@ LOOKED_AT = 6_000
 """Rows that are looked at, a sample of all labelled ones: enough to tell signal from chance in a second."""
 
 FOLDS = 3
+LINEAR_ROWS = 1_200
+"""Rows of the linear test, which holds a matrix of rows by rows."""
+
 FEWEST_ROWS = 30
 _SHOWN_SUSPECTS = 20
 _FEWEST_IN_A_LEAF = 5
+_FREQUENT = 10
 MISSING = -1e30
 
 
 def look_quickly(table: ColumnTable, frame: Frame, *, seed: int = 0) -> QuickLook | None:
     """Cross-fits a quick model and the best rule on one column, and tests them against chance.
 
-    Rows of one entity stay in one fold. The permutation test shuffles the actuals of each fold against
-    scores of a model that has not seen them, so its p is exact whatever the model is.
+    Rows of one entity stay in one fold, and one of them is tested. Of two tests both are exact: one shuffles
+    the actuals of each fold against scores of the quick model, which has not seen them; the other fits a
+    linear model again for each shuffle.
 
     Args:
         table: The rows, the target among the columns.
@@ -67,20 +74,22 @@ def look_quickly(table: ColumnTable, frame: Frame, *, seed: int = 0) -> QuickLoo
     rows = taken(table, places, columns)
     names, inputs = inputs_of(rows, frame)
     target = actuals_of(rows[frame.target], frame)
-    folds = _folds(rows, frame, random)
+    folds, independent = _folds(rows, frame, random), _independent(rows, frame, random)
     scores, rule_scores = _cross_fitted(inputs, target, folds, frame)
     known = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
     places, target, folds = places[known], target[known], folds[known]
     scores, rule_scores = scores[known], rule_scores[known]
     metric = measured_metric(frame)
     noise = _noise(target, scores, frame)
+    alone = independent[known]
+    p_value = _p_value(names, inputs[known][alone], target[alone], scores[alone], folds[alone], frame, seed)
     return QuickLook(
         metric=metric,
         score=_mean_over(folds, metric, target, scores),
         rule=_rule_in_words(names, inputs, target, frame),
         rule_score=_mean_over(folds, metric, target, rule_scores),
         chance_score=_by_chance(metric, target, scores, random),
-        p_value=_p_value(folds, metric, target, scores, seed),
+        p_value=p_value,
         labels=labels,
         fewest=_fewest(target, frame, labels),
         noise=noise.share if noise else None,
@@ -153,7 +162,7 @@ def _rule_in_words(
     name, cut = names[int(tree.feature[0])], float(tree.threshold[0])
     if cut < MISSING / 2:
         return f"{name} is missing"
-    return name if name.startswith("'") or name.endswith(": a value") else f"{name} > {cut:.4g}"
+    return name if name.startswith("'") or name.endswith(A_VALUE) else f"{name} > {cut:.4g}"
 
 
 def _mean_over(
@@ -174,19 +183,59 @@ def _by_chance(
 
 
 def _p_value(
-    folds: NDArray[np.int64],
-    metric: str,
+    names: list[str],
+    inputs: NDArray[np.float64],
     target: NDArray[np.float64],
     scores: NDArray[np.float64],
+    folds: NDArray[np.int64],
+    frame: Frame,
     seed: int,
 ) -> float:
+    """Twice the smaller p of two exact tests: the quick model's, and a linear one that finds weak signals."""
+    metric = measured_metric(frame)
     parts = [folds == fold for fold in np.unique(folds)]
-    return combined_p(
+    quick = combined_p(
         [
             permutation_p(metric, target[part], scores[part], seed=seed + place)
             for place, part in enumerate(parts)
         ]
     )
+    some = np.sort(np.random.default_rng(seed).permutation(len(target))[:LINEAR_ROWS])
+    columns = _one_hot(names, inputs[some])
+    linear = linear_p(columns, _targets(target[some], frame), folds[some], seed=seed)
+    return min(1.0, 2 * min(quick, linear))
+
+
+def _one_hot(names: list[str], inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gives a column for each frequent value of text, and numbers as they are."""
+    columns = []
+    for place, name in enumerate(names):
+        column = inputs[:, place]
+        if name.endswith(A_VALUE):
+            columns += [(column == code).astype(np.float64) for code in range(_FREQUENT)]
+        else:
+            columns.append(column)
+    return np.column_stack(columns)
+
+
+def _targets(target: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
+    """Gives the ranks of numbers, or 0/1 for each of the most frequent classes: (n, k)."""
+    if frame.task == "regression":
+        return (target.argsort().argsort() / len(target))[:, np.newaxis]
+    frequent = np.argsort(-np.bincount(target.astype(np.int64)), kind="stable")[:_FREQUENT]
+    return np.column_stack([target == place for place in frequent]).astype(np.float64)
+
+
+def _independent(rows: pl.DataFrame, frame: Frame, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Marks one row of each entity: rows of one are no evidence of their own."""
+    if frame.entity is None or frame.entity not in rows.columns:
+        return np.ones(rows.height, dtype=np.bool_)
+    _, codes = label_codes(rows[frame.entity])
+    order = random.permutation(rows.height)
+    _, first = np.unique(codes[order], return_index=True)
+    marked = np.zeros(rows.height, dtype=np.bool_)
+    marked[order[first]] = True
+    return marked | (codes < 0)
 
 
 def _noise(target: NDArray[np.float64], scores: NDArray[np.float64], frame: Frame) -> Any:

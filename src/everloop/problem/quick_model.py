@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 255
 MOSTLY_DIFFERENT = 0.5
 MOST_WORDS = 80
+A_VALUE = ": a value"
 # A boosted tree for each class and round: with more classes one forest for all is quicker.
 MOST_BOOSTED_CLASSES = 12
 _TAKEN = "\0taken"
@@ -89,7 +90,7 @@ def _read_text(column: pl.Series) -> Iterator[tuple[str, NDArray[np.float64]]]:
     frequent = counts[name].head(MOST_CATEGORIES).to_list()
     places = dict(zip(frequent, range(len(frequent)), strict=True))
     codes = column.replace_strict(places, default=None, return_dtype=pl.Float64)
-    yield f"{name}: a value", codes.to_numpy()
+    yield f"{name}{A_VALUE}", codes.to_numpy()
     if counts.height <= MOSTLY_DIFFERENT * len(known):
         return
     numbers = (

@@ -22,7 +22,9 @@ class ProblemSpec(Part):
     require: dict[str, BoundField] = Field(
         default_factory=dict, description="Bounds on metrics that a version must keep."
     )
-    entity: str | None = Field(None, description="The column that names whom or what a row is about.")
+    entity: str | None = Field(
+        None, description="The column that names whom or what a row is about; empty text where none does."
+    )
     time: str | None = Field(None, description="The column that says when the decision is made.")
     label_time: str | None = Field(None, description="The column that says when the actual became known.")
     label_delay: Duration | None = Field(None, description="How long until an actual is known.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ class RealTable:
     category: str
     without: tuple[str, ...] = ()
 
+    @cache  # noqa: B019  (there are six of them)
     def load(self, most=None):
         table = as_frame(REAL / self.file).drop(self.without)
         if most is None or table.height <= most:
@@ -368,7 +370,8 @@ def looked_at(injected: Injected, target: str, *, seed: int = 0):
     if injected.split:
         plan = SplitPlan(**{"validation": 0.2, "test": 0.2, "seed": seed, **injected.split})
     split = split_rows(kept, frame, plan)
-    parts = {part: kept.where(split.assignment == code) for code, part in enumerate(PARTS)}
+    # In memory: each detector reads each column, and these are read once.
+    parts = {part: kept.where(split.assignment == code).lazy().collect() for code, part in enumerate(PARTS)}
     inputs, _ = exclude_columns(parts["train"], frame, CleanSpec())
     return leaks_of(Parts(parts, inputs, frame, split.plan.by, split.plan.group, injected.table))
 

@@ -74,6 +74,19 @@ class TestHdbscan(LearnerSuite):
     learner = learner("hdbscan")
 
 
+class TestPopularity(LearnerSuite):
+    learner = learner("popularity")
+
+
+class TestItemItem(LearnerSuite):
+    learner = learner("item_item")
+
+
+class TestImplicitFactors(LearnerSuite):
+    learner = learner("implicit_factors")
+    configuration: ClassVar = {"factors": 4, "alpha": 5.0, "penalty": 0.5, "rounds": 5}
+
+
 def test_every_built_in_learner_has_a_suite() -> None:
     """Here, or in the group of the outside library that it needs."""
     tested = {cls.learner.name for cls in LearnerSuite.__subclasses__()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from everloop.core.errors import UsageFault
 from everloop.core.files import scratch_folder, storage_faults, sync_folder
 from everloop.core.progress import Event, Progress, silent
 from everloop.core.tasks import decides_by
+from everloop.runtime.decision import watched_score
 
 if TYPE_CHECKING:
     import polars as pl
@@ -138,14 +140,16 @@ def _scored(package: Package, batch: pl.DataFrame, names: list[str]) -> pl.DataF
 
     scores = package.scores(batch)
     kind = pl.Float64 if decides_by(package.manifest.task, "number") else pl.String
-    prediction = pl.Series(PREDICTION, package.decide(scores, batch).tolist(), dtype=kind)
-    score = pl.Series(SCORE, _told(scores), dtype=pl.Float64)
+    decided = package.decide(scores, batch).tolist()
+    if decides_by(package.manifest.task, "items"):  # a list has no place in a CSV file
+        decided = [json.dumps(items, ensure_ascii=False) for items in decided]
+    prediction = pl.Series(PREDICTION, decided, dtype=kind)
+    score = pl.Series(SCORE, watched_score(_single(scores), package.manifest.task), dtype=pl.Float64)
     return batch.select(names).with_columns(prediction, score)
 
 
-def _told(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    best: NDArray[np.float64] = scores.max(axis=1) if scores.shape[1] > 1 else scores[:, 0]
-    return best
+def _single(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return scores if scores.shape[1] > 1 else scores[:, 0]
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class TaskFacts:
         names_classes: Whether the target's values are classes that an answer names.
         metric: What models are chosen by where there are no labels; empty where there have to be.
         metric_reason: Why by that.
+        alone: Whether a row is a case of its own; otherwise rows are events, and tell of one another.
         classes: What an answer is called where there is no target, as far as that is known before training.
     """
 
@@ -36,6 +37,7 @@ class TaskFacts:
     metric: str = ""
     metric_reason: str = ""
     classes: tuple[str, ...] = ()
+    alone: bool = True
 
     @property
     def positive(self) -> str | None:
@@ -62,8 +64,26 @@ TASKS: dict[str, TaskFacts] = {
         metric="silhouette",
         metric_reason="no labels: rows should lie nearer to their own cluster than to the next",
     ),
+    "recommendation": TaskFacts(
+        "items",
+        supervised=False,
+        names_classes=False,
+        metric="ndcg_at_10",
+        metric_reason="it rewards items that come later, the more the earlier they are named",
+        alone=False,
+    ),
 }
 """Every task that can be learned here."""
+
+LISTED_ITEMS = 20
+"""So many items an answer of a recommendation lists, where there are as many."""
+
+
+def score_width(task: str, classes: int) -> int:
+    """Gives how many numbers a row's score is: one, one a class, or of each listed item place and score."""
+    if decides_by(task, "items"):
+        return 2 * min(LISTED_ITEMS, classes)
+    return classes if decides_by(task, "largest") else 1
 
 
 def decides_by(task: str, how: Decides) -> bool:

@@ -41,7 +41,7 @@ def drop_rows(
     """
     entries = []
     # Without labels to learn from, a row that has none is as good as another.
-    kept = table.where(table[frame.target].is_not_null()) if TASKS[frame.task].supervised else table
+    kept = table.where(table[frame.target].is_not_null()) if TASKS[frame.task].needs_target else table
     if kept.height < table.height:
         entries.append(
             CleaningEntry(

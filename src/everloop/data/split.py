@@ -174,7 +174,9 @@ def _by_time(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     late = _known_after(table, frame, times, assignment, (validation_start, test_start))
     assignment[late] = LEFT_OUT
     regrouped = _leave_out_earlier(assignment, _groups(table, plan.group)) if plan.group else 0
-    twins = _leave_out_earlier(assignment, row_keys(table, frame.inputs))
+    # Events of one entity are alike in what is asked by; it is their order that keeps them apart.
+    alone = TASKS[frame.task].alone
+    twins = _leave_out_earlier(assignment, row_keys(table, frame.inputs)) if alone else 0
     starts = {
         part: _iso(start)
         for part, start in (("validation", validation_start), ("test", test_start))

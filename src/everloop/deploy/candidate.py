@@ -123,6 +123,8 @@ class Candidate:
     def evidence(self, name: str, *, seen_by: Candidate | None = None) -> tuple[Any, NDArray[np.float64]]:
         """Gives what a metric is computed from: the actuals and what the package says; see `Metric.needs`."""
         needs = METRICS[name].needs
+        if needs == "lists":
+            return self.lists
         if needs == "contrast":
             return self._contrast()
         if needs == "rows":
@@ -135,6 +137,23 @@ class Candidate:
     def predicted_for(self, name: str) -> NDArray[np.float64]:
         """Gives what a metric of rows is computed from: scores or decisions."""
         return self.decisions if METRICS[name].needs == "decision" else self.scores
+
+    @cached_property
+    def lists(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Which listed items each entity of the rows then had, (entities, places), and how many it had."""
+        import polars as pl
+
+        from everloop.measure.recommendation import held
+        from everloop.table.labels import label_texts
+
+        entity, item = str(self.frame.entity), self.frame.target
+        rows = self.rows.select(entity, item).drop_nulls()
+        asked = rows.select(entity).unique(maintain_order=True)
+        texts = label_texts(asked[entity]).to_list()
+        said = dict(zip(texts, self.package.predict(asked).tolist(), strict=True))
+        had = pl.DataFrame({"entity": label_texts(rows[entity]), "item": label_texts(rows[item])})
+        later = had.group_by("entity").agg(pl.col("item").unique()).sort("entity")
+        return held({who: set(what) for who, what in later.iter_rows()}, said, ())
 
     def _contrast(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         names = [column.name for column in self.package.manifest.inputs]

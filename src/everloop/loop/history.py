@@ -113,11 +113,12 @@ def history(
         raise UsageFault(f"{sample:g} is no share of the rows; expected above 0% and up to 100%.")
     snapshot = _snapshot(workspace)
     time = snapshot.time
-    if not workspace.spec.problem.target:
+    problem = workspace.spec.problem
+    if not problem.target or problem.task == "recommendation":
         raise SpecFault(
-            "The problem has no target, so there are no actuals that a rehearsal could learn from.",
+            "The problem's rows have no actuals of their own: a rehearsal could learn nothing.",
             hint="everloop up; windows are judged by their inputs and scores",
-            place="problem.target",
+            place="problem",
         )
     if time is None:
         raise SpecFault(

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.core.tasks import decides_by
 from everloop.deploy.release import PACKAGE_FOLDER
 from everloop.monitor.references import Reference
+from everloop.runtime.decision import watched_score
 from everloop.runtime.log import LogTables
 from everloop.runtime.package import Package
 from everloop.spec.frame import Frame
@@ -91,7 +93,8 @@ class ServedRows:
         scores = self.lines["score"].to_numpy().astype(np.float64)
         others = np.flatnonzero((self.lines["version"] != self.by.row.number).to_numpy())
         if len(others):
-            scores[others] = self.by.package.scores(self.inputs[others]).max(axis=1)
+            found = self.by.package.scores(self.inputs[others])
+            scores[others] = watched_score(found, self.by.frame.task)
         return scores
 
     @property
@@ -127,6 +130,8 @@ class ServedRows:
     def _numbers(self, column: str) -> NDArray[np.float64]:
         import polars as pl
 
+        if decides_by(self.by.frame.task, "items"):  # a list is no number, and windows judge its score
+            return np.full(self.lines.height, np.nan)
         if self.by.frame.task == "regression":
             return self.lines[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return class_indices(self.lines[column], self.by.frame.classes)

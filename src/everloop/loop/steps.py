@@ -18,6 +18,7 @@ from everloop.model.card import CardFacts, card_html
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained
 from everloop.monitor.references import ReferenceRules, reference
+from everloop.runtime.decision import watched_score
 from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
 from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
@@ -62,7 +63,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
     made = reference(
         rows,
         tuple(item.name for item in trained.plan.inputs),
-        scores=scores if scores.ndim == 1 else scores.max(axis=1),
+        scores=watched_score(scores, frame.task),
         actuals=actuals,
         times=rows[frame.time] if frame.time else None,
         rules=ReferenceRules(

@@ -134,7 +134,7 @@ _BESIDE = {
 
 def _metrics(frame: Frame) -> tuple[str, ...]:
     """The frame's metric and what people ask for; those of one score or decision a row."""
-    if not frame.is_labelled:
+    if not frame.is_labelled or frame.task not in _BESIDE:
         return ()
     chosen = () if frame.task == "multiclass" else (frame.metric,)
     return tuple(dict.fromkeys((*chosen, *_BESIDE[frame.task])))

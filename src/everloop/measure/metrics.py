@@ -20,10 +20,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.core.errors import SpecFault
-from everloop.measure import calibration, capacity, clusters, confusion, multiclass, ranking, regression
+from everloop.measure import (
+    calibration,
+    capacity,
+    clusters,
+    confusion,
+    multiclass,
+    ranking,
+    recommendation,
+    regression,
+)
 from everloop.measure.arrays import Booleans, Floats, binary, matrix, numbers, same_length, weights_for
 
-Needs = Literal["score", "decision", "number", "probabilities", "contrast", "rows", "resamples"]
+Needs = Literal["score", "decision", "number", "probabilities", "contrast", "rows", "resamples", "lists"]
 OF_ROWS: tuple[Needs, ...] = ("score", "decision", "number", "probabilities")
 """What a metric may need that each row has one of, beside its actual."""
 
@@ -46,7 +55,9 @@ class Metric:
             indices; ``number``: the predicted number; ``contrast``: scores of the rows and of points drawn
             evenly from the space around them, the actual being 1 for a row and 0 for a point; ``rows``:
             cluster indices, the actual being the encoded rows, (n, width); ``resamples``: numbers between
-            0 and 1, one for each two models of resampled rows, that say how far they agree.
+            0 and 1, one for each two models of resampled rows, that say how far they agree; ``lists``:
+            how many items came later, (entities,), the actual being 1 where the item at a place of the
+            entity's list came, (entities, places).
         function: From actual, predicted and weights (arrays that were checked) to the number.
         needs_actual: Whether it cannot be measured without labels.
     """
@@ -166,6 +177,10 @@ _ALL = (
     Metric("silhouette", _CLUSTERING, True, "rows", clusters.silhouette, False),
     Metric("davies_bouldin", _CLUSTERING, False, "rows", clusters.davies_bouldin, False),
     Metric("calinski_harabasz", _CLUSTERING, True, "rows", clusters.calinski_harabasz, False),
+    *(
+        Metric(name, ("recommendation",), True, "lists", recommendation.mean_of(values))
+        for name, values in recommendation.VALUES.items()
+    ),
     Metric("stability", (*_ANOMALY, *_CLUSTERING), True, "resamples", stability, False),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.core.tasks import TASKS
 from everloop.measure.intervals import Interval, mean_interval
 from everloop.measure.metrics import METRICS
 from everloop.model.explanation import Dependence, Effects, Explanation
@@ -53,7 +54,7 @@ def explain(
         The explanation; the same for the same rows and seed.
     """
     size = min(EXPLAINED, judged.table.height)
-    if not size or not columns:
+    if not size or not columns or not TASKS[judged.frame.task].alone:
         return Explanation(_output(judged), judged.frame.metric, 0, 0)
     random = np.random.default_rng(judged.seed)
     table = judged.table.select(columns)

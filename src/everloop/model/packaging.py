@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import UsageFault
 from everloop.core.files import publish_folder, scratch_folder, write_file
-from everloop.core.tasks import decides_by
+from everloop.core.tasks import TASKS, decides_by
 from everloop.core.values import to_jsonable
 from everloop.model.compile.registry import score_form
 from everloop.model.compile.score import answers, score_model
@@ -265,6 +265,8 @@ def _contract(trained: Trained, form: ScoreForm, contract: Any, made: InputFeatu
     elif not isinstance(contract, Contract):
         contract = Contract.from_dict(contract)
     later = {trained.frame.target, trained.frame.label_time, *made.origins}
+    if not TASKS[trained.frame.task].alone:  # events have columns that no request has
+        later |= {rule.name for rule in contract.columns} - {item.name for item in trained.plan.inputs}
     asked = contract.only([rule.name for rule in contract.columns if rule.name not in later])
     free = (
         ColumnRule(item.name, cast("ColumnType", item.type))

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from everloop.model.trained import Trained
-    from everloop.runtime.package import Package
+    from everloop.runtime.package import Answer, Package
+    from everloop.spec.frame import Frame
 
 MOST_TEST_ROWS = 20_000
 MOST_SINGLE_ROWS = 2_000
@@ -116,6 +117,8 @@ class _Comparison:
             ties = np.zeros(len(expected), dtype=bool)
             room = self.tolerance * max(1.0, abs(self.trained.decision.scale))
             differ = difference(mine[:, np.newaxis], theirs[:, np.newaxis]) > room
+        elif decides_by(self.trained.frame.task, "items"):
+            ties, differ = np.zeros(len(expected), dtype=bool), (mine != theirs).any(axis=1)
         else:
             ties, differ = self._ties(expected, trial), mine != theirs
         worst = int(apart.argmax()) if len(apart) else 0
@@ -132,7 +135,7 @@ class _Comparison:
 
     def _decided(self, scores: Floats, trial: _Trial) -> Any:
         task = self.trained.frame.task
-        single = scores if decides_by(task, "largest") else scores[:, 0]
+        single = scores if scores.shape[1] > 1 else scores[:, 0]
         return decide(single, task, self.thresholds(trial), self.trained.decision)
 
     def thresholds(self, trial: _Trial) -> Floats:
@@ -249,14 +252,20 @@ def _row_by_row(compare: _Comparison, package: Package, trial: _Trial, seed: int
     chosen = _single_rows(compare, trial, seed)
     part = _part(trial, chosen)
     given = [package.answer(_as_from_json(row, index)) for index, row in enumerate(part.rows)]
-    scores = np.array([np.atleast_1d(answer.score) for answer in given], dtype=np.float64)
-    decisions: list[float] = [
-        float(answer.prediction) for answer in given if type(answer.prediction) is float
-    ]
-    if not decides_by(compare.trained.frame.task, "number"):
-        classes = list(compare.trained.frame.classes)
-        decisions = [classes.index(str(answer.prediction)) for answer in given]
+    scores, decisions = _said(given, compare.trained.frame)
     return compare(part, scores.reshape(len(part.rows), answers(compare.trained.frame)), decisions)
+
+
+def _said(given: Sequence[Answer], frame: Frame) -> tuple[Floats, Any]:
+    """Gives answers as scores and decisions, in the form in which the trained model gives them."""
+    scores = np.array([np.atleast_1d(answer.score) for answer in given], dtype=np.float64)
+    if decides_by(frame.task, "number"):
+        return scores, [float(answer.prediction) for answer in given if type(answer.prediction) is float]
+    places = {text: place for place, text in enumerate(frame.classes)}
+    if decides_by(frame.task, "items"):
+        listed = np.array([[places[item] for item in answer.prediction] for answer in given])  # type: ignore[union-attr]
+        return np.concatenate([listed.astype(np.float64), scores], axis=1), listed
+    return scores, [places[str(answer.prediction)] for answer in given]
 
 
 def _single_rows(compare: _Comparison, trial: _Trial, seed: int) -> list[int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.core.tasks import TASKS, decides_by
+from everloop.core.tasks import TASKS, decides_by, score_width
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,12 +29,15 @@ def raw_scores(estimator: Any, X: NDArray[np.float64], frame: Frame) -> NDArray[
         that the estimator never saw has chance 0.
     """
     if len(X) == 0:
-        return np.zeros((0, len(frame.classes)) if decides_by(frame.task, "largest") else 0)
+        width = score_width(frame.task, len(frame.classes))
+        return np.zeros((0, width) if width > 1 else 0)
     if frame.task == "regression":
         return np.asarray(estimator.predict(X), dtype=np.float64).reshape(len(X))
     if not TASKS[frame.task].supervised:
         if decides_by(frame.task, "threshold"):
             return -np.asarray(estimator.score_samples(X), dtype=np.float64)
+        if decides_by(frame.task, "items"):
+            return np.asarray(estimator.listed(X), dtype=np.float64)
         return np.asarray(estimator.predict_proba(X), dtype=np.float64)
     chances = np.zeros((len(X), len(frame.classes)))
     seen = np.asarray(estimator.classes_, dtype=np.int64)

@@ -51,7 +51,11 @@ def judged_by(table: pl.DataFrame, frame: Frame) -> tuple[pl.DataFrame, NDArray[
     """
     if TASKS[frame.task].supervised:
         return labelled(table, frame)
-    if frame.target in table.columns and table[frame.target].null_count() < table.height:
+    if (
+        TASKS[frame.task].names_classes
+        and frame.target in table.columns
+        and table[frame.target].null_count() < table.height
+    ):
         return labelled(table, frame)
     return table, np.full(table.height, np.nan)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.progress import silent
-from everloop.core.tasks import TASKS
+from everloop.core.tasks import TASKS, decides_by
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,10 @@ def train_task(
         ModelFault: When a learner is not known, or does not know the task.
         TrainingFailed: When no trial came to a model.
     """
+    if decides_by(frame.task, "items"):
+        from everloop.model.recommending import train_recommender
+
+        return train_recommender(parts, frame, settings, progress=progress)
     if not TASKS[frame.task].supervised:
         from everloop.model.unsupervised import train_unsupervised
 

@@ -189,7 +189,7 @@ def _repeats(facts: ColumnFacts, rows: int) -> bool:
 
 
 def _classes(draft: _Draft, task: str, counts: dict[str, int]) -> tuple[tuple[str, ...], str | None]:
-    if task == "regression":
+    if not TASKS[task].names_classes:
         return (), None
     if task == "multiclass":
         return tuple(sorted(counts)), None
@@ -215,6 +215,9 @@ def _positive(draft: _Draft, counts: dict[str, int]) -> str:
     return rarer
 
 
+_LABELLED_REASON = {"anomaly": "labels choose and judge: it rewards anomalies that come first"}
+
+
 def _metric(draft: _Draft, task: str, positive: str | None, counts: dict[str, int]) -> str:
     if draft.spec.optimise is not None:
         return _known_metric(draft.spec.optimise, task)
@@ -224,9 +227,9 @@ def _metric(draft: _Draft, task: str, positive: str | None, counts: dict[str, in
     if task == "multiclass":
         draft.reasons["metric"] = "it rewards honest chances for every class"
         return "log_loss"
-    if task == "anomaly":
-        draft.reasons["metric"] = "labels choose and judge: it rewards anomalies that come first"
-        return "average_precision"
+    if not TASKS[task].supervised:
+        draft.reasons["metric"] = _LABELLED_REASON.get(task, TASKS[task].metric_reason)
+        return "average_precision" if task == "anomaly" else TASKS[task].metric
     share = counts[positive or ""] / sum(counts.values())
     if share < RARE_POSITIVES:
         draft.reasons["metric"] = f"positives are rare ({share:.1%})"
@@ -287,7 +290,7 @@ def _with_times(draft: _Draft, frame: Frame) -> Frame:
             time, draft.reasons["time"] = found
     label_time = spec.label_time
     delay = spec.label_delay.total_seconds() if spec.label_delay is not None else None
-    if spec.target and time is not None and (label_time is None or delay is None):
+    if spec.target and TASKS[frame.task].alone and time is not None and (label_time is None or delay is None):
         found_label = infer_label_time(draft.table, draft.facts, time, label_time, spec.target)
         if found_label is not None:
             if label_time is None:
@@ -301,7 +304,26 @@ def _with_times(draft: _Draft, frame: Frame) -> Frame:
     return replace(frame, time=time, label_time=label_time, label_delay_seconds=delay)
 
 
+def _of_events(draft: _Draft, frame: Frame) -> Frame:
+    """Gives the columns of a recommendation: asked by the entity alone, judged by what came later."""
+    for place, name, hint in (
+        ("problem.entity", frame.entity, "problem: {entity: COLUMN}    # who had the item"),
+        ("problem.time", frame.time, "problem: {time: COLUMN}    # when; what came later judges"),
+    ):
+        if name is None:
+            raise SpecFault(f"A recommendation needs {place}.", hint=hint, place=place)
+    roles = {frame.target: "the item", frame.time: "when it was had"}
+    excluded = {
+        name: roles.get(name, "a recommendation asks by the entity alone")
+        for name in draft.table.columns
+        if name != frame.entity
+    }
+    return replace(frame, excluded=excluded, inputs=(str(frame.entity),), reasons=draft.reasons)
+
+
 def _with_columns(draft: _Draft, frame: Frame) -> Frame:
+    if not TASKS[frame.task].alone:
+        return _of_events(draft, frame)
     if draft.spec.entity is None:
         roles = {frame.target, frame.time, frame.label_time, *frame.sensitive}
         found = infer_entity(draft.facts, roles)

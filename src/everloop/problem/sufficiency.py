@@ -108,6 +108,8 @@ def _not_needed(table: ColumnTable, frame: Frame) -> Sufficiency:
     labels = int(table[frame.target].is_not_null().sum()) if frame.is_labelled else 0
     use = f"{labels} labels choose between models and judge them" if labels else "none are given"
     reason = f"{frame.task} is learned without labels; {use}"
+    if not TASKS[frame.task].alone:
+        reason = f"{labels} events are what is learned from; what came later judges"
     return Sufficiency("not needed", reason, frame.metric, labels)
 
 

@@ -70,10 +70,12 @@ def decide(
         rule: What decides beyond it.
 
     Returns:
-        Class positions or numbers, (n,).
+        Class positions or numbers, (n,); of a recommendation the positions of the listed items, (n, places).
     """
     if decides_by(task, "number"):
         return scores if rule.scale == 1.0 and rule.offset == 0.0 else rule.offset + rule.scale * scores
+    if decides_by(task, "items"):
+        return scores[:, : scores.shape[1] // 2].astype(np.int64)
     if decides_by(task, "threshold"):
         return (scores >= (0.5 if threshold is None else threshold)).astype(np.int64)
     return np.asarray(expected_worth(scores, rule).argmax(axis=1), dtype=np.int64)
@@ -121,3 +123,10 @@ def _values(rows: Any, column: str) -> Iterable[Any]:
 def expected_worth(chances: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.float64]:
     """Gives what each class is worth when it is decided, (n, k); the chances where nothing has a price."""
     return chances @ np.array(rule.matrix) if rule.matrix else chances
+
+
+def watched_score(scores: NDArray[np.float64], task: str) -> NDArray[np.float64]:
+    """Gives the one number of each row that is watched, (n,): of several classes or items the best one's."""
+    if scores.ndim == 1:
+        return scores
+    return scores[:, scores.shape[1] // 2] if decides_by(task, "items") else scores.max(axis=1)

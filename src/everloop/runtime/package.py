@@ -16,7 +16,7 @@ import numpy as np
 
 from everloop.core.digest import digest_file
 from everloop.core.errors import DataFault, ModelFault, PackageRefused, SpecFault
-from everloop.core.tasks import decides_by
+from everloop.core.tasks import decides_by, score_width
 from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of, expected_worth
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
@@ -40,12 +40,13 @@ class Answer(NamedTuple):
     """What a package says of one row.
 
     Attributes:
-        prediction: The class's text, or the number of a regression.
+        prediction: The class's text, the number of a regression, or the items that are recommended.
         score: Binary: the chance of the positive class. Anomaly: how unusual the row is. Multiclass and
             clustering: one chance for each class, in the manifest's order. Regression: the number.
+            Recommendation: one for each item of the list.
     """
 
-    prediction: str | float
+    prediction: str | float | tuple[str, ...]
     score: float | tuple[float, ...]
 
 
@@ -164,7 +165,7 @@ class Package:
             data: What they were given for; read where segments have thresholds of their own.
         """
         task = self.manifest.task
-        single = scores if decides_by(task, "largest") else scores[:, 0]
+        single = scores if scores.shape[1] > 1 else scores[:, 0]
         chosen = decisions_of(single, data, task, self.manifest.threshold, self._rule)
         if decides_by(task, "number"):
             return chosen
@@ -203,6 +204,10 @@ class Package:
         if decides_by(manifest.task, "largest"):
             best = expected_worth(scores[np.newaxis], rule).argmax()
             return Answer(manifest.classes[int(best)], tuple(scores.tolist()))
+        if decides_by(manifest.task, "items"):
+            places = len(scores) // 2
+            items = tuple(manifest.classes[int(place)] for place in scores[:places])
+            return Answer(items, tuple(scores[places:].tolist()))
         score = float(scores[0])
         if decides_by(manifest.task, "number"):
             return Answer(rule.offset + rule.scale * score, score)
@@ -283,7 +288,7 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
 
 
 def _outputs(manifest: Manifest) -> int:
-    return len(manifest.classes) if decides_by(manifest.task, "largest") else 1
+    return score_width(manifest.task, len(manifest.classes))
 
 
 def _mapping(row: Any) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from everloop.core.errors import ModelFault
 from everloop.core.tasks import TASKS
 from everloop.measure.clusters import adjusted_rand
 from everloop.measure.metrics import compute
+from everloop.model.interactions import matrix_of
 from everloop.spec.frame import Frame
 
 if TYPE_CHECKING:
@@ -56,7 +57,14 @@ def _apart(X: NDArray[np.float64], random: np.random.Generator) -> tuple[NDArray
     return X + 10.0 * np.eye(WIDTH)[y], y
 
 
-_UNSUPERVISED = {"anomaly": _far_out, "clustering": _apart}
+def _tastes(X: NDArray[np.float64], random: np.random.Generator) -> tuple[NDArray[np.float64], Any]:
+    """Gives events of 12 entities and 8 items: every second entity likes four of them."""
+    entity = np.arange(len(X)) // 20
+    liked = entity % 2 * 4 + random.integers(0, 4, len(X))
+    return np.column_stack([entity, liked]).astype(np.float64), np.zeros(len(X))
+
+
+_UNSUPERVISED = {"anomaly": _far_out, "clustering": _apart, "recommendation": _tastes}
 
 
 class LearnerSuite:
@@ -96,8 +104,9 @@ class LearnerSuite:
 
     def said(self, task: Task, estimator: Any, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Gives what an estimator says: chances, or numbers."""
-        ask = {"regression": "predict", "anomaly": "score_samples"}.get(task, "predict_proba")
-        return np.asarray(getattr(estimator, ask)(X))
+        ask = {"regression": "predict", "anomaly": "score_samples", "recommendation": "scores"}
+        given = matrix_of(X) if task == "recommendation" else X
+        return np.asarray(getattr(estimator, ask.get(task, "predict_proba"))(given))
 
     # The tests ----------------------------------------------------------------------------------------
 
@@ -118,6 +127,11 @@ class LearnerSuite:
             estimator = self.fit(task, X, y)
             if task == "regression":
                 assert np.corrcoef(estimator.predict(X), y)[0, 1] > MARGIN
+            elif task == "recommendation":
+                scores = estimator.scores(matrix_of(X))
+                assert scores.shape == (12, 8)
+                own = scores.reshape(12, 2, 4).mean(axis=2)[np.arange(12), np.arange(12) % 2]
+                assert own.mean() >= scores.mean() - 1e-12
             elif task == "anomaly":
                 assert compute("roc_auc", y, -estimator.score_samples(X)) > MARGIN
             elif task == "clustering":
@@ -165,6 +179,8 @@ class LearnerSuite:
     def test_answers_for_rows_unlike_any(self) -> None:
         """Slots that were constant in training, as those of an unseen category, harm nothing."""
         for task in self.learner.capabilities.tasks:
+            if not TASKS[task].alone:
+                continue
             X, y = self.rows(task)
             X[:, 3] = 0.0
             estimator = self.fit(task, X, y)
@@ -209,6 +225,8 @@ class LearnerSuite:
 
         for task in self.learner.capabilities.tasks:
             X, y = self.rows(task)
+            if not TASKS[task].alone:  # what compiles are the lists that it gives
+                continue
             estimator = self.fit(task, X, y)
             frame = _frame(task, estimator)
             strange = np.vstack([X, np.zeros((1, WIDTH)), 10.0 * X, X[:1] * 1e12])
@@ -230,6 +248,8 @@ class LearnerSuite:
         from everloop.model.trained import Trained
 
         task = self.learner.capabilities.tasks[0]
+        if not TASKS[task].alone:
+            return
         X, y = self.rows(task)
         table = pl.DataFrame(
             {

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from everloop.core.tasks import TASKS
 from everloop.data.leaks import (
     duplicates,
     groups,
@@ -73,6 +74,8 @@ def leaks_of(parts: Parts, waivers: Mapping[str, str] | None = None) -> tuple[Le
     Returns:
         What was found, blocking findings first, then in the order of `KINDS`.
     """
+    if not TASKS[parts.frame.task].alone:
+        return ()  # events of one entity are meant to tell of each other; their order keeps the parts apart
     kinds = [one for one in KINDS.values() if parts.frame.is_labelled or not one.needs_target]
     found = [finding for kind in kinds for finding in kind.find(parts)]
     columns = {kind: {one.column for one in found if one.kind == kind} for kind in KINDS}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import ModelFault
-from everloop.core.tasks import TASKS, decides_by
+from everloop.core.tasks import TASKS, score_width
 from everloop.measure.calibration import SCORE_CLIP
 from everloop.model.compile.ensemble import ensemble_attributes, sum_of
 from everloop.model.compile.form import ScoreForm
@@ -47,7 +47,7 @@ def score_model(estimator: Any, frame: Frame, calibration: Sigmoid | None = None
 
 def answers(frame: Frame) -> int:
     """Gives the width of the score for a problem."""
-    return len(frame.classes) if decides_by(frame.task, "largest") else 1
+    return score_width(frame.task, len(frame.classes))
 
 
 def seen_classes(estimator: Any, form: ScoreForm, frame: Frame) -> tuple[int, ...]:

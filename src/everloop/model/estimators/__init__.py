@@ -10,6 +10,17 @@ Example:
 
 from everloop.model.estimators.cluster_centres import ClusterCentres
 from everloop.model.estimators.cluster_exemplars import ClusterExemplars
+from everloop.model.estimators.item_scores import ItemFactors, PopularItems, SimilarItems, solved
 from everloop.model.estimators.tail_detector import TailDetector
+from everloop.model.estimators.top_items import TopItems
 
-__all__ = ["ClusterCentres", "ClusterExemplars", "TailDetector"]
+__all__ = [
+    "ClusterCentres",
+    "ClusterExemplars",
+    "ItemFactors",
+    "PopularItems",
+    "SimilarItems",
+    "TailDetector",
+    "TopItems",
+    "solved",
+]

@@ -30,6 +30,9 @@ BUILT_IN: dict[str, str] = {
     "k_means": "everloop.model.learners.k_means:KMeans",
     "gaussian_mixture": "everloop.model.learners.gaussian_mixture:GaussianMixture",
     "hdbscan": "everloop.model.learners.hdbscan:Hdbscan",
+    "popularity": "everloop.model.learners.popularity:Popularity",
+    "item_item": "everloop.model.learners.item_item:ItemItem",
+    "implicit_factors": "everloop.model.learners.implicit_factors:ImplicitFactors",
 }
 """The learners that ship, as ``module:class``, so that one is imported when it is used."""
 

@@ -17,7 +17,7 @@ class PredictionLine(msgspec.Struct, frozen=True, array_like=True, tag="predicti
         arm: `champion`, `challenger`, or `shadow` for an answer that was not given to anyone.
         row: The row as served, after the contract's normalisation; times are aware datetimes.
         score: The score, or one for each class where there are several.
-        prediction: The class's text or the number.
+        prediction: The class's text, the number, or the items that were recommended.
         latency_us: How long the answer took, in microseconds.
     """
 
@@ -27,7 +27,7 @@ class PredictionLine(msgspec.Struct, frozen=True, array_like=True, tag="predicti
     arm: str
     row: dict[str, Any]
     score: float | tuple[float, ...]
-    prediction: str | float
+    prediction: str | float | tuple[str, ...]
     latency_us: int
 
 

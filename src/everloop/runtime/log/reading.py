@@ -30,7 +30,8 @@ class LogTables:
         predictions: One row a line, by time: `id` (text), `time` (UTC), `version` (integer), `arm`,
             `row` (the row as served, as JSON text), `score` (number; of several classes the chosen
             one's), `scores` (list of numbers; null unless there are several classes), `prediction`
-            (text), `latency_us`, `worker`. What was asked again under the same id is left out.
+            (text; of a recommendation its items as JSON text), `latency_us`, `worker`. What was asked again
+            under the same id is left out.
         actuals: One row for each actual that says something new about its prediction, by time: `id`,
             `actual` (text), `time` (UTC), `worker`. The same actual sent again is left out; one that
             corrects another is kept beside it.
@@ -141,9 +142,15 @@ def _prediction_row(line: PredictionLine, worker: str) -> tuple[Any, ...]:
         msgspec.json.encode(line.row).decode(),
         score,
         list(several) if several else None,
-        label_text(line.prediction),
+        _told(line.prediction),
         line.latency_us,
         worker,
+    )
+
+
+def _told(prediction: str | float | tuple[str, ...]) -> str | None:
+    return (
+        msgspec.json.encode(prediction).decode() if isinstance(prediction, tuple) else label_text(prediction)
     )
 
 

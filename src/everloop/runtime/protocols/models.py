@@ -63,7 +63,13 @@ def require_rows(service: Service, count: int) -> None:
 
 
 def answer_columns(manifest: Manifest, served: list[Served]) -> dict[str, list[object]]:
-    """Gives answers as columns: what was predicted, the score, and the id that feedback names."""
+    """Gives answers as columns: what was predicted, the score, and the id that feedback names.
+
+    Raises:
+        Refusal: 501 where an answer is a list, which a column of these protocols cannot hold.
+    """
+    if decides_by(manifest.task, "items"):
+        raise Refusal(501, "A list of items has no form in this protocol.", "Ask POST /predict.")
     several = decides_by(manifest.task, "largest")
     return {
         "prediction": [one.answer.prediction for one in served],

@@ -90,6 +90,9 @@ def _answer(manifest: Manifest) -> dict[str, Any]:
     score: dict[str, Any] = {"type": ["number", "null"]}
     if not decides_by(manifest.task, "number"):
         prediction = {"type": "string", "enum": list(manifest.classes)}
+    if decides_by(manifest.task, "items"):
+        prediction = {"type": "array", "items": {"type": "string"}, "description": "The best item first."}
+        score = {"type": "array", "items": score, "description": "One for each item of the list."}
     if decides_by(manifest.task, "largest"):
         score = {"type": "array", "items": score, "description": f"One for each of {list(manifest.classes)}."}
     return {

@@ -91,14 +91,23 @@ def _task(spec: LifecycleSpec) -> Iterator[EverloopError]:
 
 
 def _engines(spec: LifecycleSpec) -> Iterator[EverloopError]:
-    from everloop.data.engines import installed_engines
+    from importlib.util import find_spec
 
-    for place, asked, known in (
-        ("engine.train", spec.engine.train, "local"),
-        ("model.tuner", spec.model.tuner, "optuna"),
-    ):
-        if asked != known:
-            yield _unknown(place, asked, (known,))
+    from everloop.core.errors import MissingExtra
+    from everloop.data.engines import installed_engines
+    from everloop.model.workers import known_tuners
+
+    if spec.engine.train != "local":
+        yield _unknown("engine.train", spec.engine.train, ("local",))
+    tuners = known_tuners()
+    if spec.model.tuner not in tuners:
+        yield _unknown("model.tuner", spec.model.tuner, tuners)
+    elif spec.model.tuner == "ray" and find_spec("ray") is None:
+        yield MissingExtra(
+            "model.tuner is ray, whose package is not installed.",
+            hint="pip install 'everloop[ray]'",
+            place="model.tuner",
+        )
     engines = installed_engines()
     if spec.engine.data not in engines:
         yield _unknown("engine.data", spec.engine.data, engines)

@@ -127,7 +127,7 @@ class Children:
     def start(self, task: Task) -> None:
         """Starts a task; wait until `free` first."""
         if task.here or not self._forks:
-            self._done.append(_run_here(task))
+            self._done.append(run_here(task))
             return
         self._number += 1
         folder = Path(self._scratch.name) / f"{self._number:06d}"
@@ -197,7 +197,8 @@ def failure(error: Exception) -> str:
     return f"{type(error).__name__}: {message.splitlines()[0] if message else 'no message'}"
 
 
-def _run_here(task: Task) -> Outcome:
+def run_here(task: Task) -> Outcome:
+    """Runs a task in this process; what it raises is in its outcome."""
     start = time.perf_counter()
     try:
         values = task.function()
@@ -211,7 +212,7 @@ def _live(task: Task, folder: Path, memory: int | None) -> None:
     status = 1
     try:
         _be_a_child(memory)
-        _write(folder, _run_here(task))
+        _write(folder, run_here(task))
         status = 0
     finally:
         # The parent's buffers and exit handlers are the parent's; the pipe closes with the process.

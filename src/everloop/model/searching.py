@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from everloop.core.errors import TrainingFailed
 from everloop.core.progress import Event, silent
 from everloop.measure.metrics import METRICS
 from everloop.model.budget import Budget, Spending
-from everloop.model.contained import Children, Outcome, Task, failure
+from everloop.model.contained import failure
 from everloop.model.journal import Journal
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
@@ -27,6 +27,7 @@ from everloop.model.running import PRUNED, Planned, RunningTrial
 from everloop.model.search_space import Proposals, portfolio_of
 from everloop.model.trained import Trial
 from everloop.model.trial import FoldMatrices, judged_positions, warm_up
+from everloop.model.workers import HERE, Workers, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,28 +76,6 @@ HANG_SECONDS = 900.0
 
 GRACE = 0.03
 """A fit that stops by itself is ended when it is so much of the budget late."""
-
-
-class Workers(Protocol):
-    """What runs tasks: `contained.Children`, or machines elsewhere."""
-
-    @property
-    def free(self) -> bool:
-        """Whether another task can be started now."""
-        ...
-
-    @property
-    def busy(self) -> bool:
-        """Whether an outcome is to come."""
-        ...
-
-    def start(self, task: Task) -> None:
-        """Starts a task."""
-        ...
-
-    def wait(self) -> Outcome:
-        """Waits for the next outcome."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +326,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
     started: float | None = None,
     workers: int = 2,
     evaluated_rows: int = 0,
+    tuner: str = HERE,
 ) -> Found:
     """Searches for the best learners and configurations.
 
@@ -363,6 +343,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
         started: When the budget began by the timer; now, where left out.
         workers: How many folds are fitted side by side.
         evaluated_rows: On how many rows the model is evaluated afterwards, within the budget.
+        tuner: Whose workers fit them; see `workers.workers_of`.
 
     Raises:
         TrainingFailed: When no trial came to a model; the reasons are named.
@@ -370,14 +351,14 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
     largest = max(len(fold.train) for fold in material.folds)
     rungs = (LOW_RUNG_ROWS, largest) if largest >= 2 * LOW_RUNG_ROWS else (largest,)
     promoted = 0 if len(rungs) == 1 else _promoted(budget)
-    with Children(workers) as children:
+    with workers_of(tuner, workers) as fitting:
         search = _Search(
             material=material,
             learners=learners,
             spending=Spending(budget, timer, timer() if started is None else started),
             journal=Journal(journal),
             progress=progress,
-            workers=children,
+            workers=fitting,
             count=workers,
             evaluated_rows=evaluated_rows,
             matrices=FoldMatrices(material),

@@ -115,6 +115,7 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         fairness=dict(model.fairness),
         seed=model.seed,
         max_latency=model.max_latency,
+        tuner=model.tuner,
     )
 
 

@@ -71,6 +71,7 @@ class TrainingSettings:
         seed: What all chance is drawn from.
         threads: How many fits run side by side; part of the result, so never taken from the machine.
         max_latency: A model that answers one row slower is made smaller.
+        tuner: Whose workers fit the folds of trials; see `workers.workers_of`.
     """
 
     learners: tuple[str, ...] = ()
@@ -84,6 +85,7 @@ class TrainingSettings:
     seed: int = 0
     threads: int = 2
     max_latency: timedelta | None = None
+    tuner: str = "optuna"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ def train(
         started=started,
         workers=settings.threads,
         evaluated_rows=parts.test.height if parts.test is not None else 0,
+        tuner=settings.tuner,
     )
     progress(Event("model", f"fitting the members of the model; the best alone has {found.best.score:.4f}"))
     done = finish(

@@ -74,6 +74,9 @@ FIRST_SECONDS = 30.0
 HANG_SECONDS = 900.0
 """Where no time is set a fit that takes longer is taken to hang."""
 
+STOPPING = 0.75
+"""A fit stops adding rounds after so much of what is left, to have time for its scores."""
+
 GRACE = 0.03
 """A fit that stops by itself is ended when it is so much of the budget late."""
 
@@ -152,7 +155,9 @@ class _Search:
         judged = sum(len(judged_positions(self.material, fold)) for fold in range(len(self.material.folds)))
         evaluation = EVALUATION_SECONDS + EVALUATION_PER_ROW * max(judged, self.evaluated_rows)
         evaluation += EVALUATION_SHARE * total
-        evaluation += PREPARATIONS * self.matrices.seconds(rows)
+        again = max((each.rows for each in known), default=0) if self.keeps_estimators else rows
+        times = 1 if self.keeps_estimators else PREPARATIONS
+        evaluation += times * self.matrices.seconds(again)
         return evaluation + max(fits[0] if fits else 0.0, min(MOST_ENDING * total, together))
 
     @property
@@ -171,7 +176,11 @@ class _Search:
             self.pace.of_fit(one.learner, one.configuration, min(len(fold.train), one.most_rows))
             for fold in self.material.folds
         ]
-        return max(*fits, sum(fits) / self.count)
+        rows = max(min(len(fold.train), one.most_rows) for fold in self.material.folds)
+        known = any(trial.rows >= rows for trial in self.trials)
+        # Rows that nothing was tried on yet are to be prepared, and once more to prove that it was apart.
+        preparing = 0.0 if known or not self.keeps_estimators else 2 * self.matrices.seconds(rows)
+        return max(*fits, sum(fits) / self.count) + preparing
 
     def affordable(self, one: Planned, share: float) -> Planned | None:
         """Gives the trial, on as many rows as are likely to end in time; None where there is no time.
@@ -193,7 +202,7 @@ class _Search:
         if self.spending.budget.seconds is None:
             return True
         if self.best is None:
-            return not self.running or self.spending.spent < FIRST_SHARE * self.spending.seconds
+            return True
         return self.expected(one) <= min(self.left(), share * self.spending.seconds - self.spending.spent)
 
     def limits(self) -> tuple[float, float]:
@@ -204,12 +213,12 @@ class _Search:
         if self.best is None:
             stops = max(FIRST_SHARE * total, 1.0)
             return stops, max(2 * stops, FIRST_SECONDS)
-        stops = max(self.left(), 0.1)
-        return stops, stops + max(0.5, GRACE * total)
+        left = max(self.left(), 0.1)
+        return STOPPING * left, left + max(0.5, GRACE * total)
 
     # Trials -----------------------------------------------------------------------------------------
 
-    def run(self, plans: Iterator[Planned | None]) -> None:
+    def run(self, plans: Iterator[Planned]) -> None:
         """Makes trials, a few side by side, as long as `plans` gives any."""
         more = True
         while True:
@@ -218,7 +227,10 @@ class _Search:
                 if waiting is not None:
                     self._start(waiting)
                 elif more and len(self.running) < 2 * self.count:
-                    more = self._begin(next(plans, None))
+                    if self.must_wait():
+                        break
+                    planned = next(plans, None)
+                    more = planned is not None and self._begin(planned)
                 else:
                     break
                 self._settle()
@@ -231,9 +243,12 @@ class _Search:
             self.running[number].outcomes[fold] = outcome
             self._settle()
 
-    def _begin(self, planned: Planned | None) -> bool:
-        if planned is None:
-            return False
+    def must_wait(self) -> bool:
+        """Whether nothing can be planned before it is known how long the first trial takes."""
+        late = self.spending.spent >= FIRST_SHARE * self.spending.seconds
+        return self.best is None and bool(self.running) and late
+
+    def _begin(self, planned: Planned) -> bool:
         number = len(self.trials) + len(self.running)
         known = self.journal.find(number, planned.learner.name, planned.configuration, planned.most_rows)
         rivals = [trial.fold_scores for trial in self.known_to(number) if trial.score is not None]

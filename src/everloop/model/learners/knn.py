@@ -101,7 +101,7 @@ class NearestNeighbours:
     """
 
     name: ClassVar[str] = "knn"
-    capabilities: ClassVar[Capabilities] = Capabilities(wants_scaling=True, cost=1.0, most_rows=4_000)
+    capabilities: ClassVar[Capabilities] = Capabilities(wants_scaling=True, cost=12.0, most_rows=4_000)
     space: ClassVar[tuple[Parameter, ...]] = (
         Parameter("neighbours", "integer", 2, 100, log=True),
         Parameter("relevance", "number", 0.0, 1.5),

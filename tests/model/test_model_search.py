@@ -365,7 +365,7 @@ def test_on_a_slow_machine_every_learner_is_tried_on_fewer_rows(monkeypatch) -> 
     monkeypatch.setattr(Pace, "of_fit", lambda _self, _learner, _configuration, rows: rows / 4_000)
     monkeypatch.setattr("everloop.model.searching._Search.ending", lambda _self: 60.0)  # longer than there is
     trained = trained_on(
-        people(12_000), learners=(*QUICK, "hist_gradient_boosting"), budget=Budget(seconds=6)
+        people(12_000), learners=(*QUICK, "hist_gradient_boosting"), budget=Budget(seconds=30)
     )
     first = {trial.learner: trial.rows for trial in reversed(trained.trials)}
     assert set(first) == {*QUICK, "hist_gradient_boosting"}

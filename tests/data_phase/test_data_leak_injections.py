@@ -378,7 +378,6 @@ def looked_at(injected: Injected, target: str, *, seed: int = 0):
 
 # What is not found, and why.
 MISSED = {
-    ("fraud", "target copy", "5% wrong"): "V14, which is no leak, tells frauds nearly as well",
     ("heart", "time order", "weak"): "552 training rows are too few for so weak a drift",
 }
 CASES = [

@@ -59,6 +59,32 @@ def column_skill(column: pl.Series, target: Target, *, seed: int = 0) -> Skill |
     Returns:
         The skill, or None where the column cannot be judged: text of nearly one row a value.
     """
+    predicted = _predicted(column, target, seed)
+    return None if predicted is None else _judged(predicted, target)
+
+
+def right_where_wrong(column: pl.Series, other: pl.Series, target: Target) -> tuple[float, int]:
+    """Judges how often one column tells the class right in rows in which another tells it wrong.
+
+    Rows that are hard for one honest column are hard for the next; a copy is right in them as elsewhere.
+
+    Args:
+        column: The column, (n,).
+        other: The other, (n,).
+        target: The target of the same rows, of classes.
+
+    Returns:
+        The share of right ones, and in how many rows the other is wrong.
+    """
+    ours, theirs = _predicted(column, target), _predicted(other, target)
+    if ours is None or theirs is None:
+        return 0.0, 0
+    actual = target.matrix.argmax(axis=1)
+    hard = theirs.argmax(axis=1) != actual
+    return float((ours.argmax(axis=1) == actual)[hard].mean()) if hard.any() else 0.0, int(hard.sum())
+
+
+def _predicted(column: pl.Series, target: Target, seed: int = 0) -> Floats | None:
     half = np.random.default_rng(seed).permutation(target.rows) % 2 == 0
     predicted = np.empty_like(target.matrix)
     numbers = numbers_of(column)
@@ -71,7 +97,7 @@ def column_skill(column: pl.Series, target: Target, *, seed: int = 0) -> Skill |
     else:
         for made in (half, ~half):
             predicted[~made] = _tree_means(numbers, target.matrix, made)
-    return _judged(predicted, target)
+    return predicted
 
 
 def _judged(predicted: Floats, target: Target) -> Skill:

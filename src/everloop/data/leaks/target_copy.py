@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.data.leaks.finding import LeakFinding
-from everloop.data.leaks.skill import Skill, column_skill
+from everloop.data.leaks.skill import Skill, column_skill, right_where_wrong
 from everloop.data.leaks.values import numbers_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ FEWEST_ROWS = 10
 FEW_ROWS = 500
 UNLIKELY = 1e-9
 EXACT = 1 - 1e-9
+FEWEST_HARD_ROWS = 20
+RIGHT_IN_HARD_ROWS = 0.8
+"""Honest columns are right in half of the rows, at most, in which the next best of them is wrong."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
     skills = {name: column_skill(parts.judged[name], parts.target) for name in parts.candidates}
     known = {name: skill for name, skill in skills.items() if skill is not None}
     copies = _copies(known, NUMBERS if frame.task == "regression" else CLASSES)
+    if parts.target.names:
+        copies |= _right_in_hard_rows(parts, known, copies)
     for name, next_best in copies.items():
         yield _copy(parts, name, known[name], next_best)
     for name in parts.candidates:
@@ -79,6 +85,22 @@ def _copies(skills: dict[str, Skill], limits: Suspicion) -> dict[str, float]:
             found = ordered[: place + 1]
     best = max((skills[name].score for name in ordered[len(found) :]), default=0.0)
     return dict.fromkeys(found, max(best, 0.0))
+
+
+def _right_in_hard_rows(parts: Parts, skills: dict[str, Skill], copies: dict[str, float]) -> dict[str, float]:
+    """Gives strong columns that are right in the rows, too, in which the next column is wrong."""
+    left = sorted(
+        (name for name in skills if name not in copies), key=lambda name: (-skills[name].score, name)
+    )
+    found = {}
+    for name, other in pairwise(left):
+        if skills[name].score < CLASSES.ahead:
+            break
+        right, rows = right_where_wrong(parts.judged[name], parts.judged[other], parts.target)
+        if rows < FEWEST_HARD_ROWS or right < RIGHT_IN_HARD_ROWS:
+            break
+        found[name] = max(skills[other].score, 0.0)
+    return found
 
 
 def _copy(parts: Parts, name: str, skill: Skill, next_best: float) -> LeakFinding:

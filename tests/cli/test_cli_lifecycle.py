@@ -82,6 +82,12 @@ def test_why_a_prediction_leads_to_its_version(cli, done: Path) -> None:
     assert said.status == 0, said
     assert "v1 champion" in said.out
     assert "prediction: no" in said.out
+    other = cli("why", identity, "--otherwise", "--json")
+    assert other.status == 0, other
+    found = other.facts["otherwise"]
+    assert found is None or [change["column"] for change in found["changes"]] == ["amount"]
+    assert cli("why", identity, "--otherwise", "--fixed", "nope").status == 2
+    assert cli("why", "v1", "--otherwise").status == 2
 
 
 def test_rollout_by_hand(write_rows, cli, done: Path) -> None:

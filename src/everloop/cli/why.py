@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,16 +20,49 @@ def command(
     identity: Annotated[str, typer.Argument(metavar="ID", help="An id, or a version's number such as v7.")],
     file: LifecycleFile = DEFAULT_FILE,
     depth: Annotated[int, typer.Option(min=1, help="How far to go back.")] = 24,
+    otherwise: Annotated[
+        bool,
+        typer.Option(help="Of a prediction: also the smallest change that would be decided otherwise."),
+    ] = False,
+    fixed: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="A column that must stay. Repeatable.")
+    ] = None,
 ) -> Answer:
     """Walks from a prediction, version, alert, decision or any other row to all that led to it.
 
     Example:
         everloop why v1
-        everloop why prediction_01JD2Q8M2V9S1R7T4W6Y8Z0A2C
+        everloop why prediction_01JD2Q8M2V9S1R7T4W6Y8Z0A2C --otherwise
     """
     with opened(file) as workspace:
         chain = explain(workspace, identity)
-    return Answer(chain.to_dict(), _told(chain, depth))
+        found, text = ({}, "") if not otherwise else _otherwise(workspace, chain, fixed or [])
+    return Answer(chain.to_dict() | found, _told(chain, depth) + text)
+
+
+def _otherwise(workspace: Workspace, chain: Chain, fixed: list[str]) -> tuple[dict[str, Any], str]:
+    """Finds the smallest change of a logged row that its version decides otherwise."""
+    from everloop.core.errors import UsageFault
+    from everloop.core.values import to_jsonable
+    from everloop.deploy.release import PACKAGE_FOLDER
+    from everloop.deploy.versions import require_version
+    from everloop.runtime import Package
+
+    asked = chain.causes[0]
+    if "row" not in asked.facts:
+        raise UsageFault(
+            f"{asked.id} is no prediction, so nothing could be decided otherwise.",
+            hint="everloop why PREDICTION_ID --otherwise",
+        )
+    version = require_version(workspace.record, workspace.name, asked.facts["version"])
+    package = Package(workspace.store.open(version.package) / PACKAGE_FOLDER)
+    row = asked.facts["row"]
+    found = package.counterfactual(json.loads(row) if isinstance(row, str) else row, fixed=fixed)
+    if found is None:
+        return {"otherwise": None}, "\n\nno change of up to three columns is decided otherwise"
+    told = [f"  {change.column}: {change.value} -> {change.to}" for change in found.changes]
+    head = f"\n\nwould be {found.prediction} (score {found.score}) with the smallest change found:"
+    return {"otherwise": to_jsonable(found)}, "\n".join([head, *told])
 
 
 def explain(workspace: Workspace, identity: str) -> Chain:

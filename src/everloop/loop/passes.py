@@ -201,6 +201,7 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
             "labels": this.steps["frame"].facts["sufficiency"],
             "explanation": this.steps["explain"].facts,
         },
+        "fixed": list(workspace.spec.problem.fixed),
         "seed": workspace.spec.model.seed,
     }
     features = this.steps["snapshot"].facts.get("features")

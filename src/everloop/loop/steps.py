@@ -105,6 +105,7 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
         lineage=settings["lineage"],
         card_html=card_html(trained, about),
         features=settings.get("features"),
+        fixed=settings.get("fixed", ()),
         seed=settings["seed"],
     )
     certificate = json.loads((folder / PACKAGE_FOLDER / "parity.json").read_bytes())

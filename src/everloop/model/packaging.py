@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec import structs
+
 from everloop.core.errors import UsageFault
 from everloop.core.files import publish_folder, scratch_folder, write_file
 from everloop.core.tasks import TASKS, decides_by
@@ -46,6 +48,7 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
     lineage: Mapping[str, Any] | None = None,
     card_html: str | None = None,
     features: Mapping[str, Any] | None = None,
+    fixed: Sequence[str] = (),
     seed: int = 0,
 ) -> Manifest:
     """Writes a package, whole or not at all, and proves it on the way.
@@ -68,6 +71,7 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
         card_html: The model card.
         features: Which of the inputs are features and not the row's own (`Snapshot.features`); their
             definitions become `features.json`.
+        fixed: Columns that nobody can change, beside the frame's sensitive ones, its entity and its time.
         seed: What the choice of rows for parity is drawn from.
 
     Returns:
@@ -91,6 +95,7 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
         made = InputFeatures.of(features or {}, tuple(item.name for item in trained.plan.inputs))
         rules = _contract(trained, form, contract, made)
         manifest = _manifest(trained, lifecycle, version, created, lineage or {}, rules, made)
+        manifest = structs.replace(manifest, fixed=_fixed(trained, fixed))
         _write_model(work, trained, form, created, f"{lifecycle} {version}")
         _write_json(work / "contract.json", rules)
         _write_explanation(work, trained, rows)
@@ -239,6 +244,12 @@ def _manifest(
         missing_text=MISSING_TEXT,
         files={},
     )
+
+
+def _fixed(trained: Trained, stated: Sequence[str]) -> tuple[str, ...]:
+    frame = trained.frame
+    named = (*stated, *frame.sensitive, *(name for name in (frame.entity, frame.time) if name is not None))
+    return tuple(name for name in dict.fromkeys(named) if name in trained.columns)
 
 
 def _metrics(trained: Trained) -> dict[str, float | None]:

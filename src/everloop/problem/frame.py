@@ -121,6 +121,7 @@ def _require_columns(draft: _Draft) -> None:
         "problem.time": draft.spec.time,
         "problem.label_time": draft.spec.label_time,
         **{f"problem.sensitive[{i}]": name for i, name in enumerate(draft.spec.sensitive)},
+        **{f"problem.fixed[{i}]": name for i, name in enumerate(draft.spec.fixed)},
     }
     for place, name in named.items():
         if name and name not in draft.facts:

@@ -65,6 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         outputs: What the answer holds, such as `{"prediction": "text", "score": "number"}`.
         entity: The column whose value keeps its arm during a rollout, if any.
         time: The column that says when a row was decided on, if any.
+        fixed: Columns that nobody can change, sensitive ones among them: no counterfactual proposes to.
         metrics: Numbers from the evaluation.
         lineage: Ids of what it was made from, such as `{"run": "run_01J...", "dataset": "..."}`.
         files: The SHA-256 of every file beside the manifest.
@@ -86,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     outputs: dict[str, str] = msgspec.field(default_factory=dict)
     entity: str | None = None
     time: str | None = None
+    fixed: tuple[str, ...] = ()
     metrics: dict[str, float | None] = msgspec.field(default_factory=dict)
     lineage: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: str = "graph"

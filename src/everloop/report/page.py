@@ -165,11 +165,13 @@ class Section:
         title: The heading; also the section's anchor.
         blocks: What stands below it, from top to bottom.
         lead: A sentence that says what to take from the section.
+        origin: What made every figure of the section; a link where the page is drawn with links.
     """
 
     title: str
     blocks: Sequence[Block]
     lead: str = ""
+    origin: Ref | None = None
 
     @property
     def anchor(self) -> str:

@@ -25,6 +25,7 @@ from everloop.runtime.log import PredictionLine, PredictionLog
 from everloop.runtime.package import Package
 from everloop.runtime.routing import read_routing
 from everloop.spec import load, parse
+from everloop.table.contract import row_checker
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -96,6 +97,9 @@ def test_a_recommender_passes_to_a_served_list(shop):
 
 def test_an_unknown_customer_gets_what_most_have(shop):
     stranger = shop.package.answer({"customer": 999_999})
+    checked = row_checker(shop.package.contract)
+    assert not checked({"customer": 999_999})
+    assert checked({"customer": "x"})
     assert stranger == shop.package.answer({"customer": None}) == shop.package.answer({})
     with shop.opened() as workspace:
         folder = workspace.store.open(shop.result.steps["dataset"].key)

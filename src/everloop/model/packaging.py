@@ -265,7 +265,8 @@ def _contract(trained: Trained, form: ScoreForm, contract: Any, made: InputFeatu
     """
     from everloop.table.contract import ColumnRule, Contract
 
-    if contract is None:
+    if contract is None or not TASKS[trained.frame.task].alone:
+        # A request has no other column of an event, and may name an entity that no event was of.
         rules = (
             ColumnRule(
                 item.name, cast("ColumnType", item.type), nullable=_may_be_missing(trained, form, item.name)
@@ -276,8 +277,6 @@ def _contract(trained: Trained, form: ScoreForm, contract: Any, made: InputFeatu
     elif not isinstance(contract, Contract):
         contract = Contract.from_dict(contract)
     later = {trained.frame.target, trained.frame.label_time, *made.origins}
-    if not TASKS[trained.frame.task].alone:  # events have columns that no request has
-        later |= {rule.name for rule in contract.columns} - {item.name for item in trained.plan.inputs}
     asked = contract.only([rule.name for rule in contract.columns if rule.name not in later])
     free = (
         ColumnRule(item.name, cast("ColumnType", item.type))

@@ -139,30 +139,36 @@ def supervise(
             workspace.record.set_state(workspace.name, HEARTBEAT, {"state": "stopped"})
             _say(workspace, "deploy", "stopped")
 
-        with until_stopped(end):
+        with until_stopped(end) as asked:
             url = servers.start()
             _say(workspace, "deploy", f"serving at {url}", url=url)
             if following.sources:
                 following.start()
-            _Supervision(on_its_clock(workspace), url, tick_seconds).run()
+            _Supervision(on_its_clock(workspace), url, tick_seconds).run(asked)
 
 
 @contextmanager
-def until_stopped(end: Callable[[], None]) -> Iterator[None]:
+def until_stopped(end: Callable[[], None]) -> Iterator[threading.Event]:
     """Runs a block until a signal tells to stop, then brings it to its end, whatever is signalled meanwhile.
 
     SIGTERM and SIGHUP end the block well; Ctrl-C ends it and is raised again.
 
     Args:
         end: Called once when the block is left, in any way.
+
+    Yields:
+        What is set once it was asked to stop. A signal that comes while Python is in a finaliser raises
+        where nobody hears it, so a block that goes on for ever looks at this too.
     """
+    asked = threading.Event()
 
     def stop(*_: object) -> None:
+        asked.set()
         raise _Stop
 
     try:
         with _handling(stop, signal.SIGTERM, signal.SIGHUP):
-            yield
+            yield asked
     except _Stop:
         pass
     finally:
@@ -180,12 +186,11 @@ class _Supervision:
     faults: int = 0
     fault: str | None = None
 
-    def run(self) -> None:
-        """Ticks for ever."""
+    def run(self, pause: threading.Event) -> None:
+        """Ticks until it is asked to stop."""
         loop, begun = Loop(self.workspace), SystemClock().now()
-        pause = threading.Event()
         self._beat(begun, None)
-        while True:
+        while not pause.is_set():
             lines = self._look()
             started = time.perf_counter()
             self._tick(loop)
@@ -228,7 +233,7 @@ class _Supervision:
         wanted = self.tick_seconds
         if self.faults:
             wanted = min(_LONGEST_PAUSE, max(wanted, 0.5) * 2.0 ** min(self.faults, 10))
-        while (left := started + wanted - time.perf_counter()) > 0:
+        while not pause.is_set() and (left := started + wanted - time.perf_counter()) > 0:
             if lines is None or self.faults:
                 pause.wait(left)
             elif self._look() != lines:

@@ -200,6 +200,7 @@ def test_every_exporter_is_tested() -> None:
         "IsolationForest",
         "Numbered",
         "TailDetector",
+        "TopItems",
     }
     assert {kind.split(".")[1] for kind in EXPORTERS} == tested | elsewhere
 

@@ -94,7 +94,10 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
     trained = Trained.load(inputs["trained"])
     created = parse_time(settings["created"])
     origin = Ref(settings["lineage"]["trained"], f"step {settings['lineage']['trained']}")
-    about = CardFacts(settings["lifecycle"], settings["version"], created, **settings["card"], origin=origin)
+    # Packages of two equal trainings are equal, so what a clock measured stays out of them.
+    about = CardFacts(
+        settings["lifecycle"], settings["version"], created, **settings["card"], origin=origin, timed=False
+    )
     manifest = write_package(
         trained,
         folder / PACKAGE_FOLDER,

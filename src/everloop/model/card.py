@@ -60,6 +60,7 @@ class CardFacts:
         labels: Facts of the problem's sufficiency.
         origin: The run (or step) that made the version: every section names it.
         explanation: What moves the scores, as `Explanation.to_dict` gives it.
+        timed: Whether to tell how long the search took, in which two equal trainings differ.
     """
 
     lifecycle: str
@@ -72,6 +73,7 @@ class CardFacts:
     labels: Mapping[str, Any] = field(default_factory=dict)
     explanation: Mapping[str, Any] = field(default_factory=dict)
     origin: Ref | None = None
+    timed: bool = True
 
     @property
     def explained(self) -> Explanation | None:
@@ -129,7 +131,9 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
         _robustness(facts),
         _features(trained),
         _search(trained),
-        Section("Energy and cost", cost_blocks(trained, facts.brief, facts.currency)),
+        Section(
+            "Energy and cost", cost_blocks(trained if facts.timed else None, facts.brief, facts.currency)
+        ),
         _limits(trained, facts),
     ]
     return [replace(section, origin=facts.origin) for section in sections if section.blocks]
@@ -312,6 +316,11 @@ def _robustness(facts: CardFacts) -> Section:
     found = facts.explained
     blocks = [] if found is None else robustness_blocks(found, facts.currency)
     return Section("Robustness", blocks, lead="What it costs when inputs are missing, noisy or unknown.")
+
+
+def _costs(trained: Trained, facts: CardFacts) -> Section:
+    blocks = cost_blocks(trained if facts.timed else None, facts.brief, facts.currency)
+    return Section("Energy and cost", blocks)
 
 
 def _features(trained: Trained) -> Section:

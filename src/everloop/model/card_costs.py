@@ -18,19 +18,20 @@ WATTS = 15.0
 UNKNOWN = "unknown: it is not on record"
 
 
-def cost_blocks(trained: Trained, brief: Mapping[str, Any], currency: str) -> list[Block]:
+def cost_blocks(trained: Trained | None, brief: Mapping[str, Any], currency: str) -> list[Block]:
     """Tells the time of training, its energy as an estimate, and what labels and predictions cost.
 
     Args:
-        trained: The model, with its trials and how long each took.
+        trained: The model, with its trials and how long each took; None leaves the times out.
         brief: Facts of the goal's brief.
         currency: What the brief's money is in.
     """
-    seconds = sum(trial.seconds for trial in trained.trials)
+    seconds = 0.0 if trained is None else sum(trial.seconds for trial in trained.trials)
+    unknown = "in the report of the version (`everloop report`)" if trained is None else UNKNOWN
     monthly, labels = brief.get("cost_per_month"), brief.get("labels")
     told = {
-        "Search": f"{_duration(seconds)} of trials" if seconds > 0 else UNKNOWN,
-        "Energy of the search": f"about {_energy(seconds)} (an estimate)" if seconds > 0 else UNKNOWN,
+        "Search": f"{_duration(seconds)} of trials" if seconds > 0 else unknown,
+        "Energy of the search": f"about {_energy(seconds)} (an estimate)" if seconds > 0 else unknown,
         "Labels": money(labels, currency) if labels else UNKNOWN,
         "Predictions in a month": money(monthly, currency) if monthly is not None else UNKNOWN,
         "Energy of a prediction": UNKNOWN,

@@ -5,7 +5,7 @@ Example:
     >>> from everloop.model.estimators import TailDetector
     >>> rows = np.arange(101.0)[:, None]
     >>> -TailDetector().fit(rows).score_samples(np.array([[50.0], [100.0]])).round(2)
-    array([0.67, 4.62])
+    array([0.68, 4.62])
 """
 
 from everloop.model.estimators.cluster_centres import ClusterCentres

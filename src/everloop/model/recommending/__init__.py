@@ -3,7 +3,7 @@
 Example:
     >>> from everloop.model.recommending import Histories
     >>> import polars as pl
-    >>> Histories.of(pl.DataFrame({"who": [1, 1, 2], "what": ["a", "b", "a"]}), "who", "what").items
+    >>> Histories.of(pl.DataFrame({"who": [1, 1, 2, 2], "what": ["a", "b", "a", "b"]}), "who", "what").items
     ('a', 'b')
 """
 

@@ -87,6 +87,28 @@ def test_rows_of_one_entity_are_not_learned_from_and_judged() -> None:
     assert judged(rows).verdict == "go"
 
 
+@pytest.mark.parametrize("entities", [4, 40, 300])
+def test_rows_of_few_entities_show_what_there_is(entities: int) -> None:
+    rows = table(500).drop("number")
+    whose = np.random.default_rng(3).integers(0, entities, 500)
+    rows = rows.with_columns(customer=pl.Series([f"c{number}" for number in whose]))
+    found = judged(rows, entity="customer")
+    assert (found.verdict, found.signal["p_value"] < 0.05) == ("go", True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entities", [4, 40])
+def test_noise_of_few_entities_gives_no_go(entities: int) -> None:
+    verdicts = []
+    for seed in range(15):
+        rows = table(400, seed, signal=0.0).drop("number")
+        whose = np.random.default_rng(seed).integers(0, entities, 400)
+        verdicts.append(
+            judged(rows.with_columns(customer=pl.Series(whose).cast(pl.String)), entity="customer").verdict
+        )
+    assert verdicts.count("go") <= 3
+
+
 def test_what_prices_rule_out_is_stopped() -> None:
     rows = table().drop("number")
     beyond = GoalSpec(value=PRICES, require={"value_per_decision": ">= 4"})

@@ -39,6 +39,9 @@ LINEAR_ROWS = 1_200
 """Rows of the linear test, which holds a matrix of rows by rows."""
 
 FEWEST_ROWS = 30
+ALIKE = 0.1
+"""From this intraclass correlation on, rows of one entity are no evidence of their own."""
+
 _SHOWN_SUSPECTS = 20
 _FEWEST_IN_A_LEAF = 5
 _FREQUENT = 10
@@ -48,9 +51,9 @@ MISSING = -1e30
 def look_quickly(table: ColumnTable, frame: Frame, *, seed: int = 0) -> QuickLook | None:
     """Cross-fits a quick model and the best rule on one column, and tests them against chance.
 
-    Rows of one entity stay in one fold, and one of them is tested. Of two tests both are exact: one shuffles
-    the actuals of each fold against scores of the quick model, which has not seen them; the other fits a
-    linear model again for each shuffle.
+    Rows of one entity stay in one fold; where their actuals are alike, one of them is tested. Of two tests
+    both are exact: one shuffles the actuals of each fold against scores of the quick model, which has not
+    seen them; the other fits a linear model again for each shuffle.
 
     Args:
         table: The rows, the target among the columns.
@@ -74,7 +77,7 @@ def look_quickly(table: ColumnTable, frame: Frame, *, seed: int = 0) -> QuickLoo
     rows = taken(table, places, columns)
     names, inputs = inputs_of(rows, frame)
     target = actuals_of(rows[frame.target], frame)
-    folds, independent = _folds(rows, frame, random), _independent(rows, frame, random)
+    folds, independent = _folds(rows, frame, random), _independent(rows, frame, target, random)
     scores, rule_scores = _cross_fitted(inputs, target, folds, frame)
     known = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
     places, target, folds = places[known], target[known], folds[known]
@@ -226,16 +229,46 @@ def _targets(target: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
     return np.column_stack([target == place for place in frequent]).astype(np.float64)
 
 
-def _independent(rows: pl.DataFrame, frame: Frame, random: np.random.Generator) -> NDArray[np.bool_]:
-    """Marks one row of each entity: rows of one are no evidence of their own."""
+def _independent(
+    rows: pl.DataFrame, frame: Frame, target: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Marks the rows that are evidence of their own: one of each entity, where its actuals are alike.
+
+    Actuals that differ within an entity as they do between entities are no repetition; and a handful of
+    entities can show nothing, which is no reason to say that there is nothing.
+    """
+    everything = np.ones(rows.height, dtype=np.bool_)
     if frame.entity is None or frame.entity not in rows.columns:
-        return np.ones(rows.height, dtype=np.bool_)
+        return everything
     _, codes = label_codes(rows[frame.entity])
+    if _likeness(target, codes, frame) < ALIKE:
+        return everything
     order = random.permutation(rows.height)
     _, first = np.unique(codes[order], return_index=True)
     marked = np.zeros(rows.height, dtype=np.bool_)
     marked[order[first]] = True
-    return marked | (codes < 0)
+    marked |= codes < 0
+    return marked if marked.sum() >= FEWEST_ROWS else everything
+
+
+def _likeness(target: NDArray[np.float64], codes: NDArray[np.int64], frame: Frame) -> float:
+    """The intraclass correlation of actuals by entity, by one-way analysis of variance (Fisher 1925)."""
+    named = codes >= 0
+    groups, values = codes[named], target[named]
+    if frame.task != "regression" and len(values):
+        values = (values == np.bincount(values.astype(np.int64)).argmax()).astype(np.float64)
+    counts = np.bincount(groups) if len(groups) else np.zeros(0)
+    counts = counts[counts > 0]
+    between_count, within_count = len(counts) - 1, len(values) - len(counts)
+    if between_count < 1 or within_count < 1:
+        return 0.0
+    _, places = np.unique(groups, return_inverse=True)
+    means = np.bincount(places, values) / counts
+    between = float(counts @ (means - values.mean()) ** 2) / between_count
+    within = float(((values - means[places]) ** 2).sum()) / within_count
+    size = (len(values) - float(counts @ counts) / len(values)) / between_count
+    whole = between + (size - 1) * within
+    return (between - within) / whole if whole > 0 else 1.0
 
 
 def _noise(target: NDArray[np.float64], scores: NDArray[np.float64], frame: Frame) -> Any:

@@ -114,7 +114,8 @@ def _cleaned(entries: list[Facts]) -> str:
         rows[entry["step"]] = rows.get(entry["step"], 0) + entry["rows"]
     told = [f"{rows[step]:,} {words}" for step, words in _CLEANED.items() if rows.get(step)]
     left_out = sum(entry["step"] == "excluded" for entry in entries)
-    told += [f"{left_out} columns left out"] if left_out else []
+    columns = "column" if left_out == 1 else "columns"
+    told += [f"{left_out} {columns} left out"] if left_out else []
     return f"; {', '.join(told)}" if told else ""
 
 

@@ -190,7 +190,7 @@ def test_a_run_from_the_command_line(tmp_path, options, store):
     with store.open(f"{BUCKET}/run/rows.parquet", "wb") as file:
         rows.write_parquet(file)
     (tmp_path / "everloop.yaml").write_text(
-        "name: store\nproblem: {target: paid}\n"
+        "name: store\ngoal: {on_stop: continue}\nproblem: {target: paid}\n"  # its labels are noise
         f"data: {{sources: {{rows: {{file: 's3://{BUCKET}/run/*.parquet', options: {{key: {KEY}, "
         f"secret: env:STORE_SECRET, endpoint_url: {options['endpoint_url']}}}}}}}}}\n"
     )

@@ -34,17 +34,27 @@ class Timing:
         return {"value": self.median * factor, "low": low * factor, "high": high * factor}
 
 
+REST_SECONDS = 0.3
+
+
 def interleave(works: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Timing]:
     """Measures several things in turns, so that a busy moment meets all of them.
+
+    Each turn goes in another order, and each waits a moment before it: what ran before leaves caches behind
+    it and may still tidy up in a process of its own, which would be counted to its neighbour.
 
     Args:
         works: Each does its work once and gives the seconds (or whatever it measures).
         rounds: How many turns count; one before them does not.
     """
     found: dict[str, list[float]] = {name: [] for name in works}
+    names = list(works)
     for turn in range(rounds + 1):
-        for name, work in works.items():
-            measured = work()
+        start = turn % len(names)
+        order = [*names[start:], *names[:start]]
+        for name in reversed(order) if turn % 2 else order:
+            time.sleep(REST_SECONDS)
+            measured = works[name]()
             if turn:
                 found[name].append(measured)
     return {name: Timing(tuple(values)) for name, values in found.items()}

@@ -28,6 +28,8 @@ FEWEST_ROWS = 30
 FEWEST_LABELS = 200
 FEWEST_OF_A_CLASS = 20
 MANY_WRONG = 0.1
+# Where more than this share looks wrong, the columns cannot tell the labels, as the score says.
+MOST_WRONG = 0.15
 NEARLY_TELLS = 0.97
 # A search among many models earns more than a quick one; more than this many times its gain is not expected.
 BEYOND_QUICK = 2.0
@@ -254,8 +256,10 @@ def _rule(evidence: Evidence) -> str | None:
 
 def _noise(evidence: Evidence, verdict: str) -> str | None:
     look = evidence.look
-    if look is None or look.noise is None or look.p_value >= SIGNIFICANT or look.noise < MANY_WRONG:
+    if look is None or look.noise is None or look.p_value >= SIGNIFICANT:
+        return None
+    if not MANY_WRONG <= look.noise <= MOST_WRONG:
         return None
     first = ", ".join(str(row) for row in look.suspects[:3])
     before = "check them before buying more" if verdict == "more labels" else f"such as rows {first}"
-    return f"{look.noise:.0%} of the labels look wrong or cannot be told from these columns; {before}"
+    return f"{look.noise:.0%} of the labels look wrong; {before}"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from everloop.core.errors import DataFault, SpecFault
@@ -16,6 +16,7 @@ from everloop.data.dealing import deal
 from everloop.data.split import SplitPlan, default_plan, split_rows
 from everloop.model.folds import FoldPlan, make_folds
 from everloop.spec.frame import Frame
+from everloop.table.twins import mixed
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 
@@ -239,6 +240,7 @@ def test_groups_are_whole_however_rows_are_divided(seed, plan):
     validation=st.floats(0.05, 0.4),
     test=st.floats(0.05, 0.4),
 )
+@example(seed=0, sizes=[1, 5, 3, 3, 5, 1], validation=0.25, test=0.375)
 def test_shares_are_off_by_half_the_largest_key_at_either_end(seed, sizes, validation, test):
     keys = np.repeat(np.random.default_rng(seed).integers(0, 2**63, len(sizes)).astype(np.uint64), sizes)
     part = deal(keys, validation, test, seed)
@@ -246,6 +248,30 @@ def test_shares_are_off_by_half_the_largest_key_at_either_end(seed, sizes, valid
     assert set(part) == {0, 1, 2}
     for code, share in ((1, validation), (2, test)):
         assert abs((part == code).sum() - share * len(keys)) <= max(sizes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=3, max_size=9),
+    validation=st.floats(0.05, 0.4),
+    test=st.floats(0.05, 0.4),
+)
+@example(sizes=[1, 5, 3, 3, 5, 1], validation=0.25, test=0.375)
+def test_where_a_part_would_be_empty_the_cuts_are_the_best_of_all(sizes, validation, test):
+    keys = np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)
+    part, rows = deal(keys, validation, test, 1), len(keys)
+    order = np.argsort(mixed(np.arange(len(sizes), dtype=np.uint64), 1))
+    ends = np.cumsum(np.array(sizes)[order])
+
+    def off(first, second):
+        return max(abs(ends[first] - test * rows), abs(ends[second] - ends[first] - validation * rows))
+
+    best = min(off(a, b) for a in range(len(sizes) - 2) for b in range(a + 1, len(sizes) - 1))
+    found = [abs((part == code).sum() - share * rows) for code, share in ((1, validation), (2, test))]
+    middle = ends - np.array(sizes)[order] / 2
+    of_key = np.searchsorted([test * rows, (test + validation) * rows], middle, side="right")
+    if len(set(of_key)) < 3:
+        assert max(found) == pytest.approx(best)
 
 
 @settings(max_examples=40, deadline=None)

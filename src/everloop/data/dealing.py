@@ -63,6 +63,29 @@ def _dealt(sizes: NDArray[np.int64], validation: float, test: float) -> Rows:
     part[middle < test * rows] = TEST
     wanted = [code for code, share in ((TEST, test), (VALIDATION, validation)) if share > 0]
     if len(sizes) > len(wanted) and len(np.unique(part)) <= len(wanted):
-        part[: len(wanted)] = wanted
-        part[len(wanted)] = TRAIN
+        return _one_each(sizes, validation, test, wanted)
+    return part
+
+
+def _one_each(sizes: NDArray[np.int64], validation: float, test: float, wanted: list[int]) -> Rows:
+    """Cuts keys so that each part has one at least, and none is further from its share than it must be."""
+    count, ends = len(sizes), np.cumsum(sizes)
+    shares = {TEST: test * ends[-1], VALIDATION: validation * ends[-1]}
+    part = np.full(count, TRAIN, dtype=np.int8)
+    if len(wanted) == 1:
+        last = int(np.abs(ends[:-1] - shares[wanted[0]]).argmin())
+        part[: last + 1] = wanted[0]
+        return part
+    first = np.arange(count - 2)  # the last key of the test part
+    after = np.searchsorted(ends, ends[first] + shares[VALIDATION])
+    best: tuple[float, int, int] = (np.inf, 0, 1)
+    for near in (after - 1, after):
+        second = np.clip(near, first + 1, count - 2)  # the last key of the validation part
+        off = np.maximum(
+            np.abs(ends[first] - shares[TEST]), np.abs(ends[second] - ends[first] - shares[VALIDATION])
+        )
+        place = int(off.argmin())
+        best = min(best, (float(off[place]), place, int(second[place])))
+    part[: best[2] + 1] = VALIDATION
+    part[: best[1] + 1] = TEST
     return part

@@ -145,7 +145,7 @@ def brief(this: Pass, taken: Done, framed: Done) -> Done:
 def dataset(this: Pass, taken: Done, framed: Done) -> Done:
     """Cleans, features and splits the snapshot, and stops where it leaks."""
     settings = dataset_settings(this.workspace.spec)
-    return this.do(Step("dataset", "data", 3, dataset_step, settings, {"snapshot": taken, "frame": framed}))
+    return this.do(Step("dataset", "data", 4, dataset_step, settings, {"snapshot": taken, "frame": framed}))
 
 
 def train(this: Pass, prepared: Done, framed: Done) -> Done:
@@ -207,7 +207,7 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
     features = this.steps["snapshot"].facts.get("features")
     settings |= {"features": features} if features else {}
     inputs = {"trained": trained, "dataset": prepared, "contract": enforced, "reference": referred}
-    return this.do(Step("package", "model", 1, package_step, settings, inputs))
+    return this.do(Step("package", "model", 2, package_step, settings, inputs))
 
 
 def gate(

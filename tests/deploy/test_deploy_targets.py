@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import everloop as el
-from everloop.core.errors import UsageFault
+from everloop.core.errors import DataFault, StorageFull, UsageFault
 from everloop.deploy.targets import Release, export, known_targets, open_target
 from everloop.runtime.manifest import read_manifest
 from everloop.runtime.server import ServerSettings
@@ -132,7 +132,7 @@ def test_an_export_that_fails_leaves_the_earlier_one(release, tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("everloop.deploy.targets.exporting.publish_folder", full)
-    with pytest.raises(Exception, match="No room"):
+    with pytest.raises(StorageFull, match="No room"):
         export(release, open_target("docker"), folder)
     assert sorted(path.name for path in folder.iterdir()) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -195,5 +195,5 @@ def test_what_is_refused_is_an_answer_or_a_failed_invocation(handler):
     )
     assert refused["statusCode"] == 404
     for event in ({"x": "many"}, 3, None, "text"):
-        with pytest.raises(Exception, match="title"):
+        with pytest.raises(DataFault, match="title"):
             handler(event)

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from everloop.core.errors import PackageRefused
+from everloop.core.errors import DataFault
 from everloop.runtime.server.app import create_app
 from everloop.runtime.service.settings import ServerSettings
 
@@ -56,8 +56,8 @@ class LambdaHandler:
             An HTTP answer for an HTTP event; else what `POST /predict` answers, as an object.
 
         Raises:
-            PackageRefused: When rows alone are refused; the message is the problem, so that the
-                invocation fails.
+            DataFault: When rows alone are refused; the message is the problem, so that the invocation
+                fails.
         """
         request = _request(event)
         answered = self._loop.run_until_complete(self._ask(request or _alone(event)))
@@ -66,7 +66,7 @@ class LambdaHandler:
             return answered
         body = msgspec.json.decode(answered["body"])
         if answered["statusCode"] >= 400:
-            raise PackageRefused(answered["body"])
+            raise DataFault(answered["body"])
         return body
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.deploy.targets.docker import Docker
 from everloop.deploy.targets.kubernetes import about, container, pod
 from everloop.deploy.targets.manifests import yaml_of
-from everloop.deploy.targets.serving_files import token_variable
+from everloop.deploy.targets.serving_files import secret_command
 from everloop.deploy.targets.target import Capabilities
 
 if TYPE_CHECKING:
@@ -35,10 +35,9 @@ class KServe:
 
     def commands(self, release: Release) -> tuple[str, ...]:
         """Gives how to build the image, hand over the tokens and apply it."""
-        tokens = " ".join(f"--from-literal={role}=${token_variable(role)}" for role in release.roles)
         return (
             f"docker build -t {release.image} image",
-            f"kubectl create secret generic {release.name}-tokens {tokens}",
+            secret_command(release),
             "kubectl apply -f inferenceservice.yaml",
         )
 

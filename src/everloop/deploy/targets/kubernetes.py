@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.deploy.targets.docker import USER, Docker
 from everloop.deploy.targets.manifests import yaml_of
-from everloop.deploy.targets.serving_files import ONLINE_VARIABLE, token_variable
+from everloop.deploy.targets.serving_files import ONLINE_VARIABLE, secret_command, token_variable
 from everloop.deploy.targets.target import Capabilities
 
 if TYPE_CHECKING:
@@ -55,10 +55,9 @@ class Kubernetes:
 
     def commands(self, release: Release) -> tuple[str, ...]:
         """Gives how to build the image, hand over the tokens and apply it."""
-        tokens = " ".join(f"--from-literal={role}=${token_variable(role)}" for role in release.roles)
         return (
             f"docker build -t {release.image} image",
-            f"kubectl create secret generic {release.name}-tokens {tokens}",
+            secret_command(release),
             "kubectl apply -k .",
         )
 

@@ -98,6 +98,12 @@ def variables_of(release: Release) -> tuple[str, ...]:
     return (*(token_variable(role) for role in release.roles), *stores)
 
 
+def secret_command(release: Release) -> str:
+    """Gives the command that hands a cluster the tokens that its pods read."""
+    tokens = " ".join(f"--from-literal={role}=${token_variable(role)}" for role in release.roles)
+    return f"kubectl create secret generic {release.name}-tokens {tokens}"
+
+
 def _code() -> dict[str, Content]:
     root = Path(__file__).parents[2]
     paths = [root / "__init__.py", *(path for room in ROOMS for path in sorted((root / room).rglob("*.py")))]

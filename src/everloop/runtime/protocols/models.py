@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everloop.core.tasks import decides_by
-from everloop.runtime.http import Refusal
+from everloop.runtime.http import Refusal, Response
 
 if TYPE_CHECKING:
     from everloop.runtime.http import Request
@@ -76,3 +76,8 @@ def answer_columns(manifest: Manifest, served: list[Served]) -> dict[str, list[o
         "score": [list(one.answer.score) if several else one.answer.score for one in served],  # type: ignore[arg-type]
         "id": [one.id for one in served],
     }
+
+
+def refused(refusal: Refusal) -> Response:
+    """Gives a refusal with the member `error`, which clients of TensorFlow Serving and Triton look for."""
+    return refusal.response(error=refusal.sentence)

@@ -16,6 +16,7 @@ from everloop.runtime.http import Refusal, Request, Response
 from everloop.runtime.protocols.models import (
     answer_columns,
     model_of,
+    refused,
     require_rows,
     version_of,
     versions_of,
@@ -186,11 +187,6 @@ def _wanted(asked: Inference, tensors: list[Tensor]) -> list[tuple[Tensor, dict[
         if output.name not in known:
             raise Refusal(400, "An output is unknown.", f"Expected one of {', '.join(known)}.")
     return [(known[output.name], output.parameters) for output in asked.outputs]
-
-
-def refused(refusal: Refusal) -> Response:
-    """Gives a refusal with the member `error`, which clients of this protocol look for."""
-    return refusal.response(error=refusal.sentence)
 
 
 _MODEL = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")

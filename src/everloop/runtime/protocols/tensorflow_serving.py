@@ -14,6 +14,7 @@ from everloop.runtime.http import Refusal, Request, Response
 from everloop.runtime.protocols.models import (
     answer_columns,
     model_of,
+    refused,
     require_rows,
     version_of,
     versions_of,
@@ -113,11 +114,6 @@ def _value(value: Any) -> Any:
 def _tensor(name: str, kind: str, width: list[int] | None = None) -> dict[str, Any]:
     sizes = [{"size": str(size), "name": ""} for size in (-1, *(width or []))]
     return {"dtype": kind, "tensor_shape": {"dim": sizes, "unknown_rank": False}, "name": f"{name}:0"}
-
-
-def refused(refusal: Refusal) -> Response:
-    """Gives a refusal with the member `error`, which clients of this protocol look for."""
-    return refusal.response(error=refusal.sentence)
 
 
 _MODEL = ("/v1/models/{name}", "/v1/models/{name}/versions/{version}")

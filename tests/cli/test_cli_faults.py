@@ -51,6 +51,7 @@ def test_a_missing_source_is_something_outside(lifecycle, tmp_path: Path) -> Non
         ("statement: Cut losses.", 'require: {acuracy: ">= 1"}', "did you mean 'accuracy'?"),
         ("name: loans", "name: loans\nengine: {train: ray}", "engine.train names 'ray'"),
         ("name: loans", "name: loans\nmonitor: {alerts: [{emial: a@b.c, smtp: env:S}]}", "email"),
+        ("name: loans", "name: loans\ndeploy: {serve: {host: 0.0.0.0}}", "without tokens"),
         ("name: loans", 'name: loans\ndeploy: {guard: {speed: "<= 1"}}', "error_rate"),
     ],
 )

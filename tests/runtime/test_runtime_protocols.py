@@ -316,6 +316,14 @@ def test_tables_are_answered(shared_server, expected, body):
     assert len(set(answer["ids"])) == 3
 
 
+def test_nan_as_pandas_writes_it_is_missing(shared_server, expected):
+    body = b'{"dataframe_split": {"columns": ["amount", "region"], "data": [[NaN, "s\\u00fcdwest"]]}}'
+    answer = shared_server.client.post(
+        "/invocations", content=body, headers={"content-type": "application/json"}
+    )
+    assert answer.json()["scores"] == [expected[1].score]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -355,6 +363,10 @@ def test_csv_is_answered(shared_server, expected, content):
         (b'{"inputs": {"amount": [1], "region": []}}', "application/json", 400),
         (b'{"instances": [{}], "params": {"a": 1}}', "application/json", 400),
         (b"<table/>", "application/xml", 415),
+        (b'{"instances": [{"amount": Infinity, "region": NaN}]}', "application/json", 400),
+        (b'{"instances": [{"amount": 1e999, "region": NaN}]}', "application/json", 422),
+        (b'{"instances": [{"amount": NaN}', "application/json", 400),
+        (b"[" * 50_000 + b"NaN", "application/json", 400),
     ],
 )
 def test_wrong_tables_are_refused_with_a_code_and_a_message(shared_server, content, kind, status):

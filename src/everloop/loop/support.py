@@ -172,6 +172,17 @@ def _guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield error
 
 
+def _serving(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.runtime.service.settings import require_known_clients
+
+    serve = spec.deploy.serve
+    shown = serve.tls is not None and serve.tls.clients is not None
+    try:
+        require_known_clients(serve.host, known=shown or bool(serve.tokens.references()))
+    except EverloopError as error:
+        yield SpecFault(error.message, hint=error.hint, place="deploy.serve.host")
+
+
 def _unknown(place: str, asked: str, known: Iterable[str]) -> SpecFault:
     names = list(known)
     near = get_close_matches(asked, names, n=1)
@@ -194,5 +205,6 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _metrics,
     _fairness,
     _guards,
+    _serving,
 )
 """What is looked at, in the order of the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from http import HTTPStatus
@@ -197,8 +198,13 @@ class Request:
                 return b"".join([*pieces, piece]) if pieces else piece
             pieces.append(piece)
 
-    async def json(self, most_bytes: int, seconds: float) -> Any:
+    async def json(self, most_bytes: int, seconds: float, *, nan: bool = False) -> Any:
         """Reads the body as JSON.
+
+        Args:
+            most_bytes: The largest body.
+            seconds: How long it may take to arrive.
+            nan: Whether `NaN`, which is no JSON but what pandas writes, is read as null.
 
         Raises:
             Refusal: 415 for another content type, 413, 408, or 400 when it is no JSON.
@@ -209,10 +215,20 @@ class Request:
             raise Refusal(415, "The body is of another kind.", "Expected application/json.")
         body = await self.body(most_bytes, seconds)
         try:
-            return _JSON_DECODER.decode(body)
+            return _decoded(body) if nan and b"NaN" in body else _JSON_DECODER.decode(body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
             # The message gives the place; it never repeats what was sent.
             raise Refusal(400, "The body is no JSON.", f"{error}.") from None
+
+
+def _decoded(body: bytes) -> Any:
+    """Reads JSON in which `NaN` stands for null; other numbers that are none are refused as ever."""
+    return json.loads(body, parse_constant=_missing)
+
+
+def _missing(word: str) -> None:
+    if word != "NaN":
+        raise ValueError(f"JSON is malformed: {word} is no number")
 
 
 def too_long(most_bytes: int) -> Refusal:

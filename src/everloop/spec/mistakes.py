@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from everloop.core.errors import SpecFault
 from everloop.spec.places import Location, find_place, keys_at, own_steps
-from everloop.spec.secret import holds_password
+from everloop.spec.secret import EXPECTED_REFERENCE, holds_password
 
 # What pydantic's kinds of errors mean to who writes YAML; braces are filled from the error's context.
 _EXPECTED = {
@@ -34,7 +34,7 @@ _EXPECTED = {
 }
 # Keys below which a value could be a secret that was written where its reference belongs.
 _SECRETIVE = frozenset(
-    "url webhook smtp auth record integrations headers http kafka servers pages sources alerts".split()
+    "url webhook smtp auth record integrations headers http kafka servers pages sources alerts tokens".split()
 )
 # Keys below a source or receiver whose values are harmless to show.
 _HARMLESS = frozenset("format cursor port within pattern email".split())
@@ -81,8 +81,10 @@ def mistake_of(tree: CommentedMap, error: Any) -> Mistake:
         return mistake_at(tree, location, message, hint, of_key=True)
     if kind == "missing":
         return mistake_at(tree, location[:-1], f"the key {location[-1]!r} is missing")
-    found = _found(location, error.get("input"))
-    return mistake_at(tree, location, f"{_expected(error)}{found}", _choice(error))
+    expected = _expected(error)
+    # What stands where a secret's reference belongs may be the secret, whatever the key is called.
+    found = "" if expected == EXPECTED_REFERENCE else _found(location, error.get("input"))
+    return mistake_at(tree, location, f"{expected}{found}", _choice(error))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSc
 
 from everloop.core.secret import PREFIXES, Secret
 
+EXPECTED_REFERENCE = "expected env:NAME or file:PATH, so that the secret itself is not in the file"
 PATTERN = r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
 _PASSWORD_PARAMETER = re.compile(
     r"[?&;]\w*(password|passwd|pwd|secret|token|api_?key|access_?key)\w*=", re.IGNORECASE
@@ -38,7 +39,7 @@ def read_secret(value: Any) -> Secret:
         return value
     if not isinstance(value, str) or re.match(PATTERN, value) is None:
         # The value itself may be the secret, so it is not shown.
-        raise ValueError("expected env:NAME or file:PATH, so that the secret itself is not in the file")
+        raise ValueError(EXPECTED_REFERENCE)
     return Secret(value)
 
 

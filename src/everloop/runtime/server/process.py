@@ -52,7 +52,7 @@ def serve(settings: ServerSettings, clock: Clock | None = None) -> None:
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         ws="none",
         lifespan="on",
-        log_level="error",
+        log_level="critical",  # what goes wrong at the start is told once, by us
         access_log=False,
         server_header=False,
         backlog=2048,

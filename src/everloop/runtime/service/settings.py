@@ -127,12 +127,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             if role not in ROLES:
                 raise UsageFault(f"A token has the role {role!r}; expected one of {ROLES}.")
         shown = self.tls is not None and self.tls.clients is not None
-        known = self.behind_gateway or self.tokens or self.secrets or shown
-        if not known and not _is_loopback(self.host):
-            raise UsageFault(
-                f"The server may not listen on {self.host} without tokens: anyone could ask it.",
-                hint="state deploy.serve.tokens (or deploy.serve.tls.clients), or listen on 127.0.0.1",
-            )
+        known = self.behind_gateway or shown or bool(self.tokens) or bool(self.secrets)
+        require_known_clients(self.host, known=known)
 
     def with_secrets(self) -> ServerSettings:
         """Reads the tokens that `secrets` name; what they are is hashed, and nowhere kept.
@@ -163,6 +159,23 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             return msgspec.json.decode(path.read_bytes(), type=ServerSettings)
         except (OSError, msgspec.DecodeError, RecursionError) as error:
             raise UsageFault(f"The server's settings {path} cannot be read: {error}.") from None
+
+
+def require_known_clients(host: str, *, known: bool) -> None:
+    """Refuses to listen beyond loopback where it is not known who asks.
+
+    Args:
+        host: The address.
+        known: Whether tokens, clients' certificates or a platform in front say who may ask.
+
+    Raises:
+        UsageFault: When anyone could ask.
+    """
+    if not known and not _is_loopback(host):
+        raise UsageFault(
+            f"The server may not listen on {host} without tokens: anyone could ask it.",
+            hint="state deploy.serve.tokens (or deploy.serve.tls.clients), or listen on 127.0.0.1",
+        )
 
 
 def hash_token(text: str) -> str:

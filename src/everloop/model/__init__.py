@@ -9,8 +9,9 @@ Example:
     (('false', 'true'), True)
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from everloop.model.api import Model, evaluate, explain, search
@@ -34,21 +35,17 @@ __all__ = [
 ]
 
 _WHERE = {
-    "Evaluation": "everloop.model.evaluation",
-    "Explanation": "everloop.model.explanation",
-    "FeatureChoice": "everloop.model.trained",
-    "Model": "everloop.model.api",
-    "Trained": "everloop.model.trained",
-    "Trial": "everloop.model.trained",
-    "evaluate": "everloop.model.api",
-    "explain": "everloop.model.api",
-    "package": "everloop.model.packaging",
-    "search": "everloop.model.api",
-    "write_package": "everloop.model.packaging",
+    "Evaluation": "evaluation",
+    "Explanation": "explanation",
+    "FeatureChoice": "trained",
+    "Model": "api",
+    "Trained": "trained",
+    "Trial": "trained",
+    "evaluate": "api",
+    "explain": "api",
+    "package": "packaging",
+    "search": "api",
+    "write_package": "packaging",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+__getattr__ = lazy_names(__name__, _WHERE)

@@ -14,7 +14,9 @@ Example:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from everloop.runtime.explain import Reason
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     )
     from everloop.runtime.plan_table import encode_table
 
-_HOME = {
+_WHERE = {
     "Answer": "package",
     "LookupEncoder": "encoders",
     "Manifest": "manifest",
@@ -58,11 +60,4 @@ __all__ = [
     "encode_table",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a name where it is first used, so that importing this room costs nothing."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazy_names(__name__, _WHERE)

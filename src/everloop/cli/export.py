@@ -86,22 +86,18 @@ def _of_package(package: Path, port: int | None) -> Release:
 def _of_lifecycle(file: Path, version: int | None, port: int | None) -> Release:
     """Finds the version's package and how the file says that it runs."""
     from everloop.cli.reading import opened
-    from everloop.core.errors import NotFound
     from everloop.deploy.release import PACKAGE_FOLDER
     from everloop.deploy.targets import Release
-    from everloop.deploy.versions import champion, require_version
+    from everloop.deploy.versions import require_champion, require_version
     from everloop.runtime import Package
     from everloop.runtime.service.settings import ROLES
 
     with opened(file) as workspace:
-        row = champion(workspace.record, workspace.name)
-        if version is not None:
-            row = require_version(workspace.record, workspace.name, version)
-        if row is None:
-            raise NotFound(
-                f"{workspace.name} has no champion yet, so there is nothing to export.",
-                hint="everloop run; or name a version with --version, or a package with --package DIR",
-            )
+        row = (
+            require_champion(workspace.record, workspace.name, "export")
+            if version is None
+            else require_version(workspace.record, workspace.name, version)
+        )
         loaded = Package(workspace.store.open(row.package) / PACKAGE_FOLDER)
         deploy = workspace.spec.deploy
         held = deploy.hold.time

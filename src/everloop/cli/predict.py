@@ -76,20 +76,14 @@ def champion_features(file: Path) -> FileFeatures:
     Raises:
         NotFound: When nothing was released yet.
     """
-    from everloop.core.errors import NotFound
     from everloop.data.file_features import FileFeatures
     from everloop.deploy.release import PACKAGE_FOLDER
-    from everloop.deploy.versions import champion
+    from everloop.deploy.versions import require_champion
     from everloop.record.rows import StepRow
     from everloop.runtime import Package
 
     with opened(file) as workspace:
-        version = champion(workspace.record, workspace.name)
-        if version is None:
-            raise NotFound(
-                f"{workspace.name} has no champion yet, so there is nothing to predict with.",
-                hint="everloop run; or name a package with --package DIR",
-            )
+        version = require_champion(workspace.record, workspace.name, "predict with")
         package = Package(workspace.store.open(version.package) / PACKAGE_FOLDER)
         steps = workspace.record.find(StepRow, lifecycle=workspace.name, key=version.package)
         settings: dict[str, Any] = next(

@@ -98,6 +98,26 @@ def champion(record: Record, lifecycle: str) -> VersionRow | None:
     return record.get(VersionRow, now.champion) if now is not None and now.champion else None
 
 
+def require_champion(record: Record, lifecycle: str, use: str) -> VersionRow:
+    """Gives the version that serves now.
+
+    Args:
+        record: The record.
+        lifecycle: The lifecycle's name.
+        use: What it is for, such as `export`; the message says so.
+
+    Raises:
+        NotFound: Before the first release.
+    """
+    version = champion(record, lifecycle)
+    if version is None:
+        raise NotFound(
+            f"{lifecycle} has no champion yet, so there is nothing to {use}.",
+            hint="everloop run; or name a package with --package DIR",
+        )
+    return version
+
+
 def open_rollout(record: Record, lifecycle: str) -> RolloutRow | None:
     """Gives the rollout that is under way, or None."""
     found = record.find(

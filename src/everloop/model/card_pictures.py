@@ -70,23 +70,24 @@ def calibration_picture(evaluation: Evaluation, *, width: float) -> list[Block]:
     return [Picture(drawn, "Calibration: on the dotted line, what was said is what came.")]
 
 
-def beside(blocks: Sequence[Block]) -> list[Block]:
-    """Puts blocks next to each other where there is more than one."""
-    return [Beside(blocks)] if len(blocks) > 1 else list(blocks)
-
-
 def quality_pictures(evaluation: Evaluation, currency: str) -> list[Block]:
     """Draws threshold and calibration beside each other, or what was predicted of a number."""
-    half = pictures.HALF
-    found = [
-        *threshold_picture(evaluation, currency, width=half),
-        *calibration_picture(evaluation, width=half),
-    ]
+
+    def drawn(width: float) -> list[Block]:
+        return [
+            *threshold_picture(evaluation, currency, width=width),
+            *calibration_picture(evaluation, width=width),
+        ]
+
+    found = drawn(pictures.HALF)
+    if len(found) > 1:
+        return [Beside(found)]
     if not found and evaluation.predicted:
         said, came = evaluation.predicted["predicted"], evaluation.predicted["actual"]
-        drawn = pictures.points({"rows": (said, came)}, x_label="predicted", y_label="actual")
-        return [Picture(drawn, "What was predicted and what came, a sample of the held-out rows.")]
-    return beside(found)
+        points = pictures.points({"rows": (said, came)}, x_label="predicted", y_label="actual")
+        return [Picture(points, "What was predicted and what came, a sample of the held-out rows.")]
+    # One that stands alone is as wide as the page; drawn for half of it, it would be blown up.
+    return drawn(pictures.WIDE)
 
 
 def metric_blocks(evaluation: Evaluation) -> list[Block]:

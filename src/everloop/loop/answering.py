@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from everloop.runtime.log.lines import ActualLine, PredictionLine
+from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
 from everloop.runtime.log.writing import PredictionLog
-from everloop.runtime.routing import SHADOW, read_routing
+from everloop.runtime.routing import SHADOW, chance_of, read_routing
 from everloop.runtime.row_fill import microseconds
 from everloop.runtime.service.arms import LoadedArm, LoadedRouting, load_routing
 from everloop.table.labels import label_text
@@ -61,6 +61,7 @@ class Answering:
             values, violations = arm.normalise(row)
             if violations:
                 self._refused.add(place)
+                self._note_refusal(routing, arm.version, name, identity, row, microseconds(time))
                 continue
             groups.setdefault(name, []).append((identity, microseconds(time), values))
             loaded[name] = arm
@@ -74,9 +75,25 @@ class Answering:
             for (identity, moment, values), answer in zip(group, answers, strict=True):
                 self._log.append(
                     PredictionLine(
-                        identity, moment, arm.version, name, values, answer.score, answer.prediction, 0
+                        identity,
+                        moment,
+                        arm.version,
+                        name,
+                        values,
+                        answer.score,
+                        answer.prediction,
+                        0,
+                        chance_of(routing.routing, name) if name != SHADOW else 1.0,
                     )
                 )
+
+    def _note_refusal(
+        self, routing: LoadedRouting, version: int, name: str, identity: str, row: dict[str, Any], time: int
+    ) -> None:
+        if routing.challenger is None:
+            return
+        unit, chance = routing.unit(row, identity), chance_of(routing.routing, name)
+        self._log.append(RefusalLine(identity, time, version, name, "contract", unit, 0, chance))
 
     def _feed_back(self, places: list[int]) -> None:
         taken = self._rows.facts.select("id", "actual", "known_at")[places]

@@ -85,7 +85,9 @@ class EventClock:
     def _sealed(self, name: SegmentName) -> datetime | None:
         import polars as pl
 
-        paths = (name.sealed_predictions(self._folder), name.sealed_actuals(self._folder))
+        paths = [name.sealed_predictions(self._folder), name.sealed_actuals(self._folder)]
+        if name.sealed_refusals(self._folder).exists():
+            paths.append(name.sealed_refusals(self._folder))
         try:
             parts = [pl.scan_parquet(path).select(pl.col("time").max(), pl.len()).collect() for path in paths]
         except FileNotFoundError:

@@ -17,7 +17,7 @@ from everloop.core.files import write_file
 from everloop.runtime.json_form import encode_json
 
 ROUTING_FORMAT = 1
-STRATEGIES = ("blue_green", "canary", "ab", "shadow")
+STRATEGIES = ("blue_green", "canary", "ab", "bandit", "shadow")
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 PINNED = "pinned"
 """Of an answer whose client named the version while two were served: no part of the comparison."""
@@ -115,7 +115,25 @@ def choose_arm(routing: Routing, key: str) -> str:
     return CHALLENGER if position_of(key, challenger.salt) < challenger.share else CHAMPION
 
 
+def chance_of(routing: Routing, arm: str) -> float:
+    """Says how likely it was that this arm answers: its share, over keys that are not known yet.
+
+    Args:
+        routing: What serves now.
+        arm: What `choose_arm` gave.
+    """
+    challenger = routing.challenger
+    if challenger is None or challenger.strategy == SHADOW:
+        return 1.0
+    share = challenger.share
+    return (share if arm == CHALLENGER else 1.0 - share) if 0.0 < share < 1.0 else 1.0
+
+
+def unit_of(key: str, salt: str) -> str:
+    """Gives what stands for a key in the log's refusals: the same for the same key in one rollout."""
+    return blake2b(f"{salt}\x00{key}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 def position_of(key: str, salt: str) -> float:
     """Gives a key's fixed place between 0 and 1, spread evenly over keys."""
-    content = f"{salt}\x00{key}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(content, digest_size=8).digest(), "big") / _SPACE
+    return int(unit_of(key, salt), 16) / _SPACE

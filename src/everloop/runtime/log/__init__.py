@@ -13,7 +13,7 @@ Example:
     ['yes']
 """
 
-from everloop.runtime.log.lines import ActualLine, PredictionLine
+from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
 from everloop.runtime.log.reading import LogTables, read_log
 from everloop.runtime.log.sealing import seal
 from everloop.runtime.log.segment import Recovery
@@ -26,6 +26,7 @@ __all__ = [
     "PredictionLine",
     "PredictionLog",
     "Recovery",
+    "RefusalLine",
     "read_log",
     "seal",
 ]

@@ -1,4 +1,4 @@
-"""The two kinds of lines in the prediction log."""
+"""The kinds of lines in the prediction log."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class PredictionLine(msgspec.Struct, frozen=True, array_like=True, tag="predicti
         score: The score, or one for each class where there are several.
         prediction: The class's text, the number, or the items that were recommended.
         latency_us: How long the answer took, in microseconds.
+        chance: How likely it was, when it was asked, that this arm answers. Below 1 while a challenger
+            takes a share of the requests; 1 where nothing was drawn.
     """
 
     id: str
@@ -29,6 +31,7 @@ class PredictionLine(msgspec.Struct, frozen=True, array_like=True, tag="predicti
     score: float | tuple[float, ...]
     prediction: str | float | tuple[str, ...]
     latency_us: int
+    chance: float = 1.0
 
 
 class ActualLine(msgspec.Struct, frozen=True, array_like=True, tag="actual", gc=False):
@@ -45,11 +48,36 @@ class ActualLine(msgspec.Struct, frozen=True, array_like=True, tag="actual", gc=
     time: int
 
 
-Line = PredictionLine | ActualLine
+class RefusalLine(msgspec.Struct, frozen=True, array_like=True, tag="refusal", gc=False):
+    """A row that an arm did not answer, written while two versions are compared; the row is not kept.
+
+    Attributes:
+        id: The prediction's id.
+        time: When it was asked for, in microseconds since 1970, UTC.
+        version: The version that should have answered.
+        arm: As in `PredictionLine`.
+        kind: `contract` where the row violates the version's contract, `error` where the version failed.
+        unit: What keeps its arm, hashed: the entity, or the id where there is none.
+        latency_us: How long it took to fail, in microseconds.
+        chance: As in `PredictionLine`.
+    """
+
+    id: str
+    time: int
+    version: int
+    arm: str
+    kind: str
+    unit: str
+    latency_us: int
+    chance: float = 1.0
+
+
+Line = PredictionLine | ActualLine | RefusalLine
 
 SCHEMA = {
     "prediction": list(PredictionLine.__struct_fields__),
     "actual": list(ActualLine.__struct_fields__),
+    "refusal": list(RefusalLine.__struct_fields__),
 }
 
 _ENCODER = msgspec.msgpack.Encoder()

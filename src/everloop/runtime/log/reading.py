@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import msgspec
 
 from everloop.core.clock import as_utc
 from everloop.core.errors import DataFault
-from everloop.runtime.log.lines import ActualLine, Line, PredictionLine
+from everloop.runtime.log.lines import ActualLine, Line, PredictionLine, RefusalLine
 from everloop.runtime.log.segment import SegmentName, read_segment, segment_names
 from everloop.table.labels import label_text
 
@@ -24,21 +24,29 @@ _TRIES = 20
 
 @dataclass(frozen=True)
 class LogTables:
-    """The log as two Polars tables.
+    """The log as Polars tables.
 
     Attributes:
         predictions: One row a line, by time: `id` (text), `time` (UTC), `version` (integer), `arm`,
             `row` (the row as served, as JSON text), `score` (number; of several classes the chosen
             one's), `scores` (list of numbers; null unless there are several classes), `prediction`
-            (text; of a recommendation its items as JSON text), `latency_us`, `worker`. What was asked again
-            under the same id is left out.
+            (text; of a recommendation its items as JSON text), `latency_us`, `worker`, `chance`. What was
+            asked again under the same id is left out.
         actuals: One row for each actual that says something new about its prediction, by time: `id`,
             `actual` (text), `time` (UTC), `worker`. The same actual sent again is left out; one that
             corrects another is kept beside it.
+        refusals: One row for each row that an arm refused or failed on while two versions were compared,
+            by time: `id`, `time` (UTC), `version`, `arm`, `kind`, `unit`, `latency_us`, `chance`, `worker`.
     """
 
     predictions: pl.DataFrame
     actuals: pl.DataFrame
+    refusals: pl.DataFrame = field(default_factory=lambda: _empty(2))
+
+    @property
+    def tables(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """All three, in this order."""
+        return self.predictions, self.actuals, self.refusals
 
     def known_actuals(self) -> pl.DataFrame:
         """Gives the latest actual of each prediction: `id`, `actual`, `known_at`, `corrections`."""
@@ -97,38 +105,43 @@ def read_log(folder: str | Path, since: datetime | None = None, until: datetime 
 
     folder = Path(folder)
     names = segment_names(folder) if folder.is_dir() else []
-    parts = [_read_part(folder, name) for name in names]
+    parts = [_read_part(folder, name).tables for name in names]
     bounds = [pl.col("time") >= as_utc(since)] if since else []
     bounds += [pl.col("time") < as_utc(until)] if until else []
-    schemas = _schemas()
     tables = [
-        pl.concat([pl.DataFrame(schema=schema), *(part[index] for part in parts)])
+        pl.concat([_empty(index), *(part[index] for part in parts)])
         .filter(*bounds)
         .sort("time", maintain_order=True)
-        for index, schema in enumerate(schemas)
+        for index in range(len(_schemas()))
     ]
     # A client that did not hear the answer asks again under the same id: that is one prediction.
     shadow = pl.col("arm") == "shadow"
     first = pl.struct("id", shadow.alias("shadow")).is_first_distinct()
     fresh = pl.col("actual").ne_missing(pl.col("actual").shift(1).over("id"))
-    return LogTables(tables[0].filter(first), tables[1].filter(fresh))
+    return LogTables(
+        tables[0].filter(first),
+        tables[1].filter(fresh),
+        tables[2].unique(["id", "arm"], keep="first", maintain_order=True),
+    )
 
 
-def tables_of(lines: Sequence[Line], worker: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Gives a segment's lines as its two tables: predictions and actuals."""
+def tables_of(lines: Sequence[Line], worker: str) -> LogTables:
+    """Gives a segment's lines as tables."""
     import polars as pl
 
-    predictions = [line for line in lines if isinstance(line, PredictionLine)]
-    actuals = [line for line in lines if isinstance(line, ActualLine)]
-    first, second = _schemas()
-    return (
-        pl.DataFrame([_prediction_row(line, worker) for line in predictions], schema=first, orient="row"),
-        pl.DataFrame(
-            [(line.id, label_text(line.actual), line.time, worker) for line in actuals],
-            schema=second,
-            orient="row",
-        ),
+    rows: tuple[list[tuple[Any, ...]], ...] = ([], [], [])
+    for line in lines:
+        if isinstance(line, PredictionLine):
+            rows[0].append(_prediction_row(line, worker))
+        elif isinstance(line, ActualLine):
+            rows[1].append((line.id, label_text(line.actual), line.time, worker))
+        else:
+            rows[2].append(_refusal_row(line, worker))
+    made = (
+        pl.DataFrame(of_kind, schema=schema, orient="row")
+        for of_kind, schema in zip(rows, _schemas(), strict=True)
     )
+    return LogTables(*made)
 
 
 def _prediction_row(line: PredictionLine, worker: str) -> tuple[Any, ...]:
@@ -145,6 +158,21 @@ def _prediction_row(line: PredictionLine, worker: str) -> tuple[Any, ...]:
         _told(line.prediction),
         line.latency_us,
         worker,
+        line.chance,
+    )
+
+
+def _refusal_row(line: RefusalLine, worker: str) -> tuple[Any, ...]:
+    return (
+        line.id,
+        line.time,
+        line.version,
+        line.arm,
+        line.kind,
+        line.unit,
+        line.latency_us,
+        line.chance,
+        worker,
     )
 
 
@@ -154,38 +182,60 @@ def _told(prediction: str | float | tuple[str, ...]) -> str | None:
     )
 
 
-def _read_part(folder: Path, name: SegmentName) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _read_part(folder: Path, name: SegmentName) -> LogTables:
     """Reads one segment or its sealed form; the one may become the other meanwhile."""
-    import polars as pl
-
     for _ in range(_TRIES):
-        sealed = name.sealed_predictions(folder)
         try:
-            if sealed.exists():
-                return pl.read_parquet(sealed), pl.read_parquet(name.sealed_actuals(folder))
+            if name.sealed_predictions(folder).exists():
+                return _read_sealed(folder, name)
             return tables_of(read_segment(name.segment(folder)), name.worker)
         except FileNotFoundError:
             continue
     raise DataFault(f"The segment {name.segment(folder)} disappeared while the log was read.")
 
 
-def _schemas() -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_sealed(folder: Path, name: SegmentName) -> LogTables:
     import polars as pl
 
-    moment = pl.Datetime("us", "UTC")
+    predictions = pl.read_parquet(name.sealed_predictions(folder))
+    if "chance" not in predictions.columns:  # sealed by a release that did not note it
+        predictions = predictions.with_columns(chance=pl.lit(1.0))
+    actuals, refusals = pl.read_parquet(name.sealed_actuals(folder)), name.sealed_refusals(folder)
+    if not refusals.exists():
+        return LogTables(predictions, actuals)
+    return LogTables(predictions, actuals, pl.read_parquet(refusals))
+
+
+def _empty(index: int) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame(schema=_schemas()[index])
+
+
+def _schemas() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    import polars as pl
+
+    moment, text = pl.Datetime("us", "UTC"), pl.String()
+    asked = {"id": text, "time": moment, "version": pl.Int64(), "arm": text}
     predictions = {
-        "id": pl.String(),
-        "time": moment,
-        "version": pl.Int64(),
-        "arm": pl.String(),
-        "row": pl.String(),
+        **asked,
+        "row": text,
         "score": pl.Float64(),
         "scores": pl.List(pl.Float64()),
-        "prediction": pl.String(),
+        "prediction": text,
         "latency_us": pl.Int64(),
-        "worker": pl.String(),
+        "worker": text,
+        "chance": pl.Float64(),
     }
-    return predictions, {"id": pl.String(), "actual": pl.String(), "time": moment, "worker": pl.String()}
+    refusals = {
+        **asked,
+        "kind": text,
+        "unit": text,
+        "latency_us": pl.Int64(),
+        "chance": pl.Float64(),
+        "worker": text,
+    }
+    return predictions, {"id": text, "actual": text, "time": moment, "worker": text}, refusals
 
 
 def _polars_types() -> dict[str, Any]:

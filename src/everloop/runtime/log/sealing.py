@@ -37,10 +37,11 @@ def seal(folder: str | Path) -> list[Path]:
         if name.number == last[name.worker] or not name.segment(folder).exists():
             continue
         if not name.sealed_predictions(folder).exists():
-            predictions, actuals = tables_of(read_segment(name.segment(folder)), name.worker)
+            tables = tables_of(read_segment(name.segment(folder)), name.worker)
             # The predictions come last: their file is what says that the segment is sealed.
-            _write_parquet(actuals, name.sealed_actuals(folder))
-            _write_parquet(predictions, name.sealed_predictions(folder))
+            _write_parquet(tables.refusals, name.sealed_refusals(folder))
+            _write_parquet(tables.actuals, name.sealed_actuals(folder))
+            _write_parquet(tables.predictions, name.sealed_predictions(folder))
             made.append(name.sealed_predictions(folder))
         _remove(name, folder)
     return made

@@ -69,6 +69,10 @@ class SegmentName:
         """Where its actuals are once it is sealed."""
         return folder / f"actuals-{self.worker}-{self.number:08d}.parquet"
 
+    def sealed_refusals(self, folder: Path) -> Path:
+        """Where its refusals are once it is sealed; what an older release sealed has none."""
+        return folder / f"refusals-{self.worker}-{self.number:08d}.parquet"
+
 
 def frame(payload: bytes) -> bytes:
     """Puts length and checksum before a payload."""

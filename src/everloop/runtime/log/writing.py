@@ -17,7 +17,7 @@ from typing import Self
 
 from everloop.core.errors import EverloopError, OutsideFault, RecordBusy, StorageFull, UsageFault
 from everloop.core.files import storage_faults, sync_folder
-from everloop.runtime.log.lines import ActualLine, PredictionLine, encode_line
+from everloop.runtime.log.lines import ActualLine, Line, encode_line
 from everloop.runtime.log.segment import (
     WORKER_NAME,
     Recovery,
@@ -113,7 +113,7 @@ class PredictionLog:
         )
         self._thread.start()
 
-    def append(self, line: PredictionLine | ActualLine) -> int:
+    def append(self, line: Line) -> int:
         """Takes a line into the log.
 
         Returns:

@@ -13,7 +13,16 @@ from everloop.core.errors import EverloopError, PackageRefused
 from everloop.runtime.manifest import read_manifest
 from everloop.runtime.package import Package
 from everloop.runtime.plan import numbers_in_text
-from everloop.runtime.routing import CHALLENGER, CHAMPION, PINNED, Arm, Routing, choose_arm, read_routing
+from everloop.runtime.routing import (
+    CHALLENGER,
+    CHAMPION,
+    PINNED,
+    Arm,
+    Routing,
+    choose_arm,
+    read_routing,
+    unit_of,
+)
 from everloop.table.contract.rows import Violation
 from everloop.table.labels import label_text
 
@@ -94,10 +103,18 @@ class LoadedRouting:
         """Says which arm answers a row, by its entity or else by the prediction's id."""
         if self.challenger is None:
             return CHAMPION, self.champion
+        name = choose_arm(self.routing, self._key(row, identity))
+        return (CHALLENGER, self.challenger) if name == CHALLENGER else (CHAMPION, self.champion)
+
+    def unit(self, row: Mapping[str, Any], identity: str) -> str:
+        """Gives what keeps its arm, hashed: the row's entity, or the prediction's id."""
+        salt = self.routing.challenger.salt if self.routing.challenger is not None else ""
+        return unit_of(self._key(row, identity), salt)
+
+    def _key(self, row: Mapping[str, Any], identity: str) -> str:
         entity = self.champion.package.manifest.entity
         value = row.get(entity) if entity is not None else None
-        name = choose_arm(self.routing, identity if value is None else str(value))
-        return (CHALLENGER, self.challenger) if name == CHALLENGER else (CHAMPION, self.champion)
+        return identity if value is None else str(value)
 
 
 class ArmTable:

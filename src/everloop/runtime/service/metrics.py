@@ -34,6 +34,8 @@ FAMILIES = (
     Family("everloop_events_total", "Events of sources taken.", ("source",)),
     Family("everloop_shed_total", "Requests answered 503.", ("reason",)),
     Family("everloop_shadow_errors_total", "Shadow answers that could not be made."),
+    Family("everloop_shadow_dropped_total", "Rows that the shadow did not keep up with."),
+    Family("everloop_fallbacks_total", "Rows that the champion answered since the challenger failed."),
     Family("everloop_load_failures_total", "Packages or routings that could not be loaded."),
     Family("everloop_log_lines_total", "Lines in the prediction log.", ("state",)),
     Family("everloop_log_waiting_bytes", "Bytes that wait for the disk.", kind="gauge"),

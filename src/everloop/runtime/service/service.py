@@ -17,16 +17,17 @@ from everloop.core.tasks import decides_by
 from everloop.runtime.explain import Reason
 from everloop.runtime.features import Added
 from everloop.runtime.http import Refusal
-from everloop.runtime.log.lines import ActualLine, PredictionLine
+from everloop.runtime.log.lines import ActualLine, Line, PredictionLine, RefusalLine
 from everloop.runtime.log.writing import PredictionLog
 from everloop.runtime.manifest import Manifest
 from everloop.runtime.package import Answer
-from everloop.runtime.routing import SHADOW
+from everloop.runtime.routing import CHALLENGER, PINNED, SHADOW, chance_of
 from everloop.runtime.row_fill import microseconds
 from everloop.runtime.service.arms import ArmTable, LoadedArm, LoadedRouting
 from everloop.runtime.service.joining import FeatureJoin
 from everloop.runtime.service.metrics import Metrics
 from everloop.runtime.service.settings import ServerSettings
+from everloop.runtime.service.shadowing import Mirrored, Shadowing
 from everloop.table.labels import label_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,6 +53,7 @@ class _Asked(NamedTuple):
     arm: str
     loaded: LoadedArm
     joined: tuple[str, ...] = ()
+    chance: float = 1.0
 
 
 class Service:
@@ -72,6 +74,7 @@ class Service:
         self._clock = clock
         self._log: PredictionLog | None = None
         self._latest = 0
+        self._shadowing: Shadowing | None = None
 
     def start(self) -> None:
         """Loads what is served and opens the log.
@@ -81,9 +84,12 @@ class Service:
         """
         self.arms.load()
         self._log = PredictionLog(Path(self.settings.log), self.settings.worker, self.settings.durability)
+        self._shadowing = Shadowing(self.features, self._log.append, self._count_shadow)
 
     def stop(self) -> None:
-        """Commits the log and lets go of the online store."""
+        """Ends the shadow's work, commits the log and lets go of the online store."""
+        if self._shadowing is not None:
+            self._shadowing.close(self.settings.drain_seconds)
         self.features.close()
         if self._log is not None:
             self._log.close()
@@ -163,7 +169,7 @@ class Service:
                 log cannot take it or the online store does not answer.
         """
         asked = await self._join(self._check(rows, ids, version), rows)
-        served = self._answer(asked, explain)
+        asked, served = self._answer(asked, rows, started, explain)
         latency = int((time.perf_counter() - started) * 1e6)
         place = self._write(
             [_line(one, result.answer, latency) for one, result in zip(asked, served, strict=True)]
@@ -172,9 +178,7 @@ class Service:
             self.metrics.add("everloop_predictions_total", str(one.loaded.version), one.arm)
         if self.settings.durability == "fsync":
             await self._until_durable(place)
-        challenger = self.routing.routing.challenger
-        if challenger is not None and challenger.strategy == SHADOW:
-            asyncio.get_running_loop().call_soon(self._shadow, asked)
+        self._mirror(asked)
         return served
 
     async def feedback(self, actuals: Sequence[tuple[str, Any, int]]) -> None:
@@ -249,8 +253,19 @@ class Service:
                 self.metrics.add("everloop_contract_violations_total", known, found.rule)
                 field = ".".join(part for part in (name, found.field) if part) or "row"
                 errors.append(_error(field, found.rule, found.expected, found.type))
-            if not violations:
-                asked.append(_Asked(identity, values, self._time_of(values, now, name), arm, loaded))
+            if violations:
+                self._note_refusal(_Asked(identity, row, now, arm, loaded), "contract", 0)
+                continue
+            asked.append(
+                _Asked(
+                    identity,
+                    values,
+                    self._time_of(values, now, name),
+                    arm,
+                    loaded,
+                    chance=chance_of(self.routing.routing, arm),
+                )
+            )
         if errors:
             title = "The row violates its contract." if len(rows) == 1 else "Rows violate their contract."
             raise Refusal(422, title, errors=errors[:_MOST_ERRORS])
@@ -287,19 +302,53 @@ class Service:
         self._latest = max(self._latest, value)
         return value
 
-    def _answer(self, asked: Sequence[_Asked], explain: int) -> list[Served]:
+    def _answer(
+        self, asked: list[_Asked], rows: Sequence[Any], started: float, explain: int
+    ) -> tuple[list[_Asked], list[Served]]:
+        """Answers all rows; the champion answers what the challenger fails on, outside the comparison."""
         answers: dict[int, Answer] = {}
-        for loaded in {id(one.loaded): one.loaded for one in asked}.values():
+        for arm, loaded in {id(one.loaded): (one.arm, one.loaded) for one in asked}.values():
             places = [place for place, one in enumerate(asked) if one.loaded is loaded]
-            rows = [asked[place].row for place in places]
-            found = loaded.package.answers(rows) if len(rows) > 1 else [loaded.package.answer(rows[0])]
+            try:
+                found = _answers(loaded, [asked[place].row for place in places])
+            except Exception:
+                if arm != CHALLENGER:
+                    raise
+                for place in places:
+                    asked[place] = self._fall_back(asked[place], rows[place], started)
+                found = _answers(self.routing.champion, [asked[place].row for place in places])
             answers.update(zip(places, found, strict=True))
-        return [
+        return asked, [
             Served(
                 one.id, answers[place], one.loaded.version, self._reasons(one, explain) if explain else None
             )
             for place, one in enumerate(asked)
         ]
+
+    def _fall_back(self, one: _Asked, sent: Mapping[str, Any], started: float) -> _Asked:
+        """Notes the challenger's failure and gives the row to the champion.
+
+        Raises:
+            Refusal: 422 when it violates the champion's contract.
+        """
+        self._note_refusal(one, "error", int((time.perf_counter() - started) * 1e6))
+        self.metrics.add("everloop_fallbacks_total")
+        champion = self.routing.champion
+        values, violations = champion.normalise(sent, joins=self.settings.online is not None)
+        if violations:
+            errors = [_error(found.field, found.rule, found.expected, found.type) for found in violations]
+            raise Refusal(422, "The row violates its contract.", errors=errors[:_MOST_ERRORS])
+        joined = self.features.join(champion, sent, values, one.time)
+        return one._replace(row=values, arm=PINNED, loaded=champion, joined=joined, chance=1.0)
+
+    def _note_refusal(self, one: _Asked, kind: str, latency: int) -> None:
+        """Logs that an arm did not answer, while two versions are compared: the guards count it."""
+        routing = self.routing
+        if routing.challenger is None or one.arm == PINNED:
+            return
+        unit = routing.unit(one.row, one.id)
+        chance = chance_of(routing.routing, one.arm)
+        self._write([RefusalLine(one.id, one.time, one.loaded.version, one.arm, kind, unit, latency, chance)])
 
     def _reasons(self, one: _Asked, most: int) -> tuple[Reason, ...]:
         if not one.loaded.package.explains:
@@ -310,7 +359,7 @@ class Service:
             )
         return one.loaded.package.explain(one.row, most)
 
-    def _write(self, lines: Sequence[PredictionLine | ActualLine]) -> int:
+    def _write(self, lines: Sequence[Line]) -> int:
         place = 0
         try:
             for line in lines:
@@ -330,25 +379,32 @@ class Service:
         except (EverloopError, TimeoutError):
             raise self.unavailable("log", "The answer could not be written to disk.") from None
 
-    def _shadow(self, asked: Sequence[_Asked]) -> None:
-        """Scores what was answered with the shadow too, after the answer; a failure touches nobody."""
-        shadow = self.routing.challenger
-        if shadow is None:
+    def _mirror(self, asked: Sequence[_Asked]) -> None:
+        """Gives what was answered to the shadow, after the answer."""
+        loaded = self.routing
+        shadow, routed = loaded.challenger, loaded.routing.challenger
+        if shadow is None or routed is None or routed.strategy != SHADOW or self._shadowing is None:
             return
-        for one in asked:
-            started = time.perf_counter()
-            try:
-                said = {name: value for name, value in one.row.items() if name not in one.joined}
-                row = dict(said)
-                self.features.join(shadow, said, row, one.time)
-                answer = shadow.package.answer(row)
-                latency = int((time.perf_counter() - started) * 1e6)
-                line = _line(one._replace(row=row, arm=SHADOW, loaded=shadow), answer, latency)
-                self.log.append(line)
-            except (EverloopError, OverflowError):
-                self.metrics.add("everloop_shadow_errors_total")
-            else:
-                self.metrics.add("everloop_predictions_total", str(shadow.version), SHADOW)
+        self._shadowing.offer(
+            shadow,
+            [
+                Mirrored(
+                    one.id,
+                    {name: value for name, value in one.row.items() if name not in one.joined},
+                    one.time,
+                    loaded.unit(one.row, one.id),
+                )
+                for one in asked
+                if one.arm != PINNED
+            ],
+        )
+
+    def _count_shadow(self, what: str, version: int) -> None:
+        if what == "scored":
+            self.metrics.add("everloop_predictions_total", str(version), SHADOW)
+        else:
+            name = "everloop_shadow_errors_total" if what == "failed" else "everloop_shadow_dropped_total"
+            self.metrics.add(name)
 
     def _actual(self, value: Any, index: int) -> str | float:
         manifest = self.manifest
@@ -370,9 +426,21 @@ class Service:
         return text
 
 
+def _answers(loaded: LoadedArm, rows: list[dict[str, Any]]) -> list[Answer]:
+    return loaded.package.answers(rows) if len(rows) > 1 else [loaded.package.answer(rows[0])]
+
+
 def _line(one: _Asked, answer: Answer, latency: int) -> PredictionLine:
     return PredictionLine(
-        one.id, one.time, one.loaded.version, one.arm, one.row, answer.score, answer.prediction, latency
+        one.id,
+        one.time,
+        one.loaded.version,
+        one.arm,
+        one.row,
+        answer.score,
+        answer.prediction,
+        latency,
+        one.chance,
     )
 
 

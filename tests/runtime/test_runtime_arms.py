@@ -1,0 +1,145 @@
+"""Two versions behind one address: nobody waits for the shadow, nobody suffers from a failing challenger."""
+
+import statistics
+import time
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from everloop.runtime.log import read_log
+from everloop.runtime.manifest import read_manifest, write_manifest
+from everloop.runtime.routing import Arm, Routing, choose_arm, position_of, unit_of, write_routing
+
+ROW = {"amount": 12.0, "region": "north"}
+SIZE = 900
+
+
+def graph(nodes, **constants):
+    made = helper.make_graph(
+        nodes,
+        "score",
+        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, ["n", 3])],
+        [helper.make_tensor_value_info("score", TensorProto.DOUBLE, ["n", 1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def failing():
+    """Looks for a place that no list has, for every row but that of zeros which is tried at the start."""
+    return graph(
+        [
+            helper.make_node("Cast", ["x"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("ReduceSum", ["whole"], ["sum"], keepdims=0),
+            helper.make_node("Mul", ["sum", "far"], ["place"]),
+            helper.make_node("Gather", ["x", "place"], ["row"], axis=1),
+            helper.make_node("Unsqueeze", ["row", "one"], ["score"]),
+        ],
+        far=np.array(100_000, np.int64),
+        one=np.array([1], np.int64),
+    )
+
+
+def slow():
+    """Multiplies large matrices for each row before it answers."""
+    random = np.random.default_rng(0)
+    many = [helper.make_node("MatMul", [f"m{n}", "large"], [f"m{n + 1}"]) for n in range(3)]
+    return graph(
+        [
+            helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["large", "mean"], ["m0"]),
+            *many,
+            helper.make_node("ReduceMean", ["m3"], ["all"], keepdims=0),
+            helper.make_node("MatMul", ["x", "w"], ["z"]),
+            helper.make_node("Mul", ["all", "zero"], ["nothing"]),
+            helper.make_node("Add", ["z", "nothing"], ["y"]),
+            helper.make_node("Sigmoid", ["y"], ["score"]),
+        ],
+        large=random.normal(size=(SIZE, SIZE)),
+        w=np.array([[1.0], [0.5], [-0.5]]),
+        zero=np.array(0.0),
+    )
+
+
+@pytest.fixture
+def challenger(make_package, packages, tmp_path):
+    """Routes to version 7 and, by a strategy, to a version 8 with a graph of its own."""
+
+    def make(model, strategy, share=1.0):
+        folder = make_package(tmp_path / "v8", version=8)
+        onnx.save(model, folder / "score.onnx")
+        manifest = read_manifest(folder)
+        (folder / "manifest.json").unlink()
+        write_manifest(folder, manifest)
+        path = tmp_path / "routing.json"
+        arms = Arm(7, str(packages["binary"])), Arm(8, "v8", share, strategy, "r")
+        write_routing(path, Routing("loan-default", 1, *arms))
+        return str(path)
+
+    return make
+
+
+def ask(server, count):
+    seconds = []
+    for n in range(count):
+        begun = time.perf_counter()
+        answer = server.client.post("/predict", json={"row": ROW, "id": f"p{n}"})
+        seconds.append(time.perf_counter() - begun)
+        assert (answer.status_code, answer.json()["version"]) == (200, 7)
+    return statistics.median(seconds)
+
+
+@pytest.mark.slow
+def test_nobody_waits_for_a_slow_shadow(challenger, start_server):
+    server = start_server(routing=challenger(slow(), "shadow"))
+    answered = ask(server, 15)
+    server.stop()
+    log = read_log(server.log).predictions
+    shadow = log.filter(log["arm"] == "shadow")
+    assert set(shadow["id"]) == {f"p{n}" for n in range(15)}
+    assert shadow["latency_us"].median() / 1e6 > 2 * answered, "each answer of the shadow took far longer"
+    assert log.filter(log["arm"] == "champion")["chance"].unique().to_list() == [1.0]
+
+
+def test_a_failing_shadow_touches_nobody_and_is_counted(challenger, start_server):
+    server = start_server(routing=challenger(failing(), "shadow"))
+    ask(server, 20)
+    server.stop()
+    log = read_log(server.log)
+    assert log.predictions["arm"].unique().to_list() == ["champion"]
+    assert log.refusals.select("arm", "kind", "version").unique().rows() == [("shadow", "error", 8)]
+    assert log.refusals.height == 20
+
+
+def test_the_champion_answers_where_the_challenger_fails(challenger, start_server):
+    server = start_server(routing=challenger(failing(), "canary", 0.5))
+    ask(server, 40)
+    assert "everloop_fallbacks_total" in server.client.get("/metrics").text
+    server.stop()
+    log = read_log(server.log)
+    routing = Routing("loan-default", 1, Arm(7, "a"), Arm(8, "b", 0.5, "canary", "r"))
+    hit = {f"p{n}" for n in range(40) if choose_arm(routing, f"p{n}") == "challenger"}
+    assert set(log.refusals["id"]) == hit
+    assert log.refusals["chance"].unique().to_list() == [0.5]
+    assert set(log.refusals["unit"]) == {unit_of(identity, "r") for identity in hit}
+    pinned = log.predictions.filter(log.predictions["arm"] == "pinned")
+    assert set(pinned["id"]) == hit
+    assert pinned["version"].unique().to_list() == [7]
+
+
+def test_a_row_that_violates_the_contract_is_counted_for_its_arm_without_its_content(
+    challenger, start_server
+):
+    server = start_server(routing=challenger(slow(), "ab", 0.25))
+    for n in range(20):
+        row = {"amount": "secret-12", "customer": f"c{n}"}
+        assert server.client.post("/predict", json={"row": row, "id": f"p{n}"}).status_code == 422
+    server.stop()
+    refusals = read_log(server.log).refusals
+    assert refusals["kind"].unique().to_list() == ["contract"]
+    arms = {f"p{n}": "challenger" if position_of(f"c{n}", "r") < 0.25 else "champion" for n in range(20)}
+    assert dict(refusals.select("id", "arm").rows()) == arms
+    assert set(refusals.select("arm", "chance").rows()) == {("champion", 0.75), ("challenger", 0.25)}
+    assert "secret" not in str(refusals.to_dicts())

@@ -1,6 +1,7 @@
 """Every learner that ships passes the public suite; the registry finds them and refuses the rest."""
 
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
@@ -11,6 +12,7 @@ import pytest
 from everloop.core.errors import MissingExtra, ModelFault
 from everloop.model.estimator_file import load_estimator
 from everloop.model.learners import Learner, known_learners, learner, learners_for
+from everloop.model.learners.learner import Watch
 from everloop.model.learners.registry import BUILT_IN, ON_REQUEST, learners_unasked
 from everloop.testing.learner_suite import LearnerSuite
 
@@ -114,6 +116,24 @@ def test_a_learner_is_what_the_protocol_says(name: str) -> None:
     assert isinstance(found, Learner)
     assert found.name == name
     assert name in known_learners()
+
+
+@pytest.mark.parametrize("name", ["catboost", "lightgbm", "xgboost"])
+def test_rounds_that_were_best_make_the_same_model_again(name: str) -> None:
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 4)).astype(np.float32).astype(np.float64)
+    y = X[:, 0] + random.normal(0, 2.0, 300)
+    one, watch = learner(name), Watch(X[200:], y[200:], most_rounds=200, patience=10)
+    options = {"task": "regression", "configuration": one.portfolio[1]}
+    watched, rounds = one.fit_watched(X[:200], y[:200], watch, **options)
+    assert 1 <= rounds < 200
+    options["configuration"] = {**one.portfolio[1], "rounds": rounds}
+    assert np.array_equal(watched.predict(X), one.fit(X[:200], y[:200], **options).predict(X))
+    hurried, rounds = one.fit_watched(
+        X[:200], y[:200], replace(watch, seconds=0.0), task="regression", configuration=one.portfolio[1]
+    )
+    assert rounds <= 2
+    assert np.isfinite(hurried.predict(X)).all()
 
 
 def test_an_unknown_learner_names_the_nearest() -> None:

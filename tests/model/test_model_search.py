@@ -234,6 +234,33 @@ def test_noise_columns_are_left_out_and_the_signal_stays() -> None:
     assert "noise" in dropped.reason
 
 
+def test_few_rows_leave_no_column_out() -> None:
+    found = trained_on(people(400), select=True, budget=Budget(trials=1), learners=("linear",))
+    assert all(choice.kept for choice in found.features if choice.name != "note")
+    assert {choice.name for choice in found.features if choice.gain is not None} >= {"income", "debt"}
+
+
+def test_a_time_and_a_number_kept_as_text_are_read() -> None:
+    """What depends on the hour alone is learned from texts that are different in every row."""
+    random = np.random.default_rng(0)
+    hours = np.arange(600)
+    times = [str(np.datetime64("2024-03-01T00:30:00") + np.timedelta64(int(hour), "h")) for hour in hours]
+    amount = random.normal(100, 20, 600)
+    table = pl.DataFrame(
+        {
+            "at": [text.replace("T", " ") for text in times],
+            "amount": [f"{number:.2f}" for number in amount],
+            "y": 10.0 * (hours % 24 < 8) + 0.1 * amount + random.normal(0, 0.1, 600),
+        }
+    )
+    train_rows = random.random(600) < 0.7
+    model = search(table.filter(train_rows), "y", budget={"trials": 2}, learners=["lightgbm"])
+    held = table.filter(~train_rows)
+    assert np.abs(model.predict(held) - held["y"].to_numpy()).mean() < 1.0
+    assert set(model.trained.columns) == {"at", "amount"}
+    assert np.isfinite(model.predict(held.with_columns(at=pl.lit("no time"), amount=pl.lit("")))).all()
+
+
 def test_many_classes_and_a_class_of_one_row() -> None:
     random = np.random.default_rng(0)
     x = random.normal(size=200)

@@ -168,8 +168,10 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
 
     from everloop.measure.metrics import metric_named
     from everloop.model.quick_frame import quick_frame
+    from everloop.model.readings import read_texts
     from everloop.model.train import TrainingSettings
     from everloop.model.training import train_task
+    from everloop.table.dataset import Dataset
 
     parts = _parts_of(table)
     if metric is not None:
@@ -179,6 +181,8 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     elif metric is not None:
         frame = replace(frame, metric=metric)
     _require_metric_of_task(frame)
+    if not isinstance(table, Dataset):
+        parts = read_texts(parts, frame)
     settings = TrainingSettings(
         learners=tuple(learners),
         budget=_budget(budget),

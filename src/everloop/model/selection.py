@@ -2,7 +2,9 @@
 
 A quick model is fitted on each fold, and each column is shuffled in the rows that judge: what the
 metric loses is the column's gain (permutation importance; Breiman 2001, Fisher et al. 2019). A column
-whose gain is not above its own noise is left out, if the model without all of them is as good.
+whose gain is not above its own noise is left out, if the model without all of them is at least as good.
+Columns that look useless by chance make a model worse on other rows than on those that chose them, so
+few rows choose nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +35,11 @@ QUICK = {"rounds": 60, "learning_rate": 0.15, "leaves": 15, "min_samples_leaf": 
 QUICK_ROWS = 12_000
 QUICK_JUDGED = 6_000
 FEWEST_ROWS = 200
+FEWEST_SELECTED_BY = 1_000
+"""With fewer rows no column is left out: what seems to be noise there often helps on other rows."""
+
 REPEATS = 3
-NOISE = 2.0
+NOISE = 1.0
 """A gain of fewer standard errors is noise."""
 
 HOLDOUT_PARTS = 4
@@ -84,6 +89,9 @@ def select_features(material: Material, *, out_of_time: Callable[[], bool] = lam
     measured = {name: float(mean[i]) for i, name in enumerate(names)}
     if not weak:
         return _all_kept(names, "All columns help on held-out rows.", measured)
+    if material.table.height < FEWEST_SELECTED_BY:
+        few = f"{material.table.height} rows are too few to tell a weak one from noise"
+        return _all_kept(names, f"All columns are kept: {few}.", measured)
     return _without(material, base, names, weak, measured, out_of_time)
 
 
@@ -100,7 +108,7 @@ def _without(
         dropped = {names[i] for i in weak[: len(names) - 1]}
         fewer = replace(material, features=material.features.only(n for n in names if n not in dropped))
         loss = base - fold_scores(fewer)
-        if loss.mean() <= max(_standard_error(loss), 1e-3 * abs(base.mean())):
+        if loss.mean() <= 0:
             reason = "shuffling it on held-out rows changes the metric by no more than noise"
             choices = [
                 FeatureChoice(
@@ -238,7 +246,3 @@ def _signed(material: Material, actual: NDArray[Any], scores: NDArray[np.float64
 def _noise(gains: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gives how much of each column's mean gain over folds and repeats may be chance."""
     return np.asarray(NOISE * gains.std(axis=0, ddof=1) / np.sqrt(len(gains)))
-
-
-def _standard_error(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from everloop.model.learners.learner import Capabilities, Parameter
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from everloop.model.learners.learner import Task
+    from everloop.model.learners.learner import Task, Watch
 
 LOSSES: dict[Task, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 """What is minimised for each task."""
@@ -33,18 +34,17 @@ class CatBoost:
         takes_missing=True, computes_in_float32=True, cost=4.0
     )
     space: ClassVar[tuple[Parameter, ...]] = (
-        Parameter("rounds", "integer", 50, 800, log=True),
-        Parameter("learning_rate", "number", 0.02, 0.3, log=True),
+        Parameter("learning_rate", "number", 0.02, 0.2, log=True),
         Parameter("depth", "integer", 3, 9),
         Parameter("l2", "number", 0.3, 30.0, log=True),
         Parameter("column_share", "number", 0.3, 1.0),
         Parameter("random_strength", "number", 0.1, 10.0, log=True),
     )
     portfolio: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {"rounds": 300, "learning_rate": 0.06, "depth": 4, "l2": 3.0},
-        {"rounds": 300, "learning_rate": 0.03, "depth": 5, "l2": 10.0},
-        {"rounds": 500, "learning_rate": 0.06, "depth": 6, "l2": 3.0, "column_share": 0.7},
-        {"rounds": 400, "learning_rate": 0.06, "depth": 8, "l2": 5.0, "column_share": 0.5},
+        {"learning_rate": 0.06, "depth": 6, "l2": 3.0},
+        {"learning_rate": 0.05, "depth": 4, "l2": 6.0, "random_strength": 2.0},
+        {"learning_rate": 0.06, "depth": 8, "l2": 5.0, "column_share": 0.5},
+        {"learning_rate": 0.03, "depth": 5, "l2": 10.0, "column_share": 0.7},
     )
 
     def fit(
@@ -59,11 +59,40 @@ class CatBoost:
         threads: int = 1,
     ) -> Any:
         """Fits; see `Learner.fit`."""
+        estimator = self._estimator(task, configuration, seed, threads)
+        estimator.fit(X, y, sample_weight=weights)
+        _forget_when(estimator)
+        return estimator
+
+    def fit_watched(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[Any],
+        watch: Watch,
+        *,
+        task: Task,
+        configuration: Mapping[str, Any],
+        seed: int = 0,
+        threads: int = 1,
+    ) -> tuple[Any, int]:
+        """Fits until nothing is gained; see `StopsEarly.fit_watched`."""
+        estimator = self._estimator(task, {**configuration, "rounds": watch.most_rounds}, seed, threads)
+        estimator.fit(
+            X,
+            y,
+            eval_set=(watch.X, watch.y),
+            early_stopping_rounds=watch.patience,
+            callbacks=[_InTime(watch.seconds)],
+        )
+        _forget_when(estimator)
+        return estimator, int(estimator.tree_count_)
+
+    def _estimator(self, task: Task, configuration: Mapping[str, Any], seed: int, threads: int) -> Any:
         from everloop.core.extras import require
 
         package = require("catboost", extra="catboost")
         kind = package.CatBoostRegressor if task == "regression" else package.CatBoostClassifier
-        estimator = kind(
+        return kind(
             iterations=int(configuration.get("rounds", 200)),
             learning_rate=float(configuration.get("learning_rate", 0.1)),
             depth=int(configuration.get("depth", 6)),
@@ -77,9 +106,17 @@ class CatBoost:
             allow_writing_files=False,
             logging_level="Silent",
         )
-        estimator.fit(X, y, sample_weight=weights)
-        _forget_when(estimator)
-        return estimator
+
+
+class _InTime:
+    """Ends a training after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.perf_counter() + seconds
+
+    def after_iteration(self, info: Any) -> bool:  # noqa: ARG002
+        """Says whether to go on."""
+        return time.perf_counter() < self._until
 
 
 def _forget_when(estimator: Any) -> None:

@@ -77,7 +77,8 @@ class XgBoost:
         ).set_params(**stops)
         rows, actual, each = (X, y, None) if task == "regression" else _with_every_class(X, y, None)
         estimator.fit(rows, actual, sample_weight=each, eval_set=[(watch.X, watch.y)], verbose=False)
-        rounds = int(estimator.best_iteration) + 1
+        # Ended in its first round it has no best one yet.
+        rounds = int(estimator.get_booster().attr("best_iteration") or 0) + 1
         estimator._Booster = estimator.get_booster()[:rounds]  # noqa: SLF001  (there is no public way)
         return estimator.set_params(early_stopping_rounds=None, callbacks=None, n_estimators=rounds), rounds
 

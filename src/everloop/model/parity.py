@@ -6,7 +6,8 @@ rows whose values lie on the splits of the trees:
 - ``trained``: the estimator read back from the package's ``pipeline.skops``;
 - ``plan_graph``: `runtime.Package.answer`, row by row, as the server does it (on a sample);
 - ``graph``: ``model.onnx`` alone, from raw columns;
-- ``batch``: the plan on a table, then ``score.onnx``; also on vectors that lie on the splits.
+- ``batch``: the plan on a table, then ``score.onnx``, with small trees as masks (`runtime.many`) and
+  without; also on vectors that lie on the splits.
 
 A difference is absolute for scores up to 1 and relative above. Decisions have to be equal, except
 where the trained score is within the tolerance of the threshold (or the two best classes are): there
@@ -331,9 +332,17 @@ def _batch(
         np.concatenate([trial.expected, expected]),
         trial.refused,
     )
-    scores = [package.scores(trial.table)]
+    scores = [_by_many(package, trial)]
     if len(vectors):
         model = (package.folder / "score.onnx").read_bytes()
         graph = Graph(model, width=trained.plan.width, outputs=expected.shape[1])
         scores.append(graph.scores(vectors))
     return compare(both, np.concatenate(scores))
+
+
+def _by_many(package: Package, trial: _Trial) -> Floats:
+    """Scores the table as small and as large tables are; of each row the answer that is farther off."""
+    few = package.scores(trial.table)
+    many = np.concatenate(list(package.table_scorer.scores(trial.table)))
+    farther = difference(trial.expected, many) > difference(trial.expected, few)
+    return np.where(farther[:, np.newaxis], many, few)

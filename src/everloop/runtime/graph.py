@@ -10,6 +10,8 @@ from everloop.core.errors import PackageRefused
 from everloop.runtime.onnx_guard import refuse_external_data
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
@@ -36,9 +38,9 @@ class Graph:
 
     def __init__(self, model: bytes, *, width: int, outputs: int, name: str = "score.onnx") -> None:
         refuse_external_data(model, name)
-        self._session = _open_session(model, name)
+        self._session = open_session(model, name)
         self._run = self._session.run
-        self._outputs = outputs
+        self.outputs = outputs
         _check_doors(self._session, width, name)
         self.scores(np.zeros((1, width)))
 
@@ -57,17 +59,35 @@ class Graph:
         if len(vectors) > ROWS_AT_ONCE:
             parts = range(0, len(vectors), ROWS_AT_ONCE)
             return np.concatenate([self.scores(vectors[part : part + ROWS_AT_ONCE]) for part in parts])
-        try:
-            scores: Matrix = self._run(_OUTPUTS, {"x": vectors})[0]
-        except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
-            raise PackageRefused(f"The graph cannot be run: {_first_line(error)}") from None
-        if scores.shape != (vectors.shape[0], self._outputs):
-            expected = (vectors.shape[0], self._outputs)
-            raise PackageRefused(f"The graph gave scores of shape {scores.shape}; expected {expected}.")
-        return scores
+        return run_graph(self._run, {"x": vectors}, (vectors.shape[0], self.outputs))
 
 
-def _open_session(model: bytes, name: str) -> Any:
+def run_graph(run: Callable[..., Any], feeds: Mapping[str, Any], shape: tuple[int, int]) -> Matrix:
+    """Runs a session's graph to its scores.
+
+    Args:
+        run: The session's own `run`.
+        feeds: Input name to array.
+        shape: What the scores have to be.
+
+    Raises:
+        PackageRefused: When the graph fails or gives another shape.
+    """
+    try:
+        scores: Matrix = run(_OUTPUTS, feeds)[0]
+    except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
+        raise PackageRefused(f"The graph cannot be run: {_first_line(error)}") from None
+    if scores.shape != shape:
+        raise PackageRefused(f"The graph gave scores of shape {scores.shape}; expected {shape}.")
+    return scores
+
+
+def open_session(model: bytes, name: str) -> Any:
+    """Loads a graph for one thread at a time.
+
+    Raises:
+        PackageRefused: When the content is no graph.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

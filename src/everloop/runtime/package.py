@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.runtime.counterfactual import Counterfactual
+    from everloop.runtime.many import TableScorer
     from everloop.table.contract import Contract
 
 # What serving reads is held in memory; the rest is only digested, piece by piece.
@@ -36,7 +36,8 @@ SERVING_FILES = {"plan.json": 64 * 2**20, "contract.json": 64 * 2**20, "score.on
 _OPTIONAL_FILES = {EXPLAIN_NAME: 64 * 2**20, FEATURES_NAME: 16 * 2**20}
 _MOST_BYTES = 8 * 2**30
 _BATCH = 4096
-_FEWEST_THREADED = 5
+MANY_ROWS = 20_000
+"""Tables of so many rows are worth what making a `table_scorer` takes."""
 
 
 class Answer(NamedTuple):
@@ -103,6 +104,14 @@ class Package:
     def features(self) -> FeatureSet:
         """The features over rows of other sources that the model reads, as `features.json` defines them."""
         return FeatureSet() if self._features_json is None else FeatureSet.from_json(self._features_json)
+
+    @cached_property
+    def table_scorer(self) -> TableScorer:
+        """What scores tables of `MANY_ROWS` and more; it takes a moment to make."""
+        from everloop.runtime.many import TableScorer
+
+        model = read_files(self.folder, self.manifest, verify=False)["score.onnx"]
+        return TableScorer(self.plan, self._graph, model)
 
     def prepare(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
         """Encodes one raw row by the plan.
@@ -246,29 +255,22 @@ class Package:
         return Answer(manifest.classes[score >= threshold], score)
 
     def _scored(self, data: Any) -> Iterator[NDArray[np.float64]]:
-        """Scores rows in bounded batches; a large table's by as many threads as there are processors."""
+        """Scores rows in bounded batches."""
         if isinstance(data, Mapping):
             data = [data]
         if isinstance(data, (list, tuple)):
             yield from (self._graph.scores(batch) for batch in self._batches(data))
             return
-        from concurrent.futures import ThreadPoolExecutor
-
-        from everloop.runtime.plan_table import encode_table
         from everloop.table.tables import as_frame
 
         frame = as_frame(data)
-
-        def score(start: int) -> NDArray[np.float64]:
-            return self._graph.scores(encode_table(self.plan, frame[start : start + _BATCH]))
-
-        starts = range(0, frame.height, _BATCH)
-        if len(starts) < _FEWEST_THREADED:
-            yield from map(score, starts)
+        if frame.height >= MANY_ROWS:
+            yield from self.table_scorer.scores(frame)
             return
-        # Both the encoding and the graph let go of the interpreter's lock.
-        with ThreadPoolExecutor(_processors()) as pool:
-            yield from pool.map(score, starts)
+        from everloop.runtime.plan_table import encode_table
+
+        for start in range(0, max(frame.height, 1), _BATCH):
+            yield self._graph.scores(encode_table(self.plan, frame[start : start + _BATCH]))
 
     def _batches(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[NDArray[np.float64]]:
         given = iter(rows)
@@ -329,13 +331,6 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
             )
         if name not in manifest.files:
             raise PackageRefused(f"{name!r} is in the package but not in its manifest.", place=str(path))
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _outputs(manifest: Manifest) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import DataFault
-from everloop.runtime.encoders import LookupEncoder, NumberEncoder, OneHotEncoder, TextEncoder
+from everloop.runtime.encoders import NumberEncoder, OneHotEncoder, TextEncoder
+from everloop.runtime.many.encoded import MISSING, UNKNOWN, EncodedTable
 from everloop.runtime.plan import Plan, derived_order
 from everloop.runtime.row_fill import not_a_number
 from everloop.table.labels import label_texts
@@ -33,6 +34,19 @@ def encode_table(plan: Plan, table: Any) -> Matrix:
     Raises:
         DataFault: When a column is missing from the table or is of a type that the plan cannot use.
     """
+    return encode_columns(plan, table).matrix()
+
+
+def encode_columns(plan: Plan, table: Any) -> EncodedTable:
+    """Encodes every column of a table; the vectors are made of it when they are asked for.
+
+    Args:
+        plan: The preparation.
+        table: As `encode_table` takes it.
+
+    Raises:
+        DataFault: When a column is missing from the table or is of a type that the plan cannot use.
+    """
     from everloop.table.tables import as_frame
 
     frame = as_frame(table)
@@ -41,18 +55,18 @@ def encode_table(plan: Plan, table: Any) -> Matrix:
     if absent:
         raise DataFault(f"The table lacks the columns {absent}, which the plan reads.")
     frame = _derive(plan, frame.select([item.name for item in plan.inputs]))
-    matrix = np.zeros((frame.height, plan.width))
+    numbers: dict[int, Matrix] = {}
+    places: dict[int, NDArray[np.int32]] = {}
     for encoder in plan.encoders:
         column = _plain(frame[encoder.column])
         if isinstance(encoder, NumberEncoder):
-            _write_number(encoder, column, matrix)
-        elif isinstance(encoder, OneHotEncoder):
-            _write_one_hot(encoder, column, matrix)
+            numbers |= _numbers(encoder, column)
         elif isinstance(encoder, TextEncoder):
-            _write_text(encoder, column, matrix)
+            numbers |= _texts(encoder, column)
         else:
-            _write_lookup(encoder, column, matrix)
-    return matrix
+            known = encoder.categories if isinstance(encoder, OneHotEncoder) else encoder.values
+            places[encoder.offset] = _places(column, list(known))
+    return EncodedTable(plan, frame.height, numbers, places)
 
 
 def _derive(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
@@ -67,7 +81,7 @@ def _derive(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _plain(column: pl.Series) -> pl.Series:
-    """Brings a column to one of the plan's types: times become microseconds, enumerations texts."""
+    """Brings a column to one of the plan's types: times become microseconds."""
     import polars as pl
 
     kind = column.dtype
@@ -75,19 +89,17 @@ def _plain(column: pl.Series) -> pl.Series:
         return column.cast(pl.Datetime("us")).to_physical()
     if isinstance(kind, pl.Datetime):
         return column.dt.cast_time_unit("us").to_physical()
-    if kind in (pl.Categorical, pl.Enum):
-        return column.cast(pl.String)
     if isinstance(kind, pl.Decimal) or kind == pl.Float32:
         return column.cast(pl.Float64)
-    if kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null):
+    if kind.is_numeric() or kind in (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Null):
         return column
     raise DataFault(f"Column {column.name!r} is of type {kind}, which a plan cannot encode.")
 
 
-def _write_number(encoder: NumberEncoder, column: pl.Series, matrix: Matrix) -> None:
+def _numbers(encoder: NumberEncoder, column: pl.Series) -> dict[int, Matrix]:
     import polars as pl
 
-    if column.dtype == pl.String:
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
         raise not_a_number(encoder.column, "text")
     numbers = column.cast(pl.Float64).fill_null(float("nan")).to_numpy().copy()
     missing = np.isnan(numbers)
@@ -98,49 +110,55 @@ def _write_number(encoder: NumberEncoder, column: pl.Series, matrix: Matrix) -> 
             numbers[numbers > encoder.high] = encoder.high
         # A NaN may carry other bits; the row form knows one NaN.
         numbers[missing] = np.nan if encoder.fill is None else encoder.fill
-        numbers = (numbers - encoder.centre) / encoder.scale
+        if encoder.centre != 0.0:
+            numbers -= encoder.centre
+        if encoder.scale != 1.0:
+            numbers /= encoder.scale
         if encoder.float32:
             numbers = numbers.astype(np.float32).astype(np.float64)
-    matrix[:, encoder.offset] = numbers
-    if encoder.indicator:
-        matrix[:, encoder.offset + 1] = missing
+    if not encoder.indicator:
+        return {encoder.offset: numbers}
+    return {encoder.offset: numbers, encoder.offset + 1: missing.astype(np.float64)}
 
 
-def _positions(column: pl.Series, categories: list[str]) -> NDArray[np.int64]:
-    """Gives each value's place among the categories; -1 for no category, -2 for missing."""
+def _places(column: pl.Series, categories: list[str]) -> NDArray[np.int32]:
+    """Gives each value's place among the categories, or `UNKNOWN` or `MISSING`."""
     import polars as pl
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
+    if column.dtype in (pl.Categorical, pl.Enum):
+        distinct = column.drop_nulls().unique()
+        codes, most = (
+            one.to_physical().cast(pl.Int64).fill_null(-1).to_numpy() for one in (column, distinct)
+        )
+        known = np.full(int(most.max(initial=-1)) + 2, np.int32(MISSING))
+        known[most] = _places(distinct.cast(pl.String), categories)
+        found: NDArray[np.int32] = known[codes]  # the last is where -1 points at
+        return found
     texts = label_texts(column)
-    places = texts.replace_strict(categories, range(len(categories)), default=-1, return_dtype=pl.Int64)
-    return np.where(texts.is_null().to_numpy(), -2, places.fill_null(-2).to_numpy())
+    given = texts.to_arrow()
+    indices = pc.index_in(given, value_set=pa.array(categories, type=given.type))
+    places: NDArray[np.int32] = pc.fill_null(indices, UNKNOWN).to_numpy(zero_copy_only=False)
+    if texts.null_count():
+        places = np.where(texts.is_null().to_numpy(), np.int32(MISSING), places)
+    return places
 
 
-def _write_one_hot(encoder: OneHotEncoder, column: pl.Series, matrix: Matrix) -> None:
-    places = _positions(column, list(encoder.categories))
-    if encoder.other:
-        places = np.where(places == -1, len(encoder.categories), places)
-    rows = np.flatnonzero(places >= 0)
-    matrix[rows, encoder.offset + places[rows]] = 1.0
-
-
-def _write_text(encoder: TextEncoder, column: pl.Series, matrix: Matrix) -> None:
+def _texts(encoder: TextEncoder, column: pl.Series) -> dict[int, Matrix]:
     """Scores each different text once, by the function that a row is scored with."""
     import polars as pl
 
     from everloop.runtime.text_terms import text_scorer
 
     score = text_scorer(encoder)
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
     texts = column if column.dtype == pl.String else pl.repeat(None, len(column), dtype=pl.String, eager=True)
     known: dict[str | None, NDArray[np.float64]] = {}
+    scores = np.empty((encoder.width, len(texts)))
     for place, text in enumerate(texts.to_list()):
         if text not in known:
             known[text] = score(text)
-        matrix[place, encoder.offset : encoder.offset + encoder.width] = known[text]
-
-
-def _write_lookup(encoder: LookupEncoder, column: pl.Series, matrix: Matrix) -> None:
-    unknown = np.nan if encoder.unknown is None else encoder.unknown
-    missing = np.nan if encoder.missing is None else encoder.missing
-    # The two at the end are what the places -2 and -1 point at.
-    numbers = np.array([*encoder.values.values(), missing, unknown])
-    matrix[:, encoder.offset] = numbers[_positions(column, list(encoder.values))]
+        scores[:, place] = known[text]
+    return {encoder.offset + slot: scores[slot] for slot in range(encoder.width)}

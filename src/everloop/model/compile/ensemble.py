@@ -69,8 +69,10 @@ def ensemble_attributes(trees: Sequence[Tree], outputs: int, dtype: type[np.floa
     parts: dict[str, list[Any]] = {name: [] for name in _PARTS}
     roots: list[int] = []
     nodes = leaves = 0
+    # Where all nodes ask the same kind of question the operator has a shorter loop.
+    mode = next((tree.mode[0] for tree in trees if tree.left[0] >= 0), LESS_OR_EQUAL)
     for given in trees:
-        tree = _with_two_leaves(given)
+        tree = _with_two_leaves(given, mode)
         order = tree.reachable()
         is_leaf = tree.left[order] < 0
         place = np.zeros(len(tree.left), dtype=np.int64)
@@ -93,7 +95,7 @@ def ensemble_attributes(trees: Sequence[Tree], outputs: int, dtype: type[np.floa
     return attributes
 
 
-def _with_two_leaves(tree: Tree) -> Tree:
+def _with_two_leaves(tree: Tree, mode: int) -> Tree:
     """A tree that is one leaf becomes a question with the same answer on both sides."""
     if tree.left[0] >= 0:
         return tree
@@ -105,7 +107,7 @@ def _with_two_leaves(tree: Tree) -> Tree:
         right=np.array([2, -1, -1]),
         missing_left=np.zeros(3, dtype=bool),
         value=np.full(3, tree.value[0]),
-        mode=np.full(3, LESS_OR_EQUAL, dtype=np.uint8),
+        mode=np.full(3, LESS_OR_EQUAL if mode == MEMBER else mode, dtype=np.uint8),
     )
 
 

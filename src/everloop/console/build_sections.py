@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.model import card_pictures as draw
 from everloop.model.card import cleaning_blocks, leak_blocks
-from everloop.model.group_pictures import fairness_blocks, slice_blocks
+from everloop.model.group_pictures import fairness_blocks, mitigation_blocks, slice_blocks
 from everloop.model.quality_pictures import (
     confusion_blocks,
     ranking_pictures,
@@ -248,6 +248,9 @@ def model_section(story: Story) -> Section:
             *confusion_blocks(evaluation),
         ]
         blocks.append(Fold("How it ranks, predicts and decides", quality))
+        blocks += mitigation_blocks(
+            evaluation, story.currency, story.step("brief").get("decisions_per_month")
+        )
         weak = [*slice_blocks(evaluation), *fairness_blocks(evaluation)]
         blocks += [Fold("Where it does worst, and how groups fare", weak)] if weak else []
     blocks += _versions(story)

@@ -161,6 +161,42 @@ def _fairness(spec: LifecycleSpec) -> Iterator[EverloopError]:
             hint="name them in problem.sensitive, such as [sex, age_group]",
             place="model.fairness",
         )
+    if spec.model.mitigate is not None:
+        yield from _mitigation(spec)
+
+
+def _mitigation(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.measure.fairness import FAIRNESS
+
+    method, place = spec.model.mitigate, "model.mitigate"
+    reachable = {
+        name: bound
+        for name, bound in spec.model.fairness.items()
+        if name in FAIRNESS and bound.comparison.startswith(">" if FAIRNESS[name].ratio else "<")
+    }
+    if spec.problem.task not in (None, "binary"):
+        yield SpecFault(
+            f"{place} moves decisions between two classes; the task is {spec.problem.task}.", place=place
+        )
+    if not spec.model.fairness or len(reachable) < len(spec.model.fairness):
+        yield SpecFault(
+            f"{place}: {method} needs bounds on decisions: differences from above, ratios from below.",
+            hint='fairness: {equal_opportunity_difference: "<= 0.1"}, or demographic_parity_ratio: ">= 0.8"',
+            place=place,
+        )
+    if len(spec.problem.sensitive) > 1:
+        yield SpecFault(
+            f"{place}: {method} treats the groups of one column alike; problem.sensitive names "
+            f"{', '.join(spec.problem.sensitive)}.",
+            hint="name one, or one that crosses them, made in data.table: sex || ', ' || age_group as who",
+            place="problem.sensitive",
+        )
+    if spec.goal.segments is not None:
+        yield SpecFault(
+            f"{place}: {method} and goal.segments both give thresholds; a row has one.",
+            hint="leave one of them out",
+            place="goal.segments",
+        )
 
 
 def _guards(spec: LifecycleSpec) -> Iterator[EverloopError]:

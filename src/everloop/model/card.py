@@ -14,7 +14,7 @@ from everloop.core.tasks import TASKS
 from everloop.model import card_pictures as draw
 from everloop.model.card_costs import cost_blocks
 from everloop.model.explanation_pictures import effect_blocks, robustness_blocks
-from everloop.model.group_pictures import fairness_blocks, slice_blocks
+from everloop.model.group_pictures import fairness_blocks, mitigation_blocks, slice_blocks
 from everloop.model.quality_pictures import (
     confusion_blocks,
     ranking_pictures,
@@ -125,15 +125,13 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
         _value(trained, facts),
         _metrics(trained),
         _clusters(trained),
-        _groups(trained),
+        _groups(trained, facts),
         _data(facts),
         _explanation(facts),
         _robustness(facts),
         _features(trained),
         _search(trained),
-        Section(
-            "Energy and cost", cost_blocks(trained if facts.timed else None, facts.brief, facts.currency)
-        ),
+        _costs(trained, facts),
         _limits(trained, facts),
     ]
     return [replace(section, origin=facts.origin) for section in sections if section.blocks]
@@ -192,13 +190,14 @@ def _value(trained: Trained, facts: CardFacts) -> Section:
     found = trained.evaluation
     if found is None:
         return Section("Value", [])
+    title = "Value" if found.value is not None else "Calibration" if found.reliability else "Predictions"
     blocks = [
         *draw.value_picture(found, facts.currency),
         *draw.quality_pictures(found, facts.currency),
         *draw.requirement_table(found),
         *today_blocks(found),
     ]
-    return Section("Value", blocks, lead=draw.gain_sentence(found, facts.currency))
+    return Section(title, blocks, lead=draw.gain_sentence(found, facts.currency))
 
 
 def _metrics(trained: Trained) -> Section:
@@ -226,11 +225,13 @@ def _clusters(trained: Trained) -> Section:
     )
 
 
-def _groups(trained: Trained) -> Section:
+def _groups(trained: Trained, facts: CardFacts) -> Section:
     found = trained.evaluation
     if found is None:
         return Section("Slices and groups", [])
-    blocks = [*slice_blocks(found), *fairness_blocks(found)]
+    monthly = facts.brief.get("decisions_per_month")
+    priced = mitigation_blocks(found, facts.currency, monthly)
+    blocks = [*slice_blocks(found), *fairness_blocks(found), *priced]
     lead = "Where the model does worse than on all rows"
     if found.fairness:
         lead += ", and how the groups of each sensitive column fare"

@@ -10,7 +10,9 @@ import numpy as np
 from everloop.measure.calibration import Sigmoid, fit_sigmoid
 from everloop.measure.choices import choose_classes, choose_move
 from everloop.measure.confusion import DECISION_MEASURES
+from everloop.measure.fair_thresholds import choose_fair_thresholds
 from everloop.measure.metrics import METRICS, compute
+from everloop.measure.pricing import values_by_decision
 from everloop.measure.segments import choose_segment_thresholds
 from everloop.measure.value import choose_threshold
 from everloop.runtime.decision import PLAIN, DecisionRule
@@ -49,6 +51,21 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """Groups that decisions must treat alike.
+
+    Attributes:
+        column: The sensitive column.
+        groups: The group of each row, (n,); None where it is not known.
+        bounds: On the differences between them.
+    """
+
+    column: str
+    groups: Sequence[str | None]
+    bounds: Mapping[str, Bound]
+
+
+@dataclass(frozen=True, slots=True)
 class Choosing:
     """What a decision is chosen from.
 
@@ -61,6 +78,7 @@ class Choosing:
         required: What the goal and the problem require; what a decision cannot change is passed over.
         segments: The segment of each row, where each may get a threshold of its own.
         segment: The column that says so.
+        alike: Groups that each get a threshold of their own, so that they are treated alike.
     """
 
     frame: Frame
@@ -70,12 +88,14 @@ class Choosing:
     required: Mapping[str, Bound] = field(default_factory=dict)
     segments: Sequence[str | None] | None = None
     segment: str | None = None
+    alike: Alike | None = None
 
 
 def choose_decision(this: Choosing) -> Decided:
     """Chooses how scores become decisions: by their worth where they have a price."""
     if this.frame.task == "binary":
-        return _of_two(this)
+        plain = _of_two(this)
+        return plain if this.alike is None else _alike(this, this.alike, plain)
     if this.worth is None:
         return Decided(None, "")
     if this.frame.task == "multiclass":
@@ -100,6 +120,32 @@ def _of_two(this: Choosing) -> Decided:
     each = choose_segment_thresholds(this.scores, this.actual, prices, this.segments, constraints=constraints)
     rule = DecisionRule(segment=this.segment, thresholds=dict(each.thresholds)) if each.thresholds else PLAIN
     return Decided(each.threshold, each.reason, rule, each.satisfied)
+
+
+def _alike(this: Choosing, alike: Alike, plain: Decided) -> Decided:
+    """Gives groups the thresholds that treat them alike at the least cost."""
+    otherwise = 0.5 if plain.threshold is None else plain.threshold
+    if this.worth is None:
+        # A threshold is where both decisions are worth the same to whoever chose it: that prices them.
+        gain = this.actual - otherwise
+    else:
+        when_positive, when_negative = values_by_decision(this.actual, this.worth.prices)
+        gain = when_positive - when_negative
+    limit = this.required.get("positive_rate")
+    most = limit.limit if limit is not None and limit.comparison in ("<", "<=") else 1.0
+    found = choose_fair_thresholds(
+        this.scores, this.actual, gain, alike.groups, alike.bounds, otherwise, most_positive=most
+    )
+    kept = _said(alike.bounds)
+    if not found.thresholds:
+        keeps = "keeps" if found.satisfied else "does not keep"
+        reason = f"{plain.reason} It {keeps} {kept} between the groups of {alike.column} as it is."
+        return Decided(plain.threshold, reason, plain.rule, plain.satisfied and found.satisfied)
+    reason = f"{plain.reason} Groups of {alike.column} have thresholds of their own, which keep {kept}."
+    if not found.satisfied:
+        reason = f"{plain.reason} Nothing but deciding nobody positive comes near {kept}."
+    rule = DecisionRule(segment=alike.column, thresholds=dict(found.thresholds))
+    return Decided(plain.threshold, reason, rule, plain.satisfied and found.satisfied)
 
 
 def calibration_that_pays(scores: NDArray[np.float64], actual: NDArray[Any]) -> Sigmoid | None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.measure.intervals import mean_interval, paired_interval
-from everloop.measure.metric_intervals import metric_difference, metric_interval
+from everloop.measure.metric_intervals import metric_interval
 from everloop.measure.metrics import METRICS, OF_ROWS, metrics_of
 from everloop.measure.value import choose_threshold
 from everloop.model.evaluation import Evaluation, Requirement
 from everloop.model.evaluation_curves import binary_curves, residual_facts
 from everloop.model.fairness import judge_groups, worst_differences
+from everloop.model.mitigation import decided_unlike, mitigation_of
 from everloop.model.slices import worst_slices
 from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of
 
@@ -48,6 +49,8 @@ class Judged:
         fairness: Bounds on differences between groups.
         part: Which rows they are.
         seed: Of the resampling.
+        mitigate: How groups are made to be treated alike; None where that is not asked for.
+        unmitigated: The same rows as judged without it.
     """
 
     frame: Frame
@@ -62,6 +65,8 @@ class Judged:
     fairness: Mapping[str, Bound] = field(default_factory=dict)
     part: str = "test"
     seed: int = 0
+    mitigate: str | None = None
+    unmitigated: Judged | None = None
 
     @property
     def decisions(self) -> NDArray[Any]:
@@ -99,6 +104,7 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
         "importance": dict(importance or {}),
         "slices": sliced.slices,
         "slices_looked_at": sliced.looked_at,
+        "mitigation": mitigation_of(judged),
     }
     money = _money(judged)
     fairness = judge_groups(judged)
@@ -145,12 +151,8 @@ def _against_today(judged: Judged) -> dict[str, Interval]:
     """Compares what is decided with what is decided today, by each metric of decisions, row by row."""
     if judged.today is None:
         return {}
-    decided = [one.name for one in metrics_of(judged.frame.task) if one.needs in ("decision", "number")]
-    today, ours = np.asarray(judged.today, dtype=np.float64), judged.decisions
-    if np.isnan(today).any():
-        return {}
-    found = {name: metric_difference(name, judged.actual, today, ours, seed=judged.seed) for name in decided}
-    return {name: interval for name, interval in found.items() if not np.isnan(interval.estimate)}
+    today = np.asarray(judged.today, dtype=np.float64)
+    return {} if np.isnan(today).any() else decided_unlike(judged, today)
 
 
 def _requirements(

@@ -72,6 +72,25 @@ class GroupFairness:
 
 
 @dataclass(frozen=True, slots=True)
+class Mitigation:
+    """What it costs that groups are treated alike: the model against itself without.
+
+    Attributes:
+        method: As `model.mitigate` names it.
+        value_without: Value per decision without it, where decisions have prices.
+        price: What a decision earns less with it, on the same rows (paired).
+        changes: Metrics of decisions: with it, less without it.
+        without: By sensitive column, or pair of them: the differences between groups without it.
+    """
+
+    method: str
+    value_without: Interval | None = None
+    price: Interval | None = None
+    changes: dict[str, Interval] = field(default_factory=dict)
+    without: dict[str, dict[str, Interval]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """One thing that the goal or the problem requires, and whether it holds.
 
@@ -158,6 +177,7 @@ class Evaluation:
         residuals: For regression: see `evaluation_curves.residual_facts`.
         importance: What the metric loses when a column is shuffled, by column.
         fairness: For each sensitive column, then for each pair of them.
+        mitigation: What it costs that they are treated alike, where that was asked for.
         slices: The worst slices first; each was found on one half of the rows and holds on the other.
         slices_looked_at: How many were compared to find them.
         requirements: What is required, and whether it holds.
@@ -185,6 +205,7 @@ class Evaluation:
     residuals: dict[str, Any] = field(default_factory=dict)
     importance: dict[str, float] = field(default_factory=dict)
     fairness: tuple[GroupFairness, ...] = ()
+    mitigation: Mitigation | None = None
     slices: tuple[Slice, ...] = ()
     slices_looked_at: int = 0
     requirements: tuple[Requirement, ...] = ()
@@ -212,6 +233,7 @@ class Evaluation:
         known["confusion"] = tuple(tuple(row) for row in data["confusion"])
         known["classes"] = tuple(data["classes"])
         known["fairness"] = tuple(_fairness(item) for item in data["fairness"])
+        known["mitigation"] = _mitigation(data.get("mitigation"))
         known["slices"] = tuple(_slice(item) for item in data["slices"])
         known["requirements"] = tuple(
             Requirement(**{**item, "number": _number(item["number"])}) for item in data["requirements"]
@@ -243,3 +265,13 @@ def _slice(data: dict[str, Any]) -> Slice:
 def _fairness(data: dict[str, Any]) -> GroupFairness:
     groups = tuple(Group(**{**group, "rates": _intervals(group["rates"])}) for group in data["groups"])
     return GroupFairness(tuple(data["columns"]), groups, _intervals(data["differences"]))
+
+
+def _mitigation(data: dict[str, Any] | None) -> Mitigation | None:
+    if data is None:
+        return None
+    money = {
+        name: None if data[name] is None else _interval(data[name]) for name in ("value_without", "price")
+    }
+    without = {name: _intervals(differences) for name, differences in data["without"].items()}
+    return Mitigation(data["method"], **money, changes=_intervals(data["changes"]), without=without)

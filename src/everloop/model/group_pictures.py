@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.report import Fold, Picture, Table, Text, pictures
-from everloop.report.writing import number, plural
+from everloop.report.writing import money, number, plural, span
 
 if TYPE_CHECKING:
     from everloop.measure.intervals import Interval
@@ -37,6 +37,47 @@ def slice_blocks(evaluation: Evaluation) -> list[Block]:
 def fairness_blocks(evaluation: Evaluation) -> list[Block]:
     """Draws how the groups of each sensitive column fare, and of each pair of columns."""
     return [block for found in evaluation.fairness for block in _of(found, evaluation.metric)]
+
+
+def mitigation_blocks(evaluation: Evaluation, currency: str, per_month: float | None = None) -> list[Block]:
+    """Tells what treating groups alike costs, and what it changes.
+
+    Args:
+        evaluation: With a mitigation; of one without nothing is told.
+        currency: What prices are in.
+        per_month: How many decisions are made in a month, where that is known.
+    """
+    found = evaluation.mitigation
+    if found is None:
+        return []
+    with_it = {one.name: one.differences for one in evaluation.fairness}
+    rows = [
+        [f"{name.replace('_', ' ')} by {columns}", _said(gap), _said(with_it[columns][name])]
+        for columns, gaps in found.without.items()
+        for name, gap in gaps.items()
+        if name in with_it.get(columns, {}) and gap.known
+    ]
+    between = Table(["between groups", f"without {found.method}", "with"], rows)
+    changes = [[name.replace("_", " "), _said(change)] for name, change in found.changes.items()]
+    moved = Fold("What it changes in decisions", [Table(["metric", "with less without"], changes)])
+    return [Text(price_sentence(evaluation, currency, per_month)), between, moved]
+
+
+def price_sentence(evaluation: Evaluation, currency: str, per_month: float | None = None) -> str:
+    """Says in a sentence what treating groups alike costs a decision, and a month."""
+    found = evaluation.mitigation
+    if found is None:
+        return ""
+    start = f"Groups are treated alike by {found.method}"
+    if found.price is None or not found.price.known:
+        return f"{start}. What that costs in money is unknown: decisions have no price."
+    price = found.price
+    said = f"{start}. A decision earns {money(price.estimate, currency)} less than without"
+    said = f"{said} ({span(price.to_dict(), currency)}) on the same {evaluation.rows:,} rows"
+    if per_month is None:
+        return f"{said}."
+    month = price.scaled(per_month)
+    return f"{said}, {money(month.estimate, currency)} a month ({span(month.to_dict(), currency)})."
 
 
 def _of(found: GroupFairness, metric: str) -> list[Block]:

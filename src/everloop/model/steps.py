@@ -113,6 +113,7 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         required={**goal.bounds, **problem.require},
         segments=goal.segments,
         fairness=dict(model.fairness),
+        mitigate=model.mitigate,
         seed=model.seed,
         max_latency=model.max_latency,
         tuner=model.tuner,
@@ -189,5 +190,6 @@ def facts_of(trained: Trained, digest: str) -> dict[str, Any]:
             "value_today": evaluation.value_today,
             "gain": evaluation.gain,
             "requirements": evaluation.requirements,
+            "mitigation": evaluation.mitigation,
         }
     return dict(to_jsonable(facts))

@@ -18,6 +18,7 @@ from everloop.model.fitted_apart import proof_sentence, prove_members
 from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.latency import within
 from everloop.model.learners.registry import learners_for
+from everloop.model.mitigation import alike_of
 from everloop.model.parity_rows import rows_of
 from everloop.model.scoring import calibrated
 from everloop.model.searching import Budget, run_search
@@ -26,6 +27,7 @@ from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.model.trial import Material
 from everloop.model.tried_features import try_features
+from everloop.runtime.decision import PLAIN
 from everloop.table.labels import label_texts
 from everloop.table.schema import schema_of
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from everloop.core.units import Bound
     from everloop.measure.worth import Worth
     from everloop.model.columns import ColumnKinds
+    from everloop.model.evaluation import Evaluation
     from everloop.model.searching import Found
     from everloop.spec.frame import Frame
     from everloop.table.dataset import Dataset
@@ -67,6 +70,7 @@ class TrainingSettings:
         select: Whether columns that do not help are left out.
         required: What the goal and the problem require.
         fairness: Bounds on differences between sensitive groups.
+        mitigate: How those bounds are reached; see `mitigation`.
         segments: The column whose values may get a threshold of their own.
         seed: What all chance is drawn from.
         threads: How many fits run side by side; part of the result, so never taken from the machine.
@@ -81,6 +85,7 @@ class TrainingSettings:
     select: bool = True
     required: Mapping[str, Bound] = field(default_factory=dict)
     fairness: Mapping[str, Bound] = field(default_factory=dict)
+    mitigate: str | None = None
     segments: str | None = None
     seed: int = 0
     threads: int = 2
@@ -161,6 +166,7 @@ def train(
     started = time.perf_counter()
     stakes = stakes or Stakes()
     learners = learners_for(frame.task, settings.learners)
+    alike_of(parts.train, frame, settings)  # before hours are spent on what cannot be decided
     material, kinds = _material(parts, frame, settings)
     material, features, note = _selected(material, kinds, settings, started, progress)
     found = run_search(
@@ -200,7 +206,11 @@ def train(
         fitted_apart=proof,
     )
     trained, held_out = _decided(trained, found, done, material, settings, stakes)
-    return replace(trained, evaluation=_evaluated(trained, held_out, parts, settings, stakes))
+    judged = _judged(trained, held_out, parts, settings, stakes)
+    if judged is not None and settings.mitigate is not None:
+        plain = _judged(replace(trained, decision=PLAIN), held_out, parts, settings, stakes)
+        judged = replace(judged, unmitigated=plain)
+    return replace(trained, evaluation=None if judged is None else _evaluated(judged, trained))
 
 
 def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[Material, ColumnKinds]:
@@ -311,6 +321,7 @@ def _decided(
             settings.required,
             None if settings.segments is None else label_texts(table[settings.segments]).to_list(),
             settings.segments,
+            alike_of(table, material.frame, settings),
         )
     )
     trained = replace(
@@ -319,25 +330,27 @@ def _decided(
     return replace(trained, held_out_scores=scores, held_out_actual=actual.astype(np.float64)), table
 
 
-def _evaluated(
-    trained: Trained, held_out: pl.DataFrame, parts: Parts, settings: TrainingSettings, stakes: Stakes
-) -> Any:
+def _evaluated(judged: Judged, trained: Trained) -> Evaluation:
     importance = {
         choice.name: choice.gain for choice in trained.features if choice.kept and choice.gain is not None
     }
+    return evaluate(judged, importance=importance)
+
+
+def _judged(
+    trained: Trained, held_out: pl.DataFrame, parts: Parts, settings: TrainingSettings, stakes: Stakes
+) -> Judged | None:
+    """Gives the rows that judge: of the test part, or else of the folds."""
     if parts.test is not None and parts.test.height:
         table, known = labelled(parts.test, trained.frame)
         if len(known):
-            judged = judged_rows(trained, table, trained.scores(table), known, settings, stakes, "test")
-            return evaluate(judged, importance=importance)
+            return judged_rows(trained, table, trained.scores(table), known, settings, stakes, "test")
     scores, actual = trained.held_out_scores, trained.held_out_actual
     if scores is None or actual is None:
         return None
     if trained.frame.task != "regression":
         actual = actual.astype(np.int64)
-    return evaluate(
-        judged_rows(trained, held_out, scores, actual, settings, stakes, "folds"), importance=importance
-    )
+    return judged_rows(trained, held_out, scores, actual, settings, stakes, "folds")
 
 
 def judged_rows(
@@ -361,6 +374,7 @@ def judged_rows(
         today=stakes.today(table) if stakes.today else None,
         required=settings.required,
         fairness=settings.fairness,
+        mitigate=settings.mitigate,
         part=part,
         seed=trained.seed,
     )

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.cli.options import DEFAULT_FILE, LifecycleFile
+from everloop.cli.options import DEFAULT_FILE, LifecycleFile, Trusted
 from everloop.cli.output import Answer
 
 if TYPE_CHECKING:
     from everloop.deploy.targets import Release
 
 
-def command(
+def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     target: Annotated[
         str | None,
         typer.Argument(metavar="TARGET", help="Where it runs, such as docker.", show_default=False),
@@ -26,6 +26,7 @@ def command(
     package: Annotated[
         Path | None, typer.Option(metavar="DIR", help="This package, without a lifecycle.")
     ] = None,
+    trusted: Trusted = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The port; else as the file says.")
     ] = None,
@@ -42,6 +43,7 @@ def command(
         everloop export docker
         everloop export kubernetes --output deploy/ --version 3
     """
+    from everloop.cli.sign import read_trusted
     from everloop.core.errors import UsageFault
     from everloop.deploy.targets import export, known_targets, open_target
 
@@ -50,7 +52,11 @@ def command(
     if target is None:
         raise UsageFault(f"Name a target: {', '.join(known_targets())}.", hint="everloop export docker")
     chosen = open_target(target)
-    release = _of_package(package, port) if package is not None else _of_lifecycle(file, version, port)
+    release = (
+        _of_package(package, port, read_trusted(trusted))
+        if package is not None
+        else _of_lifecycle(file, version, port)
+    )
     written = export(release, chosen, output or Path(f"export-{target}"))
     facts = {
         "target": target,
@@ -75,21 +81,19 @@ def _listed() -> Answer:
     return Answer({"targets": facts}, "\n".join(lines))
 
 
-def _of_package(package: Path, port: int | None) -> Release:
+def _of_package(package: Path, port: int | None, trusted: tuple[str, ...]) -> Release:
     from everloop.deploy.targets import Release
     from everloop.runtime import Package
 
-    loaded = Package(package)
-    return Release(loaded.folder, loaded.manifest, port=port or 8700)
+    loaded = Package(package, trusted=trusted)
+    return Release(loaded.folder, loaded.manifest, port=port or 8700, trusted=trusted)
 
 
 def _of_lifecycle(file: Path, version: int | None, port: int | None) -> Release:
     """Finds the version's package and how the file says that it runs."""
     from everloop.cli.reading import opened
-    from everloop.deploy.release import PACKAGE_FOLDER
     from everloop.deploy.targets import Release
     from everloop.deploy.versions import require_champion, require_version
-    from everloop.runtime import Package
     from everloop.runtime.service.settings import ROLES
 
     with opened(file) as workspace:
@@ -98,7 +102,7 @@ def _of_lifecycle(file: Path, version: int | None, port: int | None) -> Release:
             if version is None
             else require_version(workspace.record, workspace.name, version)
         )
-        loaded = Package(workspace.store.open(row.package) / PACKAGE_FOLDER)
+        loaded = workspace.served(row).package
         deploy = workspace.spec.deploy
         held = deploy.hold.time
         return Release(
@@ -108,6 +112,7 @@ def _of_lifecycle(file: Path, version: int | None, port: int | None) -> Release:
             grpc_port=deploy.serve.grpc_port or None,
             durability=deploy.serve.durability,
             roles=tuple(deploy.serve.tokens.references()) or ROLES,
+            trusted=workspace.trusted_keys,
             strategy=deploy.strategy,
             steps=deploy.steps,
             hold_seconds=600.0 if held is None else held.total_seconds(),

@@ -11,3 +11,9 @@ LifecycleFile = Annotated[
     Path, typer.Option("--file", "-f", metavar="PATH", help="The lifecycle file, or its folder.")
 ]
 DEFAULT_FILE = Path("everloop.yaml")
+Trusted = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE", help="With --package: a public key that must have signed it; may be given again."
+    ),
+]

@@ -77,14 +77,12 @@ def champion_features(file: Path) -> FileFeatures:
         NotFound: When nothing was released yet.
     """
     from everloop.data.file_features import FileFeatures
-    from everloop.deploy.release import PACKAGE_FOLDER
     from everloop.deploy.versions import require_champion
     from everloop.record.rows import StepRow
-    from everloop.runtime import Package
 
     with opened(file) as workspace:
         version = require_champion(workspace.record, workspace.name, "predict with")
-        package = Package(workspace.store.open(version.package) / PACKAGE_FOLDER)
+        package = workspace.served(version).package
         steps = workspace.record.find(StepRow, lifecycle=workspace.name, key=version.package)
         settings: dict[str, Any] = next(
             (step.facts["settings"] for step in steps if "settings" in step.facts), {}

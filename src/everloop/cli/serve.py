@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.cli.options import DEFAULT_FILE, LifecycleFile
+from everloop.cli.options import DEFAULT_FILE, LifecycleFile, Trusted
 from everloop.cli.output import Answer
 from everloop.cli.progress import watching
 
@@ -39,6 +39,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     package: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Serve this package alone, without a record.")
     ] = None,
+    trusted: Trusted = None,
     host: Host = None,
     port: Port = None,
     workers: Workers = None,
@@ -56,6 +57,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         everloop serve
         everloop serve --package package/ --port 8701
     """
+    from everloop.cli.sign import read_trusted
     from everloop.loop.supervise import Listening
 
     listening = Listening(host, port, workers, durability, grpc_port)
@@ -63,7 +65,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         if package is None:
             settings, count, folder = _of_lifecycle(file, listening, clock)
         else:
-            settings, count, folder = _of_package(package, listening, clock)
+            settings, count, folder = _of_package(package, listening, clock, read_trusted(trusted))
         if count > 1:
             _serve_several(settings, count, folder, progress)
             return Answer({"stopped": True}, "stopped")
@@ -83,7 +85,9 @@ def _of_lifecycle(file: Path, listening: Listening, clock: str) -> tuple[ServerS
         return settings, workers, workspace.state_folder
 
 
-def _of_package(package: Path, listening: Listening, clock: str) -> tuple[ServerSettings, int, Path]:
+def _of_package(
+    package: Path, listening: Listening, clock: str, trusted: tuple[str, ...]
+) -> tuple[ServerSettings, int, Path]:
     from everloop.core.files import storage_faults
     from everloop.runtime.manifest import read_manifest
     from everloop.runtime.service.settings import ServerSettings
@@ -100,6 +104,7 @@ def _of_package(package: Path, listening: Listening, clock: str) -> tuple[Server
         durability=listening.durability or "buffer",
         clock=clock,
         grpc_port=listening.grpc_port,
+        trusted=trusted,
     )
     return settings, listening.workers or 1, folder
 

@@ -41,6 +41,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "report": ("everloop.cli.report:command", "write a self-contained HTML report", "Watch"),
     "console": ("everloop.cli.console:command", "serve the web pages alone", "Watch"),
     "package": ("everloop.cli.package:command", "make a package of a model trained elsewhere", "Alone"),
+    "sign": ("everloop.cli.sign:COMMANDS", "sign a package, or see who did", "Alone"),
     "data": ("everloop.cli.data:COMMANDS", "learn a contract, check, profile or compare tables", "Alone"),
 }
 

@@ -44,9 +44,7 @@ def _otherwise(workspace: Workspace, chain: Chain, fixed: list[str]) -> tuple[di
     """Finds the smallest change of a logged row that its version decides otherwise."""
     from everloop.core.errors import UsageFault
     from everloop.core.values import to_jsonable
-    from everloop.deploy.release import PACKAGE_FOLDER
     from everloop.deploy.versions import require_version
-    from everloop.runtime import Package
 
     asked = chain.causes[0]
     if "row" not in asked.facts:
@@ -55,7 +53,7 @@ def _otherwise(workspace: Workspace, chain: Chain, fixed: list[str]) -> tuple[di
             hint="everloop why PREDICTION_ID --otherwise",
         )
     version = require_version(workspace.record, workspace.name, asked.facts["version"])
-    package = Package(workspace.store.open(version.package) / PACKAGE_FOLDER)
+    package = workspace.served(version).package
     row = asked.facts["row"]
     found = package.counterfactual(json.loads(row) if isinstance(row, str) else row, fixed=fixed)
     if found is None:

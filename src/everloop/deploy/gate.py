@@ -97,6 +97,7 @@ class Question:
         today: What today's decisions are worth on the same rows, (rows,); None where not stated.
         contract: What every row must satisfy.
         spec: The lifecycle file.
+        trusted: Public keys of which one must have signed the package; empty asks for no signature.
     """
 
     candidate: Candidate
@@ -104,6 +105,7 @@ class Question:
     today: NDArray[np.float64] | None
     contract: Contract
     spec: LifecycleSpec
+    trusted: tuple[str, ...] = ()
 
 
 def judge(question: Question) -> GateResult:
@@ -250,6 +252,24 @@ def _latency(question: Question) -> Iterator[Check]:
     )
 
 
+def _signature(question: Question) -> Iterator[Check]:
+    from everloop.runtime.manifest import manifest_bytes
+    from everloop.runtime.signing import key_name, signed_by
+
+    if not question.trusted:
+        return
+    keys = [key_name(key) for key in question.trusted]
+    folder = question.candidate.folder
+    found = signed_by(folder, manifest_bytes(folder), question.trusted)
+    yield Check(
+        "signature",
+        f"signed by {' or '.join(keys)}",
+        f"signed by {found}" if found else "not signed by any of them",
+        found is not None,
+        {"trusted": keys, "signed_by": found},
+    )
+
+
 CHECKS: tuple[Callable[[Question], Iterator[Check]], ...] = (
     _parity,
     _contract,
@@ -258,6 +278,7 @@ CHECKS: tuple[Callable[[Question], Iterator[Check]], ...] = (
     _not_worse_than_champion,
     _fairness,
     _latency,
+    _signature,
 )
 
 

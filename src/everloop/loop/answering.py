@@ -28,7 +28,7 @@ class Answering:
     """
 
     def __init__(self, workspace: Workspace, rows: History) -> None:
-        self._path = workspace.routing_path
+        self._path, self._trusted = workspace.routing_path, workspace.trusted_keys
         self._log = PredictionLog(workspace.log_folder)
         self._rows = rows
         self._regression = False
@@ -37,7 +37,7 @@ class Answering:
 
     def span(self, since: datetime, until: datetime) -> None:
         """Answers the rows of a span of time, and feeds back the actuals that came in it."""
-        routing = load_routing(read_routing(self._path), self._path.parent, self._routing)
+        routing = load_routing(read_routing(self._path), self._path.parent, self._routing, self._trusted)
         self._routing = routing
         self._regression = routing.champion.package.manifest.task == "regression"
         for request in self._rows.requests(since, until, 1000):

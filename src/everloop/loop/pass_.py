@@ -13,12 +13,13 @@ from everloop.core.errors import EverloopError, UsageFault
 from everloop.core.ids import new_id
 from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
-from everloop.deploy.release import project, release, released_by
+from everloop.deploy.release import PACKAGE_FOLDER, project, release, released_by
 from everloop.deploy.versions import champion, find_version, new_version, open_rollout, register, set_status
 from everloop.engine import Done, Engine, Step
 from everloop.loop.support import refuse_unsupported
 from everloop.loop.telling import result_line
 from everloop.record.rows import DecisionRow, RunRow, VersionRow
+from everloop.runtime.manifest import manifest_bytes
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -168,7 +169,7 @@ class Pass:
         created = packaged.facts["created"]
         workspace = self.workspace
         number = packaged.facts["version"]
-        known = find_version(workspace.record, workspace.name, number)
+        known = self._signed_anew(find_version(workspace.record, workspace.name, number), packaged)
         serving = champion(workspace.record, workspace.name)
         metrics = {name: value["estimate"] for name, value in trained.facts.get("metrics", {}).items()}
         row = known or new_version(
@@ -192,6 +193,18 @@ class Pass:
             workspace.record, row, causes={trained.id: "trained", packaged.id: "packaged"}
         )
         return self.version
+
+    def _signed_anew(self, known: VersionRow | None, packaged: Done) -> VersionRow | None:
+        """Gives a known version with the package that was just made, if nothing but its signature is new."""
+        if known is None or known.package == packaged.key:
+            return known
+        store = self.workspace.store
+        was, now = (store.open(key) / PACKAGE_FOLDER for key in (known.package, packaged.key))
+        if manifest_bytes(was) != manifest_bytes(now):
+            return known
+        row = replace(known, package=packaged.key, digest=packaged.digest)
+        self.workspace.record.put(row)
+        return row
 
     def release(self, version: VersionRow, judged: Done) -> None:
         """Writes down what the gate said and, where it let the version pass, releases it."""

@@ -29,6 +29,7 @@ from everloop.deploy.versions import find_version, number_for
 from everloop.engine import Done, Step
 from everloop.goal.steps import brief_step
 from everloop.loop.quarantine import put_on_record, released_parts
+from everloop.loop.signing import signer_of
 from everloop.loop.steps import CONTRACT_FILE, gate_step, package_step, reference_step
 from everloop.model.steps import explain_step, train_step
 from everloop.problem.steps import frame_step
@@ -206,8 +207,10 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
     }
     features = this.steps["snapshot"].facts.get("features")
     settings |= {"features": features} if features else {}
+    signer = signer_of(workspace.spec)
+    settings |= {"signed_by": signer.name} if signer else {}
     inputs = {"trained": trained, "dataset": prepared, "contract": enforced, "reference": referred}
-    return this.do(Step("package", "model", 2, package_step, settings, inputs))
+    return this.do(Step("package", "model", 2, partial(package_step, signer=signer), settings, inputs))
 
 
 def gate(
@@ -223,7 +226,8 @@ def gate(
     key = None if rival is None else workspace.record.get(VersionRow, rival).package
     serving = None if key is None else workspace.store.open(key) / PACKAGE_FOLDER
     asked = {name: _dump(getattr(workspace.spec, name)) for name in ("goal", "problem", "model")}
-    settings = {"spec": {"name": workspace.name, **asked}, "champion": key}
+    settings: dict[str, Any] = {"spec": {"name": workspace.name, **asked}, "champion": key}
+    settings |= {"trusted": workspace.trusted_keys} if workspace.trusted_keys else {}
     inputs = {"package": packaged, "dataset": prepared, "frame": framed, "contract": enforced}
     return this.do(Step("gate", "deploy", 2, partial(gate_step, serving=serving), settings, inputs))
 

@@ -38,23 +38,26 @@ class ServedVersion:
         row: The version.
         folder: Its package.
         frame: The problem that it answers.
+        trusted: The public keys of which one must have signed it; empty asks for no signature.
     """
 
     row: VersionRow
     folder: Path
     frame: Frame
+    trusted: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, workspace: Workspace, row: VersionRow) -> ServedVersion:
         """Opens a version's package and reads its frame."""
         trained = workspace.store.open(row.facts["trained"]) / "trained.json"
         frame = Frame.from_dict(json.loads(trained.read_bytes())["frame"])
-        return cls(row, workspace.store.open(row.package) / PACKAGE_FOLDER, frame)
+        folder = workspace.store.open(row.package) / PACKAGE_FOLDER
+        return cls(row, folder, frame, workspace.trusted_keys)
 
     @cached_property
     def package(self) -> Package:
         """The loaded package."""
-        return Package(self.folder)
+        return Package(self.folder, trusted=self.trusted)
 
     @cached_property
     def reference(self) -> Reference:

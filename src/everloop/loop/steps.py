@@ -20,6 +20,7 @@ from everloop.model.trained import Trained
 from everloop.monitor.references import ReferenceRules, reference
 from everloop.report import Ref
 from everloop.runtime.decision import watched_score
+from everloop.runtime.signing import sign_package
 from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
 from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from everloop.loop.signing import Signer
     from everloop.measure.worth import Worth
 
 CONTRACT_FILE = "contract.yaml"
@@ -79,14 +81,17 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
     return {"rows": made.rows, "cut": made.cut, "watched": len(made.watched), **made.facts}
 
 
-def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
+def package_step(
+    folder: Path, settings: dict[str, Any], inputs: dict[str, Path], *, signer: Signer | None
+) -> dict[str, Any]:
     """Compiles what was trained into a package and proves it equal.
 
     Args:
         folder: Gets the folder `package`.
         settings: `lifecycle`, `version`, `created`, `lineage`, `seed`; `card`, facts for the model card;
-            `features`, the snapshot's, where it has any.
+            `features`, the snapshot's, where it has any; `signed_by`, the name of the key that signs.
         inputs: `trained`, `dataset`, `contract`, `reference`.
+        signer: The key itself, if any.
 
     Returns:
         The package's digest, its size and its parity certificate.
@@ -113,6 +118,8 @@ def package_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
         fixed=settings.get("fixed", ()),
         seed=settings["seed"],
     )
+    if signer is not None:
+        sign_package(folder / PACKAGE_FOLDER, signer.pem, signer.place)
     certificate = json.loads((folder / PACKAGE_FOLDER / "parity.json").read_bytes())
     files = [path for path in (folder / PACKAGE_FOLDER).iterdir() if path.is_file()]
     return {
@@ -131,7 +138,8 @@ def gate_step(
 
     Args:
         folder: Gets `gate.json`.
-        settings: `spec`, what the lifecycle file requires; `champion`, the serving package, or None.
+        settings: `spec`, what the lifecycle file requires; `champion`, the serving package, or None;
+            `trusted`, the public keys of which one must have signed it, where there are any.
         inputs: `package`, `dataset`, `frame`, `contract`.
         serving: The folder of the package that serves, or None.
 
@@ -149,6 +157,7 @@ def gate_step(
             today=values_today(spec.goal, rows, frame, worth),
             contract=load_contract(inputs["contract"] / CONTRACT_FILE),
             spec=spec,
+            trusted=tuple(settings.get("trusted", ())),
         )
     )
     facts: dict[str, Any] = to_jsonable(result.to_dict())

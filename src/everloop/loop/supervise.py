@@ -81,6 +81,7 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
         clock=clock,
         grpc_port=grpc_port,
         tls=_tls(workspace),
+        trusted=workspace.trusted_keys,
         secrets=serve.tokens.references(),
     )
     return settings, workers

@@ -229,6 +229,15 @@ def _unknown(place: str, asked: str, known: Iterable[str]) -> SpecFault:
     )
 
 
+def _signing(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.loop.signing import signer_of
+
+    try:
+        signer_of(spec)
+    except EverloopError as error:
+        yield error
+
+
 RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _sources,
     _features,
@@ -242,5 +251,6 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _fairness,
     _guards,
     _serving,
+    _signing,
 )
 """What is looked at, in the order of the file."""

@@ -6,6 +6,7 @@ import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -114,6 +115,17 @@ class Workspace:
     def contract_path(self) -> Path:
         """The contract's file, `contract.yaml` where the lifecycle file names none."""
         return self.spec.folder / (self.spec.data.contract or "contract.yaml")
+
+    @cached_property
+    def trusted_keys(self) -> tuple[str, ...]:
+        """The public keys of which one must have signed what serves; empty where the file names none.
+
+        Raises:
+            UsageFault: When a file is not there or holds no such key.
+        """
+        from everloop.loop.signing import read_public_keys
+
+        return read_public_keys(self.spec)
 
     def served(self, version: VersionRow) -> ServedVersion:
         """Opens a version's package, once in this workspace's life."""

@@ -32,16 +32,17 @@ class LambdaHandler:
 
     Args:
         package: The package's folder.
+        trusted: Public keys of which one must have signed it; empty asks for no signature.
 
     Raises:
         EverloopError: When the package is refused.
     """
 
-    def __init__(self, package: Path) -> None:
+    def __init__(self, package: Path, trusted: tuple[str, ...] = ()) -> None:
         folder = Path(os.environ.get(LOG_VARIABLE) or Path(tempfile.gettempdir()) / "everloop-log")
         folder.mkdir(parents=True, exist_ok=True)
         worker = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "0").rpartition("]")[2] or "0"
-        settings = ServerSettings(package=str(package), log=str(folder), worker=worker)
+        settings = ServerSettings(package=str(package), log=str(folder), worker=worker, trusted=trusted)
         self._app = create_app(settings)
         self._app.service.start()
         self._loop = asyncio.new_event_loop()

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 MANIFEST_FORMAT = 1
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "signature.json"
 # The signature is over the manifest, so the manifest cannot name it.
-OUTSIDE_MANIFEST = frozenset({MANIFEST_NAME, "signature.json"})
+OUTSIDE_MANIFEST = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
 RUNTIMES = ("graph", "python")
 ORIGINS = ("row", "joined", "python")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -197,9 +198,18 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         PackageRefused: When there is none or it cannot be read.
     """
+    return Manifest.from_json(manifest_bytes(folder))
+
+
+def manifest_bytes(folder: Path) -> bytes:
+    """Gives the content of a package's manifest, which a signature is over.
+
+    Raises:
+        PackageRefused: When there is none or it is too large.
+    """
     path = folder / MANIFEST_NAME
     if path.is_symlink() or not path.is_file():
         raise PackageRefused(f"{folder} is no package: it has no file {MANIFEST_NAME}.")
     if path.stat().st_size > _MOST_BYTES:
         raise PackageRefused(f"{path} is larger than {_MOST_BYTES} bytes.")
-    return Manifest.from_json(path.read_bytes())
+    return path.read_bytes()

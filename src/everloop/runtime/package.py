@@ -21,7 +21,7 @@ from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of, expecte
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
 from everloop.runtime.graph import Graph
-from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, read_manifest
+from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, manifest_bytes
 from everloop.runtime.plan import Plan, compile_row
 
 if TYPE_CHECKING:
@@ -61,10 +61,12 @@ class Package:
         folder: The package.
         verify: Whether every file's digest is checked first. Without it only the files that serving
             reads are.
+        trusted: Public keys, as `runtime.signing.public_key` gives them. Where there are any, one of them
+            must have signed the manifest.
 
     Raises:
-        PackageRefused: When a file is missing, added, changed, a link or of a newer form; the message
-            names it.
+        PackageRefused: When a file is missing, added, changed, a link or of a newer form, or a signature
+            is wanted and is not there; the message names it.
 
     Example:
         >>> package = Package("package/")  # doctest: +SKIP
@@ -72,9 +74,15 @@ class Package:
         Answer(prediction='no', score=0.07)
     """
 
-    def __init__(self, folder: str | Path, *, verify: bool = True) -> None:
+    def __init__(self, folder: str | Path, *, verify: bool = True, trusted: Sequence[str] = ()) -> None:
         self.folder = Path(folder)
-        self.manifest: Manifest = read_manifest(self.folder)
+        # The bytes that the signature is held against are the bytes that are used.
+        said = manifest_bytes(self.folder)
+        if trusted:
+            from everloop.runtime.signing import require_signature
+
+            require_signature(self.folder, said, trusted)
+        self.manifest: Manifest = Manifest.from_json(said)
         if self.manifest.runtime != "graph":
             raise PackageRefused(
                 f"{self.folder} was not compiled (runtime: {self.manifest.runtime}); it cannot serve."

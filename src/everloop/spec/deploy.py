@@ -64,6 +64,16 @@ class TlsSpec(Part):
     )
 
 
+class SigningSpec(Part):
+    """Who releases versions: packages are signed by ed25519, and what no trusted key signed is not served."""
+
+    key: SecretField = Field(description="Where the private key is, in PEM.")
+    trusted: tuple[str, ...] = Field(
+        min_length=1,
+        description="Files of public keys in PEM; each version that serves was signed by one of them.",
+    )
+
+
 class ServeSpec(Part):
     """Where the model server listens."""
 
@@ -98,3 +108,6 @@ class DeploySpec(Part):
         default_factory=dict, description="What must hold during a rollout: bounds, or `not worse`."
     )
     serve: ServeSpec = Field(default_factory=ServeSpec, description="Where the server listens.")
+    signing: SigningSpec | None = Field(
+        None, description="Who signs what is released; left out: nobody does."
+    )

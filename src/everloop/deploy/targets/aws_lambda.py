@@ -23,7 +23,7 @@ sys.path.insert(0, str(HERE / "{CODE}"))
 
 from everloop.runtime.aws_lambda import LambdaHandler  # noqa: E402
 
-handler = LambdaHandler(HERE / "{PACKAGE}")
+handler = LambdaHandler(HERE / "{PACKAGE}", trusted={{trusted}})
 '''
 
 
@@ -37,7 +37,7 @@ class AwsLambda:
         """Gives the handler, the Dockerfile of its image and the files that serve."""
         return {
             **serving_files(release),
-            "handler.py": _HANDLER.encode(),
+            "handler.py": _HANDLER.format(trusted=release.trusted).encode(),
             "Dockerfile": _dockerfile().encode(),
         }
 

@@ -82,6 +82,7 @@ def settings_of(release: Release, **changes: object) -> ServerSettings:
         "grpc_port": release.grpc_port,
         "durability": release.durability,
         "online": f"env:{ONLINE_VARIABLE}" if release.joins else None,
+        "trusted": release.trusted,
         "secrets": {role: f"env:{token_variable(role)}" for role in release.roles},
     }
     return ServerSettings(**(stated | changes))  # type: ignore[arg-type]
@@ -123,6 +124,8 @@ def _requirements(release: Release) -> bytes:
     names = list(PACKAGES)
     if release.grpc_port is not None:
         names += ["grpcio", "protobuf"]
+    if release.trusted:
+        names.append("cryptography")
     if release.joins:
         names.append("redis")
     lines = []

@@ -29,6 +29,7 @@ class Release:
         grpc_port: Where gRPC is answered too; None is nowhere.
         durability: `buffer` or `fsync`.
         roles: The roles that have a token.
+        trusted: The public keys of which one must have signed the package; empty asks for no signature.
         strategy: How a new version takes over.
         steps: The challenger's share of the requests, step by step.
         hold_seconds: How long a step lasts at least, where the file says a time.
@@ -40,6 +41,7 @@ class Release:
     grpc_port: int | None = None
     durability: str = "buffer"
     roles: tuple[str, ...] = ROLES
+    trusted: tuple[str, ...] = ()
     strategy: str = "canary"
     steps: tuple[float, ...] = (0.05, 0.25, 0.5, 1.0)
     hold_seconds: float = 600.0

@@ -126,11 +126,13 @@ class ArmTable:
     Args:
         routing: The routing file, or None.
         package: The one package to serve, or None.
+        trusted: Public keys, one of which must have signed each package; empty asks for no signature.
     """
 
-    def __init__(self, routing: str | None, package: str | None) -> None:
+    def __init__(self, routing: str | None, package: str | None, trusted: tuple[str, ...] = ()) -> None:
         self._path = Path(routing) if routing is not None else None
         self._package = package
+        self._trusted = trusted
         self._seen: tuple[int, ...] | None = None
         self._tried = 0.0
         self.current: LoadedRouting | None = None
@@ -144,7 +146,7 @@ class ArmTable:
             EverloopError: When it cannot be loaded.
         """
         self._seen = self._stamp()
-        self.current = load_routing(self._wanted(), self._folder, self.current)
+        self.current = self._load()
 
     async def follow(self, seconds: float) -> None:
         """Looks at the routing file again and again; ends when it is cancelled."""
@@ -160,7 +162,7 @@ class ArmTable:
     async def _change(self, stamp: tuple[int, ...] | None) -> None:
         self._tried = time.perf_counter()
         try:
-            loaded = await asyncio.to_thread(load_routing, self._wanted(), self._folder, self.current)
+            loaded = await asyncio.to_thread(self._load)
         except EverloopError as error:
             self.fault = error
             self.failures += stamp != self._seen
@@ -170,6 +172,9 @@ class ArmTable:
         else:
             self.current, self.fault = loaded, None
         self._seen = stamp
+
+    def _load(self) -> LoadedRouting:
+        return load_routing(self._wanted(), self._folder, self.current, self._trusted)
 
     @property
     def _folder(self) -> Path:
@@ -191,13 +196,16 @@ class ArmTable:
         return Routing(manifest.lifecycle, 1, Arm(manifest.version, str(self._package)))
 
 
-def load_routing(routing: Routing, folder: Path, old: LoadedRouting | None) -> LoadedRouting:
+def load_routing(
+    routing: Routing, folder: Path, old: LoadedRouting | None, trusted: tuple[str, ...] = ()
+) -> LoadedRouting:
     """Loads a routing's packages; one that is loaded already is taken over.
 
     Args:
         routing: What to serve.
         folder: What relative package folders are beside.
         old: What is served now.
+        trusted: Public keys, one of which must have signed each package; empty asks for no signature.
 
     Raises:
         EverloopError: When a package is refused or is another version than the routing says.
@@ -207,16 +215,16 @@ def load_routing(routing: Routing, folder: Path, old: LoadedRouting | None) -> L
 
     def ready(arm: Arm) -> LoadedArm:
         place = folder / arm.package
-        return known.get((arm.version, place)) or _load_arm(arm, place)
+        return known.get((arm.version, place)) or _load_arm(arm, place, trusted)
 
     challenger = ready(routing.challenger) if routing.challenger is not None else None
     return LoadedRouting(routing, ready(routing.champion), challenger)
 
 
-def _load_arm(arm: Arm, folder: Path) -> LoadedArm:
+def _load_arm(arm: Arm, folder: Path, trusted: tuple[str, ...]) -> LoadedArm:
     from everloop.table.contract import row_checker
 
-    package = Package(folder)
+    package = Package(folder, trusted=trusted)
     manifest = package.manifest
     if manifest.version != arm.version:
         raise PackageRefused(

@@ -67,7 +67,7 @@ class Service:
     def __init__(self, settings: ServerSettings, clock: Clock) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.arms = ArmTable(settings.routing, settings.package)
+        self.arms = ArmTable(settings.routing, settings.package, settings.trusted)
         self.features = FeatureJoin(settings.online)
         self.requests_now = 0
         self.draining = False

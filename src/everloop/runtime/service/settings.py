@@ -89,6 +89,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         tls: The certificates of HTTPS, and of gRPC; None serves in the clear.
         tokens: Who may do what; empty lets everyone on loopback do everything.
         secrets: Role to where its token is, `env:NAME` or `file:PATH`, read when the server starts.
+        trusted: Public keys, one of which must have signed what is served; empty asks for no signature.
         behind_gateway: Whether a platform in front of the server decides who reaches it, so that it may
             listen beyond loopback without knowing anyone.
         limits: What one client may ask.
@@ -112,6 +113,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tls: Tls | None = None
     tokens: tuple[Token, ...] = ()
     secrets: dict[str, str] = {}
+    trusted: tuple[str, ...] = ()
     behind_gateway: bool = False
     limits: ServerLimits = ServerLimits()
     poll_seconds: float = 0.2

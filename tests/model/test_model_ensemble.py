@@ -10,16 +10,30 @@ import pytest
 
 from everloop.model import Model
 from everloop.model import package as make_package
+from everloop.model.columns import column_kinds
+from everloop.model.compile.score import answers, score_model
 from everloop.model.contained import FORKS, Task, run_all
 from everloop.model.ensemble import Ensemble
+from everloop.model.estimator_file import estimator_bytes, estimator_of
+from everloop.model.estimators.reweighed import Reweighed
+from everloop.model.features import Features
+from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.greedy import greedy_weights
+from everloop.model.learners import learner
 from everloop.model.packaging import read_certificate
 from everloop.model.quick_frame import quick_frame
+from everloop.model.scoring import raw_scores
 from everloop.model.searching import Budget
+from everloop.model.targets import labelled
 from everloop.model.train import Parts, TrainingSettings, train
 from everloop.model.trained import Trained
+from everloop.model.trial import Material, fit_final
 from everloop.model.union_plan import united
+from everloop.runtime.graph import Graph
 from everloop.runtime.package import Package
+from everloop.runtime.plan_table import encode_table
+from everloop.spec.frame import Frame
+from everloop.table.schema import schema_of
 
 
 def table_of(task: str, rows: int = 400, seed: int = 0) -> pl.DataFrame:
@@ -45,6 +59,12 @@ def trained_on(task: str, **options) -> Trained:
         }
     )
     return train(Parts(table), quick_frame(table, "target"), settings)
+
+
+def material_of(table: pl.DataFrame, frame: Frame) -> Material:
+    rows, actual = labelled(table, frame)
+    features = Features(column_kinds(rows, frame.inputs).kept, schema_of(rows).types)
+    return Material(rows, frame, actual, features, make_folds(rows, frame, actual, FoldPlan()), threads=1)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -164,3 +184,43 @@ def test_a_crashing_learner_is_named_and_the_search_goes_on(monkeypatch) -> None
     assert crashed
     assert all("SIGSEGV" in trial.error for trial in crashed)
     assert trained.learner == "linear"
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@pytest.mark.parametrize("name", ["linear", "lightgbm", "xgboost", "catboost"])
+def test_chances_learned_with_weighted_classes_are_put_right(task: str, name: str, tmp_path) -> None:
+    """On average they are the classes' own shares again; what is compiled says the same."""
+    random = np.random.default_rng(0)
+    table = table_of(task, 1_500)
+    rare = table["target"] == "1"
+    table = table.filter(~rare | pl.Series(random.random(1_500) < 0.25))
+    frame = quick_frame(table, "target")
+    one = learner(name)
+    material = material_of(table, frame)
+    rounds = {} if name == "linear" else {"rounds": 40}
+    plan, estimator = fit_final(one, {**one.portfolio[0], **rounds, "class_weight": "balanced"}, material)
+    assert isinstance(estimator, Reweighed)
+    X = np.asarray(encode_table(plan, material.table))
+    chances = estimator.predict_proba(X)
+    shares = np.bincount(material.actual) / len(material.actual)
+    np.testing.assert_allclose(chances.mean(axis=0), shares, atol=0.04)
+    raw = estimator.estimator.predict_proba(X).mean(axis=0)
+    assert np.abs(raw - shares).max() > np.abs(chances.mean(axis=0) - shares).max()
+    found = Graph(score_model(estimator, frame), width=plan.width, outputs=answers(frame)).scores(X)
+    np.testing.assert_allclose(
+        np.asarray(found).reshape(len(X), -1),
+        raw_scores(estimator, X, frame).reshape(len(X), -1),
+        atol=1e-9 if name in ("linear", "lightgbm", "catboost") else 1e-6,
+    )
+    assert np.array_equal(estimator_of(estimator_bytes(estimator)).predict_proba(X), chances)
+
+
+def test_weighted_classes_are_tried_where_one_is_rare() -> None:
+    table = table_of("binary", 1_200)
+    rare = table.filter((pl.col("target") == "0") | (pl.int_range(pl.len()) % 6 == 0))
+    for rows, expected in ((table, False), (rare, True)):
+        frame = quick_frame(rows, "target")
+        settings = TrainingSettings(learners=("linear", "lightgbm"), budget=Budget(trials=9), select=False)
+        trials = train(Parts(rows), frame, settings).trials
+        assert any(trial.configuration.get("class_weight") for trial in trials) == expected
+        assert not [trial.error for trial in trials if trial.error and "pruned" not in trial.error]

@@ -24,9 +24,11 @@ class Pace:
 
     Attributes:
         width: Columns, for a learner that was not yet seen.
+        classes: How many classes are told apart, for the same.
     """
 
     width: int
+    classes: int = 0
     _seen: dict[str, float] = field(default_factory=dict)
     _expected: dict[str, float] = field(default_factory=dict)
 
@@ -50,7 +52,8 @@ class Pace:
         return self._declared(learner) * min(1.5, max(0.5, min(ratios, default=1.0)))
 
     def _declared(self, learner: Learner) -> float:
-        return float(learner.capabilities.cost * max(1.0, self.width / _WIDTH))
+        classes = self.classes if learner.capabilities.class_by_class and self.classes > 2 else 1
+        return float(learner.capabilities.cost * max(1.0, self.width / _WIDTH) * classes)
 
 
 def _work(learner: Learner, configuration: Mapping[str, Any]) -> float:

@@ -27,6 +27,8 @@ PRUNED = "pruned"
 """How the reason of a trial begins that was left because others were better on the same folds."""
 
 FEWEST_COMPARED = 5
+HOPELESS = 0.25
+"""A trial among the worst of all, this share of them, is left; others may help a mean of several."""
 
 SMALL = 20_000
 """A fit on so few numbers takes less time than a process of its own costs."""
@@ -124,7 +126,7 @@ class RunningTrial:
                 return outcome.error
             scores.append(self.fold_score(fold))
             if self.planned.may_prune and fold < self.folds - 1 and self._hopeless(scores):
-                return f"{PRUNED}: worse than half of the trials on its first {fold + 1} folds"
+                return f"{PRUNED}: worse than most of the trials on its first {fold + 1} folds"
         return None
 
     def fold_score(self, fold: int) -> float:
@@ -137,7 +139,8 @@ class RunningTrial:
         if len(whole) < FEWEST_COMPARED or np.isnan(scores).any():
             return False
         sign = 1.0 if METRICS[self.material.frame.metric].greater_is_better else -1.0
-        return bool(sign * np.mean(scores) < np.median([sign * np.mean(rival) for rival in whole]))
+        others = [sign * np.mean(rival) for rival in whole]
+        return bool(sign * np.mean(scores) < np.quantile(others, HOPELESS))
 
     def done(self, seconds: float) -> tuple[Trial, NDArray[np.float64] | None, NDArray[np.uint8] | None]:
         """Gives the finished trial, what its models said of all rows that judge, and a kept estimator."""

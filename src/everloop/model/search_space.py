@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from everloop.model.class_weights import CLASS_WEIGHT, DIMENSION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -14,9 +16,26 @@ if TYPE_CHECKING:
 STARTUP_TRIALS = 8
 
 
-def portfolio_of(learners: tuple[Learner, ...]) -> list[tuple[Learner, dict[str, Any]]]:
-    """Gives every learner's first configuration, the cheapest learner first, then the second ones."""
-    rounds = zip_longest(*([(one, dict(c)) for c in one.portfolio] for one in learners))
+WEIGHED_ROUND = 2
+"""Learners with weighted classes come after so many rounds of the portfolio."""
+
+
+def portfolio_of(
+    learners: tuple[Learner, ...], *, weighs: bool = False
+) -> list[tuple[Learner, dict[str, Any]]]:
+    """Gives every learner's first configuration, the cheapest learner first, then the second ones.
+
+    Args:
+        learners: The cheapest first.
+        weighs: Whether each one's first configuration comes once more, with balanced classes.
+    """
+    rounds = list(zip_longest(*([(one, dict(c)) for c in one.portfolio] for one in learners)))
+    if weighs:
+        weighed = [
+            (one, {**one.portfolio[0], CLASS_WEIGHT: "balanced"}) if one.capabilities.takes_weights else None
+            for one in learners
+        ]
+        rounds.insert(WEIGHED_ROUND, tuple(weighed))
     return [pair for row in rounds for pair in row if pair is not None]
 
 
@@ -27,7 +46,14 @@ class Proposals:
     rebuilt from the trials themselves, so there is nothing beside them to keep.
     """
 
-    def __init__(self, learners: tuple[Learner, ...], *, seed: int, greater_is_better: bool) -> None:
+    def __init__(
+        self,
+        learners: tuple[Learner, ...],
+        *,
+        seed: int,
+        greater_is_better: bool,
+        weighs: bool = False,
+    ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -37,6 +63,10 @@ class Proposals:
         self._optuna = optuna
         self._study = optuna.create_study(sampler=sampler, direction=direction)
         self._learners = {one.name: one for one in learners}
+        self._spaces = {
+            one.name: (*one.space, DIMENSION) if weighs and one.capabilities.takes_weights else one.space
+            for one in learners
+        }
         self._names = optuna.distributions.CategoricalDistribution(tuple(self._learners))
         self._asked: dict[int, Any] = {}
         self._learned = 0
@@ -46,7 +76,9 @@ class Proposals:
         trial = self._study.ask()
         name = trial.suggest_categorical("learner", tuple(self._learners))
         one = self._learners[name]
-        configuration = {item.name: _suggest(trial, f"{name}.{item.name}", item) for item in one.space}
+        configuration = {
+            item.name: _suggest(trial, f"{name}.{item.name}", item) for item in self._spaces[name]
+        }
         abandoned = self._asked.pop(number, None)
         if abandoned is not None:
             self._tell(abandoned, None)
@@ -72,7 +104,7 @@ class Proposals:
     def _learn_of(self, learner: Learner, configuration: Mapping[str, Any], score: float) -> None:
         params: dict[str, Any] = {"learner": learner.name}
         distributions: dict[str, Any] = {"learner": self._names}
-        for item in learner.space:
+        for item in self._spaces[learner.name]:
             if item.name in configuration:
                 name = f"{learner.name}.{item.name}"
                 params[name], distributions[name] = configuration[item.name], self._distribution(item)

@@ -19,6 +19,7 @@ from everloop.core.errors import TrainingFailed
 from everloop.core.progress import Event, silent
 from everloop.measure.metrics import METRICS
 from everloop.model.budget import Budget, Spending
+from everloop.model.class_weights import weighs_classes
 from everloop.model.contained import failure
 from everloop.model.journal import Journal
 from everloop.model.learners.registry import BUILT_IN
@@ -377,7 +378,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
             count=workers,
             evaluated_rows=evaluated_rows,
             matrices=FoldMatrices(material),
-            pace=Pace(width=len(material.features)),
+            pace=Pace(width=len(material.features), classes=len(material.frame.classes)),
         )
         search.run(_explored(search, rungs[0], promoted, EXPLORING if promoted else 1.0))
         if promoted:
@@ -389,7 +390,8 @@ def _explored(search: _Search, most_rows: int, promoted: int, share: float) -> I
     """Gives the portfolio, then what is proposed, until this rung's part of the budget is used."""
     trials = search.spending.budget.trials
     count = float("inf") if trials is None else max(1, trials - promoted)
-    for learner, configuration in portfolio_of(search.learners):
+    weighs = weighs_classes(search.material.frame, search.material.actual)
+    for learner, configuration in portfolio_of(search.learners, weighs=weighs):
         if len(search.trials) + len(search.running) >= count:
             return
         one = search.affordable(Planned(learner, configuration, most_rows), share)
@@ -399,6 +401,7 @@ def _explored(search: _Search, most_rows: int, promoted: int, share: float) -> I
         search.learners,
         seed=search.material.seed,
         greater_is_better=METRICS[search.material.frame.metric].greater_is_better,
+        weighs=weighs,
     )
     unlucky = 0
     # Where nothing has worked, neither the portfolio nor as many tries again, more will not help.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.measure.metrics import METRICS, compute
+from everloop.model.class_weights import put_right, row_weights
 from everloop.model.estimator_file import estimator_bytes
 from everloop.model.folds import Fold, thinned
 from everloop.model.learners.learner import StopsEarly, Watch
@@ -174,7 +175,7 @@ def fit_fold(
     """
     start = time.perf_counter()
     y, rounds = material.actual[encoded.train], None
-    watch = _watch(material, encoded, y, seconds)
+    watch = _watch(material, encoded, y, seconds, configuration)
     if isinstance(learner, StopsEarly) and watch is not None and "rounds" not in configuration:
         estimator, rounds = learner.fit_watched(
             encoded.X,
@@ -182,9 +183,11 @@ def fit_fold(
             watch,
             task=material.frame.task,
             configuration=configuration,
+            weights=row_weights(y, configuration),
             seed=material.seed,
             threads=material.threads,
         )
+        estimator = put_right(estimator, y, configuration)
     else:
         estimator = fit_on(learner, encoded.X, y, material, configuration)
     found: dict[str, Any] = {
@@ -197,7 +200,9 @@ def fit_fold(
     return found
 
 
-def _watch(material: Material, encoded: Encoded, y: NDArray[Any], seconds: float) -> Watch | None:
+def _watch(
+    material: Material, encoded: Encoded, y: NDArray[Any], seconds: float, configuration: Mapping[str, Any]
+) -> Watch | None:
     """Gives what watches a fit; None where the rows that judge have no class that is learned."""
     actual = material.actual[encoded.validation]
     if material.frame.task == "regression":
@@ -206,7 +211,7 @@ def _watch(material: Material, encoded: Encoded, y: NDArray[Any], seconds: float
     if _of_one_class(y, material) or not known.any():
         return None
     rows = slice(None) if known.all() else known
-    return Watch(encoded.Xv[rows], actual[rows], seconds)
+    return Watch(encoded.Xv[rows], actual[rows], seconds, row_weights(actual[rows], configuration))
 
 
 def warm_up(learner: Learner, material: Material) -> None:
@@ -231,14 +236,16 @@ def fit_on(
         from sklearn.dummy import DummyClassifier
 
         return DummyClassifier(strategy="prior").fit(X[:1], y[:1])
-    return learner.fit(
+    estimator = learner.fit(
         X,
         y,
         task=material.frame.task,
         configuration=configuration,
+        weights=row_weights(y, configuration),
         seed=material.seed,
         threads=material.threads,
     )
+    return put_right(estimator, y, configuration)
 
 
 def _of_one_class(y: NDArray[Any], material: Material) -> bool:

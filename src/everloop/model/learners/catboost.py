@@ -31,7 +31,7 @@ class CatBoost:
 
     name: ClassVar[str] = "catboost"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        takes_missing=True, computes_in_float32=True, cost=4.0
+        takes_missing=True, computes_in_float32=True, cost=4.0, class_by_class=True
     )
     space: ClassVar[tuple[Parameter, ...]] = (
         Parameter("learning_rate", "number", 0.02, 0.2, log=True),
@@ -64,7 +64,7 @@ class CatBoost:
         _forget_when(estimator)
         return estimator
 
-    def fit_watched(
+    def fit_watched(  # noqa: PLR0913  (what `fit` takes, and what watches)
         self,
         X: NDArray[np.float64],
         y: NDArray[Any],
@@ -72,15 +72,20 @@ class CatBoost:
         *,
         task: Task,
         configuration: Mapping[str, Any],
+        weights: NDArray[np.float64] | None = None,
         seed: int = 0,
         threads: int = 1,
     ) -> tuple[Any, int]:
         """Fits until nothing is gained; see `StopsEarly.fit_watched`."""
+        from everloop.core.extras import require
+
+        package = require("catboost", extra="catboost")
         estimator = self._estimator(task, {**configuration, "rounds": watch.most_rounds}, seed, threads)
         estimator.fit(
             X,
             y,
-            eval_set=(watch.X, watch.y),
+            sample_weight=weights,
+            eval_set=package.Pool(watch.X, watch.y, weight=watch.weights),
             early_stopping_rounds=watch.patience,
             callbacks=[_InTime(watch.seconds)],
         )

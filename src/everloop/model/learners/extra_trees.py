@@ -41,4 +41,4 @@ class ExtraTrees:
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         kind = ExtraTreesRegressor if task == "regression" else ExtraTreesClassifier
-        return fit_forest(kind, X, y, weights, configuration, seed=seed, threads=threads)
+        return fit_forest(kind, X, y, weights, configuration, seed=seed, threads=threads, resamples=False)

@@ -24,11 +24,13 @@ FOREST_SPACE: tuple[Parameter, ...] = (
 
 FOREST_PORTFOLIO: tuple[dict[str, Any], ...] = (
     {"trees": 150, "min_samples_leaf": 1, "max_features": "sqrt", "max_leaf_nodes": 4096},
-    {"trees": 100, "min_samples_leaf": 3, "max_features": 0.6, "max_leaf_nodes": 1024},
+    {"trees": 100, "min_samples_leaf": 1, "max_features": 1.0, "max_leaf_nodes": 4096},
+    {"trees": 150, "min_samples_leaf": 5, "max_features": "sqrt", "max_leaf_nodes": 4096},
 )
+"""Chances of several classes want large leaves, numbers all columns at each cut, ranks neither."""
 
 
-def fit_forest(
+def fit_forest(  # noqa: PLR0913  (what `fit` takes, and which forest)
     kind: Any,
     X: NDArray[np.float64],
     y: NDArray[Any],
@@ -37,6 +39,7 @@ def fit_forest(
     *,
     seed: int,
     threads: int,
+    resamples: bool,
 ) -> Any:
     """Fits a forest of scikit-learn whose predictions do not depend on threads.
 
@@ -48,13 +51,14 @@ def fit_forest(
         configuration: Values by parameter name.
         seed: What chance is drawn from.
         threads: How many threads may grow trees.
+        resamples: Whether each tree has a draw of the rows, rather than all of them where they are few.
     """
     estimator = kind(
         n_estimators=int(configuration.get("trees", 100)),
         min_samples_leaf=int(configuration.get("min_samples_leaf", 1)),
         max_features=configuration.get("max_features", "sqrt"),
         max_leaf_nodes=int(configuration.get("max_leaf_nodes", 1024)),
-        bootstrap=True,
+        bootstrap=resamples or len(X) > ROWS_PER_TREE,
         max_samples=ROWS_PER_TREE if len(X) > ROWS_PER_TREE else None,
         random_state=seed,
         n_jobs=threads,

@@ -19,7 +19,7 @@ class HistGradientBoosting:
     """scikit-learn's histogram gradient boosting; computes in doubles throughout."""
 
     name: ClassVar[str] = "hist_gradient_boosting"
-    capabilities: ClassVar[Capabilities] = Capabilities(takes_missing=True, cost=3.0)
+    capabilities: ClassVar[Capabilities] = Capabilities(takes_missing=True, cost=3.0, class_by_class=True)
     space: ClassVar[tuple[Parameter, ...]] = (
         Parameter("rounds", "integer", 50, 400, log=True),
         Parameter("learning_rate", "number", 0.02, 0.3, log=True),

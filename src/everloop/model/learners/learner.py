@@ -33,6 +33,7 @@ class Capabilities:
             the cheapest learner is tried first.
         most_rows: More training rows than this are never given to it; None means any number.
         takes_weights: Whether rows may have weights; otherwise `fit` refuses them.
+        class_by_class: Whether each of several classes has trees of its own, and takes their time.
     """
 
     tasks: tuple[Task, ...] = SUPERVISED
@@ -42,6 +43,7 @@ class Capabilities:
     cost: float = 1.0
     most_rows: int | None = None
     takes_weights: bool = True
+    class_by_class: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Watch:
         X: Rows that judge it, encoded as those that it learns from.
         y: Their actuals, of classes that are learned.
         seconds: After so many it ends with what it has.
+        weights: One for each of them, as for the rows that are learned from, or None.
         most_rounds: It never goes beyond.
         patience: It ends after so many rounds without a gain, and goes back to its best.
     """
@@ -80,6 +83,7 @@ class Watch:
     X: NDArray[np.float64]
     y: NDArray[Any]
     seconds: float = float("inf")
+    weights: NDArray[np.float64] | None = None
     most_rounds: int = 1_000
     patience: int = 50
 
@@ -88,7 +92,7 @@ class Watch:
 class StopsEarly(Protocol):
     """A learner that adds round after round, and knows when to stop; its configurations name no rounds."""
 
-    def fit_watched(
+    def fit_watched(  # noqa: PLR0913  (what `fit` takes, and what watches)
         self,
         X: NDArray[np.float64],
         y: NDArray[Any],
@@ -96,6 +100,7 @@ class StopsEarly(Protocol):
         *,
         task: Task,
         configuration: Mapping[str, Any],
+        weights: NDArray[np.float64] | None = None,
         seed: int = 0,
         threads: int = 1,
     ) -> tuple[Any, int]:

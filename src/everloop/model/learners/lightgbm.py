@@ -20,7 +20,7 @@ class LightGbm:
     """Gradient boosting by LightGBM, in its deterministic mode; computes in doubles."""
 
     name: ClassVar[str] = "lightgbm"
-    capabilities: ClassVar[Capabilities] = Capabilities(takes_missing=True, cost=1.0)
+    capabilities: ClassVar[Capabilities] = Capabilities(takes_missing=True, cost=1.0, class_by_class=True)
     space: ClassVar[tuple[Parameter, ...]] = (
         Parameter("learning_rate", "number", 0.02, 0.2, log=True),
         Parameter("leaves", "integer", 4, 160, log=True),
@@ -61,7 +61,7 @@ class LightGbm:
         estimator.fit(X, y, sample_weight=weights)
         return estimator
 
-    def fit_watched(
+    def fit_watched(  # noqa: PLR0913  (what `fit` takes, and what watches)
         self,
         X: NDArray[np.float64],
         y: NDArray[Any],
@@ -69,6 +69,7 @@ class LightGbm:
         *,
         task: Task,
         configuration: Mapping[str, Any],
+        weights: NDArray[np.float64] | None = None,
         seed: int = 0,
         threads: int = 1,
     ) -> tuple[Any, int]:
@@ -84,7 +85,16 @@ class LightGbm:
                 raise package.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
 
         callbacks = [package.early_stopping(watch.patience, first_metric_only=True, verbose=False), in_time]
-        estimator.fit(X, y, eval_X=watch.X, eval_y=watch.y, callbacks=callbacks)
+        judges = None if watch.weights is None else [watch.weights]
+        estimator.fit(
+            X,
+            y,
+            sample_weight=weights,
+            eval_X=watch.X,
+            eval_y=watch.y,
+            eval_sample_weight=judges,
+            callbacks=callbacks,
+        )
         rounds = int(estimator.best_iteration_ or estimator.booster_.current_iteration())
         return _cut(estimator, rounds, package), rounds
 

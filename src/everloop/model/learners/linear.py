@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from everloop.model.learners.learner import Task
 
 
+MOST_ITERATIONS, FEWEST_ITERATIONS = 300, 30
+MOST_PRODUCTS = 1.5e10
+"""Products of a fit's iterations together: with many classes the last ones change little and take minutes."""
+
+
 class Linear:
     """Logistic regression for classes, ridge regression for numbers; both with an L2 penalty.
 
@@ -50,7 +55,7 @@ class Linear:
         if task == "regression":
             estimator = Ridge(alpha=1.0 / strength, random_state=seed)
         else:
-            estimator = LogisticRegression(C=strength, max_iter=300, random_state=seed)
+            estimator = LogisticRegression(C=strength, max_iter=_iterations(X, y), random_state=seed)
         with (
             require("threadpoolctl", extra="train").threadpool_limits(limits=threads),
             warnings.catch_warnings(),
@@ -59,3 +64,10 @@ class Linear:
             warnings.simplefilter("ignore", ConvergenceWarning)
             estimator.fit(X, y, sample_weight=weights)
         return estimator
+
+
+def _iterations(X: NDArray[np.float64], y: NDArray[Any]) -> int:
+    import numpy as np
+
+    products = X.size * len(np.unique(y))
+    return int(min(MOST_ITERATIONS, max(FEWEST_ITERATIONS, MOST_PRODUCTS / max(products, 1))))

@@ -41,4 +41,4 @@ class RandomForest:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
-        return fit_forest(kind, X, y, weights, configuration, seed=seed, threads=threads)
+        return fit_forest(kind, X, y, weights, configuration, seed=seed, threads=threads, resamples=True)

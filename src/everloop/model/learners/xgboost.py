@@ -25,7 +25,7 @@ class XgBoost:
 
     name: ClassVar[str] = "xgboost"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        takes_missing=True, computes_in_float32=True, cost=1.5
+        takes_missing=True, computes_in_float32=True, cost=1.5, class_by_class=True
     )
     space: ClassVar[tuple[Parameter, ...]] = (
         Parameter("learning_rate", "number", 0.02, 0.2, log=True),
@@ -59,7 +59,7 @@ class XgBoost:
         rows, actual, each = _with_every_class(X, y, weights)
         return estimator.fit(rows, actual, sample_weight=each)
 
-    def fit_watched(
+    def fit_watched(  # noqa: PLR0913  (what `fit` takes, and what watches)
         self,
         X: NDArray[np.float64],
         y: NDArray[Any],
@@ -67,6 +67,7 @@ class XgBoost:
         *,
         task: Task,
         configuration: Mapping[str, Any],
+        weights: NDArray[np.float64] | None = None,
         seed: int = 0,
         threads: int = 1,
     ) -> tuple[Any, int]:
@@ -75,8 +76,16 @@ class XgBoost:
         estimator = self._estimator(
             task, {**configuration, "rounds": watch.most_rounds}, seed, threads
         ).set_params(**stops)
-        rows, actual, each = (X, y, None) if task == "regression" else _with_every_class(X, y, None)
-        estimator.fit(rows, actual, sample_weight=each, eval_set=[(watch.X, watch.y)], verbose=False)
+        rows, actual, each = (X, y, weights) if task == "regression" else _with_every_class(X, y, weights)
+        judges = None if watch.weights is None else [watch.weights]
+        estimator.fit(
+            rows,
+            actual,
+            sample_weight=each,
+            eval_set=[(watch.X, watch.y)],
+            sample_weight_eval_set=judges,
+            verbose=False,
+        )
         # Ended in its first round it has no best one yet.
         rounds = int(estimator.get_booster().attr("best_iteration") or 0) + 1
         estimator._Booster = estimator.get_booster()[:rounds]  # noqa: SLF001  (there is no public way)

@@ -1,8 +1,9 @@
 """A table held against a contract.
 
-All checks are judged in one lazy pass of Polars; of a table of many millions of rows in several, each of
-which reads other columns, so that it need not fit in memory. Of those that fail, and only of them, the
-rows and values are then looked up; a reference is judged by a join with the key that it refers to.
+All checks that a Parquet file does not prove by itself are judged in one lazy pass of Polars; of a table of
+many millions of rows in several, each of which reads other columns, so that it need not fit in memory. Of
+those that fail, and only of them, the rows and values are then looked up; a reference is judged by a join
+with the key that it refers to.
 """
 
 from __future__ import annotations
@@ -11,13 +12,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import SpecFault
 from everloop.table.contract import references, words
 from everloop.table.contract.probes import Probe, fits, probes_of, whole
+from everloop.table.contract.proof import proven as places_that_hold
 from everloop.table.contract.report import ContractReport, Example, Finding
-from everloop.table.stored import ROWS_AT_ONCE, VALUES_AT_ONCE, aggregate, count_distinct, fits_in_memory
+from everloop.table.parquet_facts import ParquetFacts
+from everloop.table.stored import (
+    ROWS_AT_ONCE,
+    VALUES_AT_ONCE,
+    aggregate,
+    count_distinct,
+    fits_in_memory,
+    is_parquet,
+)
 from everloop.table.twins import repeats_of_key
 
 if TYPE_CHECKING:
@@ -52,12 +63,14 @@ class Held:
         schema: The columns, from name to Polars type.
         engine: Which of Polars' engines runs its queries.
         contract: What it must satisfy.
+        proven: The places of those probes that are known to hold without a row being read.
     """
 
     lazy: pl.LazyFrame
     schema: dict[str, Any]
     engine: Any
     contract: Contract
+    proven: frozenset[int] = frozenset()
 
     def judged(self, now: datetime | None) -> tuple[int, list[tuple[Probe, int]]]:
         """Counts the rows, and gives the probes that do not hold with their numbers."""
@@ -71,6 +84,7 @@ class Held:
         measured = {
             f"n{place}": probe.fails.sum() if probe.measure is None else probe.measure
             for place, probe in enumerate(probes)
+            if place not in self.proven
         }
         (counted,) = self.collect([self.lazy.select(pl.len())])
         keys: dict[str, Probe] = {}
@@ -108,7 +122,7 @@ class Held:
         import polars as pl
 
         rows, probes = self._marked([probe for probe, _ in failing])
-        names = {name for probe in probes for name in (*probe.fails.meta.root_names(), *probe.shows)}
+        names = {name for probe in probes for name in probe.columns}
         # Of two rows with one key, one is counted.
         if 2 * sum(number for _, number in failing) * len(names) > VALUES_AT_ONCE:
             return replace(self, lazy=rows), probes
@@ -180,7 +194,24 @@ def check(
 
     lazy = as_lazy(table).drop(without)
     engine = "in-memory" if fits_in_memory(table) else "streaming"
-    return hold(Held(lazy, dict(lazy.collect_schema()), engine, contract), now, tables or {})
+    held = Held(lazy, dict(lazy.collect_schema()), engine, contract)
+    if isinstance(table, str | Path) and is_parquet(Path(table)):
+        held = _with_proof(held, Path(table), now)
+    return hold(held, now, tables or {})
+
+
+def _with_proof(held: Held, path: Path, now: datetime | None) -> Held:
+    """Notes which probes hold by what the file says; where the rest can be held, reads its columns once."""
+    probes = probes_of(held.contract, held.schema, now)
+    proven = places_that_hold(probes, ParquetFacts.of(path, held.schema), held.schema)
+    held = replace(held, proven=proven)
+    left = [probe for place, probe in enumerate(probes) if place not in proven]
+    read = {name for probe in left for name in probe.columns}
+    read |= {name for rule in _references(held) for name in rule.columns}
+    if held.engine != "in-memory" or not read:
+        return held
+    (frame,) = held.collect([held.lazy.select(name for name in held.schema if name in read)])
+    return replace(held, lazy=frame.lazy())
 
 
 def which_fail(probes: list[Probe], numbers: Mapping[str, Any]) -> tuple[int, list[tuple[Probe, int]]]:
@@ -188,12 +219,12 @@ def which_fail(probes: list[Probe], numbers: Mapping[str, Any]) -> tuple[int, li
 
     Args:
         probes: What was looked at.
-        numbers: ``rows``, and ``n0``, ``n1`` ... for each probe.
+        numbers: ``rows``, and ``n0``, ``n1`` ... for each probe but those that are known to hold.
     """
     broken = [
         (probe, int(number))
         for place, probe in enumerate(probes)
-        if not probe.holds(number := numbers[f"n{place}"] or 0)
+        if not probe.holds(number := numbers.get(f"n{place}") or 0)
     ]
     return int(numbers["rows"]), broken
 

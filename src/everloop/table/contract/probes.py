@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from everloop.table.contract import words
 from everloop.table.schema import column_type, is_known
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from everloop.table.contract.column_rules import ColumnRule
     from everloop.table.contract.rules import Contract
     from everloop.table.contract.table_rules import TableRule
+
+Deciding = Literal["presence", "ends", "values"]
 
 # Polars compares short texts in place; in a short list of them that is several times as fast as `is_in`.
 _SHORT_LIST, _SHORT_TEXT = 8, 12
@@ -40,6 +42,8 @@ class Probe:
         reads: Writes the number in words.
         key: What must not come twice, where that is the rule.
         present: The rows that have a key.
+        decided_by: What of a column is enough to know that no row fails: whether values are missing, that
+            and the least and the greatest, or that and each different value. None where rows are needed.
     """
 
     column: str
@@ -54,6 +58,13 @@ class Probe:
     reads: Any = None
     key: Any = None
     present: Any = None
+    decided_by: Deciding | None = None
+
+    @property
+    def columns(self) -> set[str]:
+        """All columns that are read for it."""
+        looked_at = [one for one in (self.fails, self.measure) if one is not None]
+        return {*self.shows, *(name for one in looked_at for name in one.meta.root_names())}
 
     def holds(self, number: float) -> bool:
         """Tells whether the one number, or the number of rows that fail, is as it should be."""
@@ -102,7 +113,7 @@ def _of_column(rule: ColumnRule, dtype: pl.DataType) -> Iterator[Probe]:
     column, missing, shown = raw, raw.is_null(), (rule.name,)
     if dtype.is_float():
         missing = missing | raw.is_nan()
-        yield Probe(rule.name, "type", "error", words.FINITE, raw.is_infinite(), shown)
+        yield Probe(rule.name, "type", "error", words.FINITE, raw.is_infinite(), shown, decided_by="ends")
         if rule.type == "integer":
             yield Probe(
                 rule.name, "type", "error", words.WHOLE, raw.is_finite() & (raw != raw.floor()), shown
@@ -115,7 +126,9 @@ def _of_column(rule: ColumnRule, dtype: pl.DataType) -> Iterator[Probe]:
     elif rule.type == "time":
         column = raw.dt.epoch("us")
     if not rule.nullable:
-        yield Probe(rule.name, "nullable", rule.severity, words.NOT_NULL, missing, shown)
+        yield Probe(
+            rule.name, "nullable", rule.severity, words.NOT_NULL, missing, shown, decided_by="presence"
+        )
     if rule.max_missing is not None:
         most = rule.max_missing
         over = pl.when(missing.sum() > most * pl.len()).then(missing.sum()).otherwise(0)
@@ -128,19 +141,25 @@ def _of_values(rule: ColumnRule, column: pl.Expr, present: Any, dtype: pl.DataTy
     shown = (rule.name,)
     if rule.minimum is not None:
         below = column < words.comparable(rule.minimum)
-        yield Probe(rule.name, "minimum", rule.severity, words.at_least(rule), below, shown)
+        yield Probe(
+            rule.name, "minimum", rule.severity, words.at_least(rule), below, shown, decided_by="ends"
+        )
     if rule.maximum is not None:
         # NaN is missing, and Polars orders it above every number.
         above = column > words.comparable(rule.maximum)
         above = above if present is None else above & present
-        yield Probe(rule.name, "maximum", rule.severity, words.at_most(rule), above, shown)
+        yield Probe(rule.name, "maximum", rule.severity, words.at_most(rule), above, shown, decided_by="ends")
     if rule.allowed is not None:
         other = _is_one_of(rule, column).not_()
         other = other if present is None else other & present
-        yield Probe(rule.name, "allowed", rule.severity, words.one_of(rule), other, shown)
+        yield Probe(
+            rule.name, "allowed", rule.severity, words.one_of(rule), other, shown, decided_by="values"
+        )
     if rule.pattern is not None:
         matches = column.str.contains(whole(rule.pattern), strict=True)
-        yield Probe(rule.name, "pattern", rule.severity, words.like(rule), matches.not_(), shown)
+        yield Probe(
+            rule.name, "pattern", rule.severity, words.like(rule), matches.not_(), shown, decided_by="values"
+        )
     if rule.unique:
         compared = column.fill_nan(None) if dtype.is_float() else column
         yield Probe(

@@ -19,6 +19,8 @@ REQUIREMENTS = {
     "mlflow": ("mlflow==3.17.2",),
     "dvc": ("dvc==3.67.1",),
     "ydata-profiling": ("ydata-profiling==4.18.0", "setuptools<81", "pandas<3", "pyarrow"),
+    "evidently": ("evidently==0.7.23", "pandas<3", "pyarrow"),
+    "nannyml": ("nannyml==0.13.1", "pandas<3", "pyarrow", "statsmodels", "setuptools<81"),
     "feast": ("feast==0.67.0", "pandas<3"),
     "great_expectations": ("great_expectations==1.24.1", "pyarrow==26.0.1"),
     "autogluon": (

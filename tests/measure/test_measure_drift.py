@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,6 +8,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from everloop.core.errors import UsageFault
+from everloop.measure.distances import BATCHED, Pairs
 from everloop.measure.drift import (
     DISTANCES,
     chi_square,
@@ -14,6 +17,7 @@ from everloop.measure.drift import (
     kolmogorov_smirnov_error,
     missing_shift,
     psi,
+    unseen_share,
     wasserstein,
 )
 from everloop.measure.histogram import build_bins, count
@@ -107,6 +111,53 @@ def test_missing_values_shift():
 def test_nothing_to_compare_is_not_known(name):
     bins = build_bins([1.0, 2.0])
     assert np.isnan(DISTANCES[name](count(bins, [1.0]), count(bins, [])))
+
+
+def test_values_never_seen_are_counted_exactly():
+    numbers = np.random.default_rng(3).normal(size=3000)
+    bins = build_bins(numbers)
+    current = np.concatenate((numbers[:90], [numbers.max() + 1e-9, numbers.max(), -50.0, np.inf]))
+    assert unseen_share(count(bins, numbers), count(bins, current)) == pytest.approx(3 / 94)
+    texts = np.array(["a", "b", "b", None], dtype=object)
+    kept = count(build_bins(texts), texts)
+    assert unseen_share(kept, count(kept.bins, np.array(["a", "new", "other", None]))) == pytest.approx(2 / 3)
+    with_others = count(build_bins(texts, size=1), texts)
+    assert unseen_share(with_others, count(with_others.bins, np.array(["a", "b"]))) == pytest.approx(
+        0.5 - 1 / 3
+    )
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts"])
+def test_a_batch_of_pairs_is_each_pair_alone(kind):
+    random = np.random.default_rng(4)
+    draw = (
+        (lambda n: random.normal(size=n))
+        if kind == "numbers"
+        else (lambda n: random.choice(list("abcdefg"), n))
+    )
+    whole = draw(4000)
+    bins = build_bins(whole)
+    reference, parts = count(bins, whole), [count(bins, draw(300)) for _ in range(5)]
+    alone = [Pairs.of(reference, part) for part in parts]
+    low, high = min(pair.low for pair in alone), max(pair.high for pair in alone)
+    together = replace(
+        alone[0],
+        after=np.concatenate([pair.after for pair in alone]),
+        after_missing=np.concatenate([pair.after_missing for pair in alone]),
+        low=low,
+        high=high,
+    )
+    for distance in BATCHED.values():
+        expected = [distance(replace(pair, low=low, high=high))[0] for pair in alone]
+        np.testing.assert_allclose(distance(together), expected, rtol=1e-12, equal_nan=True)
+
+
+def test_psi_is_the_plain_sum_where_no_group_is_empty():
+    p, q = np.repeat(["a", "b", "c"], [50, 30, 20]), np.repeat(["a", "b", "c"], [20, 40, 40])
+    bins = build_bins(p)
+    shares = np.array([[0.5, 0.3, 0.2], [0.2, 0.4, 0.4]])
+    expected = np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0]))
+    assert psi(count(bins, p), count(bins, q)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_other_bins_are_refused():

@@ -12,7 +12,7 @@ from everloop.measure.maturity import delay_curve
 from everloop.measure.worth import Worth
 from everloop.monitor import Reference, ReferenceRules, Rules, Window, judge, reference, windows_due
 from everloop.monitor.references import REFERENCE_FILE
-from everloop.monitor.variation import SCORE
+from everloop.monitor.state import ACTUAL, SCORE
 from everloop.monitor.window import ages_of, delay_of, rows_of
 from everloop.spec.fields import AlarmBudget
 from everloop.spec.monitor import WindowSpec
@@ -72,7 +72,7 @@ def test_the_reference_is_cut_in_time_and_says_what_it_can_promise():
     assert smaller == [largest // 3, largest // 9]
     assert REFERENCE.budgets[largest].windows >= 50
     assert REFERENCE.budgets[largest].attainable
-    assert set(REFERENCE.histograms) == {"heat", "kind", SCORE}
+    assert set(REFERENCE.histograms) == {"heat", "kind", SCORE, ACTUAL}
     few = made(days=12)
     assert few.cut == "time"
     assert made(days=5).cut == "resampled"

@@ -149,7 +149,10 @@ def version_of_most(lines: pl.DataFrame) -> int:
 def facts_of(finding: Any) -> dict[str, Any]:
     """Gives a window's finding as the record keeps it: the columns that moved most, not all of them."""
     facts: dict[str, Any] = finding.to_dict()
-    facts["drift"]["columns"] = facts["drift"]["columns"][:MOST_COLUMNS]
+    drift = facts["drift"]
+    drift["columns"] = drift["columns"][:MOST_COLUMNS]
+    kept = {each["column"] for each in drift["columns"]}
+    drift["distances"] = {name: found for name, found in drift["distances"].items() if name in kept}
     return facts
 
 

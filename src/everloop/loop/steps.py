@@ -10,6 +10,7 @@ import numpy as np
 
 from everloop.core.clock import parse_time
 from everloop.core.files import write_file
+from everloop.core.tasks import decides_by
 from everloop.core.values import to_jsonable
 from everloop.deploy.candidate import Candidate
 from everloop.deploy.gate import Question, judge
@@ -25,7 +26,7 @@ from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
 from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
 from everloop.table.dataset import Dataset
-from everloop.table.labels import actuals_of, class_indices
+from everloop.table.labels import actuals_of
 from everloop.table.today import today_decisions
 from everloop.table.worth import worth_of
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 CONTRACT_FILE = "contract.yaml"
 GATE_FILE = "gate.json"
 REFERENCE_FILE = "reference.json"
-MOST_WINDOW_ROWS = 1000
+MOST_WINDOW_ROWS = 100_000
 
 
 def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
@@ -62,7 +63,8 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
     unseen = [part for part in ("validation", "test") if part in dataset.counts]
     rows = pl.concat([dataset.table(part) for part in unseen or ["train"]])
     scores = trained.scores(rows)
-    actuals = class_indices(rows[frame.target], frame.classes) if frame.task == "binary" else None
+    judged = frame.is_labelled and not decides_by(frame.task, "items")
+    actuals = actuals_of(rows[frame.target], frame) if judged else None
     made = reference(
         rows,
         tuple(item.name for item in trained.plan.inputs),

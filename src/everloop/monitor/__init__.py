@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from everloop.monitor.api import drift, estimate, judge, reference
     from everloop.monitor.comparing import DriftReport
     from everloop.monitor.decide import RetrainAdvice, Situation, advise
+    from everloop.monitor.drifting import judge_state
     from everloop.monitor.finding import DriftFinding, WindowFinding
     from everloop.monitor.judging import Rules
     from everloop.monitor.references import Reference, ReferenceRules
+    from everloop.monitor.state import WindowState, count_window
     from everloop.monitor.window import Window, windows_due
 
 _HOMES = {
@@ -33,10 +35,13 @@ _HOMES = {
     "Situation": "decide",
     "Window": "window",
     "WindowFinding": "finding",
+    "WindowState": "state",
     "advise": "decide",
+    "count_window": "state",
     "drift": "api",
     "estimate": "api",
     "judge": "api",
+    "judge_state": "drifting",
     "reference": "api",
     "windows_due": "window",
 }
@@ -51,10 +56,13 @@ __all__ = [
     "Situation",
     "Window",
     "WindowFinding",
+    "WindowState",
     "advise",
+    "count_window",
     "drift",
     "estimate",
     "judge",
+    "judge_state",
     "reference",
     "windows_due",
 ]

@@ -15,7 +15,7 @@ from everloop.monitor.references import reference
 __all__ = ["drift", "estimate", "judge", "reference"]
 
 
-def drift(before: Any, after: Any, *, alarms: int = 1, windows: int = 100, seed: int = 0) -> DriftReport:
+def drift(reference: Any, current: Any, *, alarms: int = 1, windows: int = 100, seed: int = 0) -> DriftReport:
     """Says whether a table moved further from another than chance explains, and which columns did.
 
     Samples drawn again from the first table show how far chance moves each column; the threshold is set on
@@ -23,19 +23,26 @@ def drift(before: Any, after: Any, *, alarms: int = 1, windows: int = 100, seed:
     where they have times, `reference` and `judge` also take season into account.
 
     Args:
-        before: The reference table: Polars, pandas, Arrow, DuckDB or a path; at least 60 rows.
-        after: The current table.
+        reference: The reference table: Polars, pandas, Arrow, DuckDB or a path; at least 60 rows.
+        current: The current table.
         alarms: How many false alarms are acceptable ...
         windows: ... in how many comparisons.
         seed: Of the sampling.
 
     Returns:
-        The report; it shows itself in a notebook.
+        The report; it shows itself in a notebook. ``statistics`` holds every distance of every column.
 
     Raises:
         DataFault: When a table is too small, or they share no column that can be compared.
+
+    Example:
+        >>> import polars as pl
+        >>> before = pl.DataFrame({"age": [20 + i % 40 for i in range(400)]})
+        >>> report = drift(before, before.with_columns(pl.col("age") + 30))
+        >>> report.drifted, round(report.statistics["age"]["kolmogorov_smirnov"], 2)
+        (True, 0.75)
     """
-    return compare_tables(before, after, alarms=alarms, windows=windows, seed=seed)
+    return compare_tables(reference, current, alarms=alarms, windows=windows, seed=seed)
 
 
 def estimate(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from everloop.measure.drift import DISTANCES
+from everloop.measure.distances import BATCHED, Pairs
 from everloop.measure.histogram import (
     Bins,
     Histogram,
-    build_bins,
+    bins_of_sorted,
     categorical_bins,
-    count,
     count_categories,
+    count_sorted,
+    sorted_numbers,
 )
 from everloop.table.labels import label_counts
 
@@ -22,10 +26,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 STATISTICS: dict[str, tuple[str, ...]] = {
-    "numeric": ("kolmogorov_smirnov", "wasserstein", "missing_shift"),
-    "categorical": ("jensen_shannon", "missing_shift"),
+    "numeric": ("kolmogorov_smirnov", "wasserstein", "jensen_shannon", "missing_shift"),
+    "categorical": ("jensen_shannon", "missing_shift", "unseen_share"),
 }
-"""The distances that are watched, by the kind of column."""
+"""The distances that alarms are held to, by the kind of column; all others are measured beside them."""
 
 
 def watched_columns(table: pl.DataFrame, names: tuple[str, ...] | None = None) -> tuple[str, ...]:
@@ -37,11 +41,13 @@ def watched_columns(table: pl.DataFrame, names: tuple[str, ...] | None = None) -
     )
 
 
-def bins_of(column: pl.Series) -> Bins:
-    """Builds bins that fit a column of the reference."""
+def count_reference(column: pl.Series) -> Histogram:
+    """Builds bins that fit a column of the reference, and counts it in them."""
     if column.dtype.is_numeric():
-        return build_bins(numbers_of(column))
-    return categorical_bins(_frequencies(column))
+        rising = sorted_numbers(numbers_of(column))
+        return count_sorted(bins_of_sorted(rising), rising)
+    frequencies = _frequencies(column)
+    return count_categories(categorical_bins(frequencies), frequencies)
 
 
 def count_column(bins: Bins, column: pl.Series) -> Histogram:
@@ -50,21 +56,36 @@ def count_column(bins: Bins, column: pl.Series) -> Histogram:
     A text where numbers were expected counts as missing.
     """
     if bins.kind == "numeric":
-        return count(bins, numbers_of(column))
+        return count_sorted(bins, sorted_numbers(numbers_of(column)))
     return count_categories(bins, _frequencies(column))
+
+
+def for_each(count: Callable[[str], Histogram], names: Iterable[str]) -> dict[str, Histogram]:
+    """Counts columns side by side on the processor's cores: sorting lets go of the interpreter."""
+    listed = list(names)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        return dict(zip(listed, pool.map(count, listed), strict=True))
 
 
 def numbers_of(column: pl.Series) -> NDArray[np.float64]:
     """Gives a column as numbers, NaN where missing or no number, shape (n,)."""
     import polars as pl
 
-    floats = column.cast(pl.Float64, strict=False).fill_null(float("nan"))
-    return floats.to_numpy().astype(np.float64)
+    floats = column.cast(pl.Float64, strict=False)
+    if floats.null_count():
+        floats = floats.fill_null(float("nan"))
+    return np.asarray(floats.to_numpy(), dtype=np.float64)
 
 
-def distances_of(reference: Histogram, current: Histogram) -> dict[str, float]:
-    """Measures every distance that is watched for this kind of column."""
-    return {name: DISTANCES[name](reference, current) for name in STATISTICS[reference.bins.kind]}
+def all_distances(reference: Histogram, current: Histogram) -> dict[str, float]:
+    """Measures every distance of two histograms; those that a kind of column does not have are left out."""
+    pairs = Pairs.of(reference, current)
+    found = {name: float(distance(pairs)[0]) for name, distance in BATCHED.items()}
+    return {name: value for name, value in found.items() if name != "wasserstein" or _ordered(reference)}
+
+
+def _ordered(histogram: Histogram) -> bool:
+    return histogram.bins.kind == "numeric"
 
 
 def _frequencies(column: pl.Series) -> dict[str | None, int]:

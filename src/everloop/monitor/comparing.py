@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from everloop.core.errors import DataFault
 from everloop.core.values import to_jsonable
 from everloop.monitor.columns import watched_columns
+from everloop.monitor.drifting import judge_state
 from everloop.monitor.finding import ColumnDrift, DriftFinding
-from everloop.monitor.judging import judge_drift
 from everloop.monitor.references import ReferenceRules, reference
+from everloop.monitor.state import count_window
 from everloop.spec.fields import AlarmBudget
 from everloop.table.tables import as_frame
 
@@ -48,6 +50,11 @@ class DriftReport:
     def columns(self) -> tuple[ColumnDrift, ...]:
         """Every distance, the most moved first."""
         return self.finding.columns
+
+    @property
+    def statistics(self) -> Mapping[str, Mapping[str, float]]:
+        """Every distance of every column, by their names in `everloop.measure.DISTANCES`."""
+        return self.finding.distances
 
     def moved(self) -> tuple[str, ...]:
         """The columns that moved, the most moved first."""
@@ -101,7 +108,7 @@ def compare_tables(
     )
     made = reference(first, watched, rules=rules)
     return DriftReport(
-        finding=judge_drift(second, made, seed=seed),
+        finding=judge_state(count_window(second, made), made, seed=seed),
         rows_reference=first.height,
         rows_current=second.height,
         added=tuple(name for name in second.columns if name not in first.columns),

@@ -39,6 +39,8 @@ class DriftFinding:
         threshold: What it was compared with.
         columns: Every watched distance, the most moved first.
         reason: The same in a sentence.
+        distances: Every distance of every column that was there, watched or not.
+        absent: Columns of the reference that the window does not have.
     """
 
     status: str
@@ -46,6 +48,8 @@ class DriftFinding:
     threshold: float
     columns: tuple[ColumnDrift, ...]
     reason: str
+    distances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
 
     @property
     def exceeded(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +13,12 @@ from everloop.measure.estimate import ESTIMATED, estimate_performance
 from everloop.measure.intervals import UNKNOWN, bootstrap_interval
 from everloop.measure.maturity import DelayCurve, MaturedMean, matured_mean
 from everloop.measure.metrics import compute, metric_named
-from everloop.monitor.finding import ColumnDrift, DriftFinding, Measured, WindowFinding
+from everloop.monitor.drifting import judge_state
+from everloop.monitor.finding import Measured, WindowFinding
 from everloop.monitor.references import Reference
-from everloop.monitor.variation import SCORE, statistics_of
+from everloop.monitor.state import SCORE, count_window
 from everloop.monitor.window import Window
 from everloop.table.contract import ContractReport, check
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _LEAST_CHANCE = 0.05
 _BOOTSTRAP = 300
@@ -71,6 +68,7 @@ def judge(
     before = reference.histograms[SCORE].mean if SCORE in reference.histograms else float("nan")
     value, against = _values(window, chances, rules)
     held = _held(window)
+    state = count_window(window.inputs, reference, scores=window.scores, actuals=window.actuals)
     estimated = {
         name: _estimate(name, window, reference, rules) for name in rules.metrics if name in ESTIMATED
     }
@@ -81,7 +79,7 @@ def judge(
         predictions=window.inputs.height,
         actuals=int(known.sum()),
         maturity=float(chances.mean()) if chances.size else 0.0,
-        drift=judge_drift(window.inputs, reference, scores=window.scores, seed=rules.seed),
+        drift=judge_state(state, reference, seed=rules.seed),
         score_mean=mean,
         score_shift=mean - before,
         violation_share=_violation_share(window, held),
@@ -94,55 +92,6 @@ def judge(
         if window.worth is None or rules.task != "binary"
         else _estimate("value_per_decision", window, reference, rules),
     )
-
-
-def judge_drift(
-    rows: pl.DataFrame,
-    reference: Reference,
-    *,
-    scores: NDArray[np.float64] | None = None,
-    seed: int = 0,
-) -> DriftFinding:
-    """Says whether inputs or score moved more than the alarm budget allows.
-
-    The window is sampled down to the next smaller size that the reference has a threshold for, so that
-    both carry the same noise.
-
-    Args:
-        rows: The window's rows.
-        reference: What it is compared with.
-        scores: Their scores, shape (n,); the score is not compared without.
-        seed: Of the sampling.
-    """
-    height = rows.height
-    size = max((size for size in reference.budgets if size <= height), default=None)
-    if size is not None and height > size:
-        picked = np.sort(np.random.default_rng(seed).choice(height, size, replace=False))
-        rows, scores = rows[picked], None if scores is None else scores[picked]
-    statistics = statistics_of(reference.histograms, reference.watched, rows, scores)
-    if size is None:
-        columns = [
-            ColumnDrift(*pair, distance, float("nan"))
-            for pair, distance in zip(reference.watched, statistics, strict=True)
-        ]
-        status, reason = _unjudged(height, reference)
-        return DriftFinding(status, float("nan"), float("nan"), tuple(columns), reason)
-    budget = reference.budgets[size]
-    found = budget.judge(statistics)
-    columns = [ColumnDrift(*reference.watched[i], statistics[i], found.standardised[i]) for i in found.order]
-    moved = "At least one" if found.exceeded else "No"
-    reason = f"{moved} column moved further than windows of the reference move by themselves."
-    if not budget.attainable:
-        reason = f"{reason} {budget.reason}"
-    status = "drift" if found.exceeded else "none"
-    return DriftFinding(status, found.statistic, found.threshold, tuple(columns), reason)
-
-
-def _unjudged(rows: int, reference: Reference) -> tuple[str, str]:
-    if not reference.budgets:
-        return "no budget", "The reference has too few windows to know its own variation."
-    least = min(reference.budgets)
-    return "too few", f"{rows} predictions are too few to be told from noise; {least} are needed."
 
 
 def _check(window: Window) -> None:

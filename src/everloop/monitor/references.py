@@ -18,8 +18,9 @@ from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
 from everloop.measure.budget import Budget, fit_budget
 from everloop.measure.histogram import Histogram, build_bins, count
-from everloop.monitor.columns import STATISTICS, bins_of, count_column, watched_columns
-from everloop.monitor.variation import SCORE, ReferenceRules, sampled, variation
+from everloop.monitor.columns import STATISTICS, count_reference, for_each, watched_columns
+from everloop.monitor.state import ACTUAL, SCORE
+from everloop.monitor.variation import ReferenceRows, ReferenceRules, sampled, variation
 from everloop.table.tables import as_frame
 
 __all__ = ["REFERENCE_FILE", "Reference", "ReferenceRules", "reference"]
@@ -159,17 +160,19 @@ def reference(
     frame = as_frame(table)
     if frame.height == 0:
         raise DataFault("The reference has no row; give rows that the model did not learn from.")
-    score = _score(scores, frame.height)
-    histograms = {
-        name: count_column(bins_of(frame[name]), frame[name]) for name in watched_columns(frame, inputs)
-    }
-    if score is not None:
-        histograms[SCORE] = count(build_bins(score), score)
+    score = _for_each_row(scores, frame.height, "scores")
+    truth = _for_each_row(actuals, frame.height, "actuals")
+    histograms = for_each(lambda name: count_reference(frame[name]), watched_columns(frame, inputs))
+    for name, values in ((SCORE, score), (ACTUAL, truth)):
+        known = None if values is None else values[~np.isnan(values)]
+        if known is not None and known.size:
+            histograms[name] = count(build_bins(known), known)
     watched = tuple(
         (name, statistic) for name, found in histograms.items() for statistic in STATISTICS[found.bins.kind]
     )
-    cut, tables = variation(frame, histograms, watched, score, times, rules)
-    known = _known(score, actuals, np.random.default_rng(rules.seed))
+    rows = ReferenceRows(frame, score, truth, times)
+    cut, tables = variation(rows, histograms, watched, rules)
+    pairs = _known(score, truth, np.random.default_rng(rules.seed))
     return Reference(
         rows=frame.height,
         since=_time(times, first=True),
@@ -177,44 +180,39 @@ def reference(
         histograms=histograms,
         watched=watched,
         budgets={
-            size: fit_budget(np.array(table), rules.alarm.alarms, rules.alarm.windows)
+            size: fit_budget(table, rules.alarm.alarms, rules.alarm.windows)
             for size, table in tables.items()
             if watched
         },
         cut=cut,
-        scores=known[0],
-        actuals=known[1],
+        scores=pairs[0],
+        actuals=pairs[1],
         facts=dict(facts or {}),
     )
 
 
-def _score(scores: ArrayLike | None, rows: int) -> NDArray[np.float64] | None:
-    if scores is None:
+def _for_each_row(values: ArrayLike | None, rows: int, name: str) -> NDArray[np.float64] | None:
+    if values is None:
         return None
-    array = np.asarray(scores, dtype=np.float64)
+    array = np.asarray(values, dtype=np.float64)
     if array.shape != (rows,):
         raise DataFault(
-            f"There are scores of shape {array.shape} for {rows} rows; one for each was expected."
+            f"There are {name} of shape {array.shape} for {rows} rows; one for each was expected."
         )
     return array
 
 
 def _known(
-    scores: NDArray[np.float64] | None, actuals: ArrayLike | None, random: np.random.Generator
+    scores: NDArray[np.float64] | None, actuals: NDArray[np.float64] | None, random: np.random.Generator
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Scores with known 0/1 actuals; none where the task is another."""
     if scores is None or actuals is None:
         return (), ()
-    truth = np.asarray(actuals, dtype=np.float64)
-    if truth.shape != scores.shape:
-        raise DataFault(
-            f"There are actuals of shape {truth.shape} for {scores.size} scores; one each was expected."
-        )
-    rows = np.flatnonzero(~np.isnan(truth))
-    if not np.isin(truth[rows], (0, 1)).all():
+    rows = np.flatnonzero(~np.isnan(actuals))
+    if not np.isin(actuals[rows], (0, 1)).all():
         return (), ()
     rows = np.sort(sampled(rows, _CALIBRATION_ROWS, random))
-    return tuple(scores[rows].tolist()), tuple(int(value) for value in truth[rows])
+    return tuple(scores[rows].tolist()), tuple(int(value) for value in actuals[rows])
 
 
 def _moments(times: pl.Series) -> pl.Series:

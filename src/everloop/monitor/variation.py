@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.core.errors import DataFault
+from everloop.measure.distances import BATCHED, Pairs, groups_of
 from everloop.measure.histogram import Histogram, count
-from everloop.monitor.columns import count_column, distances_of
+from everloop.monitor.columns import count_column
+from everloop.monitor.state import ACTUAL, SCORE
 from everloop.spec.fields import AlarmBudget
 from everloop.spec.monitor import WindowSpec
 
 if TYPE_CHECKING:
     import polars as pl
-
-SCORE = "(score)"
-"""The score's name among the watched columns."""
 
 FEWEST_ROWS = 30
 """Rows below which no window is judged."""
@@ -29,9 +28,11 @@ _FEWEST_WINDOWS = 8
 _USUAL = 0.1
 _FEWEST_DRAWS = 199
 _MOST_DRAWS = 2000
+_MANY_ROWS = 1000
 
 Watched = tuple[tuple[str, str], ...]
-Tables = dict[int, list[list[float]]]
+Table = NDArray[np.float64]
+Tables = dict[int, Table]
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,35 @@ class ReferenceRules:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class ReferenceRows:
+    """The rows that a reference is made of.
+
+    Attributes:
+        inputs: The rows, a column for each input.
+        scores: The score of each, shape (n,), or None.
+        actuals: The actual of each, NaN where not known, shape (n,), or None.
+        times: When each was decided, or None.
+    """
+
+    inputs: pl.DataFrame
+    scores: NDArray[np.float64] | None = None
+    actuals: NDArray[np.float64] | None = None
+    times: pl.Series | None = None
+
+    def count(self, whole: Mapping[str, Histogram], rows: NDArray[np.int64]) -> dict[str, Histogram]:
+        """Counts some rows in the reference's bins."""
+        part = self.inputs[rows]
+        found = {name: count_column(whole[name].bins, part[name]) for name in part.columns if name in whole}
+        for name, values in ((SCORE, self.scores), (ACTUAL, self.actuals)):
+            if name in whole and values is not None:
+                known = values[rows]
+                found[name] = count(whole[name].bins, known[~np.isnan(known)])
+        return found
+
+
 def variation(
-    rows: pl.DataFrame,
-    histograms: Mapping[str, Histogram],
-    watched: Watched,
-    scores: NDArray[np.float64] | None,
-    times: pl.Series | None,
-    rules: ReferenceRules,
+    rows: ReferenceRows, histograms: Mapping[str, Histogram], watched: Watched, rules: ReferenceRules
 ) -> tuple[str, Tables]:
     """Measures windows of the reference against it, for windows of several sizes.
 
@@ -69,84 +92,114 @@ def variation(
         or make fewer than 8 windows, so that neither season nor autocorrelation is in them. And for each
         size the statistics, (windows, watched).
     """
-    if times is not None:
-        cut, spans = _spans(rows.height, times, rules.window)
+    if rows.times is not None:
+        cut, spans = _spans(rows.inputs.height, rows.times, rules.window)
         # A tenth of the windows may be smaller than the largest size that is judged.
         usual = int(np.quantile([len(span) for span in spans], _USUAL)) if spans else 0
         random = np.random.default_rng(rules.seed)
-        tables = {
-            size: [
-                _of_span(histograms, watched, rows[span], None if scores is None else scores[span])
-                for span in (sampled(span, size, random) for span in spans if len(span) >= size)
-            ]
-            for size in _sizes(min(rules.window_rows, usual), rules)
+        sizes = _sizes(min(rules.window_rows, usual), rules)
+        chosen = {
+            size: [sampled(span, size, random) for span in spans if len(span) >= size] for size in sizes
         }
-        if tables and min(len(table) for table in tables.values()) >= _FEWEST_WINDOWS:
-            return cut, tables
-    sizes = _sizes(rules.window_rows, rules)
-    return "resampled", {size: _resampled(histograms, watched, size, rules) for size in sizes}
-
-
-def _of_span(
-    histograms: Mapping[str, Histogram],
-    watched: Watched,
-    rows: pl.DataFrame,
-    scores: NDArray[np.float64] | None,
-) -> list[float]:
-    """Measures a window of the reference against the rest of it, as a new window will be."""
-    parts = _counted(histograms, rows, scores)
-    rest = {name: _without(histograms[name], part) for name, part in parts.items()}
-    return _distances(rest, parts, watched)
+        if chosen and min(map(len, chosen.values())) >= _FEWEST_WINDOWS:
+            return cut, {
+                size: _of_parts(histograms, watched, [rows.count(histograms, part) for part in parts])
+                for size, parts in chosen.items()
+            }
+    return "resampled", _resampled(histograms, watched, _sizes(rules.window_rows, rules), rules)
 
 
 def statistics_of(
-    histograms: Mapping[str, Histogram],
-    watched: Watched,
-    rows: pl.DataFrame,
-    scores: NDArray[np.float64] | None,
+    reference: Mapping[str, Histogram], window: Mapping[str, Histogram], watched: Watched
 ) -> list[float]:
-    """Measures every watched pair of column and distance; NaN where a column is not there.
+    """Measures every watched pair of column and distance; NaN where a column is not there."""
+    pairs = {name: Pairs.of(reference[name], part) for name, part in window.items()}
+    return [
+        float(BATCHED[statistic](pairs[column])[0]) if column in pairs else float("nan")
+        for column, statistic in watched
+    ]
+
+
+def _of_parts(whole: Mapping[str, Histogram], watched: Watched, parts: list[dict[str, Histogram]]) -> Table:
+    """Measures each part of the reference against the rest of it, as a new window will be."""
+    pairs = {}
+    for name, histogram in whole.items():
+        after = np.array([part[name].counts for part in parts], dtype=np.float64)
+        missing = np.array([part[name].missing for part in parts], dtype=np.float64)
+        before = np.asarray(histogram.counts) - after
+        pairs[name] = _pairs(histogram, before, after, histogram.missing - missing, missing)
+    return _measured(pairs, watched)
+
+
+def _pairs(
+    whole: Histogram, before: Table, after: Table, before_missing: Table, after_missing: Table
+) -> Pairs:
+    ends = (whole.low, whole.high)
+    groups = groups_of(whole)
+    return Pairs(
+        whole.bins, before, after, before_missing, after_missing, *ends, ends, whole.deviation, groups
+    )
+
+
+def _measured(pairs: Mapping[str, Pairs], watched: Watched) -> Table:
+    return np.column_stack([BATCHED[statistic](pairs[column]) for column, statistic in watched])
+
+
+def _resampled(
+    histograms: Mapping[str, Histogram], watched: Watched, sizes: list[int], rules: ReferenceRules
+) -> Tables:
+    """Measures what chance alone does: both a reference and a window drawn again from the histograms.
+
+    Columns are drawn one by one, as if independent; where they hang together alarms are a little rarer
+    than asked.
+    """
+    random = np.random.default_rng(rules.seed)
+    draws = int(min(_MOST_DRAWS, max(_FEWEST_DRAWS, 2 * rules.alarm.windows / rules.alarm.alarms)))
+    found: dict[int, dict[tuple[str, str], Table]] = {size: {} for size in sizes}
+    for name, whole in histograms.items():
+        before, lost = _drawn(whole, whole.rows, draws, random)
+        for size in sizes:
+            after, missing = _drawn(whole, size, draws, random, new=_new_share(whole))
+            pairs = _pairs(whole, before, after, lost, missing)
+            for column, statistic in watched:
+                if column == name:
+                    found[size][column, statistic] = BATCHED[statistic](pairs)
+    return {size: np.column_stack([columns[pair] for pair in watched]) for size, columns in found.items()}
+
+
+def _drawn(
+    whole: Histogram, rows: int, draws: int, random: np.random.Generator, *, new: float = 0.0
+) -> tuple[Table, Table]:
+    """Draws samples of about so many rows from a histogram, with replacement: counts and missing.
 
     Args:
-        histograms: The reference's.
-        watched: Pairs of column and distance.
-        rows: A window's rows.
-        scores: Their scores, shape (n,).
+        whole: The histogram.
+        rows: The rows of a sample. Above 1,000 each bin is drawn for itself, which is much faster and
+            leaves the number of rows to chance, too: the size of a distance varies by 1 / (2 sqrt(rows)).
+        draws: How many samples.
+        random: The source of chance.
+        new: The share of rows that fall into the last bin beside, as categories never seen.
     """
-    return _distances(histograms, _counted(histograms, rows, scores), watched)
+    counts = np.array([*whole.counts, whole.missing], dtype=np.float64)
+    shares = counts / counts.sum() * (1 - new)
+    shares[-2] += new
+    if rows > _MANY_ROWS:
+        drawn = random.poisson(shares * rows, (draws, shares.size))
+    else:
+        drawn = random.multinomial(rows, shares, draws)
+    floats = drawn.astype(np.float64)
+    return floats[:, :-1], floats[:, -1]
 
 
-def _counted(
-    histograms: Mapping[str, Histogram], rows: pl.DataFrame, scores: NDArray[np.float64] | None
-) -> dict[str, Histogram]:
-    """Counts the columns that are there in the reference's bins."""
-    found = {
-        name: count_column(whole.bins, rows[name])
-        for name, whole in histograms.items()
-        if name != SCORE and name in rows.columns
-    }
-    if SCORE in histograms and scores is not None:
-        found[SCORE] = count(histograms[SCORE].bins, scores)
-    return found
+def _new_share(whole: Histogram) -> float:
+    """How many of a window's categories the reference has not seen, by chance.
 
-
-def _distances(
-    before: Mapping[str, Histogram], after: Mapping[str, Histogram], watched: Watched
-) -> list[float]:
-    found = {name: distances_of(before[name], part) for name, part in after.items()}
-    return [found.get(column, {}).get(statistic, float("nan")) for column, statistic in watched]
-
-
-def _without(whole: Histogram, part: Histogram) -> Histogram:
-    """Takes a part's counts and sums out of the whole's; the extremes stay."""
-    return replace(
-        whole,
-        counts=tuple(all_ - some for all_, some in zip(whole.counts, part.counts, strict=True)),
-        missing=whole.missing - part.missing,
-        infinite=whole.infinite - part.infinite,
-        total=whole.total - part.total,
-        square=whole.square - part.square,
-    )
+    Source:
+        Good, Biometrika 40 (1953): the share of categories that were seen once.
+    """
+    if whole.bins.kind != "categorical" or not whole.rows:
+        return 0.0
+    return sum(number == 1 for number in whole.counts[:-1]) / whole.rows
 
 
 def _sizes(largest: int, rules: ReferenceRules) -> list[int]:
@@ -155,36 +208,6 @@ def _sizes(largest: int, rules: ReferenceRules) -> list[int]:
     while rules.smaller and sizes and sizes[-1] // 3 >= FEWEST_ROWS:
         sizes.append(sizes[-1] // 3)
     return sizes
-
-
-def _resampled(
-    histograms: Mapping[str, Histogram],
-    watched: Watched,
-    size: int,
-    rules: ReferenceRules,
-) -> list[list[float]]:
-    """Measures what chance alone does: both a reference and a window drawn again from the histograms.
-
-    Columns are drawn one by one, as if independent; where they hang together alarms are a little rarer
-    than asked.
-    """
-    random = np.random.default_rng(rules.seed)
-    draws = int(min(_MOST_DRAWS, max(_FEWEST_DRAWS, 2 * rules.alarm.windows / rules.alarm.alarms)))
-    found = []
-    for _ in range(draws):
-        distances = {
-            name: distances_of(_drawn(whole, whole.rows, random), _drawn(whole, size, random))
-            for name, whole in histograms.items()
-        }
-        found.append([distances[column][statistic] for column, statistic in watched])
-    return found
-
-
-def _drawn(whole: Histogram, rows: int, random: np.random.Generator) -> Histogram:
-    """Draws a sample of so many rows from a histogram, with replacement."""
-    counts = np.array([*whole.counts, whole.missing])
-    drawn = random.multinomial(rows, counts / counts.sum()).tolist()
-    return replace(whole, counts=tuple(drawn[:-1]), missing=drawn[-1])
 
 
 def _spans(rows: int, times: pl.Series, window: WindowSpec) -> tuple[str, list[NDArray[np.int64]]]:

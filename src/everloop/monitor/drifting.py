@@ -1,0 +1,103 @@
+"""Whether a window moved further than the reference does by itself: from its counts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.measure.histogram import Histogram
+from everloop.monitor.columns import all_distances
+from everloop.monitor.finding import ColumnDrift, DriftFinding
+from everloop.monitor.references import Reference
+from everloop.monitor.state import ACTUAL, WindowState, thinned
+from everloop.monitor.variation import statistics_of
+
+_SETTLED = 0.9
+
+
+def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> DriftFinding:
+    """Says whether inputs, score or actuals moved more than the alarm budget allows.
+
+    The window is thinned to the next smaller size that the reference has a threshold for, so that both
+    carry the same noise. Actuals are compared once nine in ten of them are known: those that come early
+    may be others than those that come late. The threshold is that of all columns together, so asking
+    again when the actuals are there spends no more of the budget.
+
+    Args:
+        state: The window, from `count_window`, its parts merged.
+        reference: What it is compared with.
+        seed: Of the thinning.
+
+    Returns:
+        The finding, with every distance of every column.
+    """
+    counted = _comparable(state)
+    distances = {name: all_distances(reference.histograms[name], part) for name, part in counted.items()}
+    absent = tuple(name for name in reference.histograms if name not in state.histograms and name != ACTUAL)
+    size = max((size for size in reference.budgets if size <= state.rows), default=None)
+    if size is None:
+        columns = tuple(
+            ColumnDrift(column, statistic, distances.get(column, {}).get(statistic, np.nan), np.nan)
+            for column, statistic in reference.watched
+        )
+        status, reason = _unjudged(state.rows, reference)
+        return DriftFinding(status, np.nan, np.nan, columns, reason, distances, absent)
+    budget = reference.budgets[size]
+    standardised = _standardised(counted, reference, size, np.random.default_rng(seed))
+    known = standardised[~np.isnan(standardised)]
+    largest = float(known.max()) if known.size else np.nan
+    order = np.argsort(np.where(np.isnan(standardised), np.inf, -standardised), kind="stable")
+    columns = tuple(
+        ColumnDrift(column, statistic, distances.get(column, {}).get(statistic, np.nan), standardised[i])
+        for i, (column, statistic) in ((i, reference.watched[i]) for i in order.tolist())
+    )
+    exceeded = largest > budget.threshold
+    moved = "At least one" if exceeded else "No"
+    reason = f"{moved} column moved further than windows of the reference move by themselves."
+    if not budget.attainable:
+        reason = f"{reason} {budget.reason}"
+    if absent:
+        reason = f"{reason} Not in the window: {', '.join(absent)}."
+    status = "drift" if exceeded else "none"
+    return DriftFinding(status, largest, budget.threshold, columns, reason, distances, absent)
+
+
+def _standardised(
+    counted: Mapping[str, Histogram], reference: Reference, size: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Each watched distance on the scale of the reference's variation; NaN where it is not known.
+
+    Actuals of which some are not known are held to the next smaller size, on the scale of this one.
+    """
+    found = np.full(len(reference.watched), np.nan)
+    sizes = {
+        name: max((each for each in reference.budgets if each <= min(part.rows, size)), default=None)
+        for name, part in counted.items()
+    }
+    for own in {each for each in sizes.values() if each is not None}:
+        drawn = {name: thinned(counted[name], own, random) for name, each in sizes.items() if each == own}
+        budget = reference.budgets[own]
+        judged = budget.judge(statistics_of(reference.histograms, drawn, reference.watched))
+        scale = reference.budgets[size].threshold / budget.threshold if budget.threshold > 0 else 1.0
+        found = np.where(np.isnan(judged.standardised), found, np.asarray(judged.standardised) * scale)
+    return found
+
+
+def _comparable(state: WindowState) -> Mapping[str, Histogram]:
+    """The columns to compare: all, but the actuals while too few are known."""
+    return {
+        name: part
+        for name, part in state.histograms.items()
+        if name != ACTUAL or part.rows >= _SETTLED * state.rows > 0
+    }
+
+
+def _unjudged(rows: int, reference: Reference) -> tuple[str, str]:
+    if not reference.budgets:
+        return "no budget", "The reference has too few windows to know its own variation."
+    if not rows:
+        return "too few", "There was no prediction in the window."
+    least = min(reference.budgets)
+    return "too few", f"{rows} predictions are too few to be told from noise; {least} are needed."

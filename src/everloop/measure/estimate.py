@@ -1,7 +1,9 @@
 """How a model does before the actuals are known, from its own calibrated scores.
 
 The estimate supposes that a score still means what it meant on the reference (no concept drift): inputs
-may have moved, the chance of the outcome given the score not. Say so wherever the number is shown.
+may have moved, the chance of the outcome given the score not. Say so wherever the number is shown. With
+weights of the reference's rows (how much more frequent they are in the window) a score may also mean
+something else where the inputs have moved.
 
 Example:
     >>> import numpy as np
@@ -13,38 +15,143 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.core.errors import DataFault, UsageFault
-from everloop.measure.arrays import Booleans, Floats, Integers, binary, numbers, same_length, weight_by
+from everloop.measure.arrays import (
+    Booleans,
+    Floats,
+    Integers,
+    binary,
+    numbers,
+    same_length,
+    weight_by,
+    weights_for,
+)
 from everloop.measure.confusion import DECISION_MEASURES, Confusion
 from everloop.measure.intervals import Interval
+from everloop.measure.isotonic import Isotonic, fit_isotonic
 from everloop.measure.pricing import prices_for
 
+_FEWEST_ROWS = 20
 _ROWS_A_BIN = 50
 _MOST_BINS = 300
 _FEWEST_BINS = 5
 _DRAWS = 200
-ESTIMATED = (*DECISION_MEASURES, "roc_auc", "average_precision", "value_per_decision")
+_NORMAL_FROM = 25.0
+_VALUE = "value_per_decision"
+ESTIMATED = (*DECISION_MEASURES, "roc_auc", "average_precision", _VALUE)
 """The metrics that can be estimated."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """Window and reference in the same cells of the score, lowest first.
+@dataclass(frozen=True)
+class Estimator:
+    """What scores mean on the reference, and how sure that is.
 
-    ``money`` is, for each cell, the value of its decisions if all its rows are positive, and if none is.
+    Attributes:
+        calibration: From a score to its chance; None where scores are chances already.
+        edges: Inner edges of cells of the score, shape (cells - 1,).
+        chances: The chance in each cell, shape (cells,).
+        redrawn: The same as it might have been with other actuals, shape (draws, cells).
     """
 
-    known: Floats
-    positive: Floats
-    rows: Floats
-    chosen: Booleans
-    money: tuple[Floats, Floats]
+    calibration: Isotonic | None
+    edges: Floats
+    chances: Floats
+    redrawn: Floats
+
+    def estimate(
+        self,
+        scores: ArrayLike,
+        metrics: Sequence[str],
+        *,
+        threshold: float = 0.5,
+        prices: ArrayLike | None = None,
+        confidence: float = 0.95,
+        seed: int = 0,
+    ) -> dict[str, Interval]:
+        """Estimates metrics of a window whose actuals are not known; see `estimate_performance`."""
+        for metric in metrics:
+            _check(metric, prices)
+        window = numbers(scores, "scores")
+        rising = np.sort(window)
+        chance = rising if self.calibration is None else self.calibration.apply(rising)
+        cells = _Cells.of(self, window, rising, threshold, prices if _VALUE in metrics else None)
+        exact = _exact(rising, chance, threshold)
+        random = np.random.default_rng(seed)
+        drawn = _Positives(cells, _drawn(cells, random))
+        middle = _Positives(cells, (cells.chances * cells.rows)[None, :])
+        found = {}
+        for metric in metrics:
+            value = self._value(window, threshold, prices) if metric == _VALUE else exact(metric)
+            found[metric] = _around(value, drawn.measure(metric) - middle.measure(metric), confidence)
+        return found
+
+    def _value(self, window: Floats, threshold: float, prices: ArrayLike | None) -> float:
+        """The value per decision, row by row, each with its own prices."""
+        if prices is None or not window.size:
+            return float("nan")
+        chance = window if self.calibration is None else self.calibration.apply(window)
+        positive, negative = _money(window, threshold, prices)
+        return float(np.mean(chance * positive + (1 - chance) * negative))
+
+
+def fit_estimator(
+    reference_scores: ArrayLike,
+    reference_actuals: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    calibrated: bool = False,
+    seed: int = 0,
+) -> Estimator:
+    """Learns what scores mean from rows whose actuals are known.
+
+    Args:
+        reference_scores: Shape (m,), at least 20.
+        reference_actuals: 0/1, shape (m,).
+        weights: How much more frequent each row is in the window, shape (m,).
+        calibrated: Whether scores are taken as chances as they are.
+        seed: Of the calibrations that might have been.
+
+    Raises:
+        DataFault: When there are too few rows, or the arrays do not fit.
+
+    Source:
+        With weights, importance-weighted calibration (PAPE): Bialek et al., arXiv 2401.08348.
+    """
+    reference = numbers(reference_scores, "reference scores")
+    truth = binary(reference_actuals, "reference actuals")
+    same_length(reference.size, **{"reference actuals": truth})
+    if reference.size < _FEWEST_ROWS:
+        raise DataFault(
+            f"The reference has {reference.size} rows with actuals; at least {_FEWEST_ROWS} are needed."
+        )
+    weight = weights_for(weights, reference.size)
+    calibration = None if calibrated else fit_isotonic(reference, truth, weight)
+    size = int(np.clip(reference.size // _ROWS_A_BIN, _FEWEST_BINS, _MOST_BINS))
+    edges = np.unique(np.quantile(reference, np.arange(1, size) / size, method="inverted_cdf"))
+    cell = _place(edges, reference)
+    mass = weight_by(cell, weight, edges.size + 1)
+    # So many equal rows would be as uncertain as these of unequal weight.
+    known = np.divide(mass**2, weight_by(cell, weight**2, mass.size), out=np.zeros_like(mass), where=mass > 0)
+    rate = np.divide(
+        weight_by(cell, weight * truth, mass.size), mass, out=np.full(mass.size, 0.5), where=mass > 0
+    )
+    if calibrated:
+        middle = np.divide(weight_by(cell, weight * reference, mass.size), mass, out=rate, where=mass > 0)
+        chances = np.clip(middle, 0.0, 1.0)
+        return Estimator(None, edges, chances, np.repeat(chances[None, :], _DRAWS, axis=0))
+    chances = _rising(rate, known)
+    random = np.random.default_rng(seed)
+    rows = np.maximum(np.rint(known), 0).astype(np.int64)
+    positives = random.binomial(rows, chances, (_DRAWS, chances.size))
+    rates = np.divide(positives, rows, out=np.full(positives.shape, 0.5), where=rows > 0)
+    return Estimator(calibration, edges, chances, np.stack([_rising(each, known) for each in rates]))
 
 
 def estimate_performance(
@@ -59,9 +166,9 @@ def estimate_performance(
 ) -> Interval:
     """Estimates a metric of a window whose actuals are not known.
 
-    The interval holds the error of the calibration (the reference's positives drawn again) and that of
-    the window (its own actuals, drawn from the calibrated chances); it is meant to hold the metric that
-    will be measured when the actuals arrive.
+    The 95 % interval holds the error of the calibration (the reference's positives drawn again) and that
+    of the window (its own actuals, drawn from the calibrated chances); it is meant to hold the metric that
+    will be measured when the actuals arrive. Several metrics, another confidence or weights: `fit_estimator`.
 
     Args:
         scores: The window's scores, shape (n,).
@@ -73,123 +180,186 @@ def estimate_performance(
         seed: Of the draws.
 
     Returns:
-        The estimate with its 95 % interval; NaN where it is not defined (no rows in the window).
+        The estimate with its interval; NaN where it is not defined.
 
     Raises:
-        UsageFault: When the metric cannot be estimated, or value is asked for without prices.
-        DataFault: When the reference is too small.
+        UsageFault: When the metric cannot be estimated, or prices are missing.
+        DataFault: When the arrays do not fit.
 
     Source:
-        CBPE: expected confusion matrix from calibrated scores, as in Bialek et al., arXiv 2401.08348,
-        section 3; calibration by isotonic regression over bins of the reference score.
+        Confidence-based performance estimation (CBPE); see Bialek et al., arXiv 2401.08348.
     """
     _check(metric, prices)
-    window, reference = numbers(scores, "scores"), numbers(reference_scores, "reference scores")
-    truth = binary(reference_actuals, "reference actuals")
-    same_length(reference.size, **{"reference actuals": truth})
-    if reference.size < 20:
-        raise DataFault(f"The reference has {reference.size} rows with actuals; at least 20 are needed.")
-    cells = _cells(window, reference, truth, threshold, prices)
-    chance = _isotonic(cells.positive, cells.known)
-    measure = _measure(metric, cells)
-    estimate = measure((chance * cells.rows)[None, :])[0]
-    random = np.random.default_rng(seed)
-    redrawn = random.binomial(cells.known.astype(np.int64), chance, (_DRAWS, chance.size))
-    chances = np.stack([_isotonic(row.astype(np.float64), cells.known) for row in redrawn])
-    positives = random.binomial(cells.rows.astype(np.int64), chances).astype(np.float64)
-    drawn = measure(positives)
-    drawn = drawn[~np.isnan(drawn)]
-    if np.isnan(estimate) or drawn.size < _DRAWS / 2:
-        return Interval(float("nan"), float(estimate), float("nan"))
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(float(min(low, estimate)), float(estimate), float(max(high, estimate)))
+    fitted = fit_estimator(reference_scores, reference_actuals, seed=seed)
+    return fitted.estimate(scores, (metric,), threshold=threshold, prices=prices, seed=seed)[metric]
 
 
 def _check(metric: str, prices: ArrayLike | None) -> None:
     if metric not in ESTIMATED:
         raise UsageFault(f"{metric!r} cannot be estimated without actuals; known are {', '.join(ESTIMATED)}.")
-    if metric == "value_per_decision" and prices is None:
+    if metric == _VALUE and prices is None:
         raise UsageFault("The value cannot be estimated without prices; give prices=(n, 4).")
 
 
-def _cells(
-    window: Floats, reference: Floats, truth: Booleans, threshold: float, prices: ArrayLike | None
-) -> _Cells:
-    size = int(np.clip(reference.size // _ROWS_A_BIN, _FEWEST_BINS, _MOST_BINS))
-    inner = np.quantile(reference, np.arange(1, size) / size, method="inverted_cdf")
-    edges = np.unique(np.concatenate((inner, [threshold])))
-    cell, known = _place(edges, window), _place(edges, reference)
-    count = edges.size + 1
-    ones = np.ones(window.size)
-    money = (np.zeros(count), np.zeros(count))
-    if prices is not None:
-        price, chosen = prices_for(prices, window.size), window >= threshold
-        money = (
-            weight_by(cell, np.where(chosen, price[:, 0], price[:, 2]), count),
-            weight_by(cell, np.where(chosen, price[:, 1], price[:, 3]), count),
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """A window in cells of the score, lowest first.
+
+    ``money`` is, for each cell, the value of its decisions if all its rows are positive, and if none is.
+    """
+
+    rows: Floats
+    chosen: Booleans
+    chances: Floats
+    redrawn: Floats
+    money: tuple[Floats, Floats]
+
+    @classmethod
+    def of(
+        cls, fitted: Estimator, window: Floats, rising: Floats, threshold: float, prices: ArrayLike | None
+    ) -> _Cells:
+        # The threshold divides the cell that it falls into.
+        edges = np.unique(np.append(fitted.edges, threshold))
+        begun = np.searchsorted(rising, edges, side="left")
+        origin = _place(fitted.edges, np.concatenate(([-np.inf], edges)))
+        count = edges.size + 1
+        money = (np.zeros(count), np.zeros(count))
+        if prices is not None:
+            cell = _place(edges, window)
+            positive, negative = _money(window, threshold, prices)
+            money = (weight_by(cell, positive, count), weight_by(cell, negative, count))
+        return cls(
+            rows=np.diff(begun, prepend=0, append=rising.size).astype(np.float64),
+            chosen=np.concatenate(([False], edges >= threshold)),
+            chances=fitted.chances[origin],
+            redrawn=fitted.redrawn[:, origin],
+            money=money,
         )
-    return _Cells(
-        known=weight_by(known, np.ones(reference.size), count),
-        positive=weight_by(known, truth.astype(np.float64), count),
-        rows=weight_by(cell, ones, count),
-        chosen=np.concatenate(([False], edges >= threshold)),
-        money=money,
-    )
+
+
+def _money(window: Floats, threshold: float, prices: ArrayLike) -> tuple[Floats, Floats]:
+    """What each decision is worth if its row is positive, and if it is not."""
+    price, chosen = prices_for(prices, window.size), window >= threshold
+    return np.where(chosen, price[:, 0], price[:, 2]), np.where(chosen, price[:, 1], price[:, 3])
 
 
 def _place(edges: Floats, scores: Floats) -> Integers:
     return np.searchsorted(edges, scores, side="right").astype(np.int64)
 
 
-def _isotonic(positive: Floats, rows: Floats) -> Floats:
-    """The rising rate nearest to positive / rows: pool adjacent violators (Ayer et al., 1955).
+def _rising(rate: Floats, weight: Floats) -> Floats:
+    """The rising rate nearest to a rate; a cell without weight takes that of its neighbours."""
+    from scipy.optimize import isotonic_regression
 
-    A cell without rows takes the rate of its neighbours.
+    some = weight > 0
+    if not some.any():
+        return np.full(rate.size, 0.5)
+    fitted = isotonic_regression(rate[some], weights=weight[some]).x
+    place = np.clip(np.cumsum(some) - 1, 0, None)
+    rising: Floats = np.clip(fitted[place], 0.0, 1.0)
+    return rising
+
+
+def _exact(rising: Floats, chance: Floats, threshold: float) -> Callable[[str], float]:
+    """From a metric's name to its expectation over rows, sorted by their score."""
+    split = int(np.searchsorted(rising, threshold, side="left"))
+    expected = (float(chance[split:].sum()), float(chance[:split].sum()))
+    counts = (expected[0], rising.size - split - expected[0], expected[1], split - expected[1])
+    ranking = _ranking(rising, chance)
+
+    def value(metric: str) -> float:
+        if not rising.size:
+            return float("nan")
+        if metric in DECISION_MEASURES:
+            return float(DECISION_MEASURES[metric](Confusion(*map(np.asarray, counts))))
+        return float(ranking.measure(metric)[0])
+
+    return value
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """Positives among rows that are ranked, the lowest score first; ties lie in one place.
+
+    ``found`` has shape (draws, places), ``rows`` (places,).
     """
-    blocks: list[list[float]] = []
-    for successes, size in zip(positive.tolist(), rows.tolist(), strict=True):
-        blocks.append([successes, size, 1.0])
-        while len(blocks) > 1 and _not_rising(blocks[-2], blocks[-1]):
-            last = blocks.pop()
-            blocks[-1] = [before + after for before, after in zip(blocks[-1], last, strict=True)]
-    rates = [successes / size if size else 0.5 for successes, size, _ in blocks]
-    return np.repeat(rates, [int(cells) for _, _, cells in blocks])
+
+    found: Floats
+    rows: Floats
+
+    @cached_property
+    def true(self) -> Floats:
+        """The positives from the highest score down to each place, highest first."""
+        return np.cumsum(np.ascontiguousarray(self.found[:, ::-1]), axis=1)
+
+    def measure(self, metric: str) -> Floats:
+        """Area under the curve, or average precision, shape (draws,)."""
+        total, positive = self.true[:, -1], self.found[:, ::-1]
+        if metric == "roc_auc":
+            area = np.einsum("dc,dc->d", self.rows[::-1] - positive, self.true - positive / 2)
+            whole = total * (self.rows.sum() - total)
+        else:
+            reached = np.cumsum(self.rows[::-1])
+            precision = np.divide(self.true, reached, out=np.zeros_like(self.true), where=reached > 0)
+            area, whole = np.einsum("dc,dc->d", positive, precision), total
+        measured: Floats = np.divide(area, whole, out=np.full(total.shape, np.nan), where=whole > 0)
+        return measured
 
 
-def _not_rising(left: list[float], right: list[float]) -> bool:
-    return left[0] * right[1] >= right[0] * left[1]
+def _ranking(rising: Floats, chance: Floats) -> _Ranking:
+    starts = np.flatnonzero(np.concatenate(([True], rising[1:] != rising[:-1])))
+    if starts.size == rising.size or not rising.size:
+        return _Ranking(chance[None, :], np.ones(rising.size))
+    rows = np.diff(starts, append=rising.size).astype(np.float64)
+    return _Ranking(np.add.reduceat(chance, starts)[None, :], rows)
 
 
-def _measure(metric: str, cells: _Cells) -> Callable[[Floats], Floats]:
-    """From the number of positives in each cell, shape (draws, cells), to the metric, shape (draws,)."""
-    rows = cells.rows
-    if metric == "value_per_decision":
-        share = np.divide(1.0, rows, out=np.zeros_like(rows), where=rows > 0)
-        positive, negative = cells.money
-        total = max(rows.sum(), 1.0) if rows.sum() else np.nan
-        return lambda found: ((found * share) @ positive + (1 - found * share) @ negative) / total
-    if metric in {"roc_auc", "average_precision"}:
-        return lambda found: _ranked(metric, found, rows)
-    chosen = cells.chosen
+@dataclass(frozen=True)
+class _Positives:
+    """How many rows of each cell are positive, shape (draws, cells)."""
 
-    def decided(found: Floats) -> Floats:
-        left = rows - found
-        counts = Confusion(
-            found[:, chosen].sum(axis=1),
-            left[:, chosen].sum(axis=1),
-            found[:, ~chosen].sum(axis=1),
-            left[:, ~chosen].sum(axis=1),
-        )
-        return DECISION_MEASURES[metric](counts)
+    cells: _Cells
+    found: Floats
 
-    return decided
+    @cached_property
+    def _ranking(self) -> _Ranking:
+        return _Ranking(self.found, self.cells.rows)
+
+    @cached_property
+    def _counts(self) -> Confusion:
+        left, chosen = self.cells.rows - self.found, self.cells.chosen
+        parts = (self.found[:, chosen], left[:, chosen], self.found[:, ~chosen], left[:, ~chosen])
+        return Confusion(*(part.sum(axis=1) for part in parts))
+
+    def measure(self, metric: str) -> Floats:
+        """The metric of each draw, shape (draws,)."""
+        if metric in DECISION_MEASURES:
+            return DECISION_MEASURES[metric](self._counts)
+        if metric != _VALUE:
+            return self._ranking.measure(metric)
+        rows = self.cells.rows
+        share = np.divide(self.found, rows, out=np.zeros_like(self.found), where=rows > 0)
+        positive, negative = self.cells.money
+        earned: Floats = (share * positive + (1 - share) * negative).sum(axis=1) / (rows.sum() or np.nan)
+        return earned
 
 
-def _ranked(metric: str, found: Floats, rows: Floats) -> Floats:
-    from everloop.measure.ranking import average_precision, roc_auc
+def _drawn(cells: _Cells, random: np.random.Generator) -> Floats:
+    """Draws how many rows of each cell are positive, by the normal distribution where a cell is large."""
+    variance = cells.rows * cells.chances * (1 - cells.chances)
+    large = variance > _NORMAL_FROM
+    drawn = np.empty(cells.redrawn.shape)
+    chance, rows = cells.redrawn[:, large], cells.rows[large]
+    spread = np.sqrt(rows * chance * (1 - chance))
+    drawn[:, large] = np.clip(rows * chance + spread * random.standard_normal(chance.shape), 0, rows)
+    drawn[:, ~large] = random.binomial(cells.rows[~large].astype(np.int64), cells.redrawn[:, ~large])
+    return drawn
 
-    function = roc_auc if metric == "roc_auc" else average_precision
-    place = np.arange(rows.size, dtype=np.float64)
-    scores = np.concatenate((place, place))
-    actual = np.repeat([True, False], rows.size)
-    return np.array([function(actual, scores, np.concatenate((row, rows - row))) for row in found])
+
+def _around(estimate: float, errors: Floats, confidence: float) -> Interval:
+    known = errors[~np.isnan(errors)]
+    if np.isnan(estimate) or known.size < _DRAWS / 2:
+        return Interval(float("nan"), float(estimate), float("nan"))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(known, (tail, 1 - tail))
+    return Interval(float(min(low, 0.0) + estimate), float(estimate), float(max(high, 0.0) + estimate))

@@ -1,6 +1,7 @@
 """Groups are treated alike where the file asks for it, in what serves as in what was trained, at a known price."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,13 +10,19 @@ import pytest
 
 from everloop.console import page_for
 from everloop.core.clock import SimulatedClock
-from everloop.core.errors import DataFault
+from everloop.core.errors import DataFault, ModelFault
 from everloop.loop.run import run_once
 from everloop.loop.steps import held_out
 from everloop.loop.support import refusals
 from everloop.loop.workspace import Workspace
 from everloop.measure.fairness import FAIRNESS
 from everloop.measure.pricing import decision_values
+from everloop.model.budget import Budget
+from everloop.model.learners.registry import learner
+from everloop.model.mitigation import mitigable
+from everloop.model.reweighing import independence_weights
+from everloop.model.train import TrainingSettings
+from everloop.model.trained import Trained
 from everloop.report import render
 from everloop.runtime.package import Package
 from everloop.runtime.routing import read_routing
@@ -146,3 +153,63 @@ def test_without_prices_the_threshold_of_all_prices_the_decisions(tmp_path):
     before = found["without"]["who"]["equal_opportunity_difference"]["estimate"]
     (check,) = [one for one in result.steps["gate"].facts["checks"] if one["name"].startswith("fairness.")]
     assert check["evidence"]["found"] < before - 0.1
+
+
+def test_reweighing_brings_groups_nearer_and_is_priced_against_the_same_model_without(tmp_path):
+    rows(3000).write_csv(tmp_path / "rows.csv")
+    file = FILE.replace("mitigate: thresholds", "mitigate: reweighing").replace(
+        'fairness: {equal_opportunity_difference: "<= 0.1"}', ""
+    )
+    (tmp_path / "everloop.yaml").write_text(file)
+    with Workspace.open(load(tmp_path / "everloop.yaml"), clock=SimulatedClock(NOW)) as workspace:
+        result = run_once(workspace)
+        trained = Trained.load(result.steps["train"].path)
+        dataset = Dataset.load(result.steps["dataset"].path)
+    assert result.gate.answer == "passed"
+    found = result.steps["train"].facts["mitigation"]
+    name = "demographic_parity_difference"
+    after = next(one for one in trained.evaluation.fairness if one.columns == ("who",)).differences[name]
+    assert after.estimate < found["without"]["who"][name]["estimate"] - 0.1
+    # The price is what the same learner, fitted on rows that all weigh the same, earns more.
+    test = held_out(dataset)
+    learned = pl.concat([dataset.table("train"), dataset.table("validation")])
+    actual = (learned["repaid"] == "yes").to_numpy().astype(int)
+    plain = learner("linear").fit(
+        trained.encode(learned), actual, task="binary", configuration=trained.configuration
+    )
+    earned = found["value_without"]
+    scores = plain.predict_proba(trained.encode(test))[:, 1]
+    truth = (test["repaid"] == "yes").to_numpy()
+    by_hand = [
+        decision_values(truth, scores >= cut, (10.0, -6.0, 0.0, 0.0)).mean() for cut in (0.3, 0.375, 0.45)
+    ]
+    assert min(by_hand) - 0.1 <= earned["estimate"] <= max(by_hand) + 0.1
+    ours = decision_values(truth, trained.predict(test) == "yes", (10.0, -6.0, 0.0, 0.0)).mean()
+    assert found["price"]["estimate"] == pytest.approx(earned["estimate"] - ours)
+    assert found["price"]["low"] < found["price"]["estimate"] < found["price"]["high"]
+
+
+def test_weights_make_groups_and_classes_independent():
+    random = np.random.default_rng(0)
+    groups = random.choice(["a", "b", "c"], 500).astype(object)
+    actual = (random.random(500) < np.where(groups == "a", 0.2, 0.6)).astype(int)
+    weights = independence_weights(groups, actual)
+    shares = [np.average(actual[groups == name], weights=weights[groups == name]) for name in "abc"]
+    assert shares == pytest.approx([actual.mean()] * 3)
+    assert weights.mean() == pytest.approx(1.0)
+    for name in "abc":
+        assert weights[groups == name].sum() == pytest.approx((groups == name).sum())
+
+
+def test_reweighing_without_groups_or_with_a_learner_that_cannot_is_refused():
+    file = FILE.replace("mitigate: thresholds", "mitigate: reweighing").replace(", sensitive: [who]", "")
+    assert any("no sensitive column" in error.message for error in refusals(parse(file)))
+    unable = replace(learner("linear").capabilities, takes_weights=False)
+    other = type("Other", (), {"name": "other", "capabilities": unable})()
+    with pytest.raises(ModelFault, match="weighs rows, which other cannot"):
+        mitigable((other,), TrainingSettings(mitigate="reweighing"))
+    able, budget = mitigable(
+        (other, learner("linear")), TrainingSettings(mitigate="reweighing", budget=Budget(seconds=100.0))
+    )
+    assert [one.name for one in able] == ["linear"]
+    assert budget.seconds == 65.0

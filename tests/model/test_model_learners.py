@@ -124,7 +124,8 @@ def test_rounds_that_were_best_make_the_same_model_again(name: str) -> None:
     X = random.normal(size=(300, 4)).astype(np.float32).astype(np.float64)
     y = X[:, 0] + random.normal(0, 2.0, 300)
     one, watch = learner(name), Watch(X[200:], y[200:], most_rounds=200, patience=10)
-    options = {"task": "regression", "configuration": one.portfolio[1]}
+    weights = random.uniform(0.5, 2.0, 200)
+    options = {"task": "regression", "configuration": one.portfolio[1], "weights": weights}
     watched, rounds = one.fit_watched(X[:200], y[:200], watch, **options)
     assert 1 <= rounds < 200
     options["configuration"] = {**one.portfolio[1], "rounds": rounds}

@@ -174,9 +174,18 @@ def _mitigation(spec: LifecycleSpec) -> Iterator[EverloopError]:
         for name, bound in spec.model.fairness.items()
         if name in FAIRNESS and bound.comparison.startswith(">" if FAIRNESS[name].ratio else "<")
     }
+    if method == "reweighing":
+        if not spec.problem.sensitive:
+            yield SpecFault(
+                f"{place}: {method} weighs the rows of groups, but no sensitive column is named.",
+                hint="name them in problem.sensitive, such as [sex, age_group]",
+                place=place,
+            )
+        return
     if spec.problem.task not in (None, "binary"):
         yield SpecFault(
-            f"{place} moves decisions between two classes; the task is {spec.problem.task}.", place=place
+            f"{place}: {method} moves decisions between two classes; the task is {spec.problem.task}.",
+            place=place,
         )
     if not spec.model.fairness or len(reachable) < len(spec.model.fairness):
         yield SpecFault(

@@ -40,12 +40,15 @@ def weighs_classes(frame: Frame, actual: NDArray[Any]) -> bool:
     return bool(len(present) > 1 and present.min() / present.sum() < RARE / len(present))
 
 
-def row_weights(y: NDArray[Any], configuration: Mapping[str, Any]) -> NDArray[np.float64] | None:
-    """Gives each row its class's weight, on average 1; None where the configuration asks for none."""
+def row_weights(
+    y: NDArray[Any], configuration: Mapping[str, Any], own: NDArray[np.float64] | None = None
+) -> NDArray[np.float64] | None:
+    """Gives each row its class's weight, on average 1, times its own; None where nothing weighs rows."""
     power = POWERS.get(str(configuration.get(CLASS_WEIGHT)))
     if power is None:
-        return None
-    return _by_class(y, power)[np.searchsorted(np.unique(y), y)]
+        return own
+    weights: NDArray[np.float64] = _by_class(y, power)[np.searchsorted(np.unique(y), y)]
+    return weights if own is None else weights * own
 
 
 def put_right(estimator: Any, y: NDArray[Any], configuration: Mapping[str, Any]) -> Any:

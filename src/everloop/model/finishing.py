@@ -18,7 +18,7 @@ from everloop.model.estimator_file import estimator_bytes, estimator_of
 from everloop.model.folds import thinned
 from everloop.model.greedy import greedy_weights
 from everloop.model.preparation import PreparationSettings, fit_preparation
-from everloop.model.trial import final_rows, fit_on, fold_score
+from everloop.model.trial import final_positions, final_rows, fit_on, fold_score
 from everloop.model.union_plan import united
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def finish(
     chosen = choose_members(found, material)
     members, notes = _fitted(found, material, chosen, recent=recent, workers=workers)
     while True:
-        done = _assembled(found, material, members, notes)
+        done = assembled(found.journal.scores, material, members, notes)
         refused = accepts(done.plan, done.estimator)
         if refused is None or len(members) == 1:
             return replace(done, notes=(*notes, refused) if refused else notes)
@@ -148,11 +148,11 @@ def _fitted(
         return _kept(found, material, chosen), ()
     left_out = len(chosen) - len(affordable)
     notes = (f"{left_out} members were left out: there was no time to fit them.",) if left_out else ()
-    members, failed = _refitted(found, material, affordable, workers)
+    members, failed = refitted(found, material, affordable, workers)
     if not members:
         rest = [pair for pair in ((trial, 1.0) for trial in found.trials) if pair[0].score is not None]
         cheapest = min(rest, key=lambda pair: pair[0].seconds)
-        members, more = _refitted(found, material, [cheapest], workers, limited=False)
+        members, more = refitted(found, material, [cheapest], workers, limited=False)
         failed += more
     if not members:
         raise TrainingFailed("No model could be fitted on all rows. " + " ".join(failed))
@@ -190,7 +190,7 @@ def _kept(found: Found, material: Material, chosen: list[tuple[Trial, float]]) -
     return members
 
 
-def _refitted(
+def refitted(
     found: Found,
     material: Material,
     chosen: list[tuple[Trial, float]],
@@ -198,6 +198,11 @@ def _refitted(
     *,
     limited: bool = True,
 ) -> tuple[list[Member], tuple[str, ...]]:
+    """Fits trials on all rows.
+
+    Returns:
+        Those that could be fitted, and sentences about the others.
+    """
     prepared: dict[Any, tuple[Plan, NDArray[Any], NDArray[Any]]] = {}
     tasks: list[Task] = []
     plans: list[Plan] = []
@@ -233,9 +238,10 @@ def _task(
 
     learner, spending = found.learners[trial.learner], found.spending
     begun = time.perf_counter()
+    weights = material.weights_of(final_positions(learner, material))
 
     def fit() -> dict[str, Any]:
-        estimator = fit_on(learner, X, actual, material, trial.refit_configuration)
+        estimator = fit_on(learner, X, actual, material, trial.refit_configuration, weights)
         return {"estimator": np.frombuffer(estimator_bytes(estimator), dtype=np.uint8)}
 
     seconds = max(1.0, spending.left - (time.perf_counter() - begun)) if limited else HANG_SECONDS
@@ -243,14 +249,27 @@ def _task(
     return Task(trial.number, fit, seconds, here=X.size <= SMALL and learner.name in BUILT_IN)
 
 
-def _assembled(found: Found, material: Material, members: list[Member], notes: tuple[str, ...]) -> Finished:
+def assembled(
+    said_of: Callable[[Trial], NDArray[np.float64]],
+    material: Material,
+    members: list[Member],
+    notes: tuple[str, ...],
+) -> Finished:
+    """Makes one model of its members.
+
+    Args:
+        said_of: Gives what a trial's models said of rows that they had not seen.
+        material: The rows.
+        members: The heaviest first.
+        notes: What was decided, in sentences.
+    """
     total = sum(one.weight for one in members)
     members = [replace(one, weight=one.weight / total) for one in members]
-    said = [one.weight * found.journal.scores(one.trial) for one in members]
+    said = [one.weight * said_of(one.trial) for one in members]
     scores = np.sum(said, axis=0)
     if len(members) == 1:
         only = members[0]
-        return Finished((only,), only.plan, only.estimator, found.journal.scores(only.trial), notes)
+        return Finished((only,), only.plan, only.estimator, said_of(only.trial), notes)
     plan, slots = united([one.plan for one in members])
     classes = 0 if material.frame.task == "regression" else len(material.frame.classes)
     estimator = Ensemble([one.estimator for one in members], slots, [one.weight for one in members], classes)

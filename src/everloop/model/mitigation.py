@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.core.errors import DataFault
+from everloop.core.errors import DataFault, ModelFault
 from everloop.measure.intervals import mean_interval, paired_interval
 from everloop.measure.metric_intervals import metric_difference
 from everloop.measure.metrics import metrics_of
@@ -21,39 +22,67 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.measure.intervals import Interval
+    from everloop.model.budget import Budget
     from everloop.model.evaluating import Judged
+    from everloop.model.learners.learner import Learner
     from everloop.model.train import TrainingSettings
     from everloop.spec.frame import Frame
 
-THRESHOLDS = "thresholds"
+THRESHOLDS, REWEIGHING = "thresholds", "reweighing"
+
+SHARE_OF_SEARCH = 0.65
+"""The share of a time budget that the search has where the model is fitted once more without weights."""
 
 
 def alike_of(table: pl.DataFrame, frame: Frame, settings: TrainingSettings) -> Alike | None:
-    """Gives the groups that get thresholds of their own, where that is asked for.
-
-    Raises:
-        DataFault: When the sensitive column has no groups of which each row shows the one that it is in.
-    """
+    """Gives the groups that get thresholds of their own, where that is asked for."""
     if settings.mitigate != THRESHOLDS:
         return None
-    if frame.task != "binary":
-        raise DataFault(
-            f"model.mitigate moves decisions between two classes; the task is {frame.task}.",
-            hint="leave it out; bounds in model.fairness hold for every task",
-            place="model.mitigate",
-        )
     column = frame.sensitive[0]
-    require_groups(table[column])
     return Alike(column, label_texts(table[column]).to_list(), settings.fairness)
 
 
-def require_groups(column: pl.Series) -> None:
-    """Refuses a column whose values are no groups.
+def mitigable(
+    learners: tuple[Learner, ...], settings: TrainingSettings
+) -> tuple[tuple[Learner, ...], Budget]:
+    """Gives the learners that can be made to treat groups alike, and what the search may spend on them.
 
     Raises:
-        DataFault: When it holds numbers of many values: a server that sees one row knows no quartiles.
+        ModelFault: When rows are weighed and no learner takes weights.
     """
-    if column.dtype.is_numeric() and column.n_unique() > MOST_GROUPS:
+    if settings.mitigate != REWEIGHING:
+        return learners, settings.budget
+    able = tuple(one for one in learners if one.capabilities.takes_weights)
+    if not able:
+        names = ", ".join(one.name for one in learners)
+        raise ModelFault(
+            f"model.mitigate: reweighing weighs rows, which {names} cannot.",
+            hint="name others in model.learners, or mitigate: thresholds",
+        )
+    seconds = settings.budget.seconds
+    return able, settings.budget if seconds is None else replace(
+        settings.budget, seconds=SHARE_OF_SEARCH * seconds
+    )
+
+
+def require_groups(table: pl.DataFrame, frame: Frame, settings: TrainingSettings) -> None:
+    """Refuses to mitigate where there are no classes or no groups.
+
+    Raises:
+        DataFault: When the task has no decisions that can be moved; or groups are to have thresholds and the
+            column holds numbers of many values: a server that sees one row knows no quartiles.
+    """
+    if settings.mitigate is None:
+        return
+    able = ("binary",) if settings.mitigate == THRESHOLDS else ("binary", "multiclass")
+    if frame.task not in able:
+        raise DataFault(
+            f"model.mitigate: {settings.mitigate} is for {' and '.join(able)}; the task is {frame.task}.",
+            hint="leave it out; bounds in model.fairness hold for every task",
+            place="model.mitigate",
+        )
+    column = table[frame.sensitive[0]]
+    if settings.mitigate == THRESHOLDS and column.dtype.is_numeric() and column.n_unique() > MOST_GROUPS:
         raise DataFault(
             f"model.mitigate gives each value of {column.name!r} a threshold of its own; it holds numbers of "
             f"{column.n_unique():,} values.",

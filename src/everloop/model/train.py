@@ -18,8 +18,9 @@ from everloop.model.fitted_apart import proof_sentence, prove_members
 from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.latency import within
 from everloop.model.learners.registry import learners_for
-from everloop.model.mitigation import alike_of
+from everloop.model.mitigation import REWEIGHING, alike_of, mitigable, require_groups
 from everloop.model.parity_rows import rows_of
+from everloop.model.reweighing import fit_unweighted, weights_for
 from everloop.model.scoring import calibrated
 from everloop.model.searching import Budget, run_search
 from everloop.model.selection import load_quick_learner, select_features
@@ -166,13 +167,14 @@ def train(
     started = time.perf_counter()
     stakes = stakes or Stakes()
     learners = learners_for(frame.task, settings.learners)
-    alike_of(parts.train, frame, settings)  # before hours are spent on what cannot be decided
+    require_groups(parts.train, frame, settings)  # before hours are spent on what cannot be decided
+    learners, budget = mitigable(learners, settings)
     material, kinds = _material(parts, frame, settings)
     material, features, note = _selected(material, kinds, settings, started, progress)
     found = run_search(
         material,
         learners,
-        settings.budget,
+        budget,
         journal=journal,
         progress=progress,
         started=started,
@@ -208,8 +210,9 @@ def train(
     trained, held_out = _decided(trained, found, done, material, settings, stakes)
     judged = _judged(trained, held_out, parts, settings, stakes)
     if judged is not None and settings.mitigate is not None:
-        plain = _judged(replace(trained, decision=PLAIN), held_out, parts, settings, stakes)
-        judged = replace(judged, unmitigated=plain)
+        plain = _unmitigated(trained, found, done, material, settings, stakes)
+        unmitigated = None if plain is None else _judged(plain, held_out, parts, settings, stakes)
+        judged = replace(judged, unmitigated=unmitigated)
     return replace(trained, evaluation=None if judged is None else _evaluated(judged, trained))
 
 
@@ -240,6 +243,7 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         folds=folds,
         seed=settings.seed,
         threads=1,  # folds run side by side instead
+        weights=weights_for(table, frame, actual) if settings.mitigate == REWEIGHING else None,
     )
     return material, kinds
 
@@ -328,6 +332,24 @@ def _decided(
         trained, threshold=chosen.threshold, threshold_reason=chosen.reason, decision=chosen.rule
     )
     return replace(trained, held_out_scores=scores, held_out_actual=actual.astype(np.float64)), table
+
+
+def _unmitigated(
+    trained: Trained,
+    found: Found,
+    done: Finished,
+    material: Material,
+    settings: TrainingSettings,
+    stakes: Stakes,
+) -> Trained | None:
+    """Gives the same model without mitigation; None where it could not be fitted."""
+    if settings.mitigate != REWEIGHING:
+        return replace(trained, decision=PLAIN)
+    twin = fit_unweighted(found, done, material, settings.threads)
+    if twin is None:
+        return None
+    plain = replace(trained, plan=twin.plan, estimator=twin.estimator, calibration=None)
+    return _decided(plain, found, twin, material, settings, stakes)[0]
 
 
 def _evaluated(judged: Judged, trained: Trained) -> Evaluation:

@@ -48,6 +48,7 @@ class Material:
         folds: How the rows are divided.
         seed: What all chance is drawn from.
         threads: How many threads a learner may use.
+        weights: What each row counts in a fit, (n,); None counts them alike.
     """
 
     table: pl.DataFrame
@@ -57,6 +58,11 @@ class Material:
     folds: tuple[Fold, ...]
     seed: int = 0
     threads: int = 2
+    weights: NDArray[np.float64] | None = None
+
+    def weights_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """Gives what the rows at these positions count."""
+        return None if self.weights is None else self.weights[rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,7 @@ def fit_fold(
     """
     start = time.perf_counter()
     y, rounds = material.actual[encoded.train], None
+    own = material.weights_of(encoded.train)
     watch = _watch(material, encoded, y, seconds, configuration)
     if isinstance(learner, StopsEarly) and watch is not None and "rounds" not in configuration:
         estimator, rounds = learner.fit_watched(
@@ -183,13 +190,13 @@ def fit_fold(
             watch,
             task=material.frame.task,
             configuration=configuration,
-            weights=row_weights(y, configuration),
+            weights=row_weights(y, configuration, own),
             seed=material.seed,
             threads=material.threads,
         )
         estimator = put_right(estimator, y, configuration)
     else:
-        estimator = fit_on(learner, encoded.X, y, material, configuration)
+        estimator = fit_on(learner, encoded.X, y, material, configuration, own)
     found: dict[str, Any] = {
         "scores": raw_scores(estimator, encoded.Xv, material.frame),
         "rounds": rounds,
@@ -230,8 +237,12 @@ def fit_on(
     y: NDArray[Any],
     material: Material,
     configuration: Mapping[str, Any],
+    own: NDArray[np.float64] | None = None,
 ) -> Any:
-    """Fits a learner; rows of one class alone give a model that always says so."""
+    """Fits a learner; rows of one class alone give a model that always says so.
+
+    Rows count what their classes do by the configuration, times what they do of their `own`.
+    """
     if _of_one_class(y, material):
         from sklearn.dummy import DummyClassifier
 
@@ -241,7 +252,7 @@ def fit_on(
         y,
         task=material.frame.task,
         configuration=configuration,
-        weights=row_weights(y, configuration),
+        weights=row_weights(y, configuration, own),
         seed=material.seed,
         threads=material.threads,
     )
@@ -257,14 +268,21 @@ def fit_final(learner: Learner, configuration: Mapping[str, Any], material: Mate
     settings = PreparationSettings.of(learner.capabilities, seed=material.seed)
     table, actual = final_rows(learner, material)
     plan, X = fit_preparation(table, material.frame, material.features, settings, actual)
-    return plan, fit_on(learner, X, actual, material, configuration)
+    weights = material.weights_of(final_positions(learner, material))
+    return plan, fit_on(learner, X, actual, material, configuration, weights)
 
 
 def final_rows(learner: Learner, material: Material) -> tuple[pl.DataFrame, NDArray[Any]]:
     """Gives the rows that a learner is fitted on in the end, as many as it takes, with their actuals."""
-    rows = thinned(np.arange(material.table.height), learner.capabilities.most_rows or material.table.height)
+    rows = final_positions(learner, material)
     table = material.table.select(material.features.columns)
     return (table[rows] if len(rows) < table.height else table), material.actual[rows]
+
+
+def final_positions(learner: Learner, material: Material) -> NDArray[np.int64]:
+    """Gives the positions of the rows that a learner is fitted on in the end."""
+    rows = material.table.height
+    return thinned(np.arange(rows), learner.capabilities.most_rows or rows)
 
 
 def fold_score(frame: Frame, actual: NDArray[Any], scores: NDArray[np.float64]) -> float:

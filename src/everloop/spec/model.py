@@ -60,9 +60,10 @@ class ModelSpec(Part):
         description="Bounds on differences between the groups of `problem.sensitive` and of each pair of "
         "them, such as `equal_opportunity_difference` or `demographic_parity_ratio`.",
     )
-    mitigate: Literal["thresholds"] | None = Field(
+    mitigate: Literal["thresholds", "reweighing"] | None = Field(
         None,
         description="How the bounds of `fairness` are reached: `thresholds` gives each group of the "
-        "sensitive column one of its own. What it costs is measured.",
+        "sensitive column one of its own; `reweighing` learns from rows that are weighed so that groups and "
+        "classes are independent. What it costs is measured.",
     )
     seed: int = Field(0, ge=0, lt=2**32, strict=True, description="What all chance is drawn from.")

@@ -1,12 +1,15 @@
 """Whatever the contract and the row: the row's verdict is that of a table of this row."""
 
+import json
+import math
 from datetime import UTC, datetime
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from everloop.table.contract import ColumnRule, Contract, TableRule, check, row_checker
+from everloop.table.contract import ColumnRule, Contract, TableRule, check, json_row_reader, row_checker
 
 TYPES = {"n": "number", "i": "integer", "t": "text", "at": "time", "b": "boolean"}
 POLARS = {
@@ -99,3 +102,66 @@ def test_a_table_breaks_as_many_rows_as_its_rows_do(contract, rows):
     table = pl.DataFrame({name: pl.Series([row[name] for row in rows], dtype=POLARS[name]) for name in TYPES})
     checker = row_checker(contract)
     assert check(table, contract).broken == sum(bool(checker(row)) for row in rows)
+
+
+def as_json(value):
+    """Gives a value as JSON can carry it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if not isinstance(value, float) or math.isfinite(value) else None
+
+
+class TestJsonRowReader:
+    """Reading a row from JSON in the contract's types, beside the checker that says what is wrong."""
+
+    SENT = st.dictionaries(
+        st.sampled_from([*TYPES, "other", "kept"]),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(-5, 5),
+            st.sampled_from([2**53 + 1, 2**63, -(2**63), 10**30, 10**400, 1.0, 0.5, -0.0, 1e300]),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.sampled_from([*TEXTS, "2020-01-01T01:00:00Z", "2020-01-01"]),
+            st.lists(st.integers(), max_size=1),
+        ),
+    )
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(contract=contracts(), sent=st.one_of(SENT, ROWS))
+    def test_what_is_read_is_what_the_checker_gives(self, contract, sent):
+        plain = {name: as_json(value) for name, value in sent.items()}
+        checker = row_checker(contract)
+        found = json_row_reader(contract, checker, ("kept",)).read(json.dumps(plain).encode())
+        values, violations = checker.normalise(
+            {name: value for name, value in plain.items() if name != "kept"}
+        )
+        if "kept" in plain:
+            values["kept"] = plain["kept"]
+        assert found is None if violations else found is None or repr(found) == repr(values)
+        if found is None and not violations:  # a whole number sent as such a fraction may take the other way
+            assert any(isinstance(value, float | int) and abs(value) >= 2**53 for value in plain.values())
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"{", b"[]", b"1", b'"a"', b"null", b'{"n": 1}x', b'{"rows": []}', b'{"row": {"n": 1}, "id": "a"}',
+         b"\xff", b'{"n": NaN}', b'{"n": 1e999}', b'{"rows": 1, "n": 2}', b"[" * 5000],
+    )  # fmt: skip
+    def test_what_is_no_plain_row_is_left_to_others(self, body):
+        contract = Contract((ColumnRule("n", "number"),))
+        assert json_row_reader(contract, row_checker(contract)).read(body) is None
+
+    @pytest.mark.parametrize("name", ["row", "rows"])
+    def test_a_column_called_as_what_wraps_rows_has_no_reader(self, name):
+        contract = Contract((ColumnRule(name, "number"),))
+        assert json_row_reader(contract, row_checker(contract)) is None
+
+    def test_columns_may_have_any_name(self):
+        contract = Contract(
+            tuple(ColumnRule(name, "number") for name in ("f1", "w0", "a b", "class", "é", ""))
+        )
+        sent = {"w0": 1.0, "f1": 2.0, "a b": 3.0, "class": 4.0, "é": 5.0, "": 6.0}
+        checker = row_checker(contract)
+        assert (
+            json_row_reader(contract, checker).read(json.dumps(sent).encode()) == checker.normalise(sent)[0]
+        )

@@ -113,14 +113,14 @@ def _become_server(settings: ServerSettings, folder: Path) -> Answer:
     """Turns this process into the server, which carries no library that trains or opens a record."""
     import msgspec
 
-    from everloop.loop.serving import command_of, ready_path
+    from everloop.loop.serving import command_of, environment, ready_path
 
     path = folder / "server-0.json"
     msgspec.structs.replace(settings, ready_file=str(ready_path(folder))).save(path)
     words = command_of(path)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(words[0], words)  # noqa: S606  (our own interpreter and module)
+    os.execve(words[0], words, environment())  # noqa: S606  (our own interpreter and module)
 
 
 def _serve_several(settings: ServerSettings, workers: int, folder: Path, progress: Progress) -> None:

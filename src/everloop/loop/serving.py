@@ -47,6 +47,14 @@ def command_of(settings_path: Path) -> list[str]:
     return [sys.executable, "-m", "everloop.runtime.server", str(settings_path)]
 
 
+def environment() -> dict[str, str]:
+    """Gives the environment that a server runs in: this one, with what keeps its memory small.
+
+    A server computes on one thread; memory pools for many would stay with it for nothing.
+    """
+    return {**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
 @dataclass
 class _Worker:
     """One server process and what it is told."""
@@ -158,6 +166,7 @@ class Servers:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                env=environment(),
             )
         worker.started, worker.due = time.perf_counter(), None
         write_file(pids_path(self._folder), json.dumps({"pids": self.pids}).encode())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -99,17 +101,18 @@ class Response:
         """Gives a value as JSON."""
         return Response(msgspec.json.encode(value), status)
 
-    async def send(self, send: Send, *, with_body: bool = True) -> None:
-        """Sends it to the client."""
-        headers = [
-            (b"content-type", self.kind.encode("latin-1")),
-            (b"content-length", str(len(self.body)).encode("ascii")),
-        ]
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Gives the header's fields."""
+        fields = [(b"content-type", _kind_bytes(self.kind)), (b"content-length", b"%d" % len(self.body))]
         if self.headers:
-            headers += [
+            fields += [
                 (name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()
             ]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        return fields
+
+    async def send(self, send: Send, *, with_body: bool = True) -> None:
+        """Sends it to the client."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.fields()})
         await send({"type": "http.response.body", "body": self.body if with_body else b""})
 
 
@@ -117,33 +120,28 @@ class Request:
     """What is asked.
 
     Attributes:
+        method: The method, in capitals.
+        path: The path, decoded.
         parameters: What stands for the path's parameters.
         started: `time.perf_counter` when the request came.
     """
 
-    __slots__ = ("_receive", "_scope", "parameters", "started")
+    __slots__ = ("_receive", "_scope", "method", "parameters", "path", "started")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._scope = scope
         self._receive = receive
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
         self.parameters: dict[str, str] = {}
         self.started = time.perf_counter()
-
-    @property
-    def method(self) -> str:
-        """The method, in capitals."""
-        return str(self._scope["method"])
-
-    @property
-    def path(self) -> str:
-        """The path, decoded."""
-        return str(self._scope["path"])
 
     def header(self, name: bytes) -> bytes:
         """Gives a header's value, or nothing; the name is in small letters."""
         for key, value in self._scope["headers"]:
             if key == name:
-                return bytes(value)
+                found: bytes = value
+                return found
         return b""
 
     def query(self, name: str) -> str | None:
@@ -172,9 +170,16 @@ class Request:
         length = self.header(b"content-length")
         if length.isdigit() and int(length[:20]) > most_bytes:
             raise too_long(most_bytes)
+        coming = self._gather(most_bytes)
+        try:
+            # Most bodies are there already, and a timer costs as much as reading one.
+            waiting_for = coming.send(None)
+        except StopIteration as arrived:
+            whole: bytes = arrived.value
+            return whole
         try:
             async with asyncio.timeout(seconds):
-                return await self._gather(most_bytes)
+                return await _continued(coming, waiting_for)
         except TimeoutError:
             raise Refusal(
                 408,
@@ -198,6 +203,26 @@ class Request:
                 return b"".join([*pieces, piece]) if pieces else piece
             pieces.append(piece)
 
+    async def json_body(self, most_bytes: int, seconds: float) -> bytes:
+        """Reads the body of a request that sends JSON, as it came.
+
+        Raises:
+            Refusal: 415 for another content type, 413, 408.
+            ClientGone: When the client went away.
+        """
+        if not self.sends_json:
+            raise Refusal(415, "The body is of another kind.", "Expected application/json.")
+        return await self.body(most_bytes, seconds)
+
+    @property
+    def sends_json(self) -> bool:
+        """Whether the body is JSON, by what the request says or does not say."""
+        kind = self.header(b"content-type")
+        if kind == _JSON or not kind:
+            return True
+        kind = kind.partition(b";")[0].strip().lower()
+        return not kind or kind == _JSON or kind.endswith(b"+json")
+
     async def json(self, most_bytes: int, seconds: float, *, nan: bool = False) -> Any:
         """Reads the body as JSON.
 
@@ -207,18 +232,44 @@ class Request:
             nan: Whether `NaN`, which is no JSON but what pandas writes, is read as null.
 
         Raises:
-            Refusal: 415 for another content type, 413, 408, or 400 when it is no JSON.
+            Refusal: As `json_body` and `decode_json`.
             ClientGone: When the client went away.
         """
-        kind = self.header(b"content-type").partition(b";")[0].strip().lower()
-        if kind and kind != _JSON and not kind.endswith(b"+json"):
-            raise Refusal(415, "The body is of another kind.", "Expected application/json.")
-        body = await self.body(most_bytes, seconds)
+        return decode_json(await self.json_body(most_bytes, seconds), nan=nan)
+
+
+def decode_json(body: bytes, *, nan: bool = False) -> Any:
+    """Reads JSON.
+
+    Raises:
+        Refusal: 400 when it is none; the message gives the place and never repeats what was sent.
+    """
+    try:
+        return _decoded(body) if nan and b"NaN" in body else _JSON_DECODER.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(400, "The body is no JSON.", f"{error}.") from None
+
+
+@types.coroutine
+def _continued(coming: Coroutine[Any, Any, bytes], waiting_for: Any) -> Generator[Any, Any, bytes]:
+    """Goes on with a coroutine that was begun by hand; what it waits for is handed to the event loop."""
+    while True:
         try:
-            return _decoded(body) if nan and b"NaN" in body else _JSON_DECODER.decode(body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
-            # The message gives the place; it never repeats what was sent.
-            raise Refusal(400, "The body is no JSON.", f"{error}.") from None
+            answer = yield waiting_for
+        except BaseException as error:  # noqa: BLE001  (a cancellation is the coroutine's to see)
+            step: Callable[[], Any] = partial(coming.throw, error)
+        else:
+            step = partial(coming.send, answer)
+        try:
+            waiting_for = step()
+        except StopIteration as arrived:
+            whole: bytes = arrived.value
+            return whole
+
+
+@lru_cache(maxsize=64)
+def _kind_bytes(kind: str) -> bytes:
+    return kind.encode("latin-1")
 
 
 def _decoded(body: bytes) -> Any:

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +21,7 @@ from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, r
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
 from everloop.runtime.graph import Graph
 from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, manifest_bytes
-from everloop.runtime.plan import Plan, compile_row
+from everloop.runtime.plan import Plan, compile_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,9 +92,10 @@ class Package:
         self._explain = contents.get(EXPLAIN_NAME)
         self._features_json = contents.get(FEATURES_NAME)
         self._graph = Graph(contents["score.onnx"], width=self.plan.width, outputs=_outputs(self.manifest))
-        self._encode = compile_row(self.plan)
+        self._encode_rows = compile_rows(self.plan)
         self._threshold = math.nan if self.manifest.threshold is None else self.manifest.threshold
         self._rule: DecisionRule = self.manifest.decision or PLAIN
+        self._by_one_threshold = decides_by(self.manifest.task, "threshold") and self._rule.segment is None
 
     @cached_property
     def contract(self) -> Contract:
@@ -130,7 +130,8 @@ class Package:
         Returns:
             The vector, (width,) doubles.
         """
-        return self._encode(row)
+        vector: NDArray[np.float64] = self._encode_rows((row,))[0]
+        return vector
 
     def answer(self, row: Mapping[str, Any]) -> Answer:
         """Answers one raw row.
@@ -141,11 +142,18 @@ class Package:
         Returns:
             The prediction and the score.
         """
-        return self._answer(self._graph.scores(self._encode(row)[np.newaxis])[0], row)
+        return self.answers((row,))[0]
 
     def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Answers raw rows, as `answer` does each of them, in bounded batches."""
-        scores = (one for batch in self._batches(rows) for one in self._graph.scores(batch))
+        if len(rows) > _BATCH:
+            return [one for part in _parts(rows) for one in self.answers(part)]
+        if not rows:
+            return []
+        scores = self._graph.scores(self._encode_rows(rows))
+        if self._by_one_threshold:
+            classes, threshold = self.manifest.classes, self._threshold
+            return [Answer(classes[score >= threshold], score) for score in scores[:, 0].tolist()]
         return [self._answer(one, row) for one, row in zip(scores, rows, strict=True)]
 
     def scores(self, data: Any) -> NDArray[np.float64]:
@@ -202,7 +210,7 @@ class Package:
         Raises:
             ModelFault: When the package has no `explain.npz`.
         """
-        return reasons(row, self._reference_row, self._encode, self._graph.scores, k)
+        return reasons(row, self._reference_row, self.prepare, self._graph.scores, k)
 
     def counterfactual(
         self, row: Mapping[str, Any], wanted: str | None = None, *, fixed: Sequence[str] = (), most: int = 3
@@ -267,7 +275,8 @@ class Package:
         if isinstance(data, Mapping):
             data = [data]
         if isinstance(data, (list, tuple)):
-            yield from (self._graph.scores(batch) for batch in self._batches(data))
+            for part in _parts([_mapping(row) for row in data]):
+                yield self._graph.scores(self._encode_rows(part))
             return
         from everloop.table.tables import as_frame
 
@@ -280,10 +289,9 @@ class Package:
         for start in range(0, max(frame.height, 1), _BATCH):
             yield self._graph.scores(encode_table(self.plan, frame[start : start + _BATCH]))
 
-    def _batches(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[NDArray[np.float64]]:
-        given = iter(rows)
-        while batch := list(islice(given, _BATCH)):
-            yield np.stack([self._encode(_mapping(row)) for row in batch])
+
+def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
+    return (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
 
 
 def read_files(folder: Path, manifest: Manifest, *, verify: bool) -> dict[str, bytes]:

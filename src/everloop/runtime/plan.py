@@ -10,7 +10,7 @@ What counts as missing is None and NaN. A time is a number of microseconds since
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,6 +48,7 @@ __all__ = [
     "PlanInput",
     "TextEncoder",
     "compile_row",
+    "compile_rows",
     "derived_order",
     "numbers_in_text",
 ]
@@ -201,24 +202,32 @@ def compile_row(plan: Plan) -> Callable[[Row], NDArray[np.float64]]:
     Raises:
         PackageRefused: When derived columns read each other in a circle.
     """
+    encode = compile_rows(plan)
+    return lambda row: encode((row,))[0]
+
+
+def compile_rows(plan: Plan) -> Callable[[Iterable[Row]], NDArray[np.float64]]:
+    """Gives the function that encodes rows, as `compile_row` does each: (rows, `plan.width`) doubles."""
     blank = [0.0] * plan.width
     writers = fills(plan.encoders)
     derive = _compile_derived(plan)
     single = np.array([e.offset for e in plan.encoders if isinstance(e, NumberEncoder) and e.float32])
 
-    def encode(row: Row) -> NDArray[np.float64]:
-        values = blank.copy()
-        if derive is not None:
-            row = derive(row)
-        for fill in writers:
-            fill(row, values)
-        return np.array(values)
+    def encode(rows: Iterable[Row]) -> NDArray[np.float64]:
+        encoded = []
+        for row in rows:
+            values = blank.copy()
+            wider = row if derive is None else derive(row)
+            for fill in writers:
+                fill(wider, values)
+            encoded.append(values)
+        return np.array(encoded)
 
-    def encode_and_round(row: Row) -> NDArray[np.float64]:
-        vector = encode(row)
+    def encode_and_round(rows: Iterable[Row]) -> NDArray[np.float64]:
+        vectors = encode(rows)
         with np.errstate(over="ignore"):
-            vector[single] = vector[single].astype(np.float32)
-        return vector
+            vectors[:, single] = vectors[:, single].astype(np.float32)
+        return vectors
 
     return encode_and_round if single.size else encode
 

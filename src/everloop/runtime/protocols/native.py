@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.clock import parse_time
 from everloop.core.errors import UsageFault
 from everloop.core.values import to_jsonable
-from everloop.runtime.http import Refusal, Request, Response
+from everloop.runtime.http import Refusal, Request, Response, decode_json
 from everloop.runtime.protocols.route import Route
 from everloop.runtime.row_fill import microseconds
 
 if TYPE_CHECKING:
     from everloop.runtime.service.service import Served, Service
 
+PATH = "/predict"
 _MOST_ID = 200
 _MOST_REASONS = 100
 # Reasons ask the model once for each input of each row, and requests under way wait meanwhile.
@@ -25,7 +26,11 @@ async def predict(service: Service, request: Request) -> Response:
     """Answers one row, or several under `rows`; ids may be given beside them."""
     limits = service.settings.limits
     explain = _explain(request)
-    body = await request.json(limits.body_bytes, limits.body_seconds)
+    content = await request.json_body(limits.body_bytes, limits.body_seconds)
+    row = service.read_row(content)
+    if row is not None:
+        return answer_of(await service.predict_checked(row, request.started, explain=explain))
+    body = decode_json(content)
     if isinstance(body, dict) and isinstance(body.get("rows"), list) and body.keys() <= {"rows", "ids"}:
         rows = body["rows"]
         if len(rows) > limits.rows:
@@ -44,7 +49,12 @@ async def predict(service: Service, request: Request) -> Response:
     else:
         identity = None
     served = await service.predict([body], [identity], request.started, explain=explain)
-    return Response.of(_answer(served[0]))
+    return answer_of(served[0])
+
+
+def answer_of(served: Served) -> Response:
+    """Gives the answer to one row."""
+    return Response.of(_answer(served))
 
 
 async def feedback(service: Service, request: Request) -> Response:
@@ -132,6 +142,6 @@ def _time(at: Any, field: str) -> int:
 
 
 ROUTES = (
-    Route("POST", "/predict", predict, role="predict"),
+    Route("POST", PATH, predict, role="predict"),
     Route("POST", "/feedback", feedback, role="feedback"),
 )

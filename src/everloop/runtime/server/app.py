@@ -9,16 +9,16 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import Clock, SystemClock
 from everloop.core.errors import EverloopError
 from everloop.runtime.http import ClientGone, Receive, Refusal, Request, Response, Scope, Send
-from everloop.runtime.protocols import PROTOCOLS
+from everloop.runtime.protocols import PROTOCOLS, native
 from everloop.runtime.protocols.route import Route
 from everloop.runtime.server.access import require_role
 from everloop.runtime.server.pages import ROUTES as PAGES
-from everloop.runtime.service.service import Service
+from everloop.runtime.service.service import Served, Service
 from everloop.runtime.service.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -112,9 +112,48 @@ class App:
         finally:
             service.requests_now -= 1
         method = request.method if request.method in _METHODS else "(other)"
-        service.metrics.add("everloop_requests_total", name, method, str(response.status))
-        service.metrics.observe(name, time.perf_counter() - request.started)
+        self._count(name, method, response, request)
         await response.send(send, with_body=request.method != "HEAD")
+
+    def answer_at_once(self, scope: Scope, content: bytes, reply: Callable[[Response], None]) -> bool:
+        """Answers a whole request without a task, where it is one plain row for `POST /predict`.
+
+        Args:
+            scope: The request's, as ASGI describes it.
+            content: Its body.
+            reply: Called once with the answer, now or a little later.
+
+        Returns:
+            Whether it is answered so; otherwise nothing was done.
+        """
+        service = self.service
+        if scope["path"] != native.PATH or scope["method"] != "POST" or scope["query_string"]:
+            return False
+        if service.draining or service.settings.durability == "fsync" or service.settings.tokens:
+            return False
+        request = Request(scope, _nothing_more)
+        if len(content) > service.settings.limits.body_bytes or not request.sends_json:
+            return False
+        row = service.read_row(content)
+        if row is None:
+            return False
+        service.requests_now += 1
+
+        def told(served: Served | Exception) -> None:
+            service.requests_now -= 1
+            if isinstance(served, Served):
+                response = native.answer_of(served)
+            else:
+                response = (served if isinstance(served, Refusal) else _mistake(served)).response()
+            self._count(native.PATH, "POST", response, request)
+            reply(response)
+
+        service.predict_at_once(row, request.started, told)
+        return True
+
+    def _count(self, route: str, method: str, response: Response, request: Request) -> None:
+        self.service.metrics.add("everloop_requests_total", route, method, str(response.status))
+        self.service.metrics.observe(route, time.perf_counter() - request.started)
 
     async def _answer(self, route: Route, request: Request) -> Response:
         service = self.service
@@ -125,16 +164,13 @@ class App:
             return await route.function(service, request)
         except (Refusal, ClientGone):
             raise
-        except EverloopError as error:
-            raise Refusal(422, error.message, error.hint or "") from None
-        except Exception:  # noqa: BLE001  (the last line: one request fails, the server goes on)
-            traceback.print_exc(file=sys.stderr)
-            raise Refusal(500, "The server made a mistake.", "It is in the server's error output.") from None
+        except Exception as error:  # noqa: BLE001  (the last line: one request fails, the server goes on)
+            raise _mistake(error) from None
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            await asyncio.to_thread(self.service.start)
+            self.service.start()  # nobody asks yet; another thread would keep memory of its own
             if self.service.settings.grpc_port is not None:
                 await self._start_grpc()
         except EverloopError as error:
@@ -162,3 +198,15 @@ class App:
 
         self.grpc = GrpcServer(self.service)
         await self.grpc.start()
+
+
+def _mistake(error: Exception) -> Refusal:
+    """Gives the refusal of a request that failed by our own fault, or by a fault that says what it is."""
+    if isinstance(error, EverloopError):
+        return Refusal(422, error.message, error.hint or "")
+    traceback.print_exception(error, file=sys.stderr)
+    return Refusal(500, "The server made a mistake.", "It is in the server's error output.")
+
+
+async def _nothing_more() -> dict[str, Any]:
+    return {"type": "http.disconnect"}

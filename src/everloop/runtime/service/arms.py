@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,12 @@ from everloop.runtime.routing import (
     read_routing,
     unit_of,
 )
+from everloop.runtime.service.together import Together
 from everloop.table.contract.rows import Violation
 from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
-    from everloop.table.contract import RowChecker
+    from everloop.table.contract import JsonRowReader, RowChecker
 
 # A package that cannot be loaded is tried again, since a copy may still be under way.
 _RETRY_SECONDS = 2.0
@@ -48,6 +49,9 @@ class LoadedArm:
         spelled: Columns of text that are read as numbers: one may be sent as a number, too.
         computed: Features that whoever asks computes.
         joined: Features over other sources, which an online store knows where there is one.
+        reader: Reads what satisfies the contract straight from JSON, where nothing else is asked of a row.
+        label: The version as metrics name it.
+        together: Answers rows that wait at the same moment at once, where that pays.
     """
 
     version: int
@@ -58,6 +62,13 @@ class LoadedArm:
     spelled: frozenset[str] = frozenset()
     computed: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    reader: JsonRowReader | None = None
+    label: str = field(init=False)
+    together: Together = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", str(self.version))
+        object.__setattr__(self, "together", Together(self.package))
 
     def normalise(
         self, row: Mapping[str, Any], *, joins: bool = False
@@ -69,15 +80,20 @@ class LoadedArm:
             joins: Whether features over other sources that are left out are read from an online store;
                 otherwise the row has to say them as it has to say computed ones, if only that they are null.
         """
-        sent = {name: label_text(row[name]) for name in self.spelled if _is_number(row.get(name))}
-        values, violations = self.checker.normalise({**row, **sent} if sent else row)
+        if self.spelled:
+            sent = {name: label_text(row[name]) for name in self.spelled if _is_number(row.get(name))}
+            row = {**row, **sent} if sent else row
+        values, violations = self.checker.normalise(row)
         for name in self.loose:
             if name in row:
                 values[name] = row[name]
         # A feature that is left out by mistake would be missing, and the answer another one in silence.
         stated = self.computed if joins else (*self.computed, *self.joined)
-        left_out = [Violation(name, "stated", _STATED, "nothing") for name in stated if name not in row]
-        return values, [*violations, *left_out]
+        if stated:
+            violations += [
+                Violation(name, "stated", _STATED, "nothing") for name in stated if name not in row
+            ]
+        return values, violations
 
 
 def _is_number(value: Any) -> bool:
@@ -91,6 +107,18 @@ class LoadedRouting:
     routing: Routing
     champion: LoadedArm
     challenger: LoadedArm | None
+    reader: JsonRowReader | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reader", self._shared_reader())
+
+    def _shared_reader(self) -> JsonRowReader | None:
+        """Gives the champion's reader, where a row that it reads is one for every arm."""
+        reader, other = self.champion.reader, self.challenger
+        if reader is None or other is None:
+            return reader
+        same = other.reader is not None and other.reader.contract == reader.contract
+        return reader if same and other.loose == self.champion.loose else None
 
     def arm_of(self, version: int) -> tuple[str, LoadedArm] | None:
         """Gives a version that a client named, if it is served, and what its answers are logged as."""
@@ -222,7 +250,7 @@ def load_routing(
 
 
 def _load_arm(arm: Arm, folder: Path, trusted: tuple[str, ...]) -> LoadedArm:
-    from everloop.table.contract import row_checker
+    from everloop.table.contract import json_row_reader, row_checker
 
     package = Package(folder, trusted=trusted)
     manifest = package.manifest
@@ -240,4 +268,6 @@ def _load_arm(arm: Arm, folder: Path, trusted: tuple[str, ...]) -> LoadedArm:
         for origin in ("python", "joined")
     )
     checker = row_checker(contract)
-    return LoadedArm(arm.version, package, checker, columns, loose, spelled, computed, joined)
+    plain = not (spelled or computed or joined)
+    reader = json_row_reader(contract, checker, loose) if plain else None
+    return LoadedArm(arm.version, package, checker, columns, loose, spelled, computed, joined, reader)

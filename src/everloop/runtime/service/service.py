@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from everloop.core.clock import Clock
 from everloop.core.errors import EverloopError, NotFound, OutsideFault, StorageFull
-from everloop.core.ids import new_id
+from everloop.core.ids import new_id_at
 from everloop.core.tasks import decides_by
 from everloop.runtime.explain import Reason
 from everloop.runtime.features import Added
@@ -30,7 +30,6 @@ from everloop.runtime.service.settings import ServerSettings
 from everloop.runtime.service.shadowing import Mirrored, Shadowing
 from everloop.table.labels import label_text
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNKNOWN_FIELD = "(unknown)"
 _MOST_ERRORS = 100
 
@@ -168,18 +167,78 @@ class Service:
             Refusal: 404 when the version is not served, 422 when a row violates its contract, 503 when the
                 log cannot take it or the online store does not answer.
         """
-        asked = await self._join(self._check(rows, ids, version), rows)
-        asked, served = self._answer(asked, rows, started, explain)
-        latency = int((time.perf_counter() - started) * 1e6)
-        place = self._write(
-            [_line(one, result.answer, latency) for one, result in zip(asked, served, strict=True)]
-        )
-        for one in asked:
-            self.metrics.add("everloop_predictions_total", str(one.loaded.version), one.arm)
+        asked = self._check(rows, ids, version)
+        if self.settings.online is not None:
+            asked = await self._join(asked, rows)
+        return await self._serve(asked, rows, started, explain)
+
+    def read_row(self, content: bytes) -> dict[str, Any] | None:
+        """Gives a body's row where it is one that satisfies its contract and asks for nothing more."""
+        reader = self.routing.reader
+        return reader.read(content) if reader is not None and self.settings.clock == "system" else None
+
+    async def predict_checked(self, row: dict[str, Any], started: float, *, explain: int = 0) -> Served:
+        """Answers a row that `read_row` gave, as `predict` does.
+
+        Raises:
+            Refusal: 503 when the log cannot take it.
+        """
+        return (await self._serve([self._choose(row)], [row], started, explain))[0]
+
+    def predict_at_once(
+        self, row: dict[str, Any], started: float, told: Callable[[Served | Exception], None]
+    ) -> None:
+        """Answers a row that `read_row` gave, as `predict_checked` does, without a task that waits.
+
+        Args:
+            row: The row.
+            started: `time.perf_counter` when the request came.
+            told: Called with the answer once it is in the log, or with what went wrong.
+        """
+        one = self._choose(row)
+
+        def answered(answer: Answer | Exception) -> None:
+            try:
+                asked = [one]
+                if isinstance(answer, Exception):
+                    answer = self._without_challenger(asked, 0, row, started, answer)
+                self._keep(asked, [answer], started)
+            except Exception as error:  # noqa: BLE001  (whatever it is, one request fails and is told so)
+                told(error)
+            else:
+                told(Served(asked[0].id, answer, asked[0].loaded.version, None))
+
+        one.loaded.together.ask(row, answered)
+
+    def _choose(self, row: dict[str, Any]) -> _Asked:
+        """Gives a row that `read_row` gave its id, its time and its arm."""
+        now = self.now()
+        identity = new_id_at("prediction", now // 1000)
+        arm, loaded = self.routing.choose(row, identity)
+        return _Asked(identity, row, now, arm, loaded, chance=chance_of(self.routing.routing, arm))
+
+    async def _serve(
+        self, asked: list[_Asked], rows: Sequence[Any], started: float, explain: int
+    ) -> list[Served]:
+        """Answers what was checked, logs it, counts it."""
+        answers = await self._answers(asked, rows, started)
+        reasons = [self._reasons(one, explain) for one in asked] if explain else None
+        place = self._keep(asked, answers, started)
         if self.settings.durability == "fsync":
             await self._until_durable(place)
+        return [
+            Served(one.id, answers[index], one.loaded.version, None if reasons is None else reasons[index])
+            for index, one in enumerate(asked)
+        ]
+
+    def _keep(self, asked: list[_Asked], answers: list[Answer], started: float) -> int:
+        """Logs answers, counts them and has them shadowed; gives the place of the last in the log."""
+        latency = int((time.perf_counter() - started) * 1e6)
+        place = self._write([_line(one, answers[index], latency) for index, one in enumerate(asked)])
+        for one in asked:
+            self.metrics.add("everloop_predictions_total", one.loaded.label, one.arm)
         self._mirror(asked)
-        return served
+        return place
 
     async def feedback(self, actuals: Sequence[tuple[str, Any, int]]) -> None:
         """Takes actuals into the log.
@@ -239,41 +298,46 @@ class Service:
         asked: list[_Asked] = []
         errors: list[dict[str, Any]] = []
         pinned = None if version is None else self.arm_of(version)
+        several = len(rows) > 1
         for index, (row, given) in enumerate(zip(rows, ids, strict=True)):
-            name = f"rows[{index}]" if len(rows) > 1 else ""
-            if not isinstance(row, dict):
+            name = f"rows[{index}]" if several else ""
+            if isinstance(row, dict):
+                self._check_row(row, given, name, pinned, asked, errors)
+            else:
                 errors.append(_error(name or "row", "type", "an object of column to value", _kind(row)))
-                continue
-            now = self.now()
-            identity = given or new_id("prediction", _EPOCH + timedelta(microseconds=now))
-            arm, loaded = pinned or self.routing.choose(row, identity)
-            values, violations = loaded.normalise(row, joins=self.settings.online is not None)
-            for found in violations:
-                known = found.field if found.field in loaded.columns else _UNKNOWN_FIELD
-                self.metrics.add("everloop_contract_violations_total", known, found.rule)
-                field = ".".join(part for part in (name, found.field) if part) or "row"
-                errors.append(_error(field, found.rule, found.expected, found.type))
-            if violations:
-                self._note_refusal(_Asked(identity, row, now, arm, loaded), "contract", 0)
-                continue
-            asked.append(
-                _Asked(
-                    identity,
-                    values,
-                    self._time_of(values, now, name),
-                    arm,
-                    loaded,
-                    chance=chance_of(self.routing.routing, arm),
-                )
-            )
         if errors:
-            title = "The row violates its contract." if len(rows) == 1 else "Rows violate their contract."
+            title = "Rows violate their contract." if several else "The row violates its contract."
             raise Refusal(422, title, errors=errors[:_MOST_ERRORS])
         return asked
 
+    def _check_row(
+        self,
+        row: dict[str, Any],
+        given: str | None,
+        name: str,
+        pinned: tuple[str, LoadedArm] | None,
+        asked: list[_Asked],
+        errors: list[dict[str, Any]],
+    ) -> None:
+        now = self.now()
+        identity = given or new_id_at("prediction", now // 1000)
+        arm, loaded = pinned or self.routing.choose(row, identity)
+        values, violations = loaded.normalise(row, joins=self.settings.online is not None)
+        if not violations:
+            time_of_row = self._time_of(values, now, name)
+            chance = chance_of(self.routing.routing, arm)
+            asked.append(_Asked(identity, values, time_of_row, arm, loaded, chance=chance))
+            return
+        self._note_refusal(_Asked(identity, row, now, arm, loaded), "contract", 0)
+        for found in violations:
+            known = found.field if found.field in loaded.columns else _UNKNOWN_FIELD
+            self.metrics.add("everloop_contract_violations_total", known, found.rule)
+            field = ".".join(part for part in (name, found.field) if part) or "row"
+            errors.append(_error(field, found.rule, found.expected, found.type))
+
     async def _join(self, asked: list[_Asked], rows: Sequence[Any]) -> list[_Asked]:
         """Puts features of other sources into the rows."""
-        if self.settings.online is None or not any(one.loaded.package.features.features for one in asked):
+        if not any(one.loaded.package.features.features for one in asked):
             return asked
         try:
             if self.features.over_network:
@@ -302,28 +366,34 @@ class Service:
         self._latest = max(self._latest, value)
         return value
 
-    def _answer(
-        self, asked: list[_Asked], rows: Sequence[Any], started: float, explain: int
-    ) -> tuple[list[_Asked], list[Served]]:
+    async def _answers(self, asked: list[_Asked], rows: Sequence[Any], started: float) -> list[Answer]:
         """Answers all rows; the champion answers what the challenger fails on, outside the comparison."""
+        if len(asked) == 1:
+            one = asked[0]
+            try:
+                return [await one.loaded.together.answer(one.row)]
+            except Exception as error:  # noqa: BLE001  (whatever it is, the champion is asked)
+                return [self._without_challenger(asked, 0, rows[0], started, error)]
         answers: dict[int, Answer] = {}
-        for arm, loaded in {id(one.loaded): (one.arm, one.loaded) for one in asked}.values():
+        for loaded in {id(one.loaded): one.loaded for one in asked}.values():
             places = [place for place, one in enumerate(asked) if one.loaded is loaded]
             try:
-                found = _answers(loaded, [asked[place].row for place in places])
-            except Exception:
-                if arm != CHALLENGER:
-                    raise
-                for place in places:
-                    asked[place] = self._fall_back(asked[place], rows[place], started)
-                found = _answers(self.routing.champion, [asked[place].row for place in places])
+                found = loaded.package.answers([asked[place].row for place in places])
+            except Exception as error:  # noqa: BLE001
+                found = [
+                    self._without_challenger(asked, place, rows[place], started, error) for place in places
+                ]
             answers.update(zip(places, found, strict=True))
-        return asked, [
-            Served(
-                one.id, answers[place], one.loaded.version, self._reasons(one, explain) if explain else None
-            )
-            for place, one in enumerate(asked)
-        ]
+        return [answers[place] for place in range(len(asked))]
+
+    def _without_challenger(
+        self, asked: list[_Asked], place: int, sent: Mapping[str, Any], started: float, error: Exception
+    ) -> Answer:
+        """Has the champion answer what the challenger failed on; the champion's own failure is raised."""
+        if asked[place].arm != CHALLENGER:
+            raise error
+        asked[place] = self._fall_back(asked[place], sent, started)
+        return asked[place].loaded.package.answer(asked[place].row)
 
     def _fall_back(self, one: _Asked, sent: Mapping[str, Any], started: float) -> _Asked:
         """Notes the challenger's failure and gives the row to the champion.
@@ -424,10 +494,6 @@ class Service:
                 422, "An actual is no class.", errors=[_error(field, "class", expected, _kind(value))]
             )
         return text
-
-
-def _answers(loaded: LoadedArm, rows: list[dict[str, Any]]) -> list[Answer]:
-    return loaded.package.answers(rows) if len(rows) > 1 else [loaded.package.answer(rows[0])]
 
 
 def _line(one: _Asked, answer: Answer, latency: int) -> PredictionLine:

@@ -43,10 +43,11 @@ class Violation(NamedTuple):
 class RowChecker:
     """A contract, compiled for rows: calling it gives what is wrong with one. Threads may share it."""
 
-    __slots__ = ("_conditions", "_known", "_reject", "_tests")
+    __slots__ = ("_conditions", "_known", "_reject", "_test_of", "_tests")
 
     def __init__(self, contract: Contract) -> None:
         self._tests = tuple((rule.name, _compile(rule)) for rule in contract.columns)
+        self._test_of = dict(self._tests)
         self._known = frozenset(contract.types)
         self._reject = contract.extra == "reject"
         self._conditions = tuple(
@@ -88,6 +89,17 @@ class RowChecker:
         if self._conditions and not found:
             self._hold(values, found)
         return values, found
+
+    def tested(self, name: str, value: Any) -> Any:
+        """Gives one column's value in the contract's type, or the `Violation` that it is."""
+        return self._test_of[name](value)
+
+    def holds(self, values: dict[str, Any]) -> bool:
+        """Tells whether the rules between columns hold for a row whose columns satisfy theirs."""
+        found: list[Violation] = []
+        if self._conditions:
+            self._hold(values, found)
+        return not found
 
     def _hold(self, values: dict[str, Any], found: list[Violation]) -> None:
         for expected, condition in self._conditions:

@@ -1,0 +1,81 @@
+"""The connection of the model server: plain predictions are answered as soon as their bytes are read.
+
+A prediction needs nothing that would wait, so the task, the messages and the checks that ASGI asks for each
+request would cost more than the answer. A request that the application can answer at once is handed over
+whole, and its answer is written to the connection; every other goes the way of ASGI. Reading HTTP, keeping
+connections alive and ending them stay uvicorn's.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from everloop.runtime.http import Response
+
+if TYPE_CHECKING:
+    from everloop.runtime.server.app import App
+
+_STATUS_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in HTTPStatus}
+
+
+def protocol_of(app: App) -> type[HttpToolsProtocol]:
+    """Gives the class of connections to an application."""
+    return type("Connection", (_Connection,), {"application": app})
+
+
+class _Connection(HttpToolsProtocol):
+    """One connection. It reads a cycle's scope, body and end of uvicorn's."""
+
+    application: ClassVar[App]
+    _held: tuple[Any, Any] | None = None
+    _reading = False
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        # A request behind another one, or after `Expect`, takes the ordinary way.
+        coming = self._reading and cycle is self.cycle and cycle.more_body
+        if coming and not cycle.waiting_for_100_continue and not self.flow.write_paused:
+            self._held = cycle, app
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def on_message_complete(self) -> None:
+        """Answers a request that is whole, if that can be done at once."""
+        super().on_message_complete()
+        if self._held is None:
+            return
+        cycle, app = self._held
+        self._held = None
+
+        def reply(response: Response) -> None:
+            self._write(cycle, response)
+
+        if not self.application.answer_at_once(cycle.scope, cycle.body, reply):
+            super()._start_asgi_task(cycle, app)
+
+    def data_received(self, data: bytes) -> None:
+        """Reads what has come; a request whose end has not takes the ordinary way, with its time limit."""
+        self._reading = True
+        super().data_received(data)
+        self._reading = False
+        if self._held is not None:
+            held, self._held = self._held, None
+            super()._start_asgi_task(*held)
+
+    def _write(self, cycle: Any, response: Response) -> None:
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        parts = [_STATUS_LINES[response.status]]
+        for name, value in (*self.server_state.default_headers, *response.fields()):
+            parts += (name, b": ", value, b"\r\n")
+        if not cycle.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"\r\n", response.body)
+        self.transport.write(b"".join(parts))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()

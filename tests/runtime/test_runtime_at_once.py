@@ -1,0 +1,180 @@
+"""Plain predictions, answered without a task: the same answers, lines and numbers as by the ordinary way."""
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from everloop.runtime.log import read_log
+from everloop.runtime.package import Package
+from everloop.runtime.routing import Arm, Routing, choose_arm, write_routing
+from everloop.runtime.service.together import MOST_TOGETHER, Together
+
+ROW = {"amount": 12.0, "region": "north", "customer": "c1"}
+
+
+def raw(server, *parts, pause=0.0):
+    """Sends bytes as they are and gives everything that comes back until the server closes."""
+    url = urlsplit(server.url)
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer
+
+
+def request(body, *fields, method="POST", path="/predict", version="1.1"):
+    head = [f"{method} {path} HTTP/{version}", "host: x", f"content-length: {len(body)}", *fields]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+def test_both_ways_answer_the_same(packages, start_server):
+    server = start_server(package=str(packages["binary"]))
+    rows = [ROW, {}, {"amount": None, "region": "south"}, {"amount": 3, "more": [1]}, {"amount": -7e5}]
+    at_once = [server.client.post("/predict", json=row).json() for row in rows]
+    ordinary = [server.client.post("/predict", json={"row": row}).json() for row in rows]
+    package = Package(packages["binary"])
+    for row, first, second in zip(rows, at_once, ordinary, strict=True):
+        assert first["id"] != second["id"]
+        assert first.keys() == second.keys()
+        answer = package.answer(row)
+        for one in (first, second):
+            assert (one["prediction"], one["score"], one["version"]) == (answer.prediction, answer.score, 7)
+    text = server.client.get("/metrics").text
+    assert 'everloop_requests_total{route="/predict",method="POST",status="200"} 10' in text
+    assert 'everloop_predictions_total{version="7",arm="champion"} 10' in text
+    assert server.stop() == (0, "")
+    lines = read_log(server.log).predictions
+    assert lines["id"].to_list() == [one["id"] for one in [*at_once, *ordinary]]
+    assert lines["row"].to_list()[: len(rows)] == lines["row"].to_list()[len(rows) :]
+
+
+def test_what_http_allows(packages, start_server):
+    server = start_server(package=str(packages["binary"]))
+    body = json.dumps(ROW).encode()
+    whole = request(body, "content-type: application/json", "connection: close")
+    assert raw(server, whole).startswith(b"HTTP/1.1 200 OK\r\n")
+    for cut in (5, len(whole) - len(body), len(whole) - 3):  # the body comes later: the ordinary way
+        assert raw(server, whole[:cut], whole[cut:], pause=0.05).startswith(b"HTTP/1.1 200 OK\r\n")
+    old = raw(server, request(body, version="1.0"))
+    assert old.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close" in old
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert raw(server, head + chunked).startswith(b"HTTP/1.1 200 OK\r\n")
+    expecting = request(body, "expect: 100-continue", "connection: close")
+    assert b"HTTP/1.1 200 OK\r\n" in raw(server, expecting)
+    strange = request(body, "content-type: text/plain", "connection: close")
+    assert raw(server, strange).startswith(b"HTTP/1.1 415 ")
+    assert raw(server, request(b"{", "connection: close")).startswith(b"HTTP/1.1 400 ")
+    broken = request(b'{"amount": "much"}', "connection: close")
+    assert raw(server, broken).startswith(b"HTTP/1.1 422 ")
+
+
+def test_pipelined_requests_are_answered_in_order(packages, start_server):
+    server = start_server(package=str(packages["binary"]))
+    bodies = [json.dumps({"amount": float(number)}).encode() for number in range(6)]
+    bodies.insert(2, b'{"rows": [{"amount": 50.0}]}')
+    parts = [request(body) for body in bodies] + [
+        request(b"", "connection: close", method="GET", path="/ping")
+    ]
+    answer = raw(server, b"".join(parts))
+    scores = [float(piece.split(b",")[0].rstrip(b"}]")) for piece in answer.split(b'"score":')[1:]]
+    amounts = [0.0, 1.0, 50.0, 2.0, 3.0, 4.0, 5.0]
+    package = Package(packages["binary"])
+    assert scores == [package.answer({"amount": amount}).score for amount in amounts]
+
+
+def test_many_at_the_same_time_each_get_their_own(packages, make_package, start_server, tmp_path):
+    make_package(tmp_path / "v8", version=8, shift=0.5)
+    routing = Routing("loan-default", 1, Arm(7, str(packages["binary"])), Arm(8, "v8", 0.3, "canary", "salt"))
+    write_routing(tmp_path / "routing.json", routing)
+    server = start_server(routing=str(tmp_path / "routing.json"))
+    by_version = {7: Package(packages["binary"]), 8: Package(tmp_path / "v8")}
+    wrong = []
+
+    def ask(who):
+        url = urlsplit(server.url)
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+        for turn in range(40):
+            row = {"amount": float(who * 100 + turn), "region": "north", "customer": f"c{who}-{turn}"}
+            connection.request("POST", "/predict", json.dumps(row), {"content-type": "application/json"})
+            found = json.loads(connection.getresponse().read())
+            arm = choose_arm(routing, row["customer"])
+            expected = by_version[8 if arm == "challenger" else 7].answer(row)
+            if (found["score"], found["version"]) != (expected.score, 8 if arm == "challenger" else 7):
+                wrong.append((row, found))
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(who,)) for who in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert server.stop() == (0, "")
+    assert read_log(server.log).predictions["id"].n_unique() == 12 * 40
+
+
+class Slow:
+    """A package that says how many rows it was asked for at once."""
+
+    def __init__(self, package, fail=False):
+        self.package, self.fail, self.sizes = package, fail, []
+
+    def answers(self, rows):
+        self.sizes.append(len(rows))
+        if self.fail and len(self.sizes) > 10:
+            raise RuntimeError("broken")
+        return self.package.answers(rows)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, MOST_TOGETHER, 2 * MOST_TOGETHER + 3])
+def test_what_waits_in_one_turn_is_answered_at_once(packages, count):
+    package = Slow(Package(packages["binary"]))
+    together = Together(package)
+    together.pays = True
+    package.sizes.clear()
+    rows = [{"amount": float(number)} for number in range(count)]
+
+    async def ask():
+        return await asyncio.gather(*(together.answer(row) for row in rows))
+
+    assert asyncio.run(ask()) == package.package.answers(rows)
+    assert sum(package.sizes) == count
+    assert max(package.sizes) <= MOST_TOGETHER
+    assert len(package.sizes) == -(-count // MOST_TOGETHER)
+
+
+def test_whoever_comes_alone_does_not_wait_for_company(packages):
+    package = Slow(Package(packages["binary"]))
+    together = Together(package)
+    together.pays = True
+
+    async def ask():
+        for number in range(60):
+            await together.answer({"amount": float(number)})
+
+    asyncio.run(ask())
+    assert set(package.sizes[10:]) == {1}
+    told = []
+    together.ask({}, told.append)
+    assert told  # at once, without an event loop
+
+
+def test_a_failure_reaches_everyone_who_waits(packages):
+    together = Together(Slow(Package(packages["binary"]), fail=True))
+    together.pays = True
+
+    async def ask():
+        return await asyncio.gather(*(together.answer({}) for _ in range(3)), return_exceptions=True)
+
+    assert [type(found) for found in asyncio.run(ask())] == [RuntimeError] * 3

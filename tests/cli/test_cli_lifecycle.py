@@ -121,15 +121,16 @@ def test_predict_in_batches_is_what_the_package_says(cli, done: Path) -> None:
     np.testing.assert_array_equal(scored["score"].to_numpy(), package.scores(table)[:, 0])
     assert scored["prediction"].to_list() == package.predict(table).tolist()
 
-    from everloop.cli.scoring import score_file
+    from everloop.loop.scoring import FileRows, score_rows
 
     table.write_parquet(done / "rows.parquet")
-    assert score_file(package, done / "rows.parquet", done / "small.csv", batch_rows=7) == 300
+    rows = FileRows(done / "rows.parquet")
+    assert score_rows(package, rows, done / "small.csv", part_rows=7) == 300
     small = pl.read_csv(done / "small.csv")
     np.testing.assert_allclose(small["score"].to_numpy(), scored["score"].to_numpy(), rtol=1e-12)
     assert small.columns == [*table.columns, "prediction", "score"]
     table.clear().write_parquet(done / "none.parquet")
-    assert score_file(package, done / "none.parquet", done / "none.csv") == 0
+    assert score_rows(package, FileRows(done / "none.parquet"), done / "none.csv") == 0
     assert (done / "none.csv").read_text().strip() == ",".join(small.columns)
 
 
@@ -144,6 +145,7 @@ def test_predict_refuses_what_it_cannot_do(cli, done: Path) -> None:
     assert said.status == 2
     assert "amount" in said.err
     assert not (done / "out.csv").exists()
+    assert not list(done.glob(".*scor*"))
     assert not list(done.glob(".scratch-*"))
 
 

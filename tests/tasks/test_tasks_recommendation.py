@@ -118,10 +118,10 @@ def test_lists_are_proven_and_predicted_alike(shop, tmp_path):
     lists = shop.package.predict(asked)
     assert lists.shape == (3, 20)
     assert tuple(lists[0]) == shop.package.answer({"customer": 6}).prediction
-    from everloop.cli.scoring import score_file
+    from everloop.loop.scoring import FileRows, score_rows
 
     asked.write_csv(tmp_path / "asked.csv")
-    score_file(shop.package, tmp_path / "asked.csv", tmp_path / "out.csv")
+    score_rows(shop.package, FileRows(tmp_path / "asked.csv"), tmp_path / "out.csv")
     scored = pl.read_csv(tmp_path / "out.csv")
     assert json.loads(scored["prediction"][0]) == lists[0].tolist()
 

@@ -192,13 +192,16 @@ class Package:
             scores: What `scores` gave.
             data: What they were given for; read where segments have thresholds of their own.
         """
-        task = self.manifest.task
-        single = scores if scores.shape[1] > 1 else scores[:, 0]
-        chosen = decisions_of(single, data, task, self.manifest.threshold, self._rule)
-        if decides_by(task, "number"):
+        chosen = self.chosen(scores, data)
+        if decides_by(self.manifest.task, "number"):
             return chosen
         decided: NDArray[Any] = np.array(self.manifest.classes, dtype=object)[chosen]
         return decided
+
+    def chosen(self, scores: NDArray[np.float64], data: Any = None) -> NDArray[Any]:
+        """Turns scores into numbers, or into places among the manifest's classes, as `decide` does."""
+        single = scores if scores.shape[1] > 1 else scores[:, 0]
+        return decisions_of(single, data, self.manifest.task, self.manifest.threshold, self._rule)
 
     def explain(self, row: Mapping[str, Any], k: int = 5) -> tuple[Reason, ...]:
         """Gives the strongest reasons for a row's score; `runtime.explain` says how.

@@ -91,13 +91,22 @@ class Database:
         return text
 
     def _url(self) -> URL:
-        sqlalchemy = require("sqlalchemy", extra="train")
-        text = self.spec.url if isinstance(self.spec.url, str) else self.spec.url.reveal()
-        try:
-            url: URL = sqlalchemy.make_url(text)
-        except (sqlalchemy.exc.ArgumentError, ValueError):
-            raise SpecFault(
-                "The URL of a database source is none that SQLAlchemy can read.",
-                hint="such as sqlite:///data.db or postgresql://user:password@host/database",
-            ) from None
-        return url
+        return url_of(self.spec)
+
+
+def url_of(spec: SqlSource) -> URL:
+    """Reveals the URL of a database.
+
+    Raises:
+        SpecFault: When it is none.
+    """
+    sqlalchemy = require("sqlalchemy", extra="train")
+    text = spec.url if isinstance(spec.url, str) else spec.url.reveal()
+    try:
+        url: URL = sqlalchemy.make_url(text)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        raise SpecFault(
+            "The URL of a database source is none that SQLAlchemy can read.",
+            hint="such as sqlite:///data.db or postgresql://user:password@host/database",
+        ) from None
+    return url

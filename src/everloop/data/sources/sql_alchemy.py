@@ -35,7 +35,7 @@ def opened(url: URL, folder: Path) -> Iterator[AlchemySession]:
         SourceUnreachable: When the database does not answer.
         SourceUnreadable: When a query in the block fails.
     """
-    engine = _engine(url, folder)
+    engine = engine_of(url, folder)
     errors = require("sqlalchemy.exc", extra="train")
     name = engine.url.render_as_string(hide_password=True)
     try:
@@ -118,9 +118,20 @@ def without_secrets(error: Exception, url: URL) -> str:
     return message
 
 
-def _engine(url: URL, folder: Path) -> Engine:
+def engine_of(url: URL, folder: Path, *, writes: bool = False) -> Engine:
+    """Gives what connects to a database, once for each use.
+
+    Args:
+        url: The database.
+        folder: Where a relative path of a database that is a file starts.
+        writes: Whether it may be written; otherwise that is forbidden where the database can.
+
+    Raises:
+        MissingExtra: When the dialect's driver is not installed.
+        SourceUnreachable: When the file is not there.
+    """
     sqlalchemy = require("sqlalchemy", extra="train")
-    how = _FILES.get(url.get_backend_name(), {})
+    how = {} if writes else _FILES.get(url.get_backend_name(), {})
     if url.get_backend_name() in _FILES:
         url = _file_url(url, folder)
     try:
@@ -130,7 +141,8 @@ def _engine(url: URL, folder: Path) -> Engine:
             f"No driver for {url.drivername} databases is installed.",
             hint=f"pip install the SQLAlchemy dialect of {url.get_backend_name()}",
         ) from None
-    _forbid_writing(engine)
+    if not writes:
+        _forbid_writing(engine)
     return engine
 
 

@@ -1,4 +1,4 @@
-"""Files and logs on a real S3 server (SeaweedFS), with credentials that it checks."""
+"""Files, logs and artifacts on a real S3 server (SeaweedFS), with credentials that it checks."""
 # ruff: noqa: D101, D102, D103, INP001, S101, S603
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import s3fs
 from everloop.core.clock import SimulatedClock
 from everloop.core.errors import SourceUnreachable
 from everloop.data.sources import DigestMemo, Surroundings, open_source
+from everloop.record import ArtifactStore
 from everloop.spec import FileSource, LogSource
 from everloop.testing.source_suite import START, SourceSuite, example_table
 
@@ -202,3 +203,44 @@ def test_a_run_from_the_command_line(tmp_path, options, store):
     assert SECRET not in done.stdout + done.stderr
     kept = [path for path in (tmp_path / ".everloop").rglob("*") if path.is_file()]
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
+
+
+@pytest.fixture
+def artifacts(endpoint, monkeypatch, tmp_path):
+    for name, value in (("KEY", KEY), ("SECRET", SECRET), ("ENDPOINT_URL", endpoint)):
+        monkeypatch.setenv(f"FSSPEC_S3_{name}", value)
+    import fsspec
+
+    fsspec.config.set_conf_env(fsspec.config.conf)
+    opened = [
+        ArtifactStore(f"s3://{BUCKET}/artifacts-{tmp_path.name}", cache=tmp_path / f"cache-{place}")
+        for place in range(2)
+    ]
+    yield opened
+    for one in opened:
+        one.close()
+    fsspec.config.conf.pop("s3", None)
+
+
+def test_equal_content_is_stored_once_whatever_the_key(tmp_path, artifacts, store):
+    here, there = artifacts
+    for place, name in enumerate(("one", "two")):
+        folder = tmp_path / name
+        (folder / "part").mkdir(parents=True)
+        (folder / "part" / "same").write_bytes(b"x" * 6_000_000)
+        (folder / "own").write_text(name)
+        published = artifacts[place].publish(f"steps/{name}", folder)
+        assert artifacts[place].publish(f"steps/{name}", folder) == published
+    held = f"{BUCKET}/artifacts-{tmp_path.name}/contents"
+    store.invalidate_cache()
+    assert sorted(store.info(place)["size"] for place in store.glob(f"{held}/*/content")) == [3, 3, 6_000_000]
+    assert (here.keys(), here.verify("steps/two"), there.verify("steps/one")) == (
+        ["steps/one", "steps/two"], None, None,
+    )  # fmt: skip
+    here.discard("steps/one")
+    store.invalidate_cache()
+    assert sorted(store.info(place)["size"] for place in store.glob(f"{held}/*/content")) == [3, 6_000_000]
+    assert (there.open("steps/two") / "part" / "same").stat().st_size == 6_000_000
+    there.discard("steps/two")
+    store.invalidate_cache()
+    assert (store.glob(f"{held}/*/content"), here.keys()) == ([], [])

@@ -156,15 +156,93 @@ def test_a_damaged_description(tmp_path):
         assert store.verify("k") is None
 
 
-def test_remote_damage_is_found_when_it_is_opened(tmp_path):
+def remote(tmp_path, name):
+    return ArtifactStore(f"memory://{name}-{tmp_path.name}", cache=tmp_path / "cache")
+
+
+def contents(tmp_path, name):
+    """All contents of a store, as bytes."""
     import fsspec
 
-    with ArtifactStore("memory://damage", cache=tmp_path / "cache") as store:
-        artifact = store.publish("k", folder_of(tmp_path / "source", a="1"))
-        fsspec.filesystem("memory").pipe_file(f"/damage/objects/k/{artifact.digest}/a", b"2")
-        with pytest.raises(OutsideFault, match="does not have its digest"):
+    memory = fsspec.filesystem("memory")
+    return {
+        place: memory.cat_file(place) for place in memory.glob(f"/{name}-{tmp_path.name}/contents/*/content")
+    }
+
+
+@pytest.mark.parametrize("kind", ["changed", "longer", "missing"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_remote_damage_is_found_and_mended_by_publishing(tmp_path, kind, shared):
+    import fsspec
+
+    source = folder_of(tmp_path / "source", a="1")
+    with remote(tmp_path, "damage") as store:
+        store.publish("k", source)
+        if shared:
+            store.publish("other", source)
+        (place,) = contents(tmp_path, "damage")
+        memory = fsspec.filesystem("memory")
+        if kind == "missing":
+            memory.rm_file(place)
+        else:
+            memory.pipe_file(place, b"2" if kind == "changed" else b"123")
+        with pytest.raises(OutsideFault, match="is missing" if kind == "missing" else "not have its digest"):
             store.open("k")
-        assert "digest" in store.verify("k")
+        assert store.verify("k")
+        store.discard("k")
+        store.publish("k", source)
+        assert store.verify("k") is None
+        assert not shared or store.verify("other") is None
+
+
+def test_equal_content_is_one_remote_object(tmp_path):
+    with remote(tmp_path, "once") as store:
+        store.publish("one", folder_of(tmp_path / "one", a="same", b="1"))
+        store.publish("two", folder_of(tmp_path / "two", c="same", d="same", e="2"))
+        assert sorted(contents(tmp_path, "once").values()) == [b"1", b"2", b"same"]
+        store.discard("one")
+        assert sorted(contents(tmp_path, "once").values()) == [b"2", b"same"]
+        assert content_of(store.open("two")) == {"c": "same", "d": "same", "e": "2"}
+        store.discard("two")
+        assert contents(tmp_path, "once") == {}
+
+
+def test_content_stays_where_it_is_named_while_it_is_removed(tmp_path, monkeypatch):
+    source = folder_of(tmp_path / "source", a="same")
+    with remote(tmp_path, "race") as store, remote(tmp_path, "race") as other:
+        store.publish("one", source)
+        looked = type(store._kept)._is_named
+
+        def meanwhile(kept, digest):
+            named = looked(kept, digest)
+            monkeypatch.undo()  # between the look for names and the removal another one publishes
+            other.publish("two", source)
+            return named
+
+        monkeypatch.setattr(type(store._kept), "_is_named", meanwhile)
+        store.discard("one")
+        assert store.keys() == ["two"]
+        assert content_of(other.open("two")) == {"a": "same"}
+
+
+def test_many_publish_and_discard_equal_content_at_once(tmp_path):
+    sources = [folder_of(tmp_path / f"s{place}", a="same", b=str(place)) for place in range(6)]
+    with remote(tmp_path, "many") as store:
+
+        def work(place):
+            for _ in range(20):
+                store.publish(f"k{place}", sources[place])
+                if place % 2:
+                    store.discard(f"k{place}")
+
+        threads = [threading.Thread(target=work, args=(place,)) for place in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert store.keys() == ["k0", "k2", "k4"]
+        for place in (0, 2, 4):
+            assert content_of(store.open(f"k{place}")) == {"a": "same", "b": str(place)}
 
 
 def test_another_machine_reads_what_was_published(tmp_path):

@@ -6,6 +6,8 @@ enough to be full. The benchmark `larger_than_memory` gives the peaks on twenty 
 
 from __future__ import annotations
 
+import gzip
+import shutil
 import sys
 from pathlib import Path
 
@@ -45,7 +47,12 @@ def test_memory_does_not_grow_with_the_table(tmp_path):
         folder = tmp_path / str(rows)
         folder.mkdir()
         make_csv(folder / "loans.csv", rows)
-        (folder / "everloop.yaml").write_text(LIFECYCLE)
+        with (
+            (folder / "loans.csv").open("rb") as plain,
+            gzip.open(folder / "loans.csv.gz", "wb", 1) as packed,
+        ):
+            shutil.copyfileobj(plain, packed)
+        (folder / "everloop.yaml").write_text(LIFECYCLE.replace("loans.csv", "loans.csv.gz"))
         for part, found in peaks.items():
             found.append(peak_memory([sys.executable, "-c", PART, part, folder, str(rows)])[0])
     grown = {part: (large - small) / (ROWS[1] - ROWS[0]) for part, (small, large) in peaks.items()}

@@ -11,7 +11,7 @@ import pytest
 from everloop import data
 from everloop.core.errors import SourceUnreadable
 from everloop.data import value_counts
-from everloop.table import stored, tables
+from everloop.table import stored, text_tables
 from everloop.table.contract import ColumnRule, Contract, TableRule, check, checking
 from everloop.table.parsed import parsed_once
 
@@ -30,7 +30,7 @@ def csv(tmp_path, monkeypatch):
         }
     )
     frame.write_csv(tmp_path / "rows.csv")
-    monkeypatch.setattr(tables, "EAGER_BYTES", 100)
+    monkeypatch.setattr(text_tables, "EAGER_BYTES", 100)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     return tmp_path / "rows.csv", frame
@@ -46,7 +46,7 @@ def test_a_large_text_file_is_parquet_while_it_is_looked_at(csv):
 @pytest.mark.parametrize("table", ["frame", "small file", "glob of none"])
 def test_other_tables_stay_as_they_are(csv, monkeypatch, table):
     path, frame = csv
-    monkeypatch.setattr(tables, "EAGER_BYTES", 10**6)
+    monkeypatch.setattr(text_tables, "EAGER_BYTES", 10**6)
     given = {"frame": frame, "small file": path, "glob of none": str(path.with_name("*.tsv"))}[table]
     with parsed_once(given) as parsed:
         assert parsed is given

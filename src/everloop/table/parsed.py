@@ -12,6 +12,7 @@ from typing import Any
 from everloop.core.files import storage_faults
 from everloop.table import tables
 from everloop.table.stored import is_parquet, write_rows
+from everloop.table.text_tables import is_large
 
 
 @contextmanager
@@ -35,8 +36,17 @@ def parsed_once(table: Any) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="everloop-") as folder:
         target = Path(folder) / "table.parquet"
         with storage_faults(target), tables.reading(table):
-            write_rows(tables.as_lazy(table), target)
+            _write(table, target)
         yield target
+
+
+def _write(path: str | Path, target: Path) -> None:
+    import polars as pl
+
+    try:
+        write_rows(tables.as_lazy(path), target)
+    except pl.exceptions.ComputeError:  # a value may not be of the type that the first rows have
+        write_rows(tables.retyped(path), target)
 
 
 def _files(path: str | Path) -> list[Path]:
@@ -45,4 +55,4 @@ def _files(path: str | Path) -> list[Path]:
 
 
 def _is_large_text(path: Path) -> bool:
-    return path.is_file() and not is_parquet(path) and path.stat().st_size > tables.EAGER_BYTES
+    return path.is_file() and not is_parquet(path) and is_large(path)

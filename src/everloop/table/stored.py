@@ -164,14 +164,14 @@ def fits_in_memory(table: Any) -> bool:
     """
     import polars as pl
 
-    from everloop.table.tables import EAGER_BYTES
+    from everloop.table.text_tables import is_large
 
     if not isinstance(table, str | Path):
         return not isinstance(table, pl.LazyFrame)
     path = Path(table)
     if not path.is_file():
         return False
-    return _values_bytes(path) <= IN_MEMORY_BYTES if is_parquet(path) else path.stat().st_size <= EAGER_BYTES
+    return _values_bytes(path) <= IN_MEMORY_BYTES if is_parquet(path) else not is_large(path)
 
 
 def is_parquet(path: Path) -> bool:

@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import difflib
 import glob
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import DataFault, EverloopError, SourceUnreadable
+from everloop.table import text_tables
+from everloop.table.text_tables import PACKED, not_utf8
 
 if TYPE_CHECKING:
     import polars as pl
 
-NULL_TEXTS = ("", "NA", "N/A", "#N/A", "null", "NULL", "nan", "NaN")
-"""What a CSV file writes for a value that is missing."""
 
-EAGER_BYTES = 256 * 2**20
-"""Text files up to this size are read at once, so that what is wrong with them is said here."""
+def retyped(path: str | Path) -> pl.LazyFrame:
+    """Takes files as a lazy frame whose types all rows of large text have; see `text_tables.retyped`.
 
-_SEPARATORS = (",", ";", "\t", "|")
-_PACKED = {".gz": "gzip", ".zst": "zstd"}
+    Args:
+        path: A file, or a pattern of files.
+
+    Raises:
+        DataFault: As `as_lazy` does.
+        SourceUnreadable: As `as_lazy` does.
+    """
+    return _from_path(path, _RETYPING)
 
 
 def as_lazy(table: Any) -> pl.LazyFrame:
@@ -46,7 +52,7 @@ def as_lazy(table: Any) -> pl.LazyFrame:
     if isinstance(table, pl.DataFrame):
         return table.lazy()
     if isinstance(table, str | Path):
-        return _from_path(table)
+        return _from_path(table, _READERS)
     return _from_memory(table).lazy()
 
 
@@ -109,7 +115,7 @@ def _from_memory(table: Any) -> pl.DataFrame:
     )
 
 
-def _from_path(given: str | Path) -> pl.LazyFrame:
+def _from_path(given: str | Path, readers: Mapping[str, Reader]) -> pl.LazyFrame:
     import polars as pl
 
     path = Path(given)
@@ -117,9 +123,9 @@ def _from_path(given: str | Path) -> pl.LazyFrame:
         found = sorted(glob.glob(str(given), recursive=True))  # noqa: PTH207  a pattern may be absolute
         if not found:
             raise DataFault(f"No file matches {given}.", hint=f"ls {path.parent}")
-        return pl.concat([_from_path(one) for one in found], how="vertical_relaxed")
+        return pl.concat([_from_path(one, readers) for one in found], how="vertical_relaxed")
     _must_be_file(path)
-    read = _reader_of(path)
+    read = _reader_of(path, readers)
     try:
         lazy = read(path)
         names = lazy.collect_schema().names()
@@ -151,53 +157,16 @@ def _must_be_file(path: Path) -> None:
     raise DataFault(f"There is no file {path}.", hint=f"ls {folder if folder.is_dir() else '.'}")
 
 
-def _reader_of(path: Path) -> Callable[[Path], pl.LazyFrame]:
+def _reader_of(path: Path, readers: Mapping[str, Reader]) -> Reader:
     endings = [ending.lower() for ending in path.suffixes]
-    packed = bool(endings) and endings[-1] in _PACKED
+    packed = bool(endings) and endings[-1] in PACKED
     kind = endings[-2] if packed and len(endings) > 1 else (endings[-1] if endings else "")
-    if kind not in _READERS or (packed and kind in {".parquet", ".pq"}):
-        known = ", ".join([*_READERS, *(f".csv{ending}" for ending in _PACKED)])
+    if kind not in readers or (packed and kind in {".parquet", ".pq"}):
+        known = ", ".join([*readers, *(f".csv{ending}" for ending in PACKED)])
         raise DataFault(
             f"The format of {path.name} is not known.", hint=f"files that can be read end in {known}"
         )
-    return _READERS[kind]
-
-
-def _content(path: Path) -> bytes | Path:
-    packing = _PACKED.get(path.suffix.lower())
-    if packing is None:
-        return path
-    import pyarrow as pa
-
-    with pa.input_stream(str(path), compression=packing) as stream:
-        return bytes(stream.read())
-
-
-def _read_csv(path: Path) -> pl.LazyFrame:
-    import polars as pl
-
-    content = _content(path)
-    head = _head(content)
-    if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        raise _not_utf8(path, "utf-16")
-    options: dict[str, Any] = {
-        "separator": _separator(head),
-        "null_values": list(NULL_TEXTS),
-        "try_parse_dates": True,
-    }
-    if isinstance(content, Path) and content.stat().st_size > EAGER_BYTES:
-        return _times_of_day_as_text(pl.scan_csv(content, infer_schema_length=100_000, **options))
-    frame = pl.read_csv(content, infer_schema_length=None, **options)
-    return _times_of_day_as_text(frame.lazy())
-
-
-def _read_json_lines(path: Path) -> pl.LazyFrame:
-    import polars as pl
-
-    content = _content(path)
-    if isinstance(content, Path) and content.stat().st_size > EAGER_BYTES:
-        return pl.scan_ndjson(content, infer_schema_length=100_000)
-    return _iso_texts_as_times(pl.read_ndjson(content, infer_schema_length=None)).lazy()
+    return readers[kind]
 
 
 def _read_parquet(path: Path) -> pl.LazyFrame:
@@ -206,73 +175,29 @@ def _read_parquet(path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path)
 
 
-_READERS: dict[str, Callable[[Path], pl.LazyFrame]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
+Reader = Callable[[Path], "pl.LazyFrame"]
+
+_READERS: dict[str, Reader] = {
+    ".csv": text_tables.read_csv,
+    ".tsv": text_tables.read_csv,
     ".parquet": _read_parquet,
     ".pq": _read_parquet,
-    ".jsonl": _read_json_lines,
-    ".ndjson": _read_json_lines,
+    ".jsonl": text_tables.read_json_lines,
+    ".ndjson": text_tables.read_json_lines,
 }
 
-
-def _head(content: bytes | Path) -> bytes:
-    if isinstance(content, bytes):
-        return content[:65536]
-    with content.open("rb") as file:
-        return file.read(65536)
-
-
-def _separator(head: bytes) -> str:
-    header = head.split(b"\n", 1)[0].decode("utf-8", errors="replace")
-    return max(_SEPARATORS, key=header.count)
-
-
-def _times_of_day_as_text(lazy: pl.LazyFrame) -> pl.LazyFrame:
-    import polars as pl
-
-    return lazy.with_columns(
-        pl.col(name).cast(pl.String) for name, dtype in lazy.collect_schema().items() if dtype == pl.Time
-    )
-
-
-def _iso_texts_as_times(frame: pl.DataFrame) -> pl.DataFrame:
-    """JSON has no times: text columns that hold nothing but ISO 8601 times become times."""
-    import polars as pl
-
-    iso = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)?)?$"
-    changed = []
-    for name, dtype in frame.schema.items():
-        if (
-            dtype != pl.String
-            or frame[name].null_count() == len(frame)
-            or not frame[name].str.contains(iso).all()
-        ):
-            continue
-        column = frame[name].str.replace(" ", "T", literal=True).str.replace(r"^(.{10})$", "${1}T00:00")
-        parsed = column.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-        if parsed.null_count() == frame[name].null_count():
-            changed.append(parsed)
-    return frame.with_columns(changed)
+_RETYPING = _READERS | {".csv": text_tables.retyped, ".tsv": text_tables.retyped}
 
 
 def _unreadable(path: Path, error: Exception) -> EverloopError:
     text = str(error).lower()
     if "utf-8" in text or "utf8" in text:
-        return _not_utf8(path, "latin1")
-    packed = path.suffix.lower() in _PACKED
+        return not_utf8(path, "latin1")
+    packed = path.suffix.lower() in PACKED
     hint = f"gzip -t {path}" if packed else f"head -c 300 {path}"
     what = "cut off or damaged" if packed or path.suffix.lower() in {".parquet", ".pq"} else "damaged"
     return SourceUnreadable(
         f"{path} cannot be read; it may be {what}: {_first_line(error)}", hint=hint, place=str(path)
-    )
-
-
-def _not_utf8(path: Path, guess: str) -> SourceUnreadable:
-    return SourceUnreadable(
-        f"{path} is not in UTF-8, which text files must be in.",
-        hint=f"iconv -f {guess} -t utf-8 {path} > {path.with_name('utf8-' + path.name)}",
-        place=str(path),
     )
 
 

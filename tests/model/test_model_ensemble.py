@@ -20,6 +20,7 @@ from everloop.model.features import Features
 from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.greedy import greedy_weights
 from everloop.model.learners import learner
+from everloop.model.limits import model_bytes
 from everloop.model.packaging import read_certificate
 from everloop.model.quick_frame import quick_frame
 from everloop.model.scoring import raw_scores
@@ -103,6 +104,14 @@ def test_members_are_left_out_until_an_answer_is_quick_enough() -> None:
     trained = trained_on("binary", max_latency=timedelta(microseconds=1))
     assert trained.learner != "ensemble"
     assert any("was left out: an answer takes" in note for note in trained.notes)
+
+
+def test_a_model_that_is_too_large_is_given_up_for_one_that_is_not() -> None:
+    """The forest has megabytes, the linear model a few thousand bytes."""
+    trained = trained_on("binary", learners=("linear", "extra_trees"), max_size=20_000)
+    assert trained.learner == "linear"
+    assert model_bytes(trained.plan, trained.estimator, trained.frame) <= 20_000
+    assert any("at most 20kB are asked for" in note for note in trained.notes)
 
 
 def test_trees_read_one_vector() -> None:

@@ -31,6 +31,8 @@ _PER_MONTH = {
     "year": 1 / 12,
 }
 DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(us|ms|s|m|h|d|w|seconds?|minutes?|hours?|days?|weeks?)\s*$"
+_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*(B|kB|MB|GB|KiB|MiB|GiB)\s*$"
 PERCENT_PATTERN = r"^\s*\d+(\.\d+)?\s*%\s*$"
 BOUND_PATTERN = r"^\s*(<=|>=|<|>)\s*-?\d+(\.\d+)?([eE][+-]?\d+)?\s*(%|us|ms|s|m|h|d|w)?\s*$"
 RATE_PATTERN = r"^\s*\d+(\.\d+)?\s*(/|per)\s*(second|minute|hour|day|week|month|quarter|year)\s*$"
@@ -75,6 +77,33 @@ def format_duration(duration: timedelta) -> str:
         if microseconds and microseconds % size == 0:
             return f"{microseconds // size}{unit}"
     return f"{microseconds}us" if microseconds else "0s"
+
+
+def parse_size(text: str) -> int:
+    """Reads a size in bytes, such as ``5MB``, ``800 kB`` or ``2MiB``.
+
+    Raises:
+        UsageFault: When the text is no size.
+
+    Example:
+        >>> parse_size("1.5MB")
+        1500000
+    """
+    match = re.match(SIZE_PATTERN, text)
+    if match is None:
+        raise UsageFault(f"{text!r} is not a size.", hint="such as 5MB, 800kB or 2MiB")
+    return round(float(text.strip().removesuffix(match[2]).strip()) * _BYTES[match[2]])
+
+
+def format_size(size: int) -> str:
+    """Writes a number of bytes in the largest decimal unit that it fills.
+
+    Example:
+        >>> format_size(5_300_000)
+        '5.3MB'
+    """
+    unit = next((unit for unit in ("GB", "MB", "kB") if size >= _BYTES[unit]), "B")
+    return f"{size / _BYTES[unit]:.4g}{unit}"
 
 
 def parse_percent(text: str) -> float:

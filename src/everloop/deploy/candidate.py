@@ -165,6 +165,11 @@ class Candidate:
     def _of_rows(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         return scores if decides_by(self.frame.task, "largest") else scores[:, 0]
 
+    def model_bytes(self) -> int:
+        """Gives the size of what serves: the compiled graph and the plan."""
+        files = (self.folder / name for name in ("score.onnx", "plan.json"))
+        return sum(path.stat().st_size for path in files if path.exists())
+
     def seconds_per_answer(self) -> NDArray[np.float64]:
         """Times single answers one after another, in seconds, (at most 400,); the first ones warm up."""
         names = [column.name for column in self.package.manifest.inputs]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import GateRefused
-from everloop.core.units import format_duration
+from everloop.core.units import format_duration, format_size
 from everloop.measure.intervals import paired_interval
 from everloop.table.contract import check as check_contract
 
@@ -270,6 +270,20 @@ def _signature(question: Question) -> Iterator[Check]:
     )
 
 
+def _size(question: Question) -> Iterator[Check]:
+    limit = question.spec.model.max_size
+    if limit is None:
+        return
+    size = question.candidate.model_bytes()
+    yield Check(
+        "model.max_size",
+        f"at most {format_size(limit)}",
+        format_size(size),
+        size <= limit,
+        {"bytes": size},
+    )
+
+
 CHECKS: tuple[Callable[[Question], Iterator[Check]], ...] = (
     _parity,
     _contract,
@@ -279,6 +293,7 @@ CHECKS: tuple[Callable[[Question], Iterator[Check]], ...] = (
     _fairness,
     _latency,
     _signature,
+    _size,
 )
 
 

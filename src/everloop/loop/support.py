@@ -247,6 +247,15 @@ def _signing(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield error
 
 
+def _priced_features(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    if spec.goal.costs.features and spec.goal.value is None:
+        yield SpecFault(
+            "Features have a price and decisions have none, so that nothing says whether one pays.",
+            hint="state goal.value",
+            place="goal.costs.features",
+        )
+
+
 RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _sources,
     _features,
@@ -261,5 +270,6 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _guards,
     _serving,
     _signing,
+    _priced_features,
 )
 """What is looked at, in the order of the file."""

@@ -33,6 +33,9 @@ CANDIDATES = 30
 SELECTED_ON = 12_000
 """Weights are chosen on at most so many rows."""
 
+MOST_SMALLER = 8
+"""So many other trials are tried where the model is too slow or too large."""
+
 SURROGATES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
 """What chooses weights where the metric judges decisions, which need a threshold of their own each time."""
 
@@ -105,11 +108,39 @@ def finish(
     while True:
         done = assembled(found.journal.scores, material, members, notes)
         refused = accepts(done.plan, done.estimator)
-        if refused is None or len(members) == 1:
-            return replace(done, notes=(*notes, refused) if refused else notes)
+        if refused is None:
+            return done
+        if len(members) == 1:
+            return _smaller(found, material, done, refused, accepts, workers)
         left_out = members[-1].trial
         notes = (*notes, f"{left_out.learner} (trial {left_out.number + 1}) was left out: {refused}")
         members = members[:-1]
+
+
+def _smaller(
+    found: Found,
+    material: Material,
+    done: Finished,
+    refused: str,
+    accepts: Callable[[Plan, Any], str | None],
+    workers: int,
+) -> Finished:
+    """Gives the best other trial that can be used, of another learner first; where none can, what is."""
+    sign = 1.0 if METRICS[material.frame.metric].greater_is_better else -1.0
+    last = done.members[0].trial
+    known = [trial for trial in found.trials if trial.score is not None and trial.number != last.number]
+    known.sort(key=lambda trial: (-sign * (trial.score or 0.0), trial.number))
+    bests = {trial.learner: trial for trial in reversed(known) if trial.learner != last.learner}
+    firsts = [trial for trial in known if bests.get(trial.learner) is trial]
+    others = [trial for trial in known if bests.get(trial.learner) is not trial]
+    for trial in [*firsts, *others][:MOST_SMALLER]:
+        if found.spending.left <= 0:
+            break
+        members, _ = refitted(found, material, [(trial, 1.0)], workers)
+        if members and accepts(members[0].plan, members[0].estimator) is None:
+            told = f"{last.learner} (trial {last.number + 1}) was given up: {refused}"
+            return assembled(found.journal.scores, material, members, (*done.notes, told))
+    return replace(done, notes=(*done.notes, refused))
 
 
 def choose_members(found: Found, material: Material) -> list[tuple[Trial, float]]:

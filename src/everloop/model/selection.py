@@ -213,6 +213,16 @@ def quick_errors(material: Material) -> tuple[NDArray[np.int64], NDArray[np.floa
     return rows, np.asarray(actual, dtype=np.float64) - said
 
 
+def quick_scores(material: Material) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Gives what quick models say of rows of each fold that they have not seen: rows and scores."""
+    rows, said = [], []
+    for number, fold in enumerate(material.folds):
+        _, estimator, Xv, _ = _quick_fit(material, number)
+        rows.append(thinned(fold.validation, QUICK_JUDGED))
+        said.append(raw_scores(estimator, Xv, material.frame))
+    return np.concatenate(rows), np.concatenate(said)
+
+
 def _part_scores(material: Material, fitted: _Fitted) -> NDArray[np.float64]:
     """Scores the rows that judge; those of a single holdout in parts, which show how sure a score is."""
     _, estimator, Xv, actual = fitted

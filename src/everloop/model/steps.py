@@ -116,6 +116,8 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         mitigate=model.mitigate,
         seed=model.seed,
         max_latency=model.max_latency,
+        max_size=model.max_size,
+        feature_costs=dict(goal.costs.features),
         tuner=model.tuner,
     )
 

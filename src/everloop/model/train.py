@@ -16,10 +16,11 @@ from everloop.model.features import Features
 from everloop.model.finishing import Finished, finish
 from everloop.model.fitted_apart import proof_sentence, prove_members
 from everloop.model.folds import FoldPlan, make_folds
-from everloop.model.latency import within
 from everloop.model.learners.registry import learners_for
+from everloop.model.limits import within
 from everloop.model.mitigation import REWEIGHING, alike_of, mitigable, require_groups
 from everloop.model.parity_rows import rows_of
+from everloop.model.priced_features import features_that_pay
 from everloop.model.reweighing import fit_unweighted, weights_for
 from everloop.model.scoring import calibrated
 from everloop.model.searching import Budget, run_search
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from everloop.model.columns import ColumnKinds
     from everloop.model.evaluation import Evaluation
     from everloop.model.searching import Found
+    from everloop.runtime.plan import Plan
     from everloop.spec.frame import Frame
     from everloop.table.dataset import Dataset
     from everloop.table.expression import Expression
@@ -76,6 +78,8 @@ class TrainingSettings:
         seed: What all chance is drawn from.
         threads: How many fits run side by side; part of the result, so never taken from the machine.
         max_latency: A model that answers one row slower is made smaller.
+        max_size: So is one whose compiled form has more bytes.
+        feature_costs: What a column or feature costs in each prediction that reads it.
         tuner: Whose workers fit the folds of trials; see `workers.workers_of`.
     """
 
@@ -91,6 +95,8 @@ class TrainingSettings:
     seed: int = 0
     threads: int = 2
     max_latency: timedelta | None = None
+    max_size: int | None = None
+    feature_costs: Mapping[str, float] = field(default_factory=dict)
     tuner: str = "optuna"
 
 
@@ -171,6 +177,7 @@ def train(
     learners, budget = mitigable(learners, settings)
     material, kinds = _material(parts, frame, settings)
     material, features, note = _selected(material, kinds, settings, started, progress)
+    material, features = _paid(material, features, settings, stakes)
     found = run_search(
         material,
         learners,
@@ -187,9 +194,7 @@ def train(
         found,
         material,
         recent=settings.by == "time",
-        accepts=within(
-            settings.max_latency, frame, lambda plan: rows_of(plan, material.table.head(MEASURED))
-        ),
+        accepts=_limits(material, settings),
         workers=settings.threads,
     )
     proof = prove_members(done.members, found.learners, material)
@@ -283,6 +288,26 @@ def _selected(
     helping = [choice.name for choice in tried if choice.kept]
     note = f"{selection.note} Made and kept: {', '.join(helping)}." if helping else selection.note
     return material, selection.features + tried + left_out, note
+
+
+def _paid(
+    material: Material, features: tuple[FeatureChoice, ...], settings: TrainingSettings, stakes: Stakes
+) -> tuple[Material, tuple[FeatureChoice, ...]]:
+    """Leaves out what costs more than it earns; what was chosen of the same feature before gives way."""
+    material, priced = features_that_pay(material, settings.feature_costs, stakes.worth, settings.required)
+    decided = {choice.name: choice for choice in priced}
+    return material, tuple(
+        replace(decided[one.name], gain=one.gain) if one.name in decided else one for one in features
+    )
+
+
+def _limits(material: Material, settings: TrainingSettings) -> Callable[[Plan, Any], str | None]:
+    return within(
+        material.frame,
+        lambda plan: rows_of(plan, material.table.head(MEASURED)),
+        latency=settings.max_latency,
+        size=settings.max_size,
+    )
 
 
 def _told(done: Finished) -> tuple[str, dict[str, Any]]:

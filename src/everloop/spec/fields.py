@@ -17,11 +17,14 @@ from everloop.core.units import (
     DURATION_PATTERN,
     PERCENT_PATTERN,
     RATE_PATTERN,
+    SIZE_PATTERN,
     Bound,
     Rate,
     format_duration,
+    format_size,
     parse_duration,
     parse_percent,
+    parse_size,
 )
 
 ALARM_PATTERN = r"^\s*(\d+)\s+false alarms?\s+in\s+(\d+)\s+windows?\s*$"
@@ -99,6 +102,18 @@ def _sql(value: Any) -> Any:
     return str(value)
 
 
+def _size(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    try:
+        size = parse_size(value if isinstance(value, str) else "")
+    except UsageFault as fault:
+        raise ValueError("expected a size such as 5MB or 800kB") from fault
+    if not size:
+        raise ValueError("expected a size of more than nothing")
+    return size
+
+
 def _alarm(value: Any) -> AlarmBudget:
     if isinstance(value, AlarmBudget):
         return value
@@ -152,6 +167,12 @@ Duration = Annotated[
     PlainValidator(_reads(timedelta, parse_duration, "a duration such as 90d, 2m or 5ms")),
     PlainSerializer(format_duration, return_type=str),
     _text_schema(DURATION_PATTERN, "90d"),
+]
+Size = Annotated[
+    int,
+    PlainValidator(_size),
+    PlainSerializer(format_size, return_type=str),
+    _text_schema(SIZE_PATTERN, "5MB"),
 ]
 Share = Annotated[
     float,

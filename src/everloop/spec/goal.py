@@ -84,6 +84,11 @@ class CostSpec(Part):
     label: Amount = Field(0.0, description="One more label.")
     training_hour: Amount = Field(0.0, description="One hour of training.")
     per_1000_predictions: Amount = Field(0.0, description="A thousand predictions.")
+    features: dict[str, Amount] = Field(
+        default_factory=dict,
+        description="What a column, or a feature, costs in each prediction that reads it, such as a score "
+        "that is bought. One that earns no more than that is left out.",
+    )
 
 
 class GoalSpec(Part):

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from everloop.core.errors import UsageFault
 from everloop.core.units import parse_duration
-from everloop.spec.fields import BoundField, Count, Duration
+from everloop.spec.fields import BoundField, Count, Duration, Size
 from everloop.spec.part import Part
 
 _BUDGET = "expected a duration such as 2m, or {trials: 50}"
@@ -55,6 +55,11 @@ class ModelSpec(Part):
         True, strict=True, description="Whether columns that do not help are left out."
     )
     max_latency: Duration | None = Field(None, description="A version that answers slower is never released.")
+    max_size: Size | None = Field(
+        None,
+        description="A version whose compiled model is larger is never released: `score.onnx` and "
+        "`plan.json` together.",
+    )
     fairness: dict[str, BoundField] = Field(
         default_factory=dict,
         description="Bounds on differences between the groups of `problem.sensitive` and of each pair of "

@@ -33,7 +33,9 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     list_targets: Annotated[bool, typer.Option("--list", help="List the targets.")] = False,
     file: LifecycleFile = DEFAULT_FILE,
 ) -> Answer:
-    """Writes a version as the files with which it runs elsewhere; builds, sends and starts nothing.
+    """Writes a version as the files with which it runs elsewhere, or a pass as a scheduler's pipeline.
+
+    Nothing is built, sent or started.
 
     What serves elsewhere is the same code on the same package as here, and nothing that trains. Tokens
     are read from environment variables where it runs; the files hold none.
@@ -42,15 +44,20 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         everloop export --list
         everloop export docker
         everloop export kubernetes --output deploy/ --version 3
+        everloop export airflow
     """
     from everloop.cli.sign import read_trusted
     from everloop.core.errors import UsageFault
     from everloop.deploy.targets import export, known_targets, open_target
+    from everloop.integrations.pipelines import SCHEDULERS
 
     if list_targets:
         return _listed()
     if target is None:
-        raise UsageFault(f"Name a target: {', '.join(known_targets())}.", hint="everloop export docker")
+        known = sorted({*known_targets(), *SCHEDULERS})
+        raise UsageFault(f"Name a target: {', '.join(known)}.", hint="everloop export docker")
+    if target in SCHEDULERS:
+        return _pipeline(target, file, output or Path(f"export-{target}"))
     chosen = open_target(target)
     release = (
         _of_package(package, port, read_trusted(trusted))
@@ -71,10 +78,40 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     return Answer(facts, f"{told}\nNext, in {written.folder}:\n{steps}")
 
 
+def _pipeline(name: str, file: Path, folder: Path) -> Answer:
+    """Writes the lifecycle's pass as a pipeline of a team's scheduler."""
+    from everloop.deploy.targets import write_export
+    from everloop.integrations.pipelines import open_scheduler, pipeline_of
+    from everloop.spec import load
+
+    scheduler, pipeline = open_scheduler(name), pipeline_of(load(file), file)
+    files, commands = scheduler.files(pipeline), scheduler.commands(pipeline)
+    write_export(folder, files, {"target": name, "lifecycle": pipeline.lifecycle})
+    facts = {
+        "target": name,
+        "lifecycle": pipeline.lifecycle,
+        "folder": folder,
+        "files": tuple(sorted(files)),
+        "commands": commands,
+        "local": pipeline.local,
+    }
+    told = f"wrote a pass of {pipeline.lifecycle} as a pipeline for {name} to {folder}"
+    steps = "\n".join(f"  {line}" for line in commands)
+    shared = (
+        f"\nSteps on several machines need a {' and '.join(pipeline.local)} that they share, such as "
+        "record: postgresql://... and artifacts: s3://..."
+        if pipeline.local
+        else ""
+    )
+    return Answer(facts, f"{told}\nNext, in {folder}:\n{steps}{shared}")
+
+
 def _listed() -> Answer:
     from everloop.deploy.targets import known_targets, open_target
+    from everloop.integrations.pipelines import SCHEDULERS, open_scheduler
 
     found = {name: open_target(name).capabilities for name in known_targets()}
+    found |= {name: open_scheduler(name).capabilities for name in SCHEDULERS}
     width = max(len(name) for name in found)
     lines = (f"{name:<{width}}  {one.summary} ({one.platform})" for name, one in found.items())
     facts = {name: {"summary": one.summary, "platform": one.platform} for name, one in found.items()}

@@ -49,10 +49,26 @@ def export(release: Release, target: Target, folder: Path) -> Exported:
         UsageFault: When the folder holds something else, or the release cannot run there.
         StorageFull: When the disk has no room; what was there is untouched.
     """
-    _require_free(folder)
     files = target.files(release)
     manifest = release.manifest
     mark = {"target": target.name, "lifecycle": manifest.lifecycle, "version": manifest.version}
+    write_export(folder, files, mark)
+    return Exported(target.name, folder, tuple(sorted(files)), target.commands(release))
+
+
+def write_export(folder: Path, files: Mapping[str, Content], mark: Mapping[str, object]) -> None:
+    """Writes files into a folder, all of them or none; an earlier export in it is replaced whole.
+
+    Args:
+        folder: A folder that is not there, is empty, or holds an earlier export.
+        files: The files, by their path in it.
+        mark: What is kept in it of what was exported.
+
+    Raises:
+        UsageFault: When the folder holds something else.
+        StorageFull: When the disk has no room; what was there is untouched.
+    """
+    _require_free(folder)
     with scratch_folder(folder.absolute().parent) as scratch, storage_faults(folder):
         work, replaced = scratch / "export", scratch / "replaced"
         work.mkdir()
@@ -65,10 +81,14 @@ def export(release: Release, target: Target, folder: Path) -> Exported:
             if replaced.exists():
                 replaced.rename(folder)
             raise
-    return Exported(target.name, folder, tuple(sorted(files)), target.commands(release))
 
 
 def _require_free(folder: Path) -> None:
+    """Refuses a folder whose files an export would take the place of.
+
+    Raises:
+        UsageFault: When it is no folder, or holds what was not exported.
+    """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageFault(f"{folder} is no folder.", hint="--output another-folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():

@@ -68,3 +68,25 @@ def test_a_key_that_is_not_there_is_named_and_a_source_that_is_not_there_is_told
     with Workspace.open(referring.spec, clock=referring.clock, progress=told.append) as watched:
         run_once(watched, until="problem")
     assert any("not checked: site in places: places was not given" in event.message for event in told)
+
+
+def test_a_run_that_learns_its_contract_learns_what_rows_refer_to(folder, clock):
+    rows = pl.read_csv(folder / "rows.csv")
+    known = rows.select(id="row_id").sample(fraction=1.0, shuffle=True, seed=0)
+    known.with_columns(size=pl.lit(1)).write_csv(folder / "known.csv")
+    text = (folder / "everloop.yaml").read_text()
+    sources = "rows: {file: rows.csv}, known: {file: known.csv}, again: {file: rows.csv}"
+    query = "select rows.* from rows join again using (row_id) left join known on known.id = rows.row_id"
+    text = text.replace("rows: {file: rows.csv}", sources).replace("data: {", f"data: {{table: '{query}', ")
+    (folder / "everloop.yaml").write_text(text)
+    with Workspace.open(load(folder), clock=clock) as opened:
+        first = run_once(opened, until="problem")
+        learned = (folder / "contract.yaml").read_text()
+        assert "- {refers: {columns: [row_id], source: known, key: [id]}, severity: warn}" in learned
+        assert "again" not in learned
+        assert first.steps["contract"].facts["report"]["unchecked"] == []
+        assert run_once(opened, until="problem").executed == []
+        known.filter(pl.col("id") != "r7").write_csv(folder / "known.csv")
+        report = run_once(opened, until="problem").steps["contract"].facts["report"]
+    (found,) = [finding for finding in report["findings"] if finding["rule"] == "refers"]
+    assert (found["failing"], found["examples"][0]["value"]) == (1, "r7")

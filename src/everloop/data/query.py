@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PLACE = "data.table"
+# The side of a join of which a row may have nothing.
+_OUTSIDE = {"LEFT": ("right",), "RIGHT": ("left",), "OUTER": ("left", "right")}
 # Written without parentheses, these look like columns.
 _BARE_CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 
@@ -80,6 +82,28 @@ def run_query(
         raise_storage_fault(error, target)
         hint = _nearest(str(error), columns)
         raise SpecFault(f"The query fails: {_without_guess(error)}", hint=hint, place=PLACE) from error
+
+
+def tables_of_rows(query: str) -> set[str]:
+    """Names the tables that the rows of a query come from, without those that are joined on the outside.
+
+    Args:
+        query: One SELECT.
+    """
+    duckdb = require("duckdb", extra="train")
+    with duckdb.connect(":memory:") as connection:
+        row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
+    found, waiting = set(), [json.loads(row[0]) if row else {}]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, dict):
+            if node.get("type") == "BASE_TABLE":
+                found.add(str(node["table_name"]))
+            outside = _OUTSIDE.get(str(node.get("join_type")), ())
+            waiting.extend(value for name, value in node.items() if name not in outside)
+    return found
 
 
 def raise_storage_fault(error: Exception, target: Path) -> None:

@@ -165,7 +165,8 @@ def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
     Args:
         folder: Where `contract.yaml` and `contract-report.json` are written.
         settings: What `contract_settings` gave.
-        inputs: `snapshot`, its folder, and `foreign_keys` where the contract refers to other sources.
+        inputs: `snapshot`, its folder, and `foreign_keys` where the contract refers, or may come to
+            refer, to other sources.
 
     Returns:
         Whether the contract was learned, and the report.
@@ -178,13 +179,14 @@ def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
 
     snapshot = Snapshot.load(inputs["snapshot"])
     path, text = folder / CONTRACT_FILE, settings["contract"]
+    tables = foreign_key_tables(inputs["foreign_keys"]) if "foreign_keys" in inputs else {}
     if text is None:
-        contract = learn(snapshot.arrived(), known_later=settings["known_later"], now=snapshot.as_of)
+        later = settings["known_later"]
+        contract = learn(snapshot.arrived(), known_later=later, now=snapshot.as_of, tables=tables)
         save_contract(contract, path)
     else:
         write_file(path, text.encode())
         contract = load_contract(path)
-    tables = foreign_key_tables(inputs["foreign_keys"]) if "foreign_keys" in inputs else {}
     report = check(snapshot, contract, tables=tables, engine=settings["engine"])
     facts = report.to_dict()
     write_file(folder / REPORT_FILE, json.dumps(facts, indent=2).encode())

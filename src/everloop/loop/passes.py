@@ -101,12 +101,13 @@ def contract(this: Pass, taken: Done) -> Done:
         return done
     write_file(workspace.contract_path, (done.path / CONTRACT_FILE).read_bytes())
     settings = contract_settings(workspace.spec)
-    again = Step("contract", "data", 2, contract_step, settings, {"snapshot": taken})
+    inputs = {"snapshot": taken, **_foreign_keys(this, settings["contract"])}
+    again = Step("contract", "data", 2, contract_step, settings, inputs)
     return this.do(again, told=False)
 
 
 def _foreign_keys(this: Pass, contract: str | None) -> dict[str, Done]:
-    """Reads the keys of the sources that the contract refers to, as they were when the snapshot was taken."""
+    """Reads the keys that the contract refers to, or could, as they were when the snapshot was taken."""
     workspace = this.workspace
     settings = foreign_key_settings(workspace.spec, contract, this.steps["snapshot"].facts["sources"])
     if settings is None:

@@ -45,6 +45,11 @@ class TestHistGradientBoosting(LearnerSuite):
     configuration: ClassVar = {"rounds": 20, "min_samples_leaf": 5}
 
 
+class TestPerceptron(LearnerSuite):
+    learner = learner("perceptron")
+    configuration: ClassVar = {"bins": 8, "layers": 1, "units": 64, "learning_rate": 0.01}
+
+
 class TestRandomForest(LearnerSuite):
     learner = learner("random_forest")
     configuration: ClassVar = {"trees": 25, "min_samples_leaf": 2}
@@ -118,7 +123,7 @@ def test_a_learner_is_what_the_protocol_says(name: str) -> None:
     assert name in known_learners()
 
 
-@pytest.mark.parametrize("name", ["catboost", "lightgbm", "xgboost"])
+@pytest.mark.parametrize("name", ["catboost", "lightgbm", "perceptron", "xgboost"])
 def test_rounds_that_were_best_make_the_same_model_again(name: str) -> None:
     random = np.random.default_rng(0)
     X = random.normal(size=(300, 4)).astype(np.float32).astype(np.float64)

@@ -24,6 +24,7 @@ BUILT_IN: dict[str, str] = {
     "hist_gradient_boosting": "everloop.model.learners.hist_gradient_boosting:HistGradientBoosting",
     "extra_trees": "everloop.model.learners.extra_trees:ExtraTrees",
     "neural_net": "everloop.model.learners.neural_net:NeuralNet",
+    "perceptron": "everloop.model.learners.perceptron:SmallPerceptron",
     "random_forest": "everloop.model.learners.random_forest:RandomForest",
     "isolation_forest": "everloop.model.learners.isolation_forest:IsolationForest",
     "ecod": "everloop.model.learners.ecod:Ecod",

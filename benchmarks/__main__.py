@@ -66,6 +66,10 @@ BENCHMARKS = {
         "benchmarks.automl",
         "at an equal budget: mean rank no worse than AutoGluon's, better than FLAML's and H2O's; no failure",
     ),
+    "decisions": Benchmark(
+        "benchmarks.decisions",
+        "chosen decisions earn what the best of ten fixed thresholds earns on test rows",
+    ),
     "batch": Benchmark(
         "benchmarks.batch", "a million rows predicted at least 3 times faster than by scikit-learn's pipeline"
     ),

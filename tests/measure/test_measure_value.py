@@ -141,3 +141,36 @@ def test_the_choice_is_json():
     choice = choose_threshold(np.linspace(0, 1, 1000), np.arange(1000) > 500, (1, -1, -1, 1))
     assert len(choice.curve.thresholds) <= 201
     json.dumps(to_jsonable(choice.to_dict()))
+
+
+def test_chances_keep_a_few_rows_from_deciding_more_than_they_can() -> None:
+    """Of calibrated chances the threshold nears the one that prices give, and truly earns more for it."""
+    prices = (0.0, -1.0, -4.0, 0.0)
+
+    def truly(threshold: float) -> float:
+        """What a threshold earns of chances that are uniform on [0, 1]: the integral, by hand."""
+        cut = min(max(threshold, 0.0), 1.0)
+        return -4.0 * cut**2 / 2 - (1 - cut) ** 2 / 2
+
+    earned = {True: [], False: []}
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        scores = random.random(200)
+        actual = random.random(200) < scores
+        for chances, found in earned.items():
+            choice = choose_threshold(scores, actual, prices, chances=chances)
+            assert choice.low <= choice.threshold <= choice.high
+            found.append(truly(choice.threshold))
+    best = truly(break_even_rate(prices))
+    assert best == max(truly(cut) for cut in np.linspace(0, 1, 101))
+    assert best - np.mean(earned[True]) < 0.5 * (best - np.mean(earned[False]))
+
+
+def test_chances_that_are_wrong_are_overruled_by_the_rows() -> None:
+    random = np.random.default_rng(0)
+    scores = random.random(5_000)
+    actual = random.random(5_000) < np.clip(scores - 0.4, 0, 1)
+    prices = (1.0, -1.0, 0.0, 0.0)
+    chosen = choose_threshold(scores, actual, prices, chances=True)
+    assert chosen.threshold > 0.8  # chances alone would say 0.5
+    assert "within one standard error" in chosen.reason

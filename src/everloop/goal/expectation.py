@@ -102,7 +102,7 @@ def _chosen(
     """Gives the function from scores to decisions that earned most on these rows."""
     if worth.task == "binary":
         limits = [(name, bound) for name, bound in bounds.items() if name in DECISION_MEASURES]
-        threshold = choose_threshold(scores, actual, worth.prices, constraints=limits).threshold
+        threshold = choose_threshold(scores, actual, worth.prices, constraints=limits, chances=True).threshold
         return lambda others: (others >= threshold).astype(np.float64)
     if worth.task == "multiclass":
         matrix = choose_classes(scores, actual, worth).matrix or None

@@ -64,7 +64,7 @@ def choose_segment_thresholds(
     positives holds; where other constraints still do not hold, one threshold for all remains.
 
     Args:
-        scores: Out-of-fold or held-out scores, shape (n,).
+        scores: Calibrated chances, out of fold or held out, shape (n,).
         actual: 0/1, shape (n,).
         prices: Shape (n, 4) or (4,).
         segments: The segment of each row; None where it is not known.
@@ -73,7 +73,7 @@ def choose_segment_thresholds(
     score, truth = numbers(scores, "scores"), binary(actual, "actuals")
     same_length(score.size, segments=np.asarray(segments, dtype=object))
     price = prices_for(prices, score.size)
-    overall = choose_threshold(score, truth, price, constraints=constraints)
+    overall = choose_threshold(score, truth, price, constraints=constraints, chances=True)
     rows = _Rows(score, truth, price, _members(segments, truth))
     found = _within_limits(rows, overall, [one for one in constraints if one[0] == "positive_rate"])
     own = rows.decided(found)
@@ -104,13 +104,21 @@ class _Rows:
     def thresholds(self, charge: float, rest: float | None = None) -> _Thresholds:
         """The thresholds when each positive decision costs a charge; `rest` where that is given."""
         charged = self.prices - np.array([charge, charge, 0.0, 0.0])
-        base = choose_threshold(self.scores, self.truth, charged).threshold if rest is None else rest
+        base = (
+            choose_threshold(self.scores, self.truth, charged, chances=True).threshold
+            if rest is None
+            else rest
+        )
         own = {
-            name: choose_threshold(self.scores[rows], self.truth[rows], charged[rows]).threshold
+            name: self._best(rows, charged)
             for name, rows in self.members.items()
             if _pays(self.scores[rows], self.truth[rows], charged[rows], base)
         }
         return _Thresholds(base, own)
+
+    def _best(self, rows: Booleans, charged: Floats) -> float:
+        scores, truth = self.scores[rows], self.truth[rows]
+        return choose_threshold(scores, truth, charged[rows], chances=True).threshold
 
     def decided(self, chosen: _Thresholds) -> Booleans:
         thresholds = np.full(self.scores.size, chosen.rest)
@@ -166,7 +174,8 @@ def _pays(scores: Floats, truth: Booleans, prices: Floats, base: float) -> bool:
     gains = np.empty(scores.size)
     for chosen_on in (first, ~first):
         rest = ~chosen_on
-        own = choose_threshold(scores[chosen_on], truth[chosen_on], prices[chosen_on]).threshold
+        half = scores[chosen_on], truth[chosen_on], prices[chosen_on]
+        own = choose_threshold(*half, chances=True).threshold
         earned = decision_values(truth[rest], scores[rest] >= own, prices[rest])
         gains[rest] = earned - decision_values(truth[rest], scores[rest] >= base, prices[rest])
     return bool(gains.mean() > gains.std() / np.sqrt(gains.size))

@@ -31,6 +31,7 @@ from everloop.measure.pricing import (
     expected_values,
     mean_value,
     perfect_value,
+    prices_for,
     values_by_decision,
 )
 
@@ -126,7 +127,8 @@ class ThresholdChoice:
 class _Candidates:
     """Every decision that a threshold can make: the k-th takes the rows of the k highest scores.
 
-    ``upper[k]`` and ``lower[k]`` bound the thresholds that make it: lower < threshold <= upper.
+    ``upper[k]`` and ``lower[k]`` bound the thresholds that make it: lower < threshold <= upper. ``expected``
+    is what the rows taken would gain if scores were their chances.
     """
 
     counts: Confusion
@@ -134,6 +136,7 @@ class _Candidates:
     upper: Floats
     lower: Floats
     squares: Floats
+    expected: Floats
     size: int
 
     def threshold(self, first: int, last: int) -> float:
@@ -153,7 +156,12 @@ class _Candidates:
 
 
 def choose_threshold(
-    scores: ArrayLike, actual: ArrayLike, prices: ArrayLike, *, constraints: Sequence[Constraint] = ()
+    scores: ArrayLike,
+    actual: ArrayLike,
+    prices: ArrayLike,
+    *,
+    constraints: Sequence[Constraint] = (),
+    chances: bool = False,
 ) -> ThresholdChoice:
     """Finds the threshold whose decisions ``score >= threshold`` are worth most.
 
@@ -165,6 +173,9 @@ def choose_threshold(
         scores: Out-of-fold or held-out scores, shape (n,).
         actual: 0/1, shape (n,).
         prices: Shape (n, 4), or (4,) for all rows; see `OUTCOMES`.
+        chances: Whether the scores are calibrated chances. Then what rows happened to bring decides no more
+            than it can: of the thresholds within one standard error of the best the one is taken of which
+            chances and prices expect most.
         constraints: Pairs of a measure and its bound, such as ``("recall", Bound.parse(">= 0.6"))``;
             measures are those of `everloop.measure.confusion.DECISION_MEASURES` and
             ``value_per_decision``. A measure that is not known at a threshold does not satisfy.
@@ -192,6 +203,9 @@ def choose_threshold(
     best, first, last = _flattest_best(candidates, eligible)
     threshold = candidates.threshold(first, last)
     near = eligible & (candidates.values >= candidates.values[best] - candidates.errors_from(best))
+    if chances:
+        best = int(np.where(near, candidates.expected, -np.inf).argmax())
+        threshold = candidates.threshold(best, best)
     region = np.flatnonzero(near)
     decided = decision_values(truth, score >= threshold, prices)
     attained = {name: float(values[best]) for name, values in measured.items()}
@@ -204,7 +218,7 @@ def choose_threshold(
         curve=_curve(candidates, allowed),
         satisfied=satisfied,
         attained=attained,
-        reason=_reason(constraints, attained, satisfied),
+        reason=_reason(constraints, attained, satisfied, chances=chances),
     )
 
 
@@ -213,6 +227,8 @@ def _candidates(scores: Floats, truth: Booleans, prices: ArrayLike) -> _Candidat
     order = np.argsort(-scores, kind="stable")
     ordered, positive = scores[order], truth[order]
     gain = (when_positive - when_negative)[order]
+    price, chance = prices_for(prices, scores.size)[order], np.clip(ordered, 0.0, 1.0)
+    foreseen = chance * (price[:, 0] - price[:, 2]) + (1 - chance) * (price[:, 1] - price[:, 3])
     last = np.flatnonzero(np.concatenate((ordered[1:] != ordered[:-1], [True])))
     taken = np.concatenate(([0], last + 1))
     found = _running(positive.astype(np.float64), last)
@@ -226,6 +242,7 @@ def _candidates(scores: Floats, truth: Booleans, prices: ArrayLike) -> _Candidat
         upper=np.concatenate(([ceiling], distinct)),
         lower=np.concatenate((distinct, [floor])),
         squares=_running(gain**2, last),
+        expected=_running(foreseen, last),
         size=n,
     )
 
@@ -295,12 +312,15 @@ def _curve(candidates: _Candidates, allowed: Booleans) -> ThresholdCurve:
     return ThresholdCurve(thresholds, candidates.values[picked], rates[picked], allowed[picked])
 
 
-def _reason(constraints: Sequence[Constraint], attained: Mapping[str, float], satisfied: bool) -> str:
-    if not constraints:
-        return "It is worth most of all thresholds."
+def _reason(
+    constraints: Sequence[Constraint], attained: Mapping[str, float], satisfied: bool, *, chances: bool
+) -> str:
+    kept = ", ".join(f"{name} {bound}" for name, bound in constraints)
+    among = f"the thresholds with {kept}" if kept else "all thresholds"
+    if satisfied and chances:
+        return f"Of {among} that are worth most within one standard error it promises most."
     if satisfied:
-        kept = ", ".join(f"{name} {bound}" for name, bound in constraints)
-        return f"It is worth most of the thresholds with {kept}."
+        return f"It is worth most of {among}."
     missed = [f"{name} {bound}" for name, bound in constraints if not bound.holds(attained[name])]
     reached = ", ".join(f"{name} {attained[name]:.4g}" for name, _ in constraints)
     return f"No threshold reaches {' and '.join(missed)} with all the constraints; the nearest has {reached}."

@@ -115,7 +115,7 @@ def _of_two(this: Choosing) -> Decided:
     constraints = [(name, bound) for name, bound in this.required.items() if name in known]
     prices = this.worth.prices
     if this.segments is None:
-        choice = choose_threshold(this.scores, this.actual, prices, constraints=constraints)
+        choice = choose_threshold(this.scores, this.actual, prices, constraints=constraints, chances=True)
         return Decided(choice.threshold, choice.reason, satisfied=choice.satisfied)
     each = choose_segment_thresholds(this.scores, this.actual, prices, this.segments, constraints=constraints)
     rule = DecisionRule(segment=this.segment, thresholds=dict(each.thresholds)) if each.thresholds else PLAIN

@@ -15,11 +15,13 @@ from everloop.data.identifiers import names_rows
 from everloop.data.keys import likely_keys, likely_references
 from everloop.data.relations import relations
 from everloop.data.sentinels import sentinels_of
+from everloop.table.content import content_of
 from everloop.table.contract import ColumnRule, Contract, TableRule
 from everloop.table.contract import check as check_contract
 from everloop.table.contract.words import comparable as microseconds
 from everloop.table.contract.words import of_table
 from everloop.table.formats import format_of, shape_pattern
+from everloop.table.images import read_image
 from everloop.table.parsed import parsed_once
 from everloop.table.schema import schema_of
 from everloop.table.stored import aggregate, count_distinct
@@ -42,6 +44,7 @@ _ROW = "\0row"
 # A format is learned from so many texts, of which so many differ.
 ROWS_OF_FORMAT, TEXTS_OF_FORMAT = 100, 20
 MOST_SHAPES = 200
+IMAGES_LOOKED_AT = 200
 # The newest time may be so many times as old as the longest gap between two times.
 GAPS, FEWEST_TIMES, MOST_WITHOUT_TIME = 3, 30, 0.05
 
@@ -60,7 +63,8 @@ def learn(
     - A number lies in the range it has now, widened by its whole length at both ends; a number that
       is never negative stays so. An end with a heavy tail has no bound.
     - A text of few values that come often has no other values; a text of a known format, or of a fixed
-      shape, keeps it; and a column that names rows names each once.
+      shape, keeps it; one that carries images or sounds carries what can be decoded, images of the same
+      size; and a column that names rows names each once.
     - Rules between columns (order, sums, products, missing together), keys of several columns and
       references to another source's key, each where it cannot be chance.
     - A tenth as many rows at least, and a newest time that is as fresh as the gaps between times.
@@ -113,7 +117,9 @@ def _learned(
         *likely_references(known, tables),
         *_fresh(lazy, known, now),
     ]
-    columns = tuple(_with_pattern(_with_marks(rule, sample), sample) for rule in columns)
+    columns = tuple(
+        _with_content(_with_pattern(_with_marks(rule, sample), sample), sample) for rule in columns
+    )
     return _kept(lazy, Contract(columns, (least, *proposed)), now, tables)
 
 
@@ -188,6 +194,25 @@ def _with_pattern(rule: ColumnRule, sample: pl.DataFrame) -> ColumnRule:
     known = format_of(distinct.to_list())
     pattern = known.pattern if known else shape_pattern(_shapes(distinct))
     return rule if pattern is None else replace(rule, pattern=pattern, severity="warn")
+
+
+def _with_content(rule: ColumnRule, sample: pl.DataFrame) -> ColumnRule:
+    """Asks for an image or a sound where the texts carry one; for one size where all images have it."""
+    content = content_of(sample[rule.name]) if rule.type == "text" else None
+    if content is None:
+        return rule
+    sizes = set()
+    if content == "image":
+        known = sample[rule.name].drop_nulls().head(IMAGES_LOOKED_AT).to_list()
+        sizes = {read_image(text).shape[:2] for text in known}
+    return ColumnRule(
+        rule.name,
+        "text",
+        rule.nullable,
+        max_missing=rule.max_missing,
+        content=content,
+        size=sizes.pop() if len(sizes) == 1 else None,
+    )
 
 
 def _shapes(texts: pl.Series) -> list[str]:

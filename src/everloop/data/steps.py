@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import Clock, SystemClock, parse_time
@@ -14,13 +16,14 @@ from everloop.core.progress import Progress, silent
 from everloop.core.values import to_jsonable
 from everloop.data.adding import becomes_column
 from everloop.data.api import check
+from everloop.data.contents import digest_of_files
 from everloop.data.foreign_keys import foreign_key_tables
 from everloop.data.preparing import facts_of, prepare_dataset
 from everloop.data.python_features import python_digests
 from everloop.data.snapshots import Snapshot
 from everloop.data.source_parts import SUMMARY_FILE
-from everloop.data.sources import DigestMemo, Surroundings
-from everloop.data.taking import open_sources, take_snapshot
+from everloop.data.sources import DigestMemo, Source, Surroundings
+from everloop.data.taking import open_sources, read_sources, take_snapshot
 from everloop.spec import DataSpec, ProblemSpec
 from everloop.spec.frame import Frame
 
@@ -66,19 +69,30 @@ def snapshot_settings(
     )
     columns = {name: each for name, each in spec.data.features.items() if becomes_column(each)}
     functions = python_digests(spec.data, Path(spec.folder))
+    sources = open_sources(spec.data, around, tables)
+    fingerprints = {name: source.fingerprint() for name, source in sources.items()}
     return {
-        "data": _part(spec.data.model_copy(update={"features": columns}), *_read_by_snapshot(columns)),
+        "data": _part(
+            spec.data.model_copy(update={"features": columns}), *_read_by_snapshot(spec.data, columns)
+        ),
         "problem": _part(spec.problem, "target", "time", "label_time", "label_delay"),
         "as_of": to_jsonable(as_of),
-        "sources": {
-            name: source.fingerprint() for name, source in open_sources(spec.data, around, tables).items()
-        },
+        "sources": fingerprints,
         **({"functions": functions} if functions else {}),
+        **({"files": _files(spec, sources, replace(around, known=fingerprints))} if spec.data.files else {}),
     }
 
 
-def _read_by_snapshot(columns: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("sources", "table", "features") if columns else ("sources", "table")
+def _read_by_snapshot(data: DataSpec, columns: Mapping[str, Any]) -> tuple[str, ...]:
+    more = {"features": columns, "files": data.files}
+    return ("sources", "table", *(key for key, said in more.items() if said))
+
+
+def _files(spec: LifecycleSpec, sources: Mapping[str, Source], around: Surroundings) -> str:
+    """Gives the identity of the files that columns name, which are read to know them."""
+    with TemporaryDirectory(prefix="everloop-") as scratch:
+        readings = read_sources(sources, Path(scratch), around)
+        return digest_of_files(readings, spec.data.files, Path(spec.folder), around.memo)
 
 
 def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:

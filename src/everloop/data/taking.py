@@ -19,6 +19,7 @@ from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
 from everloop.data.adding import FeatureColumns
 from everloop.data.bad_rows import keep_bad_rows, keep_notes
+from everloop.data.contents import with_contents
 from everloop.data.duck import closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
 from everloop.data.query import check_query, raise_storage_fault, run_query
 from everloop.data.snapshots import TABLE_FILE, Snapshot
@@ -122,9 +123,10 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
     surroundings = replace(surroundings, as_of=as_of)
     sources = open_sources(data, surroundings, tables)
     with scratch_folder(folder) as scratch:
-        readings = _read(sources, scratch, surroundings)
+        readings = read_sources(sources, scratch, surroundings)
         summarise_sources(readings, folder)
         readings = take_out(readings, without or {}, scratch.resolve(), folder)
+        readings = with_contents(readings, data.files, surroundings.folder, scratch.resolve())
         files = [file for reading in readings.values() for file in reading.files]
         with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit, threads=1) as connection:
             raw, ordered = _join(connection, data, readings, scratch.resolve())
@@ -209,7 +211,10 @@ def source_kind(spec: Any) -> str:
     return kind_of_source(spec) or next(iter(type(spec).model_fields))
 
 
-def _read(sources: Mapping[str, Source], scratch: Path, surroundings: Surroundings) -> dict[str, Reading]:
+def read_sources(
+    sources: Mapping[str, Source], scratch: Path, surroundings: Surroundings
+) -> dict[str, Reading]:
+    """Reads sources; what is kept of one is taken as of its known fingerprint."""
     readings, known = {}, surroundings.known
     for position, (name, source) in enumerate(sources.items()):
         surroundings.progress(Event("data", f"reading {name}", fraction=position / len(sources)))

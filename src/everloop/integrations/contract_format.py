@@ -35,6 +35,11 @@ class Read:
     left_out: tuple[str, ...] = ()
 
 
+def carried(contract: Contract) -> list[str]:
+    """Says which columns carry images or sounds, which no other format knows of."""
+    return [f"{one.name}: what it carries, {one.content}s" for one in contract.columns if one.content]
+
+
 class ContractFormat(Protocol):
     """Reads and writes contracts; found by the entry point group ``everloop.contract_formats``.
 

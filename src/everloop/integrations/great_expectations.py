@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from everloop.integrations.contract_draft import ContractDraft, quoted
-from everloop.integrations.contract_format import Read, Written
+from everloop.integrations.contract_format import Read, Written, carried
 from everloop.table.contract import ColumnRule, Contract, TableRule
 from everloop.table.contract.words import of_table
 
@@ -49,6 +49,7 @@ class GreatExpectationsSuite:
             names = {"column_set": [column.name for column in contract.columns], "exact_match": True}
             expectations.append(_expectation("table_columns_to_match_set", "error", names))
         left_out += [f"{column.name}: its type, {column.type}" for column in contract.columns]
+        left_out += carried(contract)
         document = {
             "name": name,
             "expectations": expectations,

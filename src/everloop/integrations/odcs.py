@@ -9,7 +9,7 @@ from typing import Any
 
 from everloop.core.errors import EverloopError, SpecFault
 from everloop.core.units import parse_duration
-from everloop.integrations.contract_format import Read, Written
+from everloop.integrations.contract_format import Read, Written, carried
 from everloop.table.contract import ColumnRule, Contract, TableRule
 from everloop.table.contract.words import of_table
 
@@ -70,6 +70,7 @@ class OpenDataContract:
             rule for rule in contract.rules if rule.kind in {"fresh", "refers"} and rule.severity == "warn"
         ]
         left_out += [f"{', '.join(rule.columns)}: that its {rule.kind} rule only warns" for rule in warned]
+        left_out += carried(contract)
         return Written(document, tuple(left_out))
 
     def read(self, document: Facts, types: Mapping[str, str]) -> Read:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from everloop.integrations.contract_draft import ContractDraft, quoted
-from everloop.integrations.contract_format import Read, Written
+from everloop.integrations.contract_format import Read, Written, carried
 from everloop.table.contract import ColumnRule, Contract, TableRule
 from everloop.table.contract.words import of_table
 
@@ -83,6 +83,7 @@ class PanderaSchema:
                 document["unique"] = list(rule.columns)
             else:
                 left_out.append(f"{rule.kind}: {' '.join(of_table(rule)).strip()}")
+        left_out += carried(contract)
         return Written(document, tuple(left_out))
 
     def _column(self, rule: ColumnRule, left_out: list[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from everloop.core.errors import DataFault
+from everloop.table.content import content_of
 from everloop.table.prose import is_prose
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from everloop.table.schema import ColumnType
 
-Kind = Literal["number", "category", "many_categories", "time", "text"]
+Kind = Literal["number", "category", "many_categories", "time", "text", "image", "sound"]
 
 MOST_ONE_HOT = 20
 """A text with more categories is encoded by the target's mean instead."""
@@ -64,6 +65,10 @@ def column_kinds(table: pl.DataFrame, inputs: Sequence[str]) -> ColumnKinds:
     kept: dict[str, Kind] = {}
     dropped: dict[str, str] = {}
     for name in inputs:
+        content = content_of(table[name])
+        if content is not None:
+            kept[name] = content
+            continue
         reason = _why_not(types[name], present[name], distinct[name])
         apart = types[name] == "text" and _tells_rows_apart(present[name], distinct[name])
         if apart and is_prose(table[name]):

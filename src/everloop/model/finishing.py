@@ -247,7 +247,7 @@ def refitted(
             prepared[key] = plan, X.astype(np.float32 if settings.float32 else np.float64), actual
         plan, X, actual = prepared[key]
         plans.append(plan)
-        tasks.append(_task(found, material, trial, X, actual, limited=limited and bool(tasks)))
+        tasks.append(_task(found, material, trial, plan, X, actual, limited=limited and bool(tasks)))
     members, failed = [], []
     outcomes = run_all(tasks, workers)
     for (trial, weight), plan, outcome in zip(chosen, plans, outcomes, strict=True):
@@ -261,10 +261,16 @@ def refitted(
 
 
 def _task(
-    found: Found, material: Material, trial: Trial, X: NDArray[Any], actual: NDArray[Any], *, limited: bool
+    found: Found,
+    material: Material,
+    trial: Trial,
+    plan: Plan,
+    X: NDArray[Any],
+    actual: NDArray[Any],
+    *,
+    limited: bool,
 ) -> Task:
-    from everloop.model.learners.registry import BUILT_IN
-    from everloop.model.running import SMALL
+    from everloop.model.running import runs_here
     from everloop.model.searching import HANG_SECONDS
 
     learner, spending = found.learners[trial.learner], found.spending
@@ -272,12 +278,12 @@ def _task(
     weights = material.weights_of(final_positions(learner, material))
 
     def fit() -> dict[str, Any]:
-        estimator = fit_on(learner, X, actual, material, trial.refit_configuration, weights)
+        estimator = fit_on(learner, X, actual, material, trial.refit_configuration, weights, plan)
         return {"estimator": np.frombuffer(estimator_bytes(estimator), dtype=np.uint8)}
 
     seconds = max(1.0, spending.left - (time.perf_counter() - begun)) if limited else HANG_SECONDS
     seconds = min(seconds, HANG_SECONDS)
-    return Task(trial.number, fit, seconds, here=X.size <= SMALL and learner.name in BUILT_IN)
+    return Task(trial.number, fit, seconds, here=runs_here(learner, X.size))
 
 
 def assembled(

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.runtime.encoders import LookupEncoder, NumberEncoder, OneHotEncoder, TextEncoder
+from everloop.runtime.encoders import (
+    GridEncoder,
+    LookupEncoder,
+    NumberEncoder,
+    OneHotEncoder,
+    TextEncoder,
+)
+from everloop.table.content import array_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,9 +90,23 @@ def odd_values(plan: Plan, column: PlanInput) -> list[Any]:
         return [*_INTEGERS, *(round(value) for value in _bounds(plan, column.name) if abs(value) < 2**62)]
     if column.type == "number":
         return [*_NUMBERS, *_bounds(plan, column.name)]
+    if any(isinstance(one, GridEncoder) and one.column == column.name for one in plan.encoders):
+        return [*_TEXTS, *_odd_images()]
     known = list(_categories(plan, column.name))[:_MOST_CATEGORIES]
     changed = [form for text in known for form in _other_forms(text)]
     return list(dict.fromkeys([*_TEXTS, *known, *changed]))
+
+
+def _odd_images() -> list[str]:
+    """Images of one pixel, of other sizes and channels, and of numbers that no image has."""
+    arrays: tuple[Any, ...] = (
+        np.zeros((1, 1)),
+        np.full((1, 3, 3), 255),
+        np.full((3, 2), 1e308),
+        np.full((5, 5, 1), -1e308),
+        np.arange(35.0).reshape(7, 5) / 7.0,
+    )
+    return ["data:image/png;base64,iVBORw0KGgo=", "data:audio/wav;base64,AAAA", *map(array_text, arrays)]
 
 
 def _bounds(plan: Plan, name: str) -> Iterable[float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.tasks import TASKS
+from everloop.model.grid_sizes import fit_grid
 from everloop.model.target_encoding import encode_by_mean
 from everloop.model.text_scores import score_text
 from everloop.model.time_parts import time_parts
@@ -305,11 +306,22 @@ def _fit_text(draft: _Draft, name: str) -> None:
     )
 
 
+def _fit_content(kind: str) -> Any:
+    def fit(draft: _Draft, name: str) -> None:
+        texts, sizes = draft.table[name].to_list(), draft.frame.image_sizes
+        float32 = draft.settings.float32
+        draft.add(fit_grid(name, kind, texts, draft.width, float32=float32, sizes=sizes))
+
+    return fit
+
+
 _FITTERS: dict[str, Any] = {
     "number": _fit_number,
     "category": _fit_category,
     "many_categories": _fit_many_categories,
     "time": _fit_time,
     "text": _fit_text,
+    "image": _fit_content("image"),
+    "sound": _fit_content("sound"),
 }
 _WITHOUT_TARGET: dict[str, Any] = {**_FITTERS, "many_categories": _fit_frequencies}

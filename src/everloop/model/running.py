@@ -34,6 +34,11 @@ SMALL = 20_000
 """A fit on so few numbers takes less time than a process of its own costs."""
 
 
+def runs_here(learner: Learner, numbers: int) -> bool:
+    """Says whether a fit on so many numbers is made in the process itself."""
+    return numbers <= SMALL and learner.name in BUILT_IN and not learner.capabilities.loads
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A trial to make.
@@ -110,7 +115,7 @@ class RunningTrial:
                 one.learner, one.configuration, self.material, encoded, seconds=seconds, keep=keep
             ),
             seconds=limit,
-            here=encoded.X.size <= SMALL and one.learner.name in BUILT_IN,
+            here=runs_here(one.learner, encoded.X.size),
         )
 
     def stopped(self) -> str | None:

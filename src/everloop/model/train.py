@@ -16,6 +16,7 @@ from everloop.model.features import Features
 from everloop.model.finishing import Finished, finish
 from everloop.model.fitted_apart import proof_sentence, prove_members
 from everloop.model.folds import FoldPlan, make_folds
+from everloop.model.learners.image_net import require_grids
 from everloop.model.learners.registry import learners_for
 from everloop.model.limits import within
 from everloop.model.mitigation import REWEIGHING, alike_of, mitigable, require_groups
@@ -176,6 +177,7 @@ def train(
     require_groups(parts.train, frame, settings)  # before hours are spent on what cannot be decided
     learners, budget = mitigable(learners, settings)
     material, kinds = _material(parts, frame, settings)
+    require_grids(learners, kinds.kept)
     material, features, note = _selected(material, kinds, settings, started, progress)
     material, features = _paid(material, features, settings, stakes)
     found = run_search(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from everloop.model.folds import Fold, thinned
 from everloop.model.learners.learner import StopsEarly, Watch
 from everloop.model.preparation import PreparationSettings, fit_preparation
 from everloop.model.scoring import raw_scores
+from everloop.runtime.plan import GridEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -196,7 +198,7 @@ def fit_fold(
         )
         estimator = put_right(estimator, y, configuration)
     else:
-        estimator = fit_on(learner, encoded.X, y, material, configuration, own)
+        estimator = fit_on(learner, encoded.X, y, material, configuration, own, encoded.plan)
     found: dict[str, Any] = {
         "scores": raw_scores(estimator, encoded.Xv, material.frame),
         "rounds": rounds,
@@ -223,6 +225,9 @@ def _watch(
 
 def warm_up(learner: Learner, material: Material) -> None:
     """Makes a learner load its libraries, which takes seconds that are no part of how long its fits take."""
+    if learner.capabilities.loads:
+        import_module(learner.capabilities.loads)
+        return
     X = np.arange(20.0)[:, None]
     y = X[:, 0] if material.frame.task == "regression" else np.arange(20) % 2
     small = {name: 1 for name in ("rounds", "trees") if name in learner.portfolio[0]}
@@ -238,11 +243,21 @@ def fit_on(
     material: Material,
     configuration: Mapping[str, Any],
     own: NDArray[np.float64] | None = None,
+    plan: Plan | None = None,
 ) -> Any:
     """Fits a learner; rows of one class alone give a model that always says so.
 
-    Rows count what their classes do by the configuration, times what they do of their `own`.
+    Args:
+        learner: The learner.
+        X: Encoded rows.
+        y: Their actuals.
+        material: What the search works on.
+        configuration: What the learner is given.
+        own: What each row counts, times what its class does by the configuration.
+        plan: What encoded the rows, for a learner that reads images.
     """
+    if learner.capabilities.reads_grids and plan is not None:
+        configuration = {**configuration, "grids": grids_in(plan)}
     if _of_one_class(y, material):
         from sklearn.dummy import DummyClassifier
 
@@ -259,6 +274,15 @@ def fit_on(
     return put_right(estimator, y, configuration)
 
 
+def grids_in(plan: Plan) -> tuple[tuple[int, int, int, int], ...]:
+    """Gives the first slot, rows, columns and channels of each image or sound."""
+    return tuple(
+        (one.offset, one.rows, one.columns, one.channels)
+        for one in plan.encoders
+        if isinstance(one, GridEncoder)
+    )
+
+
 def _of_one_class(y: NDArray[Any], material: Material) -> bool:
     return material.frame.task != "regression" and bool(y.min() == y.max())
 
@@ -269,7 +293,7 @@ def fit_final(learner: Learner, configuration: Mapping[str, Any], material: Mate
     table, actual = final_rows(learner, material)
     plan, X = fit_preparation(table, material.frame, material.features, settings, actual)
     weights = material.weights_of(final_positions(learner, material))
-    return plan, fit_on(learner, X, actual, material, configuration, weights)
+    return plan, fit_on(learner, X, actual, material, configuration, weights, plan)
 
 
 def final_rows(learner: Learner, material: Material) -> tuple[pl.DataFrame, NDArray[Any]]:

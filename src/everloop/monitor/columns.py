@@ -20,6 +20,7 @@ from everloop.measure.histogram import (
     count_sorted,
     sorted_numbers,
 )
+from everloop.table.content import content_of
 from everloop.table.labels import label_counts
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ STATISTICS: dict[str, tuple[str, ...]] = {
 
 
 def watched_columns(table: pl.DataFrame, names: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """Gives the columns that can be watched: all but times, which move by nature, and nested values."""
+    """Gives the columns that can be watched: all but times, which move by nature, images and sounds."""
     return tuple(
         name
         for name in (table.columns if names is None else names)
-        if name in table.columns and not (table.schema[name].is_temporal() or table.schema[name].is_nested())
+        if name in table.columns
+        and not (table.schema[name].is_temporal() or table.schema[name].is_nested())
+        and content_of(table[name]) is None
     )
 
 

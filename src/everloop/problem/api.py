@@ -66,7 +66,7 @@ def quick_look(
         seed: Of the sample, the folds and the permutation test.
 
     Returns:
-        What was found; None where fewer than 30 rows have a label, or inputs are pictures or sounds.
+        What was found; None where fewer than 30 rows have a label.
     """
     rows = as_frame(table)
     return look_quickly(rows, build_frame(rows, _spec(target, spec)), seed=seed)

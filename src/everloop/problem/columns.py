@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from everloop.table.content import content_of
 from everloop.table.labels import label_texts
 from everloop.table.prose import is_prose
 from everloop.table.stored import aggregate, count_distinct
@@ -20,6 +21,10 @@ MOSTLY_DIFFERENT = 0.5
 """Text whose values repeat less may be numbers or times, and is looked at."""
 
 
+LOOKED_AT = 1_000
+"""What a text carries is told by so many rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
     """Counts of one column.
@@ -32,7 +37,7 @@ class ColumnFacts:
         distinct: Different values, a missing one not counted.
         span: Of whole numbers how far the greatest is from the least.
         reads_as: What text that hardly repeats can be read as: ``number``, ``time``, ``prose`` (it is
-            written in words) or ``text``.
+            written in words) or ``text``; ``image`` or ``sound`` where it carries one.
     """
 
     name: str
@@ -81,10 +86,17 @@ def column_facts(table: ColumnTable, schema: Schema) -> dict[str, ColumnFacts]:
         for column in schema.columns
     }
     varied = (one for one in facts.values() if one.distinct_share > MOSTLY_DIFFERENT)
-    texts = [one.name for one in varied if one.type == "text"]
+    carried: dict[str, str] = {
+        one.name: found
+        for one in facts.values()
+        if one.type == "text"
+        and (found := content_of(lazy.select(one.name).head(LOOKED_AT).collect()[one.name]))
+    }
+    texts = [one.name for one in varied if one.type == "text" and one.name not in carried]
     read = text_types(table.lazy(), {name: pl.col(name).cast(pl.String) for name in texts})
     kinds: dict[str, str] = {name: found.kind for name, found in read.items()}
     kinds |= {name: "prose" for name, kind in kinds.items() if kind == "text" and is_prose(table[name])}
+    kinds |= carried
     return facts | {name: replace(facts[name], reads_as=kind) for name, kind in kinds.items()}
 
 

@@ -15,6 +15,7 @@ from everloop.problem.exclusions import exclusions
 from everloop.problem.times import infer_label_time, infer_time
 from everloop.spec.cleaning import CleanSpec
 from everloop.spec.frame import Frame
+from everloop.table.content import CONTENT_KINDS
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
@@ -331,6 +332,10 @@ def _with_columns(draft: _Draft, frame: Frame) -> Frame:
         if found is not None:
             entity, draft.reasons["entity"] = found
             frame = replace(frame, entity=entity)
+    for kind in CONTENT_KINDS:
+        carrying = [name for name, facts in draft.facts.items() if facts.reads_as == kind]
+        if carrying:
+            draft.reasons[f"{kind}s"] = f"each value of {', '.join(carrying)} carries a file"
     excluded = exclusions(draft.facts, frame, draft.clean)
     inputs = tuple(name for name in draft.table.columns if name not in excluded)
     if not inputs:
@@ -339,4 +344,17 @@ def _with_columns(draft: _Draft, frame: Frame) -> Frame:
             + "; ".join(f"{name}: {why}" for name, why in excluded.items()),
             hint="bring columns that are known when the decision is made",
         )
-    return replace(frame, excluded=excluded, inputs=inputs, reasons=draft.reasons)
+    sizes = _image_sizes(draft)
+    return replace(frame, excluded=excluded, inputs=inputs, reasons=draft.reasons, image_sizes=sizes)
+
+
+def _image_sizes(draft: _Draft) -> dict[str, tuple[int, int]]:
+    for name in draft.spec.images:
+        facts = draft.facts.get(name)
+        if facts is None or facts.reads_as != "image":
+            raise SpecFault(
+                f"problem.images names {name!r}, which is no column of images.",
+                hint=f"name it in data.files where it names their files; columns: {', '.join(draft.facts)}",
+                place=f"problem.images.{name}",
+            )
+    return {name: (image.rows, image.columns) for name, image in draft.spec.images.items()}

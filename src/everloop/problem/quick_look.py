@@ -61,10 +61,10 @@ def look_quickly(table: ColumnTable, frame: Frame, *, seed: int = 0) -> QuickLoo
         seed: Of the sample, the folds and the shuffles.
 
     Returns:
-        What was found; None where fewer than 30 rows have a label, where inputs are pictures or sounds, and
-        for a task that is learned without labels.
+        What was found; None where fewer than 30 rows have a label, and for a task that is learned without
+        labels.
     """
-    if not looks_at(table, frame):
+    if not TASKS[frame.task].supervised:
         return None
     places = labelled_rows(table, frame)
     labels = len(places)
@@ -102,14 +102,6 @@ def look_quickly(table: ColumnTable, frame: Frame, *, seed: int = 0) -> QuickLoo
         scores=scores,
         rule_scores=rule_scores,
     )
-
-
-def looks_at(table: ColumnTable, frame: Frame) -> bool:
-    """Says whether a quick model can learn this: it reads no pictures and sounds, and learns from labels."""
-    if not TASKS[frame.task].supervised:
-        return False
-    kinds = table.lazy().select(frame.inputs).collect_schema().dtypes()
-    return all(not (kind.is_nested() or kind.base_type().__name__ in ("Binary", "Object")) for kind in kinds)
 
 
 def _folds(rows: pl.DataFrame, frame: Frame, random: np.random.Generator) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.measure.metrics import METRICS
+from everloop.table.content import content_of
 from everloop.table.labels import actuals_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ MOST_CATEGORIES = 255
 MOSTLY_DIFFERENT = 0.5
 MOST_WORDS = 80
 A_VALUE = ": a value"
+IMAGE_PLACES, SOUND_PLACES, CONTENTS_LOOKED_AT = 8, 12, 200
 # A boosted tree for each class and round: with more classes one forest for all is quicker.
 MOST_BOOSTED_CLASSES = 12
 _TAKEN = "\0taken"
@@ -60,7 +62,8 @@ def inputs_of(rows: pl.DataFrame, frame: Frame) -> tuple[list[str], NDArray[np.f
     """Gives what is read of the input columns, in words, and as numbers (rows, width).
 
     A number is itself; a time is its moment, hour and weekday; text that repeats is the place of each
-    value by frequency, and text that does not is read as a number or by its length and frequent words.
+    value by frequency, and text that does not is read as a number or by its length and frequent words. An
+    image is its brightness, a sound how loud it is, in a few places.
     """
     parts = {name: numbers for column in frame.inputs for name, numbers in _read(rows[column])}
     clean = [np.where(np.isfinite(numbers), numbers, np.nan) for numbers in parts.values()]
@@ -76,10 +79,31 @@ def _read(column: pl.Series) -> Iterator[tuple[str, NDArray[np.float64]]]:
         yield name, _doubles(times.dt.epoch("s"))
         yield f"hour of {name}", _doubles(times.dt.hour())
         yield f"weekday of {name}", _doubles(times.dt.weekday())
+    elif content_of(column) is not None:
+        yield from _read_content(column)
     elif column.dtype == pl.String or isinstance(column.dtype, (pl.Categorical, pl.Enum)):
         yield from _read_text(column.cast(pl.String))
     elif column.dtype.is_numeric() or column.dtype == pl.Boolean:
         yield name, _doubles(column)
+
+
+def _read_content(column: pl.Series) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    from everloop.runtime.grid_shapes import GridShape, image_shape, sound_shape
+    from everloop.runtime.grids import grid_of
+
+    texts = column.to_list()
+    known = [text for text in texts if text is not None][:CONTENTS_LOOKED_AT]
+    if content_of(column) == "sound":
+        shape, what = sound_shape(known, SOUND_PLACES, SOUND_PLACES), "loudness"
+    else:
+        size = image_shape(known, IMAGE_PLACES)
+        shape, what = GridShape(size.rows, size.columns, 1), "brightness"
+    encoder = shape.encoder(column.name)
+    nothing = np.full(encoder.width, np.nan)
+    grids = [nothing if (grid := grid_of(text, encoder)) is None else grid for text in texts]
+    for place, numbers in enumerate(np.array(grids).T):
+        row, side = divmod(place, shape.columns)
+        yield f"{what} of {column.name} at {row + 1}, {side + 1}", numbers
 
 
 def _read_text(column: pl.Series) -> Iterator[tuple[str, NDArray[np.float64]]]:

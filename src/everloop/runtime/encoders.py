@@ -10,6 +10,8 @@ import numpy as np
 
 from everloop.core.errors import PackageRefused
 
+_MOST_SAMPLES = 2**23
+_MOST_SLOTS = 2**22
 INPUT_TYPES = ("boolean", "integer", "number", "text", "time")
 
 
@@ -130,7 +132,67 @@ class TextEncoder(msgspec.Struct, frozen=True, tag_field="kind", tag="text", for
         return len(self.bias)
 
 
-Encoder = NumberEncoder | OneHotEncoder | LookupEncoder | TextEncoder
+class Spectrogram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a sound becomes a grid of moments x bands; see `runtime.grids`.
+
+    Attributes:
+        rate: Samples a second.
+        samples: How many are read.
+        window: Samples of one moment.
+        hop: Samples from one moment to the next.
+        bands: How many bands of pitch.
+    """
+
+    rate: int
+    samples: int
+    window: int
+    hop: int
+    bands: int
+
+    @property
+    def moments(self) -> int:
+        """How many moments there are."""
+        return (self.samples - self.window) // self.hop + 1
+
+
+class GridEncoder(msgspec.Struct, frozen=True, tag_field="kind", tag="grid", forbid_unknown_fields=True):
+    """The numbers of an image or a sound: brought to one size, clipped, centred and scaled, in this order.
+
+    A missing value, and one that cannot be decoded, is 0 everywhere, which is the mean of training.
+
+    Attributes:
+        column: A raw column of text that carries images or sounds (`table.content`).
+        offset: The first slot; slots follow rows, then columns, then channels.
+        rows: The grid's rows; of a sound its moments.
+        columns: The grid's columns; of a sound its bands.
+        channels: 1 of brightness or 3 of colour; of a sound 1.
+        low: Numbers below are raised to it.
+        high: Numbers above are lowered to it.
+        centre: Is subtracted.
+        scale: Divides.
+        float32: Whether the results are rounded to single precision.
+        sound: How a sound becomes the grid; None for an image.
+    """
+
+    column: str
+    offset: int
+    rows: int
+    columns: int
+    channels: int
+    low: float
+    high: float
+    centre: float
+    scale: float
+    float32: bool = False
+    sound: Spectrogram | None = None
+
+    @property
+    def width(self) -> int:
+        """How many slots are written."""
+        return self.rows * self.columns * self.channels
+
+
+Encoder = NumberEncoder | OneHotEncoder | LookupEncoder | TextEncoder | GridEncoder
 
 
 def check_constants(encoder: Encoder) -> None:
@@ -143,6 +205,9 @@ def check_constants(encoder: Encoder) -> None:
         raise PackageRefused(f"The plan has no category for {encoder.column!r}.")
     if isinstance(encoder, TextEncoder):
         _check_terms(encoder)
+        return
+    if isinstance(encoder, GridEncoder):
+        _check_grid(encoder)
         return
     if isinstance(encoder, OneHotEncoder):
         if len(set(encoder.categories)) != len(encoder.categories):
@@ -158,6 +223,25 @@ def check_constants(encoder: Encoder) -> None:
             raise PackageRefused(f"The plan clips {encoder.column!r} to a low above its high.")
     if not all(number is None or math.isfinite(number) for number in numbers):
         raise PackageRefused(f"The plan has a constant for {encoder.column!r} that is no finite number.")
+
+
+def _check_grid(encoder: GridEncoder) -> None:
+    numbers = (encoder.low, encoder.high, encoder.centre, encoder.scale)
+    if not all(math.isfinite(number) for number in numbers) or encoder.scale == 0:
+        raise PackageRefused(f"The plan has a constant for {encoder.column!r} that cannot be.")
+    how = encoder.sound
+    if (
+        min(encoder.rows, encoder.columns) < 1
+        or encoder.channels not in (1, 3)
+        or encoder.width > _MOST_SLOTS
+    ):
+        raise PackageRefused(f"The plan brings {encoder.column!r} to a size that cannot be.")
+    if how is None:
+        return
+    if min(how.rate, how.window, how.hop, how.bands) < 1 or not how.window <= how.samples <= _MOST_SAMPLES:
+        raise PackageRefused(f"The plan has a spectrogram for {encoder.column!r} that cannot be.")
+    if (how.moments, how.bands, 1) != (encoder.rows, encoder.columns, encoder.channels):
+        raise PackageRefused(f"The plan's spectrogram of {encoder.column!r} is of another size than it says.")
 
 
 def _check_terms(encoder: TextEncoder) -> None:

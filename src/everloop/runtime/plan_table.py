@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import DataFault
-from everloop.runtime.encoders import NumberEncoder, OneHotEncoder, TextEncoder
+from everloop.runtime.encoders import GridEncoder, NumberEncoder, OneHotEncoder, TextEncoder
 from everloop.runtime.many.encoded import MISSING, UNKNOWN, EncodedTable
 from everloop.runtime.plan import Plan, derived_order
-from everloop.runtime.row_fill import not_a_number
+from everloop.runtime.row_fill import not_a_number, text_reader
+from everloop.table.content import as_contents
 from everloop.table.labels import label_texts
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def encode_columns(plan: Plan, table: Any) -> EncodedTable:
     numbers: dict[int, Matrix] = {}
     places: dict[int, NDArray[np.int32]] = {}
     for encoder in plan.encoders:
-        column = _plain(frame[encoder.column])
+        column = _plain(as_contents(frame[encoder.column]))
         if isinstance(encoder, NumberEncoder):
             numbers |= _numbers(encoder, column)
-        elif isinstance(encoder, TextEncoder):
+        elif isinstance(encoder, (TextEncoder, GridEncoder)):
             numbers |= _texts(encoder, column)
         else:
             known = encoder.categories if isinstance(encoder, OneHotEncoder) else encoder.values
@@ -145,20 +146,17 @@ def _places(column: pl.Series, categories: list[str]) -> NDArray[np.int32]:
     return places
 
 
-def _texts(encoder: TextEncoder, column: pl.Series) -> dict[int, Matrix]:
-    """Scores each different text once, by the function that a row is scored with."""
+def _texts(encoder: TextEncoder | GridEncoder, column: pl.Series) -> dict[int, Matrix]:
+    """Reads each different text once, by the function that a row is read with."""
     import polars as pl
 
-    from everloop.runtime.text_terms import text_scorer
-
-    score = text_scorer(encoder)
+    read = text_reader(encoder)
     if column.dtype in (pl.Categorical, pl.Enum):
         column = column.cast(pl.String)
     texts = column if column.dtype == pl.String else pl.repeat(None, len(column), dtype=pl.String, eager=True)
-    known: dict[str | None, NDArray[np.float64]] = {}
-    scores = np.empty((encoder.width, len(texts)))
+    first: dict[str | None, int] = {}
+    numbers = np.empty((encoder.width, len(texts)))
     for place, text in enumerate(texts.to_list()):
-        if text not in known:
-            known[text] = score(text)
-        scores[:, place] = known[text]
-    return {encoder.offset + slot: scores[slot] for slot in range(encoder.width)}
+        same = first.setdefault(text, place)
+        numbers[:, place] = read(text) if same == place else numbers[:, same]
+    return {encoder.offset + slot: numbers[slot] for slot in range(encoder.width)}

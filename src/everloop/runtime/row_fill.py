@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from everloop.core.errors import DataFault
-from everloop.runtime.encoders import Encoder, LookupEncoder, NumberEncoder, OneHotEncoder, TextEncoder
+from everloop.runtime.encoders import (
+    Encoder,
+    GridEncoder,
+    LookupEncoder,
+    NumberEncoder,
+    OneHotEncoder,
+    TextEncoder,
+)
+from everloop.runtime.grids import grid_encoder
 from everloop.runtime.text_terms import text_scorer
 from everloop.table.labels import label_text
 
@@ -32,7 +40,7 @@ def fills(encoders: tuple[Encoder, ...]) -> list[Fill]:
     plain = [encoder for encoder in numbers if not encoder.indicator]
     marked = [encoder for encoder in numbers if encoder.indicator]
     categories = [encoder for encoder in encoders if isinstance(encoder, (OneHotEncoder, LookupEncoder))]
-    texts = [encoder for encoder in encoders if isinstance(encoder, TextEncoder)]
+    texts = [encoder for encoder in encoders if isinstance(encoder, (TextEncoder, GridEncoder))]
     makers: tuple[tuple[Any, Any], ...] = (
         (_fill_numbers, plain),
         (_fill_marked, marked),
@@ -101,8 +109,13 @@ def _fill_categories(encoders: list[OneHotEncoder | LookupEncoder]) -> Fill:
     return fill
 
 
-def _fill_texts(encoders: list[TextEncoder]) -> Fill:
-    scorers = [(one.column, one.offset, one.offset + one.width, text_scorer(one)) for one in encoders]
+def text_reader(encoder: TextEncoder | GridEncoder) -> Callable[[str | None], Any]:
+    """Gives the function from a text, or None, to an encoder's numbers: of words, or of what it carries."""
+    return grid_encoder(encoder) if isinstance(encoder, GridEncoder) else text_scorer(encoder)
+
+
+def _fill_texts(encoders: list[TextEncoder | GridEncoder]) -> Fill:
+    scorers = [(one.column, one.offset, one.offset + one.width, text_reader(one)) for one in encoders]
 
     def fill(row: Row, values: list[float]) -> None:
         for column, start, end, score in scorers:

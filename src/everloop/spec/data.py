@@ -87,6 +87,11 @@ class DataSpec(Part):
         default_factory=dict, description="Where raw data comes from, by name."
     )
     table: str | None = Field(None, description="SQL over the sources: the rows to learn from.")
+    files: tuple[str, ...] = Field(
+        (),
+        description="Columns of the sources that name images or sounds beside the lifecycle file: each "
+        "file's content takes the place of its name.",
+    )
     contract: str | None = Field(None, description="The contract's file; learned where it is not there yet.")
     clean: CleanSpec = Field(default_factory=CleanSpec, description="What is done about common faults.")
     features: dict[str, Feature] = Field(

@@ -32,6 +32,7 @@ class Frame:
         excluded: Columns that are not inputs, and why.
         inputs: Raw columns that may be learned from, in the table's order.
         reasons: What was inferred, and why.
+        image_sizes: Column of images -> the rows and columns that they are brought to, where the file says.
     """
 
     task: str
@@ -47,6 +48,7 @@ class Frame:
     excluded: dict[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
+    image_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def is_labelled(self) -> bool:
@@ -55,7 +57,11 @@ class Frame:
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the frame as what JSON can carry."""
-        return asdict(self) | {name: list(getattr(self, name)) for name in ("classes", "sensitive", "inputs")}
+        plain = asdict(self) | {
+            name: list(getattr(self, name)) for name in ("classes", "sensitive", "inputs")
+        }
+        plain["image_sizes"] = {name: list(size) for name, size in self.image_sizes.items()}
+        return plain
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Frame:
@@ -64,6 +70,8 @@ class Frame:
             name: tuple(value) if name in ("classes", "sensitive", "inputs") else value
             for name, value in facts.items()
         }
+        sizes = facts.get("image_sizes", {})
+        values["image_sizes"] = {name: (int(rows), int(columns)) for name, (rows, columns) in sizes.items()}
         return cls(**values)
 
     def save(self, folder: Path) -> None:

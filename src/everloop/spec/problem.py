@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from everloop.spec.fields import BoundField, Duration
 from everloop.spec.part import Part
 
+PixelCount = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Task = Literal["binary", "multiclass", "regression", "clustering", "anomaly", "recommendation"]
+
+
+class ImageSpec(Part):
+    """How a column of images is read."""
+
+    rows: PixelCount = Field(description="Each image is brought to so many rows.")
+    columns: PixelCount = Field(description="And to so many columns.")
 
 
 class ProblemSpec(Part):
@@ -33,3 +41,8 @@ class ProblemSpec(Part):
         description="Columns that nobody can change, such as a date of birth: no counterfactual proposes to.",
     )
     sensitive: tuple[str, ...] = Field((), description="Columns whose groups must be treated alike.")
+    images: dict[str, ImageSpec] = Field(
+        default_factory=dict,
+        description="How images are read, by column; by default in the size that most have, made smaller "
+        "where a side is longer than 32.",
+    )

@@ -22,7 +22,7 @@ from everloop.spec.monitor import (
     WindowSpec,
 )
 from everloop.spec.part import Part
-from everloop.spec.problem import ProblemSpec
+from everloop.spec.problem import ImageSpec, ProblemSpec
 from everloop.spec.schema import json_schema
 from everloop.spec.secret import PATTERN as SECRET_PATTERN
 from everloop.spec.sources import SOURCE_KINDS, StreamLimit
@@ -52,6 +52,7 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     ("goal.value", ValueSpec),
     ("goal.costs", CostSpec),
     ("problem", ProblemSpec),
+    ("problem.images", ImageSpec),
     ("data", DataSpec),
     *((f"data.sources: {kind}", model) for kind, model in SOURCE_KINDS.items()),
     ("data.sources: http: pages", HttpPages),

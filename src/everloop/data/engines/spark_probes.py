@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.errors import SpecFault
 from everloop.table.contract import words
 from everloop.table.contract.probes import Probe, fits
 from everloop.table.expression import to_spark
@@ -101,6 +102,12 @@ def _of_values(rule: ColumnRule, value: str) -> Iterator[Probe]:
         whole = literal_text(f"(?dU)^(?:{rule.pattern})\\z")
         yield Probe(
             rule.name, "pattern", rule.severity, words.like(rule), f"(NOT {value} RLIKE {whole})", shown
+        )
+    if rule.content is not None:
+        raise SpecFault(
+            f"Column {rule.name!r} carries an {rule.content}, which is not decoded on Spark.",
+            hint="engine: {data: polars}",
+            place="engine.data",
         )
     if rule.unique:
         again = f"count({value}) - count(DISTINCT {value})"

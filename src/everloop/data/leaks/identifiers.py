@@ -11,6 +11,7 @@ from everloop.data.identifiers import WORDS
 from everloop.data.leaks.finding import LeakFinding
 from everloop.data.leaks.parts import JUDGED_ROWS
 from everloop.data.leaks.values import numbers_of
+from everloop.table.content import content_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +38,7 @@ DIGITS = 5
 def find(parts: Parts) -> Iterator[LeakFinding]:
     """Finds inputs of which nearly every row has its own value."""
     for name in parts.candidates:
-        if not _may_name_rows(parts.judged[name]):
+        if content_of(parts.judged[name]) is not None or not _may_name_rows(parts.judged[name]):
             continue
         column = parts.train[name].drop_nulls()
         if len(column) < FEWEST_ROWS or column.dtype.is_temporal():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from everloop.runtime.encoders import LookupEncoder, NumberEncoder, OneHotEncoder
+from everloop.runtime.encoders import GridEncoder, LookupEncoder, NumberEncoder, OneHotEncoder
 from everloop.runtime.plan import Plan
 from everloop.table.expression import GraphBuilder
 from everloop.table.expression.onnx_form import MISSING_TEXT
@@ -23,8 +23,9 @@ class GraphColumn:
     """A column within a graph.
 
     Attributes:
-        value: The name of the value: double with NaN as missing, or text with `MISSING_TEXT`.
-        type: ``boolean``, ``integer``, ``number``, ``text`` or ``time``.
+        value: The name of the value: double with NaN as missing, or text with `MISSING_TEXT`; of an image
+            or a sound its grid, (n, rows * columns * channels) doubles.
+        type: ``boolean``, ``integer``, ``number``, ``text``, ``time`` or ``grid``.
     """
 
     value: str
@@ -51,6 +52,8 @@ def add_encoding(graph: GraphBuilder, plan: Plan, columns: Mapping[str, GraphCol
             parts += _one_hot(graph, encoder, columns[encoder.column])
         elif isinstance(encoder, LookupEncoder):
             parts.append(_lookup(graph, encoder, columns[encoder.column]))
+        elif isinstance(encoder, GridEncoder):
+            parts.append(_grid(graph, encoder, columns[encoder.column]))
         else:
             continue
         slots += range(encoder.offset, encoder.offset + encoder.width)
@@ -126,6 +129,19 @@ def _numbers(
         return [value]
     chosen = graph.node("Gather", missing, graph.constant(np.array(marked, dtype=np.int64)), axis=1)
     return [value, graph.cast(chosen, "double")]
+
+
+def _grid(graph: GraphBuilder, encoder: GridEncoder, column: GraphColumn) -> str:
+    """A decoded grid: clip, centre, scale, round; 0 where it is missing."""
+
+    def one(value: float) -> str:
+        return graph.constant(np.array([[value]], dtype=np.float64))
+
+    missing = graph.node("IsNaN", column.value)
+    value = graph.node("Max", graph.node("Min", column.value, one(encoder.high)), one(encoder.low))
+    value = graph.node("Div", graph.node("Sub", value, one(encoder.centre)), one(encoder.scale))
+    value = _rounded(graph, value, [encoder.float32])
+    return graph.node("Where", missing, one(0.0), value)
 
 
 def _rounded(graph: GraphBuilder, value: str, float32: Sequence[bool]) -> str:

@@ -2,7 +2,8 @@
 
 One input for each raw column, (n, 1), in the plan's order: text as text, where `MISSING_TEXT` stands
 for null; everything else as double, where NaN stands for null, a boolean is 1 or 0 and a time is in
-microseconds since 1970 in UTC.
+microseconds since 1970 in UTC. An image or a sound is decoded before, as no operator does it: its input
+is the grid of `runtime.grids`, (n, rows * columns * channels) doubles, all NaN for null.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from everloop.model.compile.encoding import (
     ambiguous_categories,
 )
 from everloop.model.compile.score import add_score, answers, seen_classes
-from everloop.runtime.encoders import TextEncoder
+from everloop.runtime.encoders import GridEncoder, TextEncoder
+from everloop.runtime.grids import grid_of
 from everloop.table.expression import GraphBuilder
 from everloop.table.expression.onnx_form import MISSING_TEXT
 
@@ -53,6 +55,11 @@ def graph_gaps_of(plan: Plan) -> tuple[str, ...]:
         if isinstance(encoder, TextEncoder)
     ]
     reasons += [
+        f"The images or sounds of {name!r} are read at more than one size."
+        for name, encoders in _grids(plan).items()
+        if len({_grid_shape(encoder) for encoder in encoders}) > 1
+    ]
+    reasons += [
         f"The categories of {name!r} are integers beyond 2^53, which a double cannot tell apart."
         for name in ambiguous_categories(plan, _types(plan))
     ]
@@ -75,8 +82,13 @@ def model_graph(
         A model with one input for each of ``plan.inputs`` and the output ``score``, double (n, k).
     """
     graph = GraphBuilder("model")
+    grids = _grids(plan)
     columns = {
         item.name: GraphColumn(
+            graph.input(input_name(item.name), "double", grids[item.name][0].width), "grid"
+        )
+        if item.name in grids
+        else GraphColumn(
             graph.input(input_name(item.name), "text" if item.type == "text" else "double"), item.type
         )
         for item in plan.inputs
@@ -101,13 +113,17 @@ def graph_feeds(plan: Plan, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         rows: Column to value: None and NaN are null, a column that is not there is null.
 
     Returns:
-        Input name to array, (rows, 1).
+        Input name to array, (rows, 1); of an image or a sound (rows, rows * columns * channels).
     """
     from everloop.runtime.row_fill import number_of
 
     feeds: dict[str, Any] = {}
+    grids = _grids(plan)
     for item in plan.inputs:
         values = [row.get(item.name) for row in rows]
+        if item.name in grids:
+            feeds[input_name(item.name)] = _decoded(values, grids[item.name][0])
+            continue
         array = np.empty((len(rows), 1), dtype=object if item.type == "text" else np.float64)
         if item.type == "text":
             array[:, 0] = [value if isinstance(value, str) else MISSING_TEXT for value in values]
@@ -115,6 +131,28 @@ def graph_feeds(plan: Plan, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             array[:, 0] = [number_of(value, item.name) for value in values]
         feeds[input_name(item.name)] = array
     return feeds
+
+
+def _grids(plan: Plan) -> dict[str, list[GridEncoder]]:
+    """Gives the columns that carry images or sounds, with what reads each."""
+    found: dict[str, list[GridEncoder]] = {}
+    for encoder in plan.encoders:
+        if isinstance(encoder, GridEncoder):
+            found.setdefault(encoder.column, []).append(encoder)
+    return found
+
+
+def _grid_shape(encoder: GridEncoder) -> Any:
+    return encoder.rows, encoder.columns, encoder.channels, encoder.sound
+
+
+def _decoded(texts: Sequence[Any], encoder: GridEncoder) -> Any:
+    grids = np.full((len(texts), encoder.width), np.nan)
+    for place, text in enumerate(texts):
+        grid = grid_of(text, encoder)
+        if grid is not None:
+            grids[place] = grid
+    return grids
 
 
 def _expressions(plan: Plan) -> dict[str, Expression]:

@@ -34,6 +34,10 @@ class Capabilities:
         most_rows: More training rows than this are never given to it; None means any number.
         takes_weights: Whether rows may have weights; otherwise `fit` refuses them.
         class_by_class: Whether each of several classes has trees of its own, and takes their time.
+        reads_grids: Whether it learns from images and sounds alone: its configuration gets ``grids``, the
+            first slot, rows, columns and channels of each.
+        loads: A module that is loaded beforehand, of a library that must not have computed before a fork:
+            fits are then made in children alone.
     """
 
     tasks: tuple[Task, ...] = SUPERVISED
@@ -44,6 +48,8 @@ class Capabilities:
     most_rows: int | None = None
     takes_weights: bool = True
     class_by_class: bool = False
+    reads_grids: bool = False
+    loads: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import numpy as np
 
 from everloop.model.learners.learner import Capabilities, Parameter
 from everloop.model.learners.network import Layer, Network
+from everloop.model.learners.network_training import Schedule
 from everloop.model.learners.torch_layers import column_factors, torch_layers
-from everloop.model.learners.torch_training import Schedule, train_network
+from everloop.model.learners.torch_training import train_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,6 +17,8 @@ GROUP = "everloop.learners"
 
 BUILT_IN: dict[str, str] = {
     "catboost": "everloop.model.learners.catboost:CatBoost",
+    "cnn": "everloop.model.learners.cnn:Cnn",
+    "cnn_keras": "everloop.model.learners.cnn_keras:CnnKeras",
     "knn": "everloop.model.learners.knn:NearestNeighbours",
     "linear": "everloop.model.learners.linear:Linear",
     "lightgbm": "everloop.model.learners.lightgbm:LightGbm",
@@ -40,7 +42,7 @@ BUILT_IN: dict[str, str] = {
 EXTRAS: dict[str, str] = {"catboost": "catboost"}
 """Learners whose package is an extra: they are tried unasked only where it is installed."""
 
-ON_REQUEST = frozenset({"neural_net"})
+ON_REQUEST = frozenset({"neural_net", "cnn", "cnn_keras"})
 """Learners that are tried only where the file names them: loading their library alone takes seconds."""
 
 

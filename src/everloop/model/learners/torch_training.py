@@ -10,62 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.model.learners.network import Layer
+from everloop.model.learners.network_training import (
+    PATIENCE,
+    Schedule,
+    TrainedModule,
+    kept_aside,
+    lesson_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from everloop.model.learners.learner import Task
 
     Matrix = NDArray[np.float64]
 
-KEPT_ASIDE = 0.15
-"""The share of rows that choose the epoch and are not learned from."""
-
 WARM_UP = 0.05
-PATIENCE = 0.35
-"""Training ends when this share of all epochs has passed without a better one."""
 
 FACTOR_RATE = 6.0
 """Factors of columns learn this many times faster than the rest (RealMLP)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast a network learns.
-
-    Attributes:
-        epochs: Passes over the rows.
-        rate: The greatest learning rate.
-        decay: AdamW's weight decay.
-        smoothing: How much of a class's certainty is spread over all.
-    """
-
-    epochs: int
-    rate: float
-    decay: float
-    smoothing: float
-
-    @classmethod
-    def of(cls, configuration: Mapping[str, Any]) -> Schedule:
-        """Reads a learner's configuration."""
-        return cls(
-            epochs=int(configuration.get("epochs", 40)),
-            rate=float(configuration.get("learning_rate", 0.003)),
-            decay=float(configuration.get("weight_decay", 0.01)),
-            smoothing=float(configuration.get("smoothing", 0.0)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedModule:
-    """What training leaves: the module at its best epoch, its classes, and layers that follow it."""
-
-    module: Any
-    classes: NDArray[Any] | None
-    last: tuple[Layer, ...] = ()
 
 
 def train_network(
@@ -92,35 +55,16 @@ def train_network(
     from everloop.core.extras import require
 
     torch = require("torch", extra="torch")
-    each = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=np.float64)
-    known = each > 0
-    X, y, each = X[known], y[known], each[known]
-    classes = None if task == "regression" else np.unique(y)
-    centre, spread = (
-        (float(np.average(y, weights=each)), float(y.std()) or 1.0) if classes is None else (0, 1)
-    )
-    goal = (y - centre) / spread if classes is None else np.searchsorted(classes, y)
+    lesson = lesson_of(X, y, weights, task)
     with _alone(torch, seed):
-        module = build(torch, 1 if classes is None else len(classes))
-        aside = _kept_aside(goal, stratified=classes is not None, seed=seed)
-        rows = [_Rows.of(torch, X[part], goal[part], each[part] / each.mean()) for part in (~aside, aside)]
+        module = build(torch, lesson.outputs)
+        aside = kept_aside(lesson, seed)
+        rows = [
+            _Rows.of(torch, lesson.X[part], lesson.goal[part], lesson.weights[part])
+            for part in (~aside, aside)
+        ]
         _learn(torch, module, rows[0], rows[1] if aside.any() else rows[0], schedule)
-    if classes is not None:
-        return TrainedModule(module, classes)
-    bounds: Layer = ("bound", {"low": np.array(float(y.min())), "high": np.array(float(y.max()))})
-    unit: Layer = ("scale", {"factor": np.array([spread]), "shift": np.array([centre])})
-    return TrainedModule(module, None, (unit, bounds))
-
-
-def _kept_aside(goal: NDArray[Any], *, stratified: bool, seed: int) -> NDArray[np.bool_]:
-    """Chooses rows evenly; of classes, each gives its share."""
-    order = np.random.default_rng(seed).permutation(len(goal))
-    if stratified:
-        order = order[np.argsort(goal[order], kind="stable")]
-    every = round(1.0 / KEPT_ASIDE)
-    aside = np.zeros(len(goal), dtype=bool)
-    aside[order[every // 2 :: every]] = True
-    return aside
+    return TrainedModule(module, lesson.classes, lesson.last)
 
 
 @contextmanager
@@ -178,6 +122,8 @@ def _learn(torch: Any, module: Any, rows: _Rows, aside: _Rows, schedule: Schedul
     for _ in range(schedule.epochs):
         module.train()
         for part in torch.randperm(len(rows.x)).split(size):
+            if len(part) == 1 < len(rows.x):
+                continue  # one row has no spread to be normalised by
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate * group["faster"] * _pace(step / steps)
             optimizer.zero_grad()

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from everloop.core.errors import SpecFault
+from everloop.table.content import CONTENT_KINDS, ContentKind
 from everloop.table.schema import TYPES, ColumnType
 
 Severity = Literal["error", "warn"]
@@ -34,6 +35,8 @@ class ColumnRule:
         pattern: A regular expression that the whole text matches.
         unique: Whether no value comes twice.
         max_missing: The largest share of missing values, 0 to 1.
+        content: What a text carries: ``image`` or ``sound`` (`table.content`), which can be decoded.
+        size: The rows and columns of every image.
         severity: ``error`` or ``warn``, for all but the type.
     """
 
@@ -46,6 +49,8 @@ class ColumnRule:
     pattern: str | None = None
     unique: bool = False
     max_missing: float | None = None
+    content: ContentKind | None = None
+    size: tuple[int, int] | None = None
     severity: Severity = "error"
 
     def __post_init__(self) -> None:
@@ -56,6 +61,7 @@ class ColumnRule:
         for limit in ("minimum", "maximum"):
             object.__setattr__(self, limit, _limit(self, limit))
         _check_pattern(self)
+        _check_content(self)
         if self.allowed is not None:
             object.__setattr__(self, "allowed", tuple(self.allowed))
             _check_allowed(self)
@@ -117,6 +123,24 @@ def _check_pattern(rule: ColumnRule) -> None:
         re.compile(rule.pattern)
     except (re.error, TypeError, RecursionError) as error:
         raise SpecFault(f"Column {rule.name!r}: pattern {rule.pattern!r} cannot be read: {error}.") from error
+
+
+def _check_content(rule: ColumnRule) -> None:
+    content: Any = rule.content
+    size: Any = rule.size
+    if content is not None and (rule.type != "text" or content not in CONTENT_KINDS):
+        raise SpecFault(
+            f"Column {rule.name!r}: content is {' or '.join(CONTENT_KINDS)}, of a text; not {content!r}."
+        )
+    if size is None:
+        return
+    whole = isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(one, int) for one in size)
+    if content != "image" or not whole or min(size) < 1:
+        raise SpecFault(
+            f"Column {rule.name!r}: size is the rows and columns of images, not {size!r}.",
+            hint="{type: text, content: image, size: [28, 28]}",
+        )
+    object.__setattr__(rule, "size", tuple(size))
 
 
 _ALLOWED: dict[str, tuple[type, ...]] = {

@@ -24,7 +24,8 @@ HEADER = """\
 #
 # columns: for each its type (boolean, integer, number, text, time), and as wanted
 #   nullable, minimum, maximum, allowed: [...], pattern: regular expression of the whole text,
-#   unique, max_missing: share from 0 to 1, severity: error (stops) or warn (is recorded)
+#   unique, max_missing: share from 0 to 1, content: image or sound, size: [rows, columns] of an image,
+#   severity: error (stops) or warn (is recorded)
 # rules:   {row_count: {minimum: 1, maximum: 10}}, {unique: [columns that are a key]},
 #   {holds: SQL condition on a row}, {fresh: {column: at, within: 7d}},
 #   {refers: {columns: [customer], source: customers, key: [id]}}, each with a severity

@@ -10,6 +10,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
 from everloop.table.contract import words
+from everloop.table.contract.contents import content_flaw
 from everloop.table.schema import column_type, is_known
 
 if TYPE_CHECKING:
@@ -160,6 +161,10 @@ def _of_values(rule: ColumnRule, column: pl.Expr, present: Any, dtype: pl.DataTy
         yield Probe(
             rule.name, "pattern", rule.severity, words.like(rule), matches.not_(), shown, decided_by="values"
         )
+    if rule.content is not None:
+        flawed = {"content": words.carries(rule)} | ({"size": words.sized(rule)} if rule.size else {})
+        for broken, expected in flawed.items():
+            yield Probe(rule.name, broken, rule.severity, expected, _flawed(rule, column, broken), shown)
     if rule.unique:
         compared = column.fill_nan(None) if dtype.is_float() else column
         yield Probe(
@@ -174,6 +179,17 @@ def _of_values(rule: ColumnRule, column: pl.Expr, present: Any, dtype: pl.DataTy
             key=compared,
             present=compared.is_not_null(),
         )
+
+
+def _flawed(rule: ColumnRule, column: pl.Expr, broken: str) -> pl.Expr:
+    """Gives whether a text that should carry an image or a sound breaks a rule of it; each is decoded."""
+    import polars as pl
+
+    def look(texts: pl.Series) -> pl.Series:
+        flaws = (None if text is None else content_flaw(text, rule) for text in texts.to_list())
+        return pl.Series(texts.name, [None if f is None else f[0] == broken for f in flaws], dtype=pl.Boolean)
+
+    return column.map_batches(look, return_dtype=pl.Boolean).fill_null(value=False)
 
 
 def whole(pattern: str) -> str:

@@ -13,7 +13,9 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from everloop.core.errors import DataFault
+from everloop.table.content import content_given
 from everloop.table.contract import words
+from everloop.table.contract.contents import content_flaw
 from everloop.table.expression.row_form import to_row
 
 if TYPE_CHECKING:
@@ -144,17 +146,18 @@ _Test = Callable[[Any], Any]
 
 
 def _compile(rule: ColumnRule) -> _Test:
-    convert = _CONVERT[rule.type]
+    convert = _CONVERT[rule.type] if rule.content is None else content_given
     name, enforced = rule.name, rule.severity == "error"
     missing = Violation(name, "nullable", words.NOT_NULL, "null") if enforced and not rule.nullable else None
     broken = _value_test(rule) if enforced else None
+    expected = _EXPECTED[rule.type] if rule.content is None else words.carries(rule)
 
     def test(value: Any) -> Any:
         if value is None or value != value:  # noqa: PLR0124  NaN alone differs from itself
             return missing
         converted = convert(value)
         if converted is None:
-            return Violation(name, "type", _EXPECTED[rule.type], type_word(value))
+            return Violation(name, "type", expected, type_word(value))
         if broken is not None:
             why = broken(converted)
             if why is not None:
@@ -249,13 +252,13 @@ def _value_test(rule: ColumnRule) -> Callable[[Any], tuple[str, str] | None] | N
     if rule.pattern is not None:
         match = re.compile(rule.pattern).fullmatch
         tests.append((lambda value: match(value) is None, ("pattern", words.like(rule))))
-    if not tests:
+    if not tests and rule.content is None:
         return None
 
     def first_broken(value: Any) -> tuple[str, str] | None:
         for fails, why in tests:
             if fails(value):
                 return why
-        return None
+        return None if rule.content is None else content_flaw(value, rule)
 
     return first_broken

@@ -45,6 +45,19 @@ def like(rule: ColumnRule) -> str:
     return f"text that matches {rule.pattern}"
 
 
+def carries(rule: ColumnRule) -> str:
+    """For ``content``."""
+    if rule.content == "sound":
+        return "a sound that can be decoded: a WAV file in base64"
+    return "an image that can be decoded: a PNG, JPEG, GIF, BMP or WebP file in base64, or rows of numbers"
+
+
+def sized(rule: ColumnRule) -> str:
+    """For ``size``."""
+    rows, columns = rule.size or (0, 0)
+    return f"an image of {rows} rows and {columns} columns"
+
+
 def share(largest: float) -> str:
     """For ``max_missing``."""
     return f"missing in at most {largest:.4g} of the rows"

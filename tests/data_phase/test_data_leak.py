@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from everloop.data.leaks import LeakFound, Parts, block_leaks, leaks_of
+from everloop.data.leaks import LeakFound, Parts, block_leaks, leaks_of, time_order
 from everloop.data.split import SplitPlan, split_rows
 from everloop.spec.frame import Frame
 
@@ -218,3 +218,25 @@ def test_a_finding_is_waived_by_its_name():
     block_leaks(waived)
     with pytest.raises(LeakFound):
         block_leaks(leaks_of(Parts(tables, frame.inputs, frame, "stratified"), {"target copy": "too wide"}))
+
+
+def test_a_trend_in_time_is_that_of_independent_tests():
+    from scipy.stats import kruskal, spearmanr
+
+    random = np.random.default_rng(0)
+    times = random.integers(0, 300, 500).astype(float)
+    classes = random.integers(0, 4, 500)
+    told, chance = time_order._trend(times, np.eye(4)[classes])
+    assert chance == pytest.approx(kruskal(*(times[classes == one] for one in range(4))).pvalue)
+    numbers = np.argsort(np.argsort(times + 200 * random.normal(size=500))).astype(float)
+    told, _ = time_order._trend(times, numbers[:, None])
+    assert told == pytest.approx(spearmanr(times, numbers).statistic ** 2, abs=0.002)
+    assert time_order._trend(times, np.eye(4)[np.zeros(500, dtype=int)]) == (0.0, 1.0)
+
+
+def test_no_trend_is_seen_more_often_than_chance_allows():
+    random = np.random.default_rng(1)
+    times = np.arange(300.0)
+    chances = [time_order._trend(times, np.eye(3)[random.integers(0, 3, 300)])[1] for _ in range(2_000)]
+    assert sum(chance < 0.01 for chance in chances) == pytest.approx(20, abs=14)
+    assert min(chances) > time_order.UNLIKELY / 10

@@ -376,22 +376,8 @@ def looked_at(injected: Injected, target: str, *, seed: int = 0):
     return leaks_of(Parts(parts, inputs, frame, split.plan.by, split.plan.group, injected.table))
 
 
-# What is not found, and why.
-MISSED = {
-    ("heart", "time order", "weak"): "552 training rows are too few for so weak a drift",
-}
 CASES = [
-    pytest.param(
-        name,
-        kind,
-        how,
-        id=f"{name}-{kind}-{how}",
-        marks=[
-            pytest.mark.xfail(strict=True, reason=why)
-            for case, why in MISSED.items()
-            if case == (name, kind, how)
-        ],
-    )
+    pytest.param(name, kind, how, id=f"{name}-{kind}-{how}")
     for name in TABLES
     for kind, injections in INJECTIONS.items()
     for how in injections

@@ -104,14 +104,13 @@ def numbers_of(column: pl.Series) -> Floats | None:
     import polars as pl
 
     if column.dtype.is_numeric() or column.dtype == pl.Boolean or column.dtype.is_temporal():
-        physical = column.to_physical().cast(pl.Float64)
-        return physical.fill_nan(None).fill_null(float("nan")).to_numpy()
+        return column.to_physical().cast(pl.Float64).to_numpy()  # NaN where missing
     if column.dtype != pl.String:
         return None
     parsed = column.str.strip_chars().cast(pl.Float64, strict=False).fill_nan(None)
     if len(parsed) - parsed.null_count() < max(1.0, PARSED * (len(column) - column.null_count())):
         return None
-    return parsed.fill_null(float("nan")).to_numpy()
+    return parsed.to_numpy()
 
 
 def codes_of(column: pl.Series) -> tuple[NDArray[np.int64], int]:

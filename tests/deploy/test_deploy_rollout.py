@@ -43,11 +43,17 @@ looks = st.builds(
     st.lists(st.sampled_from(["harm", "fine", "undecided"]).map(guard), max_size=3).map(tuple),
     st.integers(0, 50_000),
     st.floats(0, 1e6),
+    st.none() | st.sampled_from(["harm", "fine"]).map(guard),
+    st.none() | st.floats(0, 1),
+    st.integers(0, 4),
 )
 specs = st.builds(
-    lambda name, hold: DeploySpec.model_validate({"strategy": name, "hold": hold}),
+    lambda name, hold, undecided: DeploySpec.model_validate(
+        {"strategy": name, "hold": hold, "undecided": undecided}
+    ),
     st.sampled_from(sorted(STRATEGIES)),
     st.sampled_from([{"requests": 500}, {"time": "10m"}]),
+    st.sampled_from(["wait", "extend", "escalate", "roll_back"]),
 )
 
 
@@ -58,19 +64,22 @@ def test_laws_of_every_move(spec, state, step, look, approve):
     rollout = row(spec.strategy, state, step, plan[step])
     move = next_move(rollout, spec, look, approve=approve)
     answers = {finding.answer for finding in look.guards}
-    at_once = STRATEGIES[spec.strategy].at_once
+    broken = look.split is not None and look.split.answer == "harm"
     assert move.reason
     if state in (*CLOSED_STATES, "paused"):
         assert move.kind == "wait"
-    if state in ("running", "waiting") and "harm" in answers:
+    if state in ("running", "waiting") and ("harm" in answers or broken):
         assert (move.kind, move.share) == ("roll_back", 0.0)
-    if look.requests == 0 and not at_once:
+    if look.requests == 0:
         assert move.kind in ("wait", "roll_back")
     if move.kind in ("promote", "ask"):
         assert state == "running"
         assert move.kind == ("ask" if approve else "promote")
-        assert at_once or answers <= {"fine"}
-    if move.kind != "roll_back":
+        assert answers <= {"fine"}
+    if move.kind in ("extend", "escalate"):
+        assert (state, spec.undecided) == ("running", move.kind)
+        assert "undecided" in answers
+    if move.kind not in ("roll_back", "reweigh"):
         assert move.share >= rollout.share
 
 
@@ -87,13 +96,44 @@ def test_laws_of_every_move(spec, state, step, look, approve):
         ("ab", 0, "fine", 500, "promote"),
         ("shadow", 0, "fine", 500, "promote"),
         ("shadow", 0, "undecided", 10_000, "roll_back"),
-        ("blue_green", 0, "undecided", 0, "promote"),
+        ("blue_green", 0, "fine", 0, "wait"),
+        ("blue_green", 0, "fine", 500, "promote"),
+        ("blue_green", 0, "harm", 1, "roll_back"),
+        ("bandit", 0, "fine", 500, "promote"),
+        ("bandit", 0, "undecided", 500, "wait"),
     ],
 )
 def test_moves(strategy, step, answer, requests, kind):
     spec = DeploySpec(strategy=strategy)
     rollout = row(strategy, step=step, share=shares(spec)[step])
     assert next_move(rollout, spec, Evidence((guard(answer),), requests, 1.0), approve=False).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("undecided", "extensions", "kind"),
+    [
+        ("wait", 0, "wait"),
+        ("extend", 0, "extend"),
+        ("extend", 2, "wait"),
+        ("extend", 3, "roll_back"),
+        ("escalate", 0, "escalate"),
+        ("roll_back", 0, "roll_back"),
+    ],
+)
+def test_without_evidence_the_file_says_what_is_done(undecided, extensions, kind):
+    spec = DeploySpec(undecided=undecided, strategy="ab")
+    requests = 20 * 500 * (1 + (extensions if extensions == 3 else 0))
+    look = Evidence((guard("undecided"),), requests, 1.0, extensions=extensions)
+    assert next_move(row("ab", share=0.5), spec, look, approve=False).kind == kind
+
+
+def test_a_bandit_follows_what_the_arms_are_worth_within_limits():
+    spec = DeploySpec(strategy="bandit")
+    for preference, share in [(0.7, 0.7), (1.0, 0.95), (0.0, 0.05)]:
+        look = Evidence((guard("undecided"),), 600, 1.0, preference=preference)
+        move = next_move(row("bandit", share=0.5), spec, look, approve=False)
+        assert (move.kind, move.share) == ("reweigh", share)
+    assert next_move(row("bandit", share=0.7), spec, look, approve=False).kind == "reweigh"
 
 
 def test_a_share_is_not_given_back_when_the_file_was_edited():

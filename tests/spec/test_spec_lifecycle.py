@@ -77,7 +77,7 @@ def test_model_deploy_and_monitor(sample):
     assert sample.model.max_latency == timedelta(milliseconds=5)
     assert sample.deploy.steps == (0.05, 0.25, 0.5, 1.0)
     assert sample.deploy.guard["latency_p99"].limit == pytest.approx(0.05)
-    assert sample.deploy.guard["value_per_decision"] == "not worse"
+    assert str(sample.deploy.guard["value_per_decision"]) == "not worse"
     assert sample.monitor.window.time == timedelta(days=1)
     assert sample.monitor.drift.alarm == AlarmBudget(1, 100)
     assert sample.monitor.drift.alarm.rate == 0.01

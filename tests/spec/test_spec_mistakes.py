@@ -116,7 +116,7 @@ MISTAKES = {
     ),
     # choices
     "deploy: {strategy: canry}": (
-        "deploy.strategy: expected 'blue_green', 'canary', 'ab' or 'shadow', found 'canry'.",
+        "deploy.strategy: expected 'blue_green', 'canary', 'ab', 'bandit' or 'shadow', found 'canry'.",
         20,
         "did you mean 'canary'?",
     ),
@@ -162,7 +162,7 @@ MISTAKES = {
         None,
     ),
     "deploy: {guard: {error_rate: not wose}}": (
-        "deploy.guard.error_rate: expected a bound such as '<= 1%', or 'not worse', found 'not wose'.",
+        "deploy.guard.error_rate: expected a bound such as '<= 1%', or 'not worse', 'not worse by 2%' or 'better', found 'not wose'.",
         30,
         None,
     ),

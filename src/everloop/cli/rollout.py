@@ -113,7 +113,10 @@ def move_rollout(workspace: Workspace, verb: str, *, who: str, reason: str) -> d
     if rollout is None:
         raise NotFound(f"No rollout of {workspace.name} is under way.", hint="everloop rollout start VERSION")
     told = f"{reason} ({who})" if reason else ""
-    decision = move_by_hand(record, rollout, verb, workspace.clock.now(), who=who, reason=told)
+    approvers = workspace.spec.monitor.retrain.approvers
+    decision = move_by_hand(
+        record, rollout, verb, workspace.clock.now(), who=who, reason=told, approvers=approvers
+    )
     project(record, workspace.store, workspace.name, workspace.routing_path)
     state = record.get(RolloutRow, rollout.id).state
     return {"decision": decision.id, "rollout": rollout.id, "state": state, "reason": decision.reason}
@@ -180,6 +183,8 @@ COMMANDS: dict[str, Callable[..., Answer]] = {
     "pause": _by_hand("pause", "Holds the rollout where it is until it is resumed."),
     "resume": _by_hand("resume", "Lets a paused rollout go on."),
     "promote": _by_hand("promote", "Makes the challenger the champion, at once."),
+    "approve": _by_hand("approve", "Promotes the challenger that waits for a person's approval."),
+    "reject": _by_hand("reject", "Refuses the challenger that waits for a person's approval."),
     "abort": _by_hand("abort", "Sends all requests back to the champion."),
 }
 """The verbs of `everloop rollout`."""

@@ -6,6 +6,7 @@ the record, so a process that was killed between the two is repaired by the next
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from everloop.core.ids import new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.rollout import STRATEGIES, Evidence, Move, require_open, shares
 from everloop.deploy.versions import champion, deployment, open_rollout, set_status
+from everloop.record.faults import AlreadyRecorded
 from everloop.record.rows import DecisionRow, DeploymentRow, RolloutRow, VersionRow
 from everloop.runtime.routing import Arm, Routing, read_routing, write_routing
 
@@ -25,18 +27,30 @@ if TYPE_CHECKING:
     from everloop.spec import DeploySpec
 
 # What a move makes of the rollout's state.
-_STATES = {"advance": "running", "promote": "promoted", "ask": "waiting", "roll_back": "rolled_back"}
-# What a hand may do: the verb to the states it may be done in and the state it leads to.
+_STATES = {
+    "advance": "running",
+    "reweigh": "running",
+    "extend": "running",
+    "ask": "waiting",
+    "escalate": "waiting",
+    "promote": "promoted",
+    "roll_back": "rolled_back",
+}
 # How a version is linked to the decisions that brought it out.
 _ROLES = ("released", "challenger")
 # Where a package lies in the artifact of its step.
 PACKAGE_FOLDER = "package"
+# What a hand may do: the verb to the states it may be done in and the state it leads to.
 BY_HAND: dict[str, tuple[tuple[str, ...], str]] = {
     "pause": (("running",), "paused"),
-    "resume": (("paused",), "running"),
+    "resume": (("paused", "waiting"), "running"),
     "promote": (("running", "paused", "waiting"), "promoted"),
+    "approve": (("waiting",), "promoted"),
+    "reject": (("waiting",), "aborted"),
     "abort": (("running", "paused", "waiting"), "aborted"),
 }
+_APPROVING = ("promote", "approve", "reject")
+"""What the approvers alone may do, where the file names them."""
 
 
 def release(
@@ -94,31 +108,58 @@ def apply_move(
     Returns:
         The decision, or None where the move is to wait.
     """
-    if move.kind == "wait" or (move.kind == "ask" and rollout.state == "waiting"):
+    if move.kind == "wait":
         return None
     facts = {
         "requests": evidence.requests,
         "seconds": evidence.seconds,
         "guards": to_jsonable(list(evidence.guards)),
+        "split": to_jsonable(evidence.split),
+        "preference": evidence.preference,
     }
     return _change(record, rollout, move, _STATES[move.kind], facts, at)
 
 
 def move_by_hand(
-    record: Record, rollout: RolloutRow, verb: str, at: datetime, *, who: str, reason: str = ""
+    record: Record,
+    rollout: RolloutRow,
+    verb: str,
+    at: datetime,
+    *,
+    who: str,
+    reason: str = "",
+    approvers: Sequence[str] = (),
 ) -> DecisionRow:
-    """Does what a person decided: pause, resume, promote or abort.
+    """Does what a person decided: one of `BY_HAND`. Who it was is kept with the decision.
+
+    Args:
+        record: The record.
+        rollout: The rollout.
+        verb: What to do.
+        at: Now.
+        who: Who decided.
+        reason: Why.
+        approvers: Who alone may promote, approve or reject; empty lets everyone who gives a name.
 
     Raises:
-        UsageFault: When the rollout's state does not allow it.
+        UsageFault: When the rollout's state does not allow it, or the person may not.
     """
     require_open(rollout)
     allowed, state = BY_HAND[verb]
+    if not who.strip():
+        raise UsageFault(
+            f"Nobody is named who decides to {verb}.", hint=f"everloop rollout {verb} --who NAME"
+        )
+    if approvers and verb in _APPROVING and who not in approvers:
+        raise UsageFault(
+            f"{who} may not {verb}; monitor.retrain.approvers names {', '.join(approvers)}.",
+            hint=f"everloop rollout {verb} --who {approvers[0]}",
+        )
     if rollout.state not in allowed:
         raise UsageFault(
             f"A rollout that is {rollout.state} cannot {verb}; it must be {' or '.join(allowed)}."
         )
-    share = {"promote": 1.0, "abort": 0.0}.get(verb, rollout.share)
+    share = {"promoted": 1.0, "aborted": 0.0}.get(state, rollout.share)
     move = Move(verb, rollout.step, share, reason or f"by hand, {who}")
     return _change(record, rollout, move, state, {"who": who}, at)
 
@@ -230,15 +271,25 @@ def _change(
         reason=move.reason,
         facts=facts | {"rollout": rollout.id, "from": rollout.state, "step": move.step, "share": move.share},
     )
-    notes = rollout.facts | ({"step_since": to_jsonable(at)} if move.step != rollout.step else {})
-    with record.transaction():
-        _require_current(record, rollout)
-        record.add(decision)
-        record.link(rollout.id, decision.id, "rollout")
-        record.put(
-            replace(rollout, state=state, step=move.step, share=move.share, facts=notes, updated_at=at)
-        )
-        _settle(record, rollout, state, at, decision)
+    notes = dict(rollout.facts)
+    if move.step != rollout.step:
+        notes |= {"step_since": to_jsonable(at), "extensions": 0}
+    if move.kind == "extend" or (move.kind == "resume" and rollout.state == "waiting"):
+        notes["extensions"] = int(notes.get("extensions", 0)) + 1
+    moved = replace(rollout, state=state, step=move.step, share=move.share, facts=notes, updated_at=at)
+    try:
+        with record.transaction():
+            _require_current(record, rollout)
+            record.add(decision)
+            record.link(rollout.id, decision.id, "rollout")
+            record.put(moved)
+            _settle(record, rollout, state, at, decision)
+    except AlreadyRecorded as error:
+        # Both read the same state at once; the other one's generation was written first.
+        raise RecordBusy(
+            f"The rollout {rollout.id} was moved by another controller at the same time.",
+            hint="everloop rollout status",
+        ) from error
     return decision
 
 
@@ -251,7 +302,7 @@ def _require_current(record: Record, rollout: RolloutRow) -> None:
     """
     now = record.get(RolloutRow, rollout.id)
     require_open(now)
-    if (now.state, now.step, now.share) != (rollout.state, rollout.step, rollout.share):
+    if now != rollout:
         raise RecordBusy(
             f"The rollout {rollout.id} has moved since: it is {now.state} at step {now.step} with "
             f"{now.share:.0%}, the move was decided at step {rollout.step}, {rollout.state}.",

@@ -3,12 +3,13 @@
 ::
 
     running ──hold and guards──▶ running (next step) ──last step──▶ promoted
-       │  ▲                                                 │
-     pause resume                                     approve: manual
-       ▼  │                                                 ▼
-    paused                                              waiting ──approve──▶ promoted
-       any of them ──harm, too long without evidence──▶ rolled_back
-       any of them ──by hand──▶ aborted
+       │  ▲  └─too long without evidence: wait, extend, escalate or roll back as the file says
+     pause resume                          │
+       ▼  │                                ▼
+    paused           approve: manual ──▶ waiting ──approve──▶ promoted
+                                           └──────reject──▶ aborted
+       running, waiting ──harm, arms not divided as meant──▶ rolled_back
+       any of them ──by hand──▶ promoted, aborted
 
 `next_move` is a pure function from what is known to one move; `everloop.deploy.release` writes
 moves to the record.
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 OPEN_STATES = ("running", "paused", "waiting")
 CLOSED_STATES = ("promoted", "rolled_back", "aborted")
-# After so many times the hold without evidence that the challenger is no worse, it goes back: a
-# challenger of which nothing can be shown is not promoted.
-PATIENCE = 20
+MOST_EXTENSIONS = 3
+"""How often `undecided: extend` gives as many holds again, before the challenger goes back."""
+BANDIT_SHARES = (0.05, 0.95)
+"""Between them a bandit moves: less would say nothing of an arm any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,18 @@ class Evidence:
         guards: What each guard says.
         requests: Requests that the challenger answered in this step (for a shadow: scored).
         seconds: Time since the step began.
+        split: Whether requests reach the arms as they were meant to; None where nothing is drawn.
+        preference: How likely it is that the challenger's decisions are worth more: what a bandit's share
+            follows. None where there is nothing to say it from.
+        extensions: How often the step was given as long again.
     """
 
     guards: tuple[GuardFinding, ...]
     requests: int
     seconds: float
+    split: GuardFinding | None = None
+    preference: float | None = None
+    extensions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,8 @@ class Move:
     """What to do now.
 
     Attributes:
-        kind: ``wait``, ``advance``, ``promote``, ``ask`` (for approval) or ``roll_back``.
+        kind: ``wait``, ``advance``, ``reweigh`` (a bandit's share), ``extend``, ``escalate`` (to a person),
+            ``promote``, ``ask`` (for approval) or ``roll_back``.
         step: The step that the rollout is at after the move.
         share: The challenger's share of the requests after the move.
         reason: Why.
@@ -92,23 +102,26 @@ class Strategy:
         splits: Whether the challenger answers a share of the requests.
         mirrors: Whether the challenger scores requests that the champion has answered.
         steps: Whether the share grows step by step.
-        at_once: Whether it needs no evidence: both are warm, one switch.
+        switches: Whether the challenger takes all requests at once, the champion staying loaded behind it.
+        adapts: Whether the share follows what the arms are worth.
     """
 
     name: str
-    splits: bool
-    mirrors: bool
-    steps: bool
-    at_once: bool
+    splits: bool = False
+    mirrors: bool = False
+    steps: bool = False
+    switches: bool = False
+    adapts: bool = False
 
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
-        Strategy("blue_green", splits=False, mirrors=False, steps=False, at_once=True),
-        Strategy("canary", splits=True, mirrors=False, steps=True, at_once=False),
-        Strategy("ab", splits=True, mirrors=False, steps=False, at_once=False),
-        Strategy("shadow", splits=False, mirrors=True, steps=False, at_once=False),
+        Strategy("blue_green", switches=True),
+        Strategy("canary", splits=True, steps=True),
+        Strategy("ab", splits=True),
+        Strategy("bandit", splits=True, adapts=True),
+        Strategy("shadow", mirrors=True),
     )
 }
 AB_SHARE = 0.5
@@ -124,14 +137,15 @@ def shares(spec: DeploySpec) -> tuple[float, ...]:
         return tuple(share for share in spec.steps if share < 1.0) or (AB_SHARE,)
     if strategy.splits:
         return (spec.steps[0] if len(spec.steps) == 1 and spec.steps[0] < 1.0 else AB_SHARE,)
-    return (0.0,)
+    return (1.0 if strategy.switches else 0.0,)
 
 
 def next_move(rollout: RolloutRow, spec: DeploySpec, evidence: Evidence, *, approve: bool) -> Move:
     """Decides what to do with a rollout at this look.
 
     Harm goes back at once, from any state but a pause by hand. A step ends when its hold is over and
-    no guard says harm; the last one needs every guard to say fine. No data is never success.
+    no guard says harm; the last one needs every guard to say fine. No data is never success. Arms that
+    are not divided as meant end the rollout: nothing that compares them can be believed.
 
     Args:
         rollout: Where it stands.
@@ -141,12 +155,12 @@ def next_move(rollout: RolloutRow, spec: DeploySpec, evidence: Evidence, *, appr
     """
     here = (rollout.step, rollout.share)
     harm = [finding for finding in evidence.guards if finding.answer == "harm"]
+    if evidence.split is not None and evidence.split.answer == "harm":
+        harm = [evidence.split, *harm]
     if harm and rollout.state in ("running", "waiting"):
         return Move("roll_back", rollout.step, 0.0, _tell(harm))
     if rollout.state != "running":
         return Move("wait", *here, f"the rollout is {rollout.state}")
-    if STRATEGIES[rollout.strategy].at_once:
-        return _promotion(here, "both versions are loaded; the switch is at once", approve=approve)
     if not _held(spec, evidence):
         return Move("wait", *here, _hold_reason(spec, evidence))
     plan = shares(spec)
@@ -163,10 +177,29 @@ def _last_step(here: tuple[int, float], spec: DeploySpec, evidence: Evidence, *,
     if not undecided:
         reason = _tell(evidence.guards) or f"{evidence.requests} requests; the file states no guard"
         return _promotion(here, reason, approve=approve)
+    lacking = f"{evidence.requests} requests: {_tell(undecided)}"
     if _waited_too_long(spec, evidence):
-        reason = f"not enough evidence after {evidence.requests} requests: {_tell(undecided)}"
-        return Move("roll_back", here[0], 0.0, reason)
+        return _without_evidence(here, spec, evidence, lacking)
+    if STRATEGIES[spec.strategy].adapts and evidence.preference is not None:
+        low, high = BANDIT_SHARES
+        share = round(min(high, max(low, evidence.preference)), 3)
+        if share != here[1]:
+            reason = f"the challenger is worth more with a chance of {evidence.preference:.1%}; {lacking}"
+            return Move("reweigh", here[0], share, reason)
     return Move("wait", *here, f"not enough evidence yet: {_tell(undecided)}")
+
+
+def _without_evidence(here: tuple[int, float], spec: DeploySpec, evidence: Evidence, lacking: str) -> Move:
+    """Does what the file says where the guards could not say for long that all is well."""
+    told = f"not enough evidence after {lacking}"
+    if spec.undecided == "wait":
+        return Move("wait", *here, told)
+    if spec.undecided == "escalate":
+        return Move("escalate", *here, f"a person has to say; {told}")
+    if spec.undecided == "extend" and evidence.extensions < MOST_EXTENSIONS:
+        again = f"extension {evidence.extensions + 1} of {MOST_EXTENSIONS}"
+        return Move("extend", *here, f"as long again ({again}); {told}")
+    return Move("roll_back", here[0], 0.0, told)
 
 
 def require_open(rollout: RolloutRow) -> None:
@@ -201,9 +234,10 @@ def _hold_reason(spec: DeploySpec, evidence: Evidence) -> str:
 
 
 def _waited_too_long(spec: DeploySpec, evidence: Evidence) -> bool:
+    holds = spec.patience * (1 + evidence.extensions)
     if spec.hold.time is not None:
-        return evidence.seconds >= PATIENCE * spec.hold.time.total_seconds()
-    return evidence.requests >= PATIENCE * max(1, spec.hold.requests or 0)
+        return evidence.seconds >= holds * spec.hold.time.total_seconds()
+    return evidence.requests >= holds * max(1, spec.hold.requests or 0)
 
 
 def _tell(findings: list[GuardFinding] | tuple[GuardFinding, ...]) -> str:

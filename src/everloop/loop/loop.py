@@ -17,6 +17,7 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
 from everloop.loop.deciding import decide, retrain, trained_at
+from everloop.loop.looking import RolloutLog
 from everloop.loop.notifying import tell
 from everloop.loop.observing import observe
 from everloop.loop.rolling import advance
@@ -98,7 +99,8 @@ class Loop:
         if champion(workspace.record, workspace.name) is None:
             return
         # Read whole at each tick: what lies past is sealed as Parquet, and the log is the only memory.
-        joined = read_log(workspace.log_folder, until=now).joined()
+        log = read_log(workspace.log_folder, until=now)
+        joined = log.joined()
         if joined.is_empty():
             return
         answered = joined.filter(pl.col("arm") != "shadow")
@@ -109,12 +111,12 @@ class Loop:
             yield Happening("window", _window_line(found), found.row.id)
             yield from (Happening("alert", alert.message, alert.id) for alert in found.alerts)
         if act:
-            yield from self._roll(joined, now)
+            yield from self._roll(RolloutLog(joined, log.refusals), now)
         if judged:
             yield from self._decide(judged, answered, now, act=act)
 
-    def _roll(self, joined: pl.DataFrame, now: datetime) -> Iterator[Happening]:
-        moved = advance(self.workspace, joined, now)
+    def _roll(self, log: RolloutLog, now: datetime) -> Iterator[Happening]:
+        moved = advance(self.workspace, log, now)
         if moved is not None:
             self._project()
             yield Happening("rollout", f"{moved.answer}: {moved.reason}", moved.id)

@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import socket
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from everloop.core.clock import parse_time
 from everloop.core.errors import RecordBusy
-from everloop.deploy.candidate import Candidate
-from everloop.deploy.guards import Look, look_at
+from everloop.deploy.guards import look_at, split_finding
 from everloop.deploy.release import apply_move
-from everloop.deploy.rollout import Evidence, next_move
+from everloop.deploy.rollout import STRATEGIES, Evidence, next_move
 from everloop.deploy.versions import open_rollout
-from everloop.loop.served import ServedRows
-from everloop.record.rows import DecisionRow, RolloutRow, VersionRow
-from everloop.runtime.routing import PINNED
-from everloop.table.worth import worth_of
+from everloop.loop.looking import RolloutLog, look_of
+from everloop.measure.sequential import FEWEST
+from everloop.record.rows import DecisionRow, RolloutRow
 
 if TYPE_CHECKING:
-    import polars as pl
-
+    from everloop.deploy.guards import Look
     from everloop.loop.workspace import Workspace
 
+LEASE = timedelta(minutes=1)
+"""A controller that says nothing for so long has given the rollout up."""
 
-def advance(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> DecisionRow | None:
+
+def advance(workspace: Workspace, log: RolloutLog, now: datetime) -> DecisionRow | None:
     """Looks at the rollout under way and makes the move that its evidence asks for.
 
     Args:
         workspace: The lifecycle.
-        joined: The prediction log with its actuals, shadows included.
+        log: The prediction log with its actuals, shadows included.
         now: The time of asking.
 
     Returns:
-        The decision, or None where there is no rollout or nothing is to be done yet.
+        The decision, or None where there is no rollout, nothing is to be done yet, or another controller
+        drives it.
     """
     rollout = open_rollout(workspace.record, workspace.name)
-    if rollout is None:
+    if rollout is None or not _drives(workspace, now):
         return None
-    evidence = gather(workspace, rollout, joined, now)
+    evidence = gather(workspace, rollout, log, now)
     approve = workspace.spec.monitor.retrain.approve == "manual"
     move = next_move(rollout, workspace.spec.deploy, evidence, approve=approve)
     try:
@@ -49,23 +51,44 @@ def advance(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> Decisi
         return None
 
 
-def gather(workspace: Workspace, rollout: RolloutRow, joined: pl.DataFrame, now: datetime) -> Evidence:
+def gather(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: datetime) -> Evidence:
     """Gathers what is known about a rollout: both versions on every row since it began."""
     import polars as pl
 
-    champion = workspace.served(workspace.record.get(VersionRow, str(rollout.champion)))
-    challenger = workspace.served(workspace.record.get(VersionRow, rollout.challenger))
-    lines = joined.filter((pl.col("time") >= rollout.at) & (pl.col("arm") != PINNED))
-    answered = ServedRows.of(lines.filter(pl.col("arm") != "shadow"), champion).labelled()
-    rows = answered.with_target()
-    worth = worth_of(workspace.spec.goal.value, champion.frame, rows)
-    look = Look(
-        answers=lines.with_columns(failed=pl.col("score").is_nan() | pl.col("score").is_null()),
-        champion=Candidate(champion.folder, rows, champion.frame, worth),
-        challenger=Candidate(challenger.folder, rows, challenger.frame, worth),
-        strategy=rollout.strategy,
-        answered_by=np.asarray(answered.lines["arm"].to_list(), dtype=np.str_),
-    )
+    own = log.of(rollout)
+    look = look_of(workspace, rollout, own, now)
     begun = parse_time(rollout.facts["step_since"])
-    here = lines.filter((pl.col("arm") != "champion") & (pl.col("time") >= begun))
-    return Evidence(look_at(workspace.spec.deploy, look), here.height, (now - begun).total_seconds())
+    mine = (pl.col("arm") != "champion") & (pl.col("time") >= begun)
+    return Evidence(
+        guards=look_at(workspace.spec.deploy, look),
+        requests=own.lines.filter(mine).height,
+        seconds=(now - begun).total_seconds(),
+        split=split_finding(look),
+        preference=preference(look) if STRATEGIES[rollout.strategy].adapts else None,
+        extensions=int(rollout.facts.get("extensions", 0)),
+    )
+
+
+def preference(look: Look) -> float | None:
+    """Says how likely it is that the challenger's decisions are worth more: what a bandit's share follows.
+
+    Drawing requests by it is Thompson's rule for two arms. The versions are priced on the same rows, so
+    what it learns from does not depend on whom it sent where.
+
+    Source:
+        Thompson, Biometrika 25 (1933).
+    """
+    from scipy.special import ndtr
+
+    champion, challenger = look.known.champion.values, look.known.challenger.values
+    if champion is None or challenger is None or champion.size < FEWEST:
+        return None
+    differences = challenger - champion
+    error = float(differences.std(ddof=1)) / np.sqrt(differences.size)
+    return float(ndtr(differences.mean() / error)) if error > 0 else 0.5
+
+
+def _drives(workspace: Workspace, now: datetime) -> bool:
+    """Takes or keeps the sole right to drive the rollout; one process on each machine asks for it."""
+    holder = f"{socket.gethostname()}:{workspace.state_folder.resolve()}"
+    return workspace.record.lease(f"rollout:{workspace.name}", holder, now + LEASE, now)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from everloop.core.errors import DataFault, UsageFault
 from everloop.measure.arrays import Floats, numbers
+from everloop.measure.evidence import rate_evidence
 from everloop.measure.intervals import Interval
 
 GRID = 1001
@@ -107,14 +108,10 @@ def rate_sequence(events: int, rows: int, alpha: float = 0.05) -> Interval:
         raise UsageFault(f"{events} events of {rows} rows make no rate.")
     if rows == 0:
         return Interval(0.0, float("nan"), 1.0)
-    from scipy.special import betaln, xlog1py, xlogy
-
-    mixture = betaln(events + 1, rows - events + 1)
     rate = events / rows
 
     def refuted(p: float) -> bool:
-        likelihood = xlogy(events, p) + xlog1py(rows - events, -p)
-        return bool(mixture - likelihood >= np.log(1 / alpha))
+        return bool(rate_evidence(events, rows, p) >= np.log(1 / alpha))
 
     low = 0.0 if not refuted(0.0) else _border(refuted, 0.0, rate)
     high = 1.0 if not refuted(1.0) else _border(refuted, 1.0, rate)

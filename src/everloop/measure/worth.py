@@ -61,6 +61,26 @@ class Worth:
         """The four prices of each row, (n, 4), where the task is binary."""
         return self.prices if self.task == "binary" else None
 
+    @property
+    def spread(self) -> Floats | None:
+        """How far two decisions on each row can lie apart in money, whatever happens, (n,); None: any far."""
+        if self.task == "binary":
+            true_positive, false_positive, false_negative, true_negative = self.prices.T
+            apart = abs(true_positive - false_negative), abs(false_positive - true_negative)
+            return np.asarray(np.maximum(*apart))
+        if self.prices is None:
+            return None
+        return np.asarray((self.prices.max(axis=2) - self.prices.min(axis=2)).max(axis=1))
+
+    @property
+    def extent(self) -> Floats | None:
+        """The largest amount that a decision on each row can bring or cost, (n,); None: any."""
+        if self.prices is None:
+            return None
+        return (
+            np.asarray(np.abs(self.prices).reshape(self.size, -1).max(axis=1)) if self.size else np.empty(0)
+        )
+
     def values(self, actual: ArrayLike, decision: ArrayLike) -> Floats:
         """Prices each decision by what really happened.
 

@@ -97,7 +97,9 @@ class ServeSpec(Part):
 class DeploySpec(Part):
     """How a new version takes over from the one that serves."""
 
-    strategy: Literal["blue_green", "canary", "ab", "shadow"] = Field("canary", description="The rollout.")
+    strategy: Literal["blue_green", "canary", "ab", "bandit", "shadow"] = Field(
+        "canary", description="The rollout."
+    )
     steps: Annotated[tuple[Share, ...], AfterValidator(_growing)] = Field(
         (0.05, 0.25, 0.5, 1.0), description="The challenger's share of the requests, step by step."
     )
@@ -105,8 +107,15 @@ class DeploySpec(Part):
         default_factory=lambda: Hold(requests=500), description="How long a step lasts at least."
     )
     guard: dict[str, GuardField] = Field(
-        default_factory=dict, description="What must hold during a rollout: bounds, or `not worse`."
+        default_factory=dict,
+        description="What must hold during a rollout: bounds, `not worse`, `not worse by 2%` or `better`.",
     )
+    undecided: Literal["wait", "extend", "escalate", "roll_back"] = Field(
+        "roll_back",
+        description="What a rollout does whose guards cannot say that all is well after `patience` holds: "
+        "waits on, gets as long again (three times at most), asks a person, or goes back.",
+    )
+    patience: Count = Field(20, description="How many holds the last step may last without evidence.")
     serve: ServeSpec = Field(default_factory=ServeSpec, description="Where the server listens.")
     signing: SigningSpec | None = Field(
         None, description="Who signs what is released; left out: nobody does."

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
@@ -35,7 +35,7 @@ TRIGGER_ARGUMENTS = {
     "labels": "'labels: ' with a whole number, such as 'labels: 5000'",
 }
 SCHEDULES = ("hourly", "daily", "weekly", "monthly")
-NOT_WORSE: Literal["not worse"] = "not worse"
+AGAINST_PATTERN = r"^\s*(better|not worse( by (?P<amount>\d+(\.\d+)?\s*%?))?)\s*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,36 @@ class AlarmBudget:
 
     def __str__(self) -> str:
         return f"{self.alarms} false alarm{'s' if self.alarms != 1 else ''} in {self.windows} windows"
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """How a challenger is to compare with its champion: `not worse`, `not worse by 2%`, `better`.
+
+    Attributes:
+        better: Whether it has to be better.
+        margin: How much worse it may be; None where the file leaves that open.
+        percent: Whether the margin was written as a percentage.
+    """
+
+    better: bool = False
+    margin: float | None = None
+    percent: bool = False
+
+    def allowed(self, tolerance: float) -> float:
+        """Gives how much worse is not worse yet.
+
+        Args:
+            tolerance: That where the file leaves it open.
+        """
+        return 0.0 if self.better else tolerance if self.margin is None else self.margin
+
+    def __str__(self) -> str:
+        if self.better:
+            return "better"
+        if self.margin is None:
+            return "not worse"
+        return f"not worse by {100 * self.margin:g}%" if self.percent else f"not worse by {self.margin:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +180,20 @@ def _says_when(kind: str, argument: str) -> bool:
 
 
 def _guard(value: Any) -> Any:
-    if isinstance(value, Bound) or value == NOT_WORSE:
+    if isinstance(value, (Bound, Against)):
         return value
+    text = value if isinstance(value, str) else ""
+    against = re.match(AGAINST_PATTERN, text)
+    if against is not None:
+        amount = against["amount"]
+        percent = amount is not None and amount.endswith("%")
+        margin = None if amount is None else parse_percent(amount) if percent else float(amount)
+        return Against(better=text.strip() == "better", margin=margin, percent=percent)
     try:
-        return Bound.parse(value if isinstance(value, str) else "")
+        return Bound.parse(text)
     except UsageFault as fault:
-        raise ValueError("expected a bound such as '<= 1%', or 'not worse'") from fault
+        told = "a bound such as '<= 1%', or 'not worse', 'not worse by 2%' or 'better'"
+        raise ValueError(f"expected {told}") from fault
 
 
 def _text_schema(pattern: str, example: str) -> WithJsonSchema:
@@ -192,11 +230,20 @@ BoundField = Annotated[
     PlainSerializer(str, return_type=str),
     _text_schema(BOUND_PATTERN, ">= 0.6"),
 ]
+# JSON Schema knows no named groups.
+_AGAINST_SCHEMA = AGAINST_PATTERN.replace("?P<amount>", "")
 GuardField = Annotated[
-    Bound | Literal["not worse"],
+    Bound | Against,
     PlainValidator(_guard),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": BOUND_PATTERN}, {"const": NOT_WORSE}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": BOUND_PATTERN},
+                {"type": "string", "pattern": _AGAINST_SCHEMA},
+            ]
+        }
+    ),
 ]
 Count = Annotated[int, Field(gt=0, strict=True)]
 Amount = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]

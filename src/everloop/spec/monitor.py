@@ -138,6 +138,9 @@ class RetrainSpec(Part):
     approve: Literal["automatic", "manual"] = Field(
         "automatic", description="Whether a promotion waits for a person."
     )
+    approvers: tuple[str, ...] = Field(
+        (), description="Who may approve, promote or reject by hand; left out: whoever gives a name."
+    )
 
 
 class MonitorSpec(Part):

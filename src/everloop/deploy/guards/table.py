@@ -1,0 +1,89 @@
+"""The table of guards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from everloop.core.errors import SpecFault
+from everloop.core.units import Bound
+from everloop.deploy.guards.latency import QUANTILES, latency
+from everloop.deploy.guards.look import Budget, Look
+from everloop.deploy.guards.metrics import ROW_METRICS, row_metric
+from everloop.deploy.guards.rates import contract_violations, error_rate
+from everloop.deploy.guards.scores import agreement, score_distribution
+from everloop.deploy.guards.value import estimated_performance, value_per_decision
+from everloop.spec.fields import Against
+
+if TYPE_CHECKING:
+    from everloop.deploy.rollout import GuardFinding
+    from everloop.spec import DeploySpec
+
+Answering = Callable[[str, Bound | Against, Look, Budget], "GuardFinding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A guard.
+
+    Attributes:
+        answer: Says harm, fine or undecided of what is known.
+        bounds: Whether it can be held against a bound.
+        compares: Whether it can be held against the champion.
+        draws: Whether that needs requests that either arm could have got.
+        example: How the file writes it.
+    """
+
+    answer: Answering
+    bounds: bool = True
+    compares: bool = True
+    draws: bool = False
+    example: str = "not worse"
+
+
+GUARDS: dict[str, Guard] = {
+    "error_rate": Guard(error_rate, draws=True, example="<= 1%"),
+    "contract_violations": Guard(contract_violations, draws=True),
+    **dict.fromkeys(QUANTILES, Guard(latency, draws=True, example="<= 50ms")),
+    "score_distribution": Guard(score_distribution, compares=False, example="<= 0.2"),
+    "agreement": Guard(agreement, compares=False, example=">= 90%"),
+    "value_per_decision": Guard(value_per_decision, bounds=False),
+    "estimated_performance": Guard(estimated_performance, bounds=False),
+    **{name: Guard(row_metric, bounds=metric.is_rate) for name, metric in ROW_METRICS.items()},
+}
+"""What `deploy.guard` may name."""
+
+
+def look_at(spec: DeploySpec, look: Look) -> tuple[GuardFinding, ...]:
+    """Answers every guard that the file names.
+
+    Raises:
+        SpecFault: When the file names a guard that there is none of.
+    """
+    require_known(spec)
+    budget = Budget.of(len(spec.guard))
+    return tuple(GUARDS[name].answer(name, required, look, budget) for name, required in spec.guard.items())
+
+
+def require_known(spec: DeploySpec) -> None:
+    """Refuses guards that there are none of, or that cannot be held as the file says.
+
+    Raises:
+        SpecFault: With what there is.
+    """
+    for name, required in spec.guard.items():
+        if name not in GUARDS:
+            raise SpecFault(f"deploy.guard names {name!r}; there are {', '.join(GUARDS)}.")
+        guard = GUARDS[name]
+        if isinstance(required, Bound) and not guard.bounds:
+            raise SpecFault(
+                f"deploy.guard.{name} compares with the champion.", hint=f"write it as: {guard.example}"
+            )
+        if isinstance(required, Against) and not guard.compares:
+            raise SpecFault(f"deploy.guard.{name} needs a bound.", hint=f"write it as: {guard.example}")
+        if isinstance(required, Against) and guard.draws and spec.strategy in ("blue_green", "shadow"):
+            raise SpecFault(
+                f"deploy.guard.{name} compares arms that requests are drawn for; {spec.strategy} draws none.",
+                hint="state a bound, such as <= 1%, or use canary, ab or bandit",
+            )

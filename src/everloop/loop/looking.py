@@ -1,0 +1,191 @@
+"""What the prediction log says of a rollout, as the arrays that its guards judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.core.errors import PackageRefused
+from everloop.deploy.candidate import Candidate
+from everloop.deploy.guards.look import Asked, Known, Look, Requests
+from everloop.loop.served import ServedRows
+from everloop.record.rows import VersionRow
+from everloop.runtime.routing import CHAMPION, PINNED, SHADOW, unit_of
+from everloop.table.worth import worth_of
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from everloop.loop.served import ServedVersion
+    from everloop.loop.workspace import Workspace
+    from everloop.measure.worth import Worth
+    from everloop.record.rows import RolloutRow
+
+
+@dataclass(frozen=True)
+class RolloutLog:
+    """The part of the log that belongs to a rollout.
+
+    Attributes:
+        lines: Answers with their actuals, shadows included.
+        refusals: Rows that an arm did not answer.
+    """
+
+    lines: pl.DataFrame
+    refusals: pl.DataFrame
+
+    def of(self, rollout: RolloutRow) -> RolloutLog:
+        """Gives what was asked since a rollout began, without answers that a client or a failure pinned."""
+        import polars as pl
+
+        within = (pl.col("time") >= rollout.at) & (pl.col("arm") != PINNED)
+        return RolloutLog(self.lines.filter(within), self.refusals.filter(within))
+
+
+def look_of(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: datetime) -> Look:
+    """Gathers what is known of a rollout.
+
+    Args:
+        workspace: The lifecycle.
+        rollout: The rollout.
+        log: What was logged since it began.
+        now: The time of asking.
+    """
+    import polars as pl
+
+    champion, challenger = (
+        workspace.served(workspace.record.get(VersionRow, str(identity)))
+        for identity in (rollout.champion, rollout.challenger)
+    )
+    answered = ServedRows.of(log.lines.filter(pl.col("arm") != SHADOW), champion)
+    units = dict(zip(answered.lines["id"], _units(answered, rollout.id), strict=True))
+    known = _known(answered, now)
+    rows = answered.inputs
+    worth = worth_of(workspace.spec.goal.value, champion.frame, rows)
+    pair = (champion, challenger)
+    return Look(
+        strategy=rollout.strategy,
+        requests=_requests(log, units),
+        known=_known_pair(workspace, known, pair, units),
+        asked=Asked(
+            Candidate(champion.folder, rows, champion.frame, worth),
+            Candidate(challenger.folder, rows, challenger.frame, worth),
+            _references(pair),
+        ),
+        usual_value=_usual_value(champion),
+        named=tuple(workspace.spec.deploy.guard),
+    )
+
+
+def _known(answered: ServedRows, now: datetime) -> ServedRows:
+    """The rows with an actual, in the order in which it had to be there.
+
+    Where a delay is stated, a row counts once that is over: what is known early is often of one kind only.
+    """
+    import polars as pl
+
+    delay = timedelta(seconds=answered.by.frame.label_delay_seconds or 0.0)
+    lines = answered.lines.with_row_index("place").filter(pl.col("actual").is_not_null())
+    there = pl.max_horizontal("known_at", pl.col("time") + delay)
+    places = lines.filter(there <= now).sort(there, maintain_order=True)["place"].to_numpy()
+    return ServedRows(answered.lines[places], answered.inputs[places], answered.by)
+
+
+def _known_pair(
+    workspace: Workspace,
+    known: ServedRows,
+    pair: tuple[ServedVersion, ServedVersion],
+    units: Mapping[str, str],
+) -> Known:
+    rows = known.with_target()
+    worth: Worth | None = worth_of(workspace.spec.goal.value, known.by.frame, rows)
+    champion, challenger = (Candidate(one.folder, rows, one.frame, worth) for one in pair)
+    second = (known.lines["arm"] != CHAMPION).to_numpy()
+    unit = np.array([units[identity] for identity in known.lines["id"]], dtype=object)
+    return Known(champion, challenger, second, _chances(known.lines, second), unit)
+
+
+def _requests(log: RolloutLog, units: Mapping[str, str]) -> Requests:
+    import polars as pl
+
+    answered = log.lines.select(
+        "time",
+        "arm",
+        "chance",
+        pl.col("id").replace_strict(units, return_dtype=pl.String, default=None).alias("unit"),
+        failed=pl.col("score").is_nan() | pl.col("score").is_null(),
+        refused=pl.lit(value=False),
+        seconds=pl.col("latency_us") / 1e6,
+        scores=pl.col("score"),
+    )
+    refused = log.refusals.select(
+        "time",
+        "arm",
+        "chance",
+        "unit",
+        failed=pl.col("kind") == "error",
+        refused=pl.col("kind") == "contract",
+        seconds=pl.lit(None, pl.Float64),
+        scores=pl.lit(None, pl.Float64),
+    )
+    table = pl.concat([answered, refused]).sort("time", maintain_order=True)
+    second = (table["arm"] != CHAMPION).to_numpy()
+    return Requests(
+        second=second,
+        chance=_chances(table, second),
+        unit=table["unit"].fill_null("").to_numpy(),
+        failed=table["failed"].to_numpy(),
+        refused=table["refused"].to_numpy(),
+        seconds=_numbers(table["seconds"]),
+        scores=_numbers(table["scores"]),
+    )
+
+
+def _chances(table: pl.DataFrame, second: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The challenger's chance at each line, from the chance of the arm that was chosen."""
+    chance = _numbers(table["chance"])
+    return np.where(second, chance, 1.0 - chance)
+
+
+def _numbers(column: pl.Series) -> NDArray[np.float64]:
+    return np.asarray(column.fill_null(float("nan")).to_numpy(), dtype=np.float64)
+
+
+def _units(rows: ServedRows, salt: str) -> list[str]:
+    entity = rows.by.frame.entity
+    identities: list[Any] = rows.lines["id"].to_list()
+    if entity is None or entity not in rows.inputs.columns:
+        return [unit_of(identity, salt) for identity in identities]
+    values = rows.inputs[entity].to_list()
+    return [
+        unit_of(identity if value is None else str(value), salt)
+        for value, identity in zip(values, identities, strict=True)
+    ]
+
+
+def _references(pair: tuple[ServedVersion, ServedVersion]) -> Any:
+    found = []
+    for version in pair:
+        try:
+            reference = version.reference
+        except PackageRefused:  # a package that was brought may have none
+            found.append((np.empty(0), np.empty(0)))
+            continue
+        found.append((np.array(reference.scores), np.array(reference.actuals, dtype=np.float64)))
+    return tuple(found)
+
+
+def _usual_value(champion: ServedVersion) -> float | None:
+    """What a decision of the champion was worth before the rollout, on rows that it had not learned from."""
+    measured = champion.row.metrics.get("value_per_decision")
+    if measured is None:
+        try:
+            measured = champion.reference.facts.get("value_per_decision")
+        except PackageRefused:
+            return None
+    return None if measured is None else float(measured)

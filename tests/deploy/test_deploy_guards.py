@@ -1,0 +1,271 @@
+"""Each guard: harm where there is some, fine where that is shown, and undecided where nothing is known."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.rollout_simulation import Errors, guard_errors
+from everloop.core.errors import SpecFault
+from everloop.deploy.guards import GUARDS, Budget, Look, Requests, look_at, require_known, split_finding
+from everloop.deploy.guards.latency import running_quantile
+from everloop.deploy.guards.look import Asked, Known
+from everloop.deploy.guards.scores import kolmogorov_smirnov
+from everloop.measure.worth import Worth
+from everloop.spec import DeploySpec
+from everloop.spec.frame import Frame
+
+FRAME = Frame.from_dict(
+    {"task": "binary", "target": "bad", "classes": ("no", "yes"), "positive": "yes", "metric": "roc_auc"}
+)
+PRICES = (10.0, -10.0, -10.0, 10.0)  # whoever knows the chances does best from one half on
+
+
+@dataclass(frozen=True)
+class Version:
+    """What guards read of a candidate, given as arrays."""
+
+    scores: np.ndarray
+    actual: np.ndarray
+    worth: Worth | None
+    frame: Frame = FRAME
+
+    @property
+    def rows(self):
+        return pl.DataFrame({"score": self.scores})
+
+    @property
+    def decisions(self):
+        return (self.scores >= 0.5).astype(float)
+
+    @cached_property
+    def values(self):
+        return None if self.worth is None else self.worth.values(self.actual, self.decisions)
+
+
+def requests(count=4000, share=0.5, seed=0, **changes):
+    random = np.random.default_rng(seed)
+    second = random.random(count) < share
+    fields = {
+        "second": second,
+        "chance": np.full(count, share),
+        "unit": np.arange(count).astype(str),
+        "failed": np.zeros(count, bool),
+        "refused": np.zeros(count, bool),
+        "seconds": random.gamma(2, 0.005, count),
+        "scores": random.random(count),
+    }
+    return Requests(**(fields | changes))
+
+
+def versions(count=3000, noise=0.0, seed=0, *, priced=True):
+    """A champion that knows the chances, and a challenger that sees them through noise."""
+    random = np.random.default_rng(seed)
+    chance = random.beta(1, 3, count)
+    actual = (random.random(count) < chance).astype(float)
+    worth = Worth("binary", prices=PRICES, size=count) if priced else None
+    blurred = np.clip(chance + noise * random.normal(size=count), 0, 1)
+    return Version(chance, actual, worth), Version(blurred, actual, worth)
+
+
+def look(strategy="canary", asked=None, noise=0.0, count=3000, *, priced=True, usual=4.0, named=()):
+    champion, challenger = versions(count, noise, priced=priced)
+    asked = asked or requests()
+    random = np.random.default_rng(9)
+    second = random.random(count) < 0.5
+    known = Known(champion, challenger, second, np.full(count, 0.5), np.arange(count).astype(str))
+    before = versions(3000, noise, seed=77)
+    references = tuple((version.scores, version.actual) for version in before)
+    return Look(strategy, asked, known, Asked(champion, challenger, references), usual, named)
+
+
+def answer(name, required, seen, strategy="canary"):
+    spec = DeploySpec.model_validate({"guard": {name: required}, "strategy": strategy})
+    return look_at(spec, seen)[0].answer
+
+
+def struck(asked, of_second, of_first, seed=1):
+    random = np.random.default_rng(seed)
+    return random.random(asked.second.size) < np.where(asked.second, of_second, of_first)
+
+
+@pytest.mark.parametrize("field", ["failed", "refused"])
+@pytest.mark.parametrize(
+    ("of_second", "of_first", "required", "said"),
+    [
+        (0.10, 0.05, "not worse", "harm"),
+        (0.10, 0.05, "not worse by 1%", "harm"),
+        (0.10, 0.05, "not worse by 30%", "fine"),
+        (0.02, 0.02, "not worse by 5%", "fine"),
+        (0.02, 0.10, "better", "fine"),
+        (0.10, 0.10, "better", "undecided"),
+        (0.0, 0.0, "not worse", "fine"),
+        (0.0, 0.0, "<= 1%", "fine"),
+        (0.05, 0.0, "<= 1%", "harm"),
+        (0.05, 0.05, "<= 5%", "undecided"),
+    ],
+)
+def test_rates(field, of_second, of_first, required, said):
+    asked = requests()
+    asked = replace(asked, **{field: struck(asked, of_second, of_first)})
+    name = "error_rate" if field == "failed" else "contract_violations"
+    assert answer(name, required, look(asked=asked)) == said
+
+
+def test_one_entity_that_always_fails_is_no_harm():
+    asked = requests()
+    asked = replace(
+        asked,
+        unit=np.where(asked.second, "merchant 7", asked.unit),
+        failed=asked.second & struck(asked, 0.2, 0),
+    )
+    assert answer("error_rate", "not worse", look(asked=asked)) != "harm"
+    assert answer("error_rate", "<= 1%", look(asked=asked)) == "harm"
+
+
+@pytest.mark.parametrize(
+    ("slower", "required", "said"),
+    [
+        (1.0, "not worse", "undecided"),
+        (3.0, "not worse", "harm"),
+        (1.0, "<= 200ms", "fine"),
+        (1.0, "<= 5ms", "harm"),
+        (0.2, "better", "fine"),
+    ],
+)
+def test_latency(slower, required, said):
+    asked = requests(8000)
+    asked = replace(asked, seconds=asked.seconds * np.where(asked.second, slower, 1.0))
+    assert answer("latency_p95", required, look(asked=asked)) == said
+
+
+@given(st.integers(1, 400), st.floats(0.1, 0.9))
+def test_a_running_quantile_knows_the_past_alone(count, quantile):
+    seconds = np.random.default_rng(count).random(count)
+    limits = running_quantile(seconds, np.ones(count, bool), quantile)
+    changed = seconds.copy()
+    changed[count // 2 :] = 99.0
+    again = running_quantile(changed, np.ones(count, bool), quantile)
+    np.testing.assert_array_equal(limits[: count // 2 + 1], again[: count // 2 + 1])
+    assert np.isnan(limits[:50]).all()
+
+
+def test_score_distribution_and_agreement():
+    same = look()
+    assert answer("score_distribution", "<= 0.2", same) == "fine"
+    moved = requests()
+    moved = replace(moved, scores=np.where(moved.second, moved.scores**4, moved.scores))
+    assert answer("score_distribution", "<= 0.1", look(asked=moved)) == "harm"
+    assert answer("score_distribution", "<= 0.1", look(asked=requests(40))) == "undecided"
+    assert answer("agreement", ">= 90%", same) == "fine"
+    assert answer("agreement", ">= 90%", look(noise=0.5)) == "harm"
+
+
+def test_the_distance_of_scores_is_scipys():
+    from scipy.stats import ks_2samp
+
+    random = np.random.default_rng(0)
+    first, second = random.random(300), random.random(200).round(2)
+    assert kolmogorov_smirnov(first, second) == pytest.approx(ks_2samp(first, second).statistic)
+
+
+@pytest.mark.parametrize("name", ["value_per_decision", "estimated_performance"])
+@pytest.mark.parametrize("strategy", ["canary", "shadow", "bandit", "blue_green"])
+def test_value_from_actuals_and_before_them(name, strategy):
+    assert answer(name, "not worse", look(strategy, noise=0.6), strategy) == "harm"
+    assert answer(name, "not worse", look(strategy, noise=0.001), strategy) == "fine"
+    assert answer(name, "better", look(strategy), strategy) == "undecided"
+    assert answer(name, "not worse", look(strategy, priced=False), strategy) == "undecided"
+    assert answer(name, "not worse", look(strategy, count=0), strategy) == "undecided"
+
+
+def test_value_of_the_arms_themselves():
+    champion, _ = versions(20_000)
+    blind = replace(champion, scores=1 - champion.scores)
+    random = np.random.default_rng(3)
+    second, chance = random.random(20_000) < 0.5, np.full(20_000, 0.5)
+    unit = np.arange(20_000).astype(str)
+    base = look("ab")
+    worse = replace(base, known=Known(champion, blind, second, chance, unit))
+    assert answer("value_per_decision", "not worse", worse, "ab") == "harm"
+    better = replace(base, known=Known(blind, champion, second, chance, unit))
+    assert answer("value_per_decision", "better", better, "ab") == "fine"
+    one = replace(base, known=Known(champion, blind, second, chance, np.full(20_000, "c1")))
+    assert answer("value_per_decision", "not worse", one, "ab") == "undecided", "one entity is one draw"
+
+
+def test_an_estimate_gives_way_to_actuals():
+    both = look(noise=0.6, named=("estimated_performance", "value_per_decision"))
+    assert answer("estimated_performance", "not worse", both) == "fine"
+    assert answer("value_per_decision", "not worse", both) == "harm"
+
+
+@pytest.mark.parametrize(
+    ("name", "noise", "required", "said"),
+    [
+        ("accuracy", 0.6, "not worse", "harm"),
+        ("accuracy", 0.0, ">= 60%", "fine"),
+        ("accuracy", 0.0, ">= 99%", "harm"),
+        ("recall", 0.0, "not worse by 5%", "fine"),
+        ("brier", 0.6, "not worse", "harm"),
+        ("mae", 0.0, "not worse", "undecided"),
+    ],
+)
+def test_metrics_from_actuals(name, noise, required, said):
+    assert answer(name, required, look(noise=noise)) == said
+
+
+@pytest.mark.parametrize("name", sorted(GUARDS))
+def test_no_data_is_never_fine(name):
+    guard = GUARDS[name]
+    empty = look(asked=requests(0), count=0)
+    for required in (["<= 1%", ">= 99%"] if guard.bounds else []) + (
+        ["not worse", "better", "not worse by 2%"] if guard.compares else []
+    ):
+        assert answer(name, required, empty) == "undecided", required
+
+
+def test_a_split_that_was_not_meant_stops_the_rollout():
+    assert split_finding(look(asked=requests(share=0.3))).answer == "fine"
+    asked = requests(share=0.3)
+    assert split_finding(look(asked=replace(asked, chance=np.full(4000, 0.4)))).answer == "harm"
+    assert split_finding(look(asked=replace(asked, chance=asked.second.astype(float)))) is None
+    repeated = replace(asked, unit=np.where(asked.second, asked.unit, "bot"))
+    assert split_finding(look(asked=repeated)).answer == "harm", "one entity is one unit"
+
+
+def test_guards_say_what_the_simulation_decides():
+    for seed in range(40):
+        asked = requests(800, seed=seed)
+        failed = struck(asked, 0.12, 0.06, seed)
+        said = look_at(
+            DeploySpec.model_validate({"guard": {"error_rate": "not worse"}}),
+            look(asked=replace(asked, failed=failed)),
+        )[0].answer
+        drawn = Errors(asked.second[None], failed[None], np.full(800, 0.5))
+        assert (said == "harm") == np.isfinite(guard_errors(drawn).back[0])
+
+
+def test_the_error_is_shared():
+    assert Budget.of(4).back == Budget.of(1).back / 4
+    assert Budget.of(4).on == Budget.of(1).on
+    assert Budget.of(1).back + 0.01 <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("strategy", "guard", "said"),
+    [
+        ("canary", {"luck": "<= 1%"}, "there are error_rate"),
+        ("canary", {"value_per_decision": ">= 1"}, "compares with the champion"),
+        ("canary", {"agreement": "not worse"}, "needs a bound"),
+        ("blue_green", {"error_rate": "not worse"}, "draws none"),
+        ("shadow", {"latency_p99": "better"}, "draws none"),
+    ],
+)
+def test_what_cannot_be_guarded_is_refused(strategy, guard, said):
+    with pytest.raises(SpecFault, match=said):
+        require_known(DeploySpec.model_validate({"strategy": strategy, "guard": guard}))

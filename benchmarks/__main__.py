@@ -73,6 +73,10 @@ BENCHMARKS = {
     "batch": Benchmark(
         "benchmarks.batch", "a million rows predicted at least 3 times faster than by scikit-learn's pipeline"
     ),
+    "rollouts": Benchmark(
+        "benchmarks.rollouts",
+        "2,000 rollouts looked at after every request: at most 5 % wrongly promoted, 5 % wrongly sent back",
+    ),
     "drift": Benchmark(
         "benchmarks.drift",
         "a million rows: 50 times faster than Evidently, 10 than NannyML; a window of 100,000 under 150 ms",

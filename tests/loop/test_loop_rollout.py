@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from everloop.cli.rollout import move_rollout
+from everloop.cli.rollout import move_rollout, read_rollout
 from everloop.core.errors import UsageFault
 from everloop.deploy.release import release
 from everloop.deploy.versions import champion, open_rollout
 from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
-from everloop.record.rows import DecisionRow, RolloutRow
+from everloop.record.rows import AlertRow, DecisionRow, RolloutRow
 from everloop.runtime.log import ActualLine, PredictionLine, PredictionLog, RefusalLine
 from everloop.runtime.package import Package
 from everloop.runtime.routing import chance_of, choose_arm, read_routing, unit_of
@@ -146,6 +146,11 @@ def test_from_the_log_to_the_way_back_the_approval_and_the_promotion(workspace, 
         traffic.opened = opened
         assert read_routing(opened.routing_path).challenger.share == 1.0
         assert "waits for approval" in traffic.send(40)[0]
+        told = opened.record.find(AlertRow, order="-at", limit=1)[0]
+        assert (told.kind, told.severity) == ("rollout", "info")
+        look = read_rollout(opened)["look"]
+        assert look["next"] == "ask"
+        assert look["seen"]["challenger"]["requests"] == 40
         assert last(opened.record).state == "waiting"
         assert champion(opened.record, "small").number == 1
         with pytest.raises(UsageFault, match=r"mallory may not approve.*ada, grace"):

@@ -1,8 +1,10 @@
 """Two versions behind one address: nobody waits for the shadow, nobody suffers from a failing challenger."""
 
 import statistics
+import threading
 import time
 
+import httpx
 import numpy as np
 import onnx
 import pytest
@@ -69,10 +71,11 @@ def challenger(make_package, packages, tmp_path):
 
     def make(model, strategy, share=1.0):
         folder = make_package(tmp_path / "v8", version=8)
-        onnx.save(model, folder / "score.onnx")
-        manifest = read_manifest(folder)
-        (folder / "manifest.json").unlink()
-        write_manifest(folder, manifest)
+        if model is not None:
+            onnx.save(model, folder / "score.onnx")
+            manifest = read_manifest(folder)
+            (folder / "manifest.json").unlink()
+            write_manifest(folder, manifest)
         path = tmp_path / "routing.json"
         arms = Arm(7, str(packages["binary"])), Arm(8, "v8", share, strategy, "r")
         write_routing(path, Routing("loan-default", 1, *arms))
@@ -132,7 +135,7 @@ def test_the_champion_answers_where_the_challenger_fails(challenger, start_serve
 def test_a_row_that_violates_the_contract_is_counted_for_its_arm_without_its_content(
     challenger, start_server
 ):
-    server = start_server(routing=challenger(slow(), "ab", 0.25))
+    server = start_server(routing=challenger(None, "ab", 0.25))
     for n in range(20):
         row = {"amount": "secret-12", "customer": f"c{n}"}
         assert server.client.post("/predict", json={"row": row, "id": f"p{n}"}).status_code == 422
@@ -143,3 +146,53 @@ def test_a_row_that_violates_the_contract_is_counted_for_its_arm_without_its_con
     assert dict(refusals.select("id", "arm").rows()) == arms
     assert set(refusals.select("arm", "chance").rows()) == {("champion", 0.75), ("challenger", 0.25)}
     assert "secret" not in str(refusals.to_dicts())
+
+
+def test_an_entity_has_the_same_arm_in_every_worker_and_after_a_restart(challenger, start_server, tmp_path):
+    routing = challenger(None, "ab", 0.5)
+    given = []
+    for worker in ("a", "b", "a"):
+        server = start_server(routing=routing, worker=worker, log=str(tmp_path / f"log-{worker}"))
+        rows = [{"row": ROW | {"customer": f"c{n}"}} for n in range(12)]
+        given.append([server.client.post("/predict", json=row).json()["version"] for row in rows])
+        server.stop()
+    assert given[0] == given[1] == given[2]
+    assert set(given[0]) == {7, 8}
+
+
+def switched(server, path, arms, version):
+    """Writes a routing, and gives the seconds until every answer comes from a version."""
+    begun = time.perf_counter()
+    write_routing(path, Routing("loan-default", 1, *arms))
+    while server.client.post("/predict", json=ROW).json()["version"] != version:
+        pass
+    return time.perf_counter() - begun
+
+
+@pytest.mark.slow
+def test_blue_green_switches_and_comes_back_at_once_without_a_failed_request(
+    packages, make_package, start_server, tmp_path
+):
+    make_package(tmp_path / "v8", version=8)
+    path = tmp_path / "routing.json"
+    blue = Arm(7, str(packages["binary"]))
+    off, on = ((blue, Arm(8, "v8", share, "blue_green", "r")) for share in (0.0, 1.0))
+    write_routing(path, Routing("loan-default", 1, *off))
+    server = start_server(routing=str(path), poll_seconds=0.02)
+    stop, statuses = threading.Event(), []
+
+    def ask():
+        with httpx.Client(base_url=server.url, timeout=10) as client:
+            while not stop.is_set():
+                statuses.append(client.post("/predict", json=ROW).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    [thread.start() for thread in threads]
+    loads = []
+    for _ in range(5):
+        switched(server, path, on, 8)
+        loads.append(switched(server, path, off, 7))
+    stop.set()
+    [thread.join() for thread in threads]
+    assert set(statuses) == {200}
+    assert statistics.median(loads) < 2.0, "nothing has to be loaded"

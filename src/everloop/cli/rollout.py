@@ -125,6 +125,7 @@ def move_rollout(workspace: Workspace, verb: str, *, who: str, reason: str) -> d
 def read_rollout(workspace: Workspace) -> dict[str, Any]:
     """Reads the rollout under way, or the last one, and its decisions."""
     from everloop.deploy.versions import open_rollout
+    from everloop.loop.rolling import LOOKED
     from everloop.record.rows import DecisionRow, RolloutRow, VersionRow
 
     record = workspace.record
@@ -137,7 +138,9 @@ def read_rollout(workspace: Workspace) -> dict[str, Any]:
         return f"v{record.get(VersionRow, identity).number}" if identity else None
 
     decisions = record.find(DecisionRow, order="at", lifecycle=workspace.name)
+    look = record.state(workspace.name, LOOKED) or {}
     return {
+        "look": look if look.get("rollout") == rollout.id else None,
         "rollout": rollout.id,
         "state": rollout.state,
         "strategy": rollout.strategy,
@@ -165,9 +168,20 @@ def _render(facts: dict[str, Any]) -> str:
             ("challenger", f"{facts['challenger']} at {facts['share']:.0%}"),
             ("since", shown_time(facts["since"])),
             ("id", facts["rollout"]),
+            ("guards", "\n".join(_guard_lines(facts["look"])) or None),
+            ("next", f"{facts['look']['next']}: {facts['look']['reason']}" if _goes_on(facts) else None),
             ("decided", "\n".join(decisions) or None),
         ]
     )
+
+
+def _guard_lines(look: dict[str, Any] | None) -> list[str]:
+    found = [*look["guards"], *([look["split"]] if look["split"] else [])] if look else []
+    return [f"{one['name']} {one['answer']}: {one['found']}, required {one['required']}" for one in found]
+
+
+def _goes_on(facts: dict[str, Any]) -> bool:
+    return facts["look"] is not None and facts["state"] in ("running", "paused", "waiting")
 
 
 def _user() -> str:

@@ -102,11 +102,13 @@ def _known_pair(
     pair: tuple[ServedVersion, ServedVersion],
     units: Mapping[str, str],
 ) -> Known:
+    import polars as pl
+
     rows = known.with_target()
     worth: Worth | None = worth_of(workspace.spec.goal.value, known.by.frame, rows)
     champion, challenger = (Candidate(one.folder, rows, one.frame, worth) for one in pair)
     second = (known.lines["arm"] != CHAMPION).to_numpy()
-    unit = np.array([units[identity] for identity in known.lines["id"]], dtype=object)
+    unit = known.lines["id"].replace_strict(units, return_dtype=pl.String).hash().to_numpy()
     return Known(champion, challenger, second, _chances(known.lines, second), unit)
 
 
@@ -138,7 +140,7 @@ def _requests(log: RolloutLog, units: Mapping[str, str]) -> Requests:
     return Requests(
         second=second,
         chance=_chances(table, second),
-        unit=table["unit"].fill_null("").to_numpy(),
+        unit=table["unit"].fill_null("").hash().to_numpy(),
         failed=table["failed"].to_numpy(),
         refused=table["refused"].to_numpy(),
         seconds=_numbers(table["seconds"]),

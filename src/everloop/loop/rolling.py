@@ -10,13 +10,15 @@ import numpy as np
 
 from everloop.core.clock import parse_time
 from everloop.core.errors import RecordBusy
-from everloop.deploy.guards import look_at, split_finding
+from everloop.core.ids import new_id
+from everloop.core.values import to_jsonable
+from everloop.deploy.guards import look_at, seen, split_finding
 from everloop.deploy.release import apply_move
 from everloop.deploy.rollout import STRATEGIES, Evidence, next_move
 from everloop.deploy.versions import open_rollout
 from everloop.loop.looking import RolloutLog, look_of
 from everloop.measure.sequential import FEWEST
-from everloop.record.rows import DecisionRow, RolloutRow
+from everloop.record.rows import AlertRow, DecisionRow, RolloutRow
 
 if TYPE_CHECKING:
     from everloop.deploy.guards import Look
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(minutes=1)
 """A controller that says nothing for so long has given the rollout up."""
+LOOKED = "rollout_look"
+"""Under this key of the record lies what the last look saw, for whoever asks why a rollout waits."""
+_ALERTS = {"ask": "info", "escalate": "warning", "roll_back": "warning"}
+"""The moves that people are told of, and how urgently."""
 
 
 def advance(workspace: Workspace, log: RolloutLog, now: datetime) -> DecisionRow | None:
@@ -41,22 +47,43 @@ def advance(workspace: Workspace, log: RolloutLog, now: datetime) -> DecisionRow
     rollout = open_rollout(workspace.record, workspace.name)
     if rollout is None or not _drives(workspace, now):
         return None
-    evidence = gather(workspace, rollout, log, now)
+    look = look_of(workspace, rollout, log.of(rollout), now)
+    evidence = gather(workspace, rollout, log, look, now)
     approve = workspace.spec.monitor.retrain.approve == "manual"
     move = next_move(rollout, workspace.spec.deploy, evidence, approve=approve)
+    facts = {"rollout": rollout.id, "at": now, "next": move.kind, "reason": move.reason}
+    guards = {"guards": evidence.guards, "split": evidence.split, "seen": seen(look)}
+    workspace.record.set_state(workspace.name, LOOKED, to_jsonable(facts | guards))
     try:
-        return apply_move(workspace.record, rollout, move, evidence, now)
+        decision = apply_move(workspace.record, rollout, move, evidence, now)
     except RecordBusy:
         # A person, or another controller, moved it meanwhile: it is looked at again at the next tick.
         return None
+    if decision is not None and move.kind in _ALERTS:
+        _alert(workspace, decision)
+    return decision
 
 
-def gather(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: datetime) -> Evidence:
-    """Gathers what is known about a rollout: both versions on every row since it began."""
+def _alert(workspace: Workspace, decision: DecisionRow) -> None:
+    alert = AlertRow(
+        id=new_id("alert", decision.at),
+        lifecycle=workspace.name,
+        at=decision.at,
+        kind="rollout",
+        severity=_ALERTS[decision.answer],
+        message=f"rollout, {decision.answer.replace('_', ' ')}: {decision.reason}",
+        facts={"rollout": decision.facts["rollout"], "decision": decision.id},
+    )
+    with workspace.record.transaction():
+        workspace.record.add(alert)
+        workspace.record.link(decision.id, alert.id, "rollout")
+
+
+def gather(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, look: Look, now: datetime) -> Evidence:
+    """Gathers what a move rests on, from all that was looked at."""
     import polars as pl
 
     own = log.of(rollout)
-    look = look_of(workspace, rollout, own, now)
     begun = parse_time(rollout.facts["step_since"])
     mine = (pl.col("arm") != "champion") & (pl.col("time") >= begun)
     return Evidence(

@@ -5,8 +5,8 @@ from __future__ import annotations
 __all__ = ["CONTEST"]
 
 CONTEST = """
-import sys, time
-from datetime import UTC, datetime
+import sys
+from everloop.core.clock import SystemClock
 from everloop.core.errors import EverloopError
 from everloop.deploy.release import apply_move
 from everloop.deploy.rollout import Evidence, Move
@@ -19,10 +19,11 @@ move = Move(kind, 0, 1.0 if kind == "promote" else 0.0, "contest")
 made = 0
 with open_record(url) as record:
     rollout = open_rollout(record, "a") or record.find(RolloutRow)[0]
-    time.sleep(max(0.0, start - time.time()))
+    clock = SystemClock()
+    clock.sleep(max(0.0, start - clock.now().timestamp()))
     for _ in range(tries):
         try:
-            apply_move(record, rollout, move, Evidence((), 0, 0.0), datetime.now(UTC))
+            apply_move(record, rollout, move, Evidence((), 0, 0.0), clock.now())
             made += 1
         except EverloopError:
             pass

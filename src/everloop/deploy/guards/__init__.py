@@ -8,7 +8,8 @@ error that all of them may make together (`look.Budget`). No data is undecided, 
 from __future__ import annotations
 
 from everloop.deploy.guards.look import Budget, Look, Requests
+from everloop.deploy.guards.seen import seen
 from everloop.deploy.guards.split import split_finding
 from everloop.deploy.guards.table import GUARDS, look_at, require_known
 
-__all__ = ["GUARDS", "Budget", "Look", "Requests", "look_at", "require_known", "split_finding"]
+__all__ = ["GUARDS", "Budget", "Look", "Requests", "look_at", "require_known", "seen", "split_finding"]

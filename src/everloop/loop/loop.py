@@ -23,7 +23,7 @@ from everloop.loop.observing import observe
 from everloop.loop.rolling import advance
 from everloop.loop.watching import Judged, judge_due, settle
 from everloop.record.rows import DecisionRow
-from everloop.runtime.log import read_log
+from everloop.runtime.log import read_log, retire, seal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -98,6 +98,7 @@ class Loop:
         project(workspace.record, workspace.store, workspace.name, workspace.routing_path)
         if champion(workspace.record, workspace.name) is None:
             return
+        self._tidy_log(now)
         # Read whole at each tick: what lies past is sealed as Parquet, and the log is the only memory.
         log = read_log(workspace.log_folder, until=now)
         joined = log.joined()
@@ -114,6 +115,14 @@ class Loop:
             yield from self._roll(RolloutLog(joined, log.refusals), now)
         if judged:
             yield from self._decide(judged, answered, now, act=act)
+
+    def _tidy_log(self, now: datetime) -> None:
+        """Seals what is finished, and retires what the file says is kept no longer."""
+        kept, folder = self.workspace.spec.deploy.log, self.workspace.log_folder
+        seal(folder)
+        if kept.keep is not None or kept.most_gb is not None:
+            most = None if kept.most_gb is None else int(kept.most_gb * 1e9)
+            retire(folder, before=None if kept.keep is None else now - kept.keep, most_bytes=most)
 
     def _roll(self, log: RolloutLog, now: datetime) -> Iterator[Happening]:
         moved = advance(self.workspace, log, now)

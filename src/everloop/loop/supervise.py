@@ -74,6 +74,8 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
     settings = ServerSettings(
         routing=str(workspace.routing_path.resolve()),
         log=str(workspace.log_folder.resolve()),
+        private=dict(workspace.spec.deploy.log.private),
+        log_key=str((workspace.state_folder / "log.key").resolve()),
         online=workspace.online_address,
         host=listening.host or serve.host,
         port=serve.port if listening.port is None else listening.port,

@@ -94,6 +94,19 @@ class ServeSpec(Part):
     )
 
 
+class LogSpec(Part):
+    """What the prediction log shows, and for how long it is kept."""
+
+    private: dict[str, Literal["hash", "drop"]] = Field(
+        default_factory=dict,
+        description="Columns not logged as they are: `hash` keeps a text's keyed hash, `drop` nothing.",
+    )
+    keep: Duration | None = Field(None, description="How long lines are kept; left out: for ever.")
+    most_gb: float | None = Field(
+        None, gt=0, description="The largest the log may get; the oldest lines go first. Left out: no limit."
+    )
+
+
 class DeploySpec(Part):
     """How a new version takes over from the one that serves."""
 
@@ -117,6 +130,7 @@ class DeploySpec(Part):
     )
     patience: Count = Field(20, description="How many holds the last step may last without evidence.")
     serve: ServeSpec = Field(default_factory=ServeSpec, description="Where the server listens.")
+    log: LogSpec = Field(default_factory=LogSpec, description="What the prediction log keeps.")
     signing: SigningSpec | None = Field(
         None, description="Who signs what is released; left out: nobody does."
     )

@@ -14,7 +14,10 @@ Example:
 """
 
 from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
+from everloop.runtime.log.privacy import Privacy
+from everloop.runtime.log.query import query_log
 from everloop.runtime.log.reading import LogTables, read_log
+from everloop.runtime.log.retiring import retire
 from everloop.runtime.log.sealing import seal
 from everloop.runtime.log.segment import Recovery
 from everloop.runtime.log.writing import LogLimits, PredictionLog
@@ -25,8 +28,11 @@ __all__ = [
     "LogTables",
     "PredictionLine",
     "PredictionLog",
+    "Privacy",
     "Recovery",
     "RefusalLine",
+    "query_log",
     "read_log",
+    "retire",
     "seal",
 ]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from everloop.core.clock import as_utc
-from everloop.core.errors import DataFault
 from everloop.runtime.log.lines import ActualLine, Line, PredictionLine, RefusalLine
 from everloop.runtime.log.segment import SegmentName, read_segment, segment_names
 from everloop.table.labels import label_text
@@ -190,8 +189,9 @@ def _read_part(folder: Path, name: SegmentName) -> LogTables:
                 return _read_sealed(folder, name)
             return tables_of(read_segment(name.segment(folder)), name.worker)
         except FileNotFoundError:
-            continue
-    raise DataFault(f"The segment {name.segment(folder)} disappeared while the log was read.")
+            if not (name.sealed_predictions(folder).exists() or name.segment(folder).exists()):
+                break
+    return tables_of((), name.worker)  # retired meanwhile
 
 
 def _read_sealed(folder: Path, name: SegmentName) -> LogTables:

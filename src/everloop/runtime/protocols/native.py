@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from everloop.core.clock import parse_time
 from everloop.core.errors import UsageFault
 from everloop.core.values import to_jsonable
 from everloop.runtime.http import Refusal, Request, Response, decode_json
+from everloop.runtime.protocols.arrow_form import ARROW, answers_as_arrow, rows_of_arrow
+from everloop.runtime.protocols.models import require_rows
 from everloop.runtime.protocols.route import Route
 from everloop.runtime.row_fill import microseconds
 
@@ -23,9 +26,14 @@ _MOST_EXPLAINED = 50
 
 
 async def predict(service: Service, request: Request) -> Response:
-    """Answers one row, or several under `rows`; ids may be given beside them."""
+    """Answers one row, or several under `rows` or in an Arrow IPC stream; ids may be given beside `rows`."""
     limits = service.settings.limits
     explain = _explain(request)
+    if request.header(b"content-type") == ARROW:
+        content = await request.body(limits.body_bytes, limits.body_seconds)
+        # Aside: the first such request loads pyarrow, for which nobody else should wait.
+        rows = await asyncio.to_thread(rows_of_arrow, content, limits.rows)
+        return await _several(service, request, rows, [None] * len(rows), explain)
     content = await request.json_body(limits.body_bytes, limits.body_seconds)
     row = service.read_row(content)
     if row is not None:
@@ -33,16 +41,7 @@ async def predict(service: Service, request: Request) -> Response:
     body = decode_json(content)
     if isinstance(body, dict) and isinstance(body.get("rows"), list) and body.keys() <= {"rows", "ids"}:
         rows = body["rows"]
-        if len(rows) > limits.rows:
-            raise Refusal(413, "There are too many rows.", f"Expected at most {limits.rows} in a request.")
-        if explain and len(rows) > _MOST_EXPLAINED:
-            raise Refusal(
-                413, "There are too many rows.", f"Expected at most {_MOST_EXPLAINED} with reasons."
-            )
-        served = await service.predict(
-            rows, _ids(body.get("ids"), len(rows)), request.started, explain=explain
-        )
-        return Response.of({"predictions": [_answer(one) for one in served]})
+        return await _several(service, request, rows, _ids(body.get("ids"), len(rows)), explain)
     if isinstance(body, dict) and isinstance(body.get("row"), dict) and body.keys() <= {"row", "id"}:
         identity = None if body.get("id") is None else _id(body["id"], "id")
         body = body["row"]
@@ -50,6 +49,19 @@ async def predict(service: Service, request: Request) -> Response:
         identity = None
     served = await service.predict([body], [identity], request.started, explain=explain)
     return answer_of(served[0])
+
+
+async def _several(
+    service: Service, request: Request, rows: list[Any], ids: list[str | None], explain: int
+) -> Response:
+    """Answers rows in JSON, or as an Arrow IPC stream where that is accepted."""
+    require_rows(service, len(rows))
+    if explain and len(rows) > _MOST_EXPLAINED:
+        raise Refusal(413, "There are too many rows.", f"Expected at most {_MOST_EXPLAINED} with reasons.")
+    served = await service.predict(rows, ids, request.started, explain=explain)
+    if ARROW in request.header(b"accept"):
+        return Response(answers_as_arrow(served), kind=ARROW.decode())
+    return Response.of({"predictions": [_answer(one) for one in served]})
 
 
 def answer_of(served: Served) -> Response:

@@ -18,6 +18,7 @@ from everloop.runtime.explain import Reason
 from everloop.runtime.features import Added
 from everloop.runtime.http import Refusal
 from everloop.runtime.log.lines import ActualLine, Line, PredictionLine, RefusalLine
+from everloop.runtime.log.privacy import Privacy, key_in
 from everloop.runtime.log.writing import PredictionLog
 from everloop.runtime.manifest import Manifest
 from everloop.runtime.package import Answer
@@ -74,6 +75,7 @@ class Service:
         self._log: PredictionLog | None = None
         self._latest = 0
         self._shadowing: Shadowing | None = None
+        self._privacy: Privacy | None = None
 
     def start(self) -> None:
         """Loads what is served and opens the log.
@@ -83,7 +85,10 @@ class Service:
         """
         self.arms.load()
         self._log = PredictionLog(Path(self.settings.log), self.settings.worker, self.settings.durability)
-        self._shadowing = Shadowing(self.features, self._log.append, self._count_shadow)
+        if self.settings.private:
+            key = self.settings.log_key or f"{self.settings.log}.key"
+            self._privacy = Privacy(self.settings.private, key_in(Path(key)))
+        self._shadowing = Shadowing(self.features, self._append, self._count_shadow)
 
     def stop(self) -> None:
         """Ends the shadow's work, commits the log and lets go of the online store."""
@@ -429,11 +434,14 @@ class Service:
             )
         return one.loaded.package.explain(one.row, most)
 
+    def _append(self, line: Line) -> int:
+        return self.log.append(line if self._privacy is None else self._privacy.line(line))
+
     def _write(self, lines: Sequence[Line]) -> int:
         place = 0
         try:
             for line in lines:
-                place = self.log.append(line)
+                place = self._append(line)
         except OverflowError:
             raise Refusal(422, "A number is out of range.", "Expected integers of at most 64 bits.") from None
         except EverloopError as error:

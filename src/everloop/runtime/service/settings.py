@@ -77,6 +77,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         routing: The routing file that says what to serve; or
         package: the one package to serve.
         log: The prediction log's folder.
+        private: Columns that the log does not show, each with `hash` or `drop`; see `runtime.log.privacy`.
+        log_key: The file of the key that hashes are made with; beside the log where it is None.
         online: The online store of features: its address, or a reference such as `env:REDIS_URL`.
         host: The address to listen on; beyond loopback only with tokens or certificates of clients.
         port: The port; 0 takes a free one.
@@ -101,6 +103,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     routing: str | None = None
     package: str | None = None
     log: str
+    private: dict[str, str] = {}
+    log_key: str | None = None
     online: str | None = None
     host: str = "127.0.0.1"
     port: int = 8700

@@ -1,0 +1,176 @@
+"""Serving one row a request: requests a second, latency, start and memory, beside other servers of one model.
+
+The model: 200 boosted trees over 15 numeric and 5 categorical columns with missing values. One worker on one
+core, the load (`wrk`) on another; ours with prediction log, contract check, metrics and a 10 % canary on. All
+servers answer the same rows; before anything is measured their scores are compared. Rounds go in turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Figure, Options, Report
+from benchmarks.serving_model import make_deployment, table
+from benchmarks.serving_servers import OURS, PEERS, Running, started
+from benchmarks.timing import REST_SECONDS
+from everloop.core.clock import SystemClock
+
+CONNECTIONS = (1, 16, 64)
+TIMES = {1: 25, 16: 60, 64: 60}
+"""How many times a peer's requests a second ours is to answer, by connections."""
+
+ECHO = "echo, raw ASGI"
+_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_SCRIPT = """
+local bodies = {{}}
+for line in io.lines("{bodies}") do bodies[#bodies + 1] = line end
+local turn = 0
+request = function()
+  turn = turn % #bodies + 1
+  return wrk.format("POST", "{path}", {{["Content-Type"] = "application/json"}}, bodies[turn])
+end
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of the load found: requests a second, and latencies in milliseconds."""
+
+    rate: float
+    median: float
+    p99: float
+    failed: int
+
+
+def run(options: Options) -> Report:
+    """Starts each server once, compares their answers, and loads them in turns."""
+    if shutil.which("wrk") is None:
+        return Report((), ("the load generator is not installed: apt-get install wrk",))
+    rounds, seconds = (1, 1) if options.quick else (3, 3)
+    with contextlib.ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        training = table(2_000 if options.quick else 20_000)
+        training.write_json(folder / "training.json")
+        make_deployment(training, folder)
+        rows = training.drop("y").head(200).to_dicts()
+        servers = _start(opened, folder, install=options.peers)
+        notes = list(_compared(servers, rows[:50]))
+        loads = _loads(servers, rows, folder, rounds, seconds)
+        figures = [*_figures(servers, loads), *_sizes(servers)]
+    missing = [name for name in PEERS if name not in servers]
+    if missing:
+        notes.append(f"not measured: {', '.join(missing)}; add --peers")
+    return Report(tuple(figures), tuple(notes))
+
+
+def _start(opened: contextlib.ExitStack, folder: Path, *, install: bool) -> dict[str, Running]:
+    servers = {}
+    for name in PEERS:
+        server = opened.enter_context(started(name, folder, install=install))
+        if server is not None:
+            servers[name] = server
+    return servers
+
+
+def _compared(servers: Mapping[str, Running], rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Has every server answer the same rows before anything is measured.
+
+    Raises:
+        RuntimeError: When one answers otherwise.
+    """
+    expected = [servers[OURS].score(row) for row in rows]
+    for name, server in servers.items():
+        if server.form.score is None:
+            continue
+        worst = max(abs(server.score(row) - score) for row, score in zip(rows, expected, strict=True))
+        if worst > 1e-9:
+            raise RuntimeError(f"{name} answers otherwise than {OURS}: a difference of {worst}")
+        yield f"{name}: the same scores on {len(rows)} rows, largest difference {worst:.1e}"
+
+
+def _loads(
+    servers: Mapping[str, Running], rows: list[dict[str, Any]], folder: Path, rounds: int, seconds: int
+) -> dict[tuple[str, int], list[Load]]:
+    for name, server in servers.items():
+        bodies = folder / f"{server.slug}.bodies"
+        bodies.write_text("\n".join(json.dumps(server.form.body(row)) for row in rows) + "\n")
+        script = _SCRIPT.format(bodies=bodies, path=server.form.path)
+        (folder / f"{server.slug}.lua").write_text(script)
+        _load(server, folder, 4, 1)
+        print(f"   {name} is warm", flush=True)
+    found: dict[tuple[str, int], list[Load]] = {}
+    for turn in range(rounds):
+        names = list(servers)[turn % len(servers) :] + list(servers)[: turn % len(servers)]
+        for connections in CONNECTIONS:
+            for name in names:
+                SystemClock().sleep(REST_SECONDS)
+                load = _load(servers[name], folder, connections, seconds)
+                found.setdefault((name, connections), []).append(load)
+    return found
+
+
+def _load(server: Running, folder: Path, connections: int, seconds: int) -> Load:
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "30", "--latency"]
+    words += ["-s", str(folder / f"{server.slug}.lua"), server.url]
+    pinned = ["taskset", "-c", "1", *words] if shutil.which("taskset") else words
+    printed = subprocess.run(pinned, capture_output=True, text=True, check=True).stdout
+    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", printed)
+    return Load(
+        float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1]),  # type: ignore[index]
+        _milliseconds(printed, "50%"),
+        _milliseconds(printed, "99%"),
+        int(failed[1]) if failed else 0,
+    )
+
+
+def _milliseconds(printed: str, percentile: str) -> float:
+    number, unit = re.search(rf"\n\s+{percentile}\s+([\d.]+)(us|ms|s)\n", printed).groups()  # type: ignore[union-attr]
+    return float(number) * _UNITS[unit]
+
+
+def _figures(servers: Mapping[str, Running], loads: Mapping[tuple[str, int], list[Load]]) -> Iterator[Figure]:
+    for connections in CONNECTIONS:
+        ours = [load.rate for load in loads[OURS, connections]]
+        rate = {"value": statistics.median(ours), "low": min(ours), "high": max(ours), "unit": "requests/s"}
+        what = f"{connections} connection{'s' * (connections > 1)}"
+        for name in servers:
+            if name == OURS:
+                continue
+            other = statistics.median(load.rate for load in loads[name, connections])
+            times = 0.5 if name == ECHO else TIMES[connections]
+            yield Figure(f"{what}", **rate, beside=name, other=other, goal=f">= {times * other:.0f}")
+        median = statistics.median(load.median for load in loads[OURS, connections])
+        tails = [load.p99 for load in loads[OURS, connections]]
+        yield Figure(
+            f"{what}: p99",
+            statistics.median(tails),
+            "ms",
+            min(tails),
+            max(tails),
+            "its median",
+            median,
+            f"<= {3 * median:.4f}",
+        )
+        failed = sum(load.failed for load in loads[OURS, connections])
+        yield Figure(f"{what}: answers that are none", failed, "", goal="<= 0")
+
+
+def _sizes(servers: Mapping[str, Running]) -> Iterator[Figure]:
+    ours = servers[OURS]
+    yield Figure("start to ready", ours.ready_seconds, "s", goal="< 0.8")
+    yield Figure("memory when ready", ours.ready_bytes / 2**20, "MB", goal="< 90")
+    yield Figure("memory after the load", ours.bytes_now() / 2**20, "MB", goal="< 90")
+    for name, server in servers.items():
+        if name not in (OURS, ECHO):
+            yield Figure(f"{name}: start to ready", server.ready_seconds, "s")
+            yield Figure(f"{name}: memory after the load", server.bytes_now() / 2**20, "MB")

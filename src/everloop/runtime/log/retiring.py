@@ -1,0 +1,61 @@
+"""Retiring: sealed parts of the prediction log that are too old, or too many, are removed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from everloop.core.clock import as_utc
+from everloop.core.files import sync_folder
+from everloop.runtime.log.segment import SegmentName, segment_names
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def retire(
+    folder: str | Path, *, before: datetime | None = None, most_bytes: int | None = None
+) -> list[Path]:
+    """Removes sealed parts, the oldest first; what is not sealed yet always stays.
+
+    Args:
+        folder: The log's folder.
+        before: Parts whose every line is older are removed.
+        most_bytes: The oldest parts are removed until the whole folder takes no more than this.
+
+    Returns:
+        The files with predictions that were removed. An actual that comes later for one of their
+        predictions stands alone, as one for nobody does.
+    """
+    folder = Path(folder)
+    names = segment_names(folder) if folder.is_dir() else []
+    sealed = [name for name in names if name.sealed_predictions(folder).exists()]
+    ends = {name: _end(folder, name) for name in sealed}
+    taken = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) if names else 0
+    removed = []
+    for name in sorted(ends, key=lambda name: ends[name]):
+        old = before is not None and ends[name] < as_utc(before)
+        if not old and (most_bytes is None or taken <= most_bytes):
+            continue
+        taken -= sum(path.stat().st_size for path in _files(folder, name))
+        # The predictions go first: without them the part is no part, whatever else is left of it.
+        for path in _files(folder, name):
+            path.unlink()
+        removed.append(name.sealed_predictions(folder))
+    if removed:
+        sync_folder(folder)
+    return removed
+
+
+def _files(folder: Path, name: SegmentName) -> list[Path]:
+    paths = (name.sealed_predictions(folder), name.sealed_actuals(folder), name.sealed_refusals(folder))
+    return [path for path in paths if path.exists()]
+
+
+def _end(folder: Path, name: SegmentName) -> datetime:
+    """Gives the latest time of any line of a part, from the files' own statistics."""
+    import polars as pl
+
+    ends = [
+        pl.scan_parquet(path).select(pl.col("time").max()).collect().item() for path in _files(folder, name)
+    ]
+    return max((as_utc(end) for end in ends if end is not None), default=_NEVER)

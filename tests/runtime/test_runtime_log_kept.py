@@ -1,0 +1,154 @@
+"""What the prediction log shows, for how long it keeps it, and how it is asked in SQL while it is written."""
+
+import json
+import stat
+import threading
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from everloop.core.errors import OutsideFault, UsageFault
+from everloop.runtime.log import (
+    ActualLine,
+    LogLimits,
+    PredictionLine,
+    PredictionLog,
+    Privacy,
+    query_log,
+    read_log,
+    retire,
+    seal,
+)
+from everloop.runtime.log.privacy import key_in
+from everloop.runtime.routing import Arm, Routing, write_routing
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+SMALL = LogLimits(group_seconds=0.001, segment_bytes=2000)
+
+
+def line(number, **row):
+    moment = int((START + timedelta(hours=number)).timestamp() * 1e6)
+    return PredictionLine(f"p{number}", moment, 7, "champion", {"amount": float(number)} | row, 0.5, "yes", 9)
+
+
+def write(folder, numbers):
+    with PredictionLog(folder, limits=SMALL) as log:
+        for number in numbers:
+            log.append(line(number))
+            log.flush()
+
+
+class TestPrivacy:
+    def test_texts_are_hashed_with_a_key_and_others_dropped(self):
+        row = {"name": "Ada", "again": "Ada", "age": 36, "phone": "1", "amount": 2.0, "none": None}
+        ways = {"name": "hash", "again": "hash", "age": "hash", "phone": "drop", "none": "hash", "no": "drop"}
+        shown = Privacy(ways, b"k" * 32).row(row)
+        assert shown.keys() == {"name", "again", "age", "amount", "none"}
+        assert shown["name"] == shown["again"]
+        assert (len(shown["name"]), shown["age"], shown["none"], shown["amount"]) == (32, None, None, 2.0)
+        assert shown["name"] != Privacy(ways, b"l" * 32).row(row)["name"]
+        assert row["name"] == "Ada"
+
+    def test_a_way_that_is_none_is_refused(self):
+        with pytest.raises(UsageFault, match="hidden"):
+            Privacy({"name": "hidden"}, b"")
+
+    def test_the_key_is_made_once_for_its_owner_alone(self, tmp_path):
+        path = tmp_path / "deep" / "log.key"
+        key = key_in(path)
+        assert key_in(path) == key
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.write_bytes(b"short")
+        with pytest.raises(OutsideFault, match="5 bytes"):
+            key_in(path)
+
+    @pytest.mark.parametrize("strategy", ["canary", "shadow"])
+    def test_no_private_value_reaches_the_disk(
+        self, packages, make_package, start_server, tmp_path, strategy
+    ):
+        make_package(tmp_path / "v8", version=8)
+        challenger = Arm(8, "v8", 0.5, strategy, "s")
+        write_routing(
+            tmp_path / "routing.json", Routing("loan-default", 1, Arm(7, str(packages["binary"])), challenger)
+        )
+        server = start_server(
+            routing=str(tmp_path / "routing.json"), private={"customer": "hash", "region": "drop"}
+        )
+        rows = [
+            {"customer": f"secret-{number % 3}", "region": "north", "amount": 1.0} for number in range(12)
+        ]
+        answers = [server.client.post("/predict", json=row).json() for row in rows[:6]]
+        more = server.client.post("/predict", json={"rows": rows[6:]}).json()["predictions"]
+        assert server.stop() == (0, "")
+        content = b"".join(path.read_bytes() for path in server.log.iterdir())
+        assert b"secret-" not in content
+        assert b"north" not in content
+        found = read_log(server.log).predictions
+        assert set(found["id"]) == {one["id"] for one in [*answers, *more]}
+        kept = [json.loads(row) for row in found["row"]]
+        assert all(row.keys() == {"amount", "customer", "at"} for row in kept)
+        assert len({row["customer"] for row in kept}) == 3
+
+
+class TestRetiring:
+    def test_old_parts_go_and_young_ones_stay(self, tmp_path):
+        write(tmp_path, range(100))
+        seal(tmp_path)
+        before = START + timedelta(hours=50)
+        removed = retire(tmp_path, before=before)
+        assert removed
+        times = read_log(tmp_path).predictions["time"]
+        assert len(times) < 100
+        assert set(times) >= {START + timedelta(hours=number) for number in range(50, 100)}
+        assert retire(tmp_path, before=before) == []
+
+    def test_the_oldest_go_until_the_rest_fits(self, tmp_path):
+        write(tmp_path, range(100))
+        seal(tmp_path)
+        size = sum(path.stat().st_size for path in tmp_path.iterdir())
+        removed = retire(tmp_path, most_bytes=size // 2)
+        assert removed
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= size // 2
+        found = read_log(tmp_path).predictions["id"].to_list()
+        assert found == [f"p{number}" for number in range(100 - len(found), 100)]
+
+    def test_what_is_not_sealed_stays(self, tmp_path):
+        write(tmp_path, range(30))
+        assert retire(tmp_path, before=START + timedelta(days=999), most_bytes=0) == []
+        seal(tmp_path)
+        retire(tmp_path, before=START + timedelta(days=999), most_bytes=0)
+        left = read_log(tmp_path).predictions["id"].to_list()
+        assert left
+        assert left[-1] == "p29"
+
+    def test_a_log_that_is_not_there(self, tmp_path):
+        assert retire(tmp_path / "none", most_bytes=0) == []
+
+
+def test_duckdb_reads_while_lines_are_written(tmp_path):
+    done = threading.Event()
+
+    def keep_writing():
+        with PredictionLog(tmp_path, limits=SMALL) as log:
+            for number in range(400):
+                log.append(line(number))
+                if number % 10 == 0:
+                    log.append(ActualLine(f"p{number}", "yes", line(number + 1).time))
+                if number % 4 == 0:
+                    log.flush()
+        done.set()
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    seen = [0]
+    while not done.is_set():
+        seal(tmp_path)
+        seen.append(query_log(tmp_path, "select count(*) as n from predictions")["n"][0])
+    writer.join()
+    assert seen == sorted(seen)
+    asked = "select count(*) as n, count(actual) as known, sum((row->>'amount')::double) as total from joined"
+    assert query_log(tmp_path, asked).rows() == [(400, 40, sum(range(400)))]
+    seal(tmp_path)
+    sealed = duckdb.sql(f"select count(*) from '{tmp_path}/predictions-*.parquet'").fetchall()
+    assert 0 < sealed[0][0] <= 400

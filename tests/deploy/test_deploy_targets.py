@@ -1,6 +1,7 @@
 """Every target, held to its suite; what each of them says in its place's own words."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import polars as pl
@@ -10,7 +11,9 @@ from ruamel.yaml import YAML
 import everloop as el
 from everloop.core.errors import DataFault, StorageFull, UsageFault
 from everloop.deploy.targets import Release, export, known_targets, open_target
+from everloop.runtime.encoders import GridEncoder, PlanInput, Spectrogram
 from everloop.runtime.manifest import read_manifest
+from everloop.runtime.plan import Plan
 from everloop.runtime.server import ServerSettings
 from everloop.testing.target_suite import TargetSuite
 
@@ -197,3 +200,14 @@ def test_what_is_refused_is_an_answer_or_a_failed_invocation(handler):
     for event in ({"x": "many"}, 3, None, "text"):
         with pytest.raises(DataFault, match="title"):
             handler(event)
+
+
+@pytest.mark.parametrize(("sound", "decoder"), [(None, True), (Spectrogram(8_000, 800, 256, 272, 3), False)])
+def test_what_decodes_images_is_installed_where_rows_carry_them(release, tmp_path, sound, decoder):
+    encoder = GridEncoder("picture", 0, 3, 3, 1, 0.0, 255.0, 0.0, 1.0, sound=sound)
+    shutil.copytree(release.package, tmp_path / "package")
+    Plan((PlanInput("picture", "text"),), (encoder,), 9).save(tmp_path / "package/plan.json")
+    files = open_target("docker").files(replace(release, package=tmp_path / "package"))
+    assert ("pillow==" in files["requirements.txt"].decode()) is decoder
+    plain = open_target("docker").files(release)["requirements.txt"].decode()
+    assert "pillow" not in plain

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from everloop.core.errors import UsageFault
 from everloop.runtime.json_form import encode_json
+from everloop.runtime.plan import GridEncoder, Plan
 from everloop.runtime.service.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ The library that onnxruntime ships for C is a second copy of what its Python mod
 ONLINE_VARIABLE = "EVERLOOP_ONLINE_STORE"
 """The environment variable that holds the online store's address, where the model reads one."""
 
+PLAN_NAME = "plan.json"
 CODE, PACKAGE, SETTINGS, REQUIREMENTS, INSTALL = (
     "code", "package", "settings.json", "requirements.txt", "install.sh",
 )  # fmt: skip
@@ -128,6 +130,8 @@ def _requirements(release: Release) -> bytes:
         names.append("cryptography")
     if release.joins:
         names.append("redis")
+    if _decodes_images(release.package):
+        names.append("pillow")
     lines = []
     for name in sorted(names):
         try:
@@ -138,6 +142,12 @@ def _requirements(release: Release) -> bytes:
                 hint=f"pip install {name}",
             ) from None
     return "\n".join([*lines, ""]).encode()
+
+
+def _decodes_images(package: Path) -> bool:
+    """Says whether rows carry images; sounds need nothing that Python does not have."""
+    encoders = Plan.load(package / PLAN_NAME).encoders
+    return any(isinstance(one, GridEncoder) and one.sound is None for one in encoders)
 
 
 def _install() -> bytes:

@@ -24,7 +24,7 @@ _PEERS: dict[str, Callable[..., Decided]] = {"Flagger": simulated.flagger, "Argo
 def run(options: Options) -> Report:
     """Simulates rollouts without a difference, and with a challenger that is twice as bad."""
     runs = 200 if options.quick else 2000
-    few = min(runs, 400)  # enough for a median and a tail
+    few = min(runs, 250)  # enough for a median and a tail
     figures = [*_no_difference(runs), *_at_the_margin(runs), *_twice_as_bad(few)]
     notes = [line for rate in RATES for line in _canaries(few, rate)]
     return Report(tuple(figures), tuple(notes))
@@ -40,7 +40,7 @@ def _no_difference(runs: int) -> list[Figure]:
             _share(f"{told}: sent back", ours.rolled_back, "Flagger", peer.rolled_back),
             _share(f"{told}: promoted as better", ours.promoted),
         ]
-    equal = simulated.guard_values(_disagreements(2, runs, 0.5), 60.0, margin=0.0)
+    equal = simulated.guard_values(_disagreements(2, runs, 0.5), 10.0, margin=0.0)
     figures += [
         _share("no difference, value on the same rows: sent back", equal.rolled_back),
         _share("no difference, value on the same rows: promoted as better", equal.promoted),
@@ -50,7 +50,7 @@ def _no_difference(runs: int) -> list[Figure]:
 
 def _at_the_margin(runs: int) -> list[Figure]:
     rates = simulated.guard_errors(simulated.errors(3, runs, HALF, 0.05, 1.2), margin=0.01)
-    values = simulated.guard_values(_disagreements(4, runs, 0.75), 60.0, margin=0.4)
+    values = simulated.guard_values(_disagreements(4, runs, 0.75), 10.0, margin=0.4)
     return [
         _share("as much worse as the margin, errors: promoted", rates.promoted),
         _share("as much worse as the margin, value: promoted", values.promoted),
@@ -60,12 +60,12 @@ def _at_the_margin(runs: int) -> list[Figure]:
 def _twice_as_bad(runs: int) -> list[Figure]:
     figures = []
     for rate in (0.01, 0.04):
-        drawn = simulated.errors(5, runs, np.full(8000, 0.5), rate, 2.0)
+        drawn = simulated.errors(5, runs, np.full(16_000, 0.5), rate, 2.0)
         found = simulated.guard_errors(drawn)
         figures += _requests(f"twice the errors ({rate:.0%} and {2 * rate:.0%}), 50 %", found)
-    canary = simulated.errors(6, runs, np.full(12_000, 0.05), 0.04, 2.0)
+    canary = simulated.errors(6, runs, np.full(24_000, 0.05), 0.04, 2.0)
     figures += _requests("twice the errors (4% and 8%), 5 %", simulated.guard_errors(canary))
-    found = simulated.guard_values(_disagreements(7, runs, 2 / 3, 6000), 60.0, margin=0.1)
+    found = simulated.guard_values(_disagreements(7, runs, 2 / 3, 6000), 10.0, margin=0.1)
     figures += _requests("twice the losses, value on the same rows", found)
     return figures
 

@@ -104,6 +104,7 @@ def test_rollout_by_hand(write_rows, cli, done: Path) -> None:
     assert cli("rollout", "pause", "--who", "ada", "--reason", "lunch").status == 0
     assert cli("rollout", "pause").status == 2
     assert cli("rollout", "resume").status == 0
+    assert cli("rollout", "approve", "--who", "ada").status == 2, "nothing waits for approval"
     promoted = cli("rollout", "promote", "--who", "ada", "--json").facts
     assert promoted["state"] == "promoted"
     assert cli("status", "--json").facts["deployment"]["champion"] == "v2"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.rollout_simulation import Errors, guard_errors
 from everloop.core.errors import SpecFault
-from everloop.deploy.guards import GUARDS, Budget, Look, Requests, look_at, require_known, split_finding
+from everloop.deploy.guards import GUARDS, Budget, Look, Requests, look_at, require_known, seen, split_finding
 from everloop.deploy.guards.latency import running_quantile
 from everloop.deploy.guards.look import Asked, Known
 from everloop.deploy.guards.scores import kolmogorov_smirnov
@@ -236,6 +236,15 @@ def test_a_split_that_was_not_meant_stops_the_rollout():
     assert split_finding(look(asked=replace(asked, chance=asked.second.astype(float)))) is None
     repeated = replace(asked, unit=np.where(asked.second, asked.unit, "bot"))
     assert split_finding(look(asked=repeated)).answer == "harm", "one entity is one unit"
+
+
+def test_a_shadow_is_summed_up():
+    told = seen(look("shadow", noise=0.3))
+    assert told["challenger"]["requests"] + told["champion"]["requests"] == 4000
+    assert 0.5 < told["agreement"] < 1
+    assert told["score_moved_by"] > abs(told["score_shift"]) > 0
+    assert (told["value_difference"] < 0, told["actuals"]) == (True, 3000)
+    assert seen(look("shadow", asked=requests(0), count=0))["champion"]["latency_p99"] is None
 
 
 def test_guards_say_what_the_simulation_decides():

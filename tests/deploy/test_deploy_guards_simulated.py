@@ -44,16 +44,16 @@ def paired(seed, worse, runs=RUNS, rows=1500):
 
 @pytest.mark.slow
 def test_value_without_a_difference_and_at_the_margin():
-    equal = guard_values(paired(5, 0.5), 60.0, margin=0.0)
+    equal = guard_values(paired(5, 0.5), 10.0, margin=0.0)
     assert equal.promoted <= 0.05
     assert equal.rolled_back <= 0.05
     # The challenger loses 0.08 * 10 * (0.75 - 0.25) = 0.4 a decision, and no more than that is allowed.
-    assert guard_values(paired(6, 0.75), 60.0, margin=0.4).promoted <= 0.05
+    assert guard_values(paired(6, 0.75), 10.0, margin=0.4).promoted <= 0.05
 
 
 @pytest.mark.slow
 def test_a_challenger_that_loses_twice_as_often_goes_back():
-    found = guard_values(paired(7, 2 / 3, runs=400, rows=3000), 60.0, margin=0.1)
+    found = guard_values(paired(7, 2 / 3, runs=400, rows=3000), 10.0, margin=0.1)
     assert found.promoted <= 0.01
     assert found.requests(0.5) < 2000
     assert found.rolled_back > 0.85

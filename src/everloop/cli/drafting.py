@@ -185,7 +185,7 @@ model:
   select_features: true
 
 deploy:
-  strategy: canary                                 # blue_green, canary, ab, shadow
+  strategy: canary                                 # blue_green, canary, ab, bandit, shadow
   steps: [5%, 25%, 50%, 100%]
   hold: {requests: 500}
   guard: {error_rate: "<= 1%"}

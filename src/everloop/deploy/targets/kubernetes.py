@@ -258,7 +258,7 @@ def _rollout(release: Release) -> dict[str, Any]:
 def _strategy(release: Release) -> dict[str, Any]:
     if release.strategy == "blue_green":
         return {"blueGreen": {"activeService": release.name, "autoPromotionEnabled": False}}
-    if release.strategy == "ab":
+    if release.strategy in ("ab", "bandit"):  # a bandit moves its share in process alone
         return {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}
     if release.strategy == "shadow":
         return {"canary": {"steps": [{"setCanaryScale": {"replicas": 1}}, {"pause": {}}]}}
@@ -279,7 +279,7 @@ def _route(release: Release) -> dict[str, Any]:
         mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": challenger}}
         rule = {"filters": [mirror], "backendRefs": [champion | {"weight": 100}]}
     else:
-        first = {"blue_green": 0, "ab": 50}.get(release.strategy, max(1, round(100 * release.steps[0])))
+        first = {"blue_green": 0, "ab": 50, "bandit": 50}.get(release.strategy, max(1, round(100 * release.steps[0])))
         rule = {"backendRefs": [champion | {"weight": 100 - first}, challenger | {"weight": first}]}
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",

@@ -279,7 +279,9 @@ def _route(release: Release) -> dict[str, Any]:
         mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": challenger}}
         rule = {"filters": [mirror], "backendRefs": [champion | {"weight": 100}]}
     else:
-        first = {"blue_green": 0, "ab": 50, "bandit": 50}.get(release.strategy, max(1, round(100 * release.steps[0])))
+        first = {"blue_green": 0, "ab": 50, "bandit": 50}.get(
+            release.strategy, max(1, round(100 * release.steps[0]))
+        )
         rule = {"backendRefs": [champion | {"weight": 100 - first}, challenger | {"weight": first}]}
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",

@@ -27,7 +27,7 @@ def definition(tmp_path, monkeypatch, capsys):
     (tmp_path / "everloop.yaml").write_text(LIFECYCLE)
     assert main(["export", "sagemaker_pipelines", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["local"] == []
+    assert facts["notice"] == ""
     return (tmp_path / facts["folder"] / "definition.json").read_text()
 
 

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from everloop.deploy.targets import known_targets
-from everloop.integrations.pipelines import SCHEDULERS
+from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
 
 SERVE = "deploy: {strategy: blue_green, serve: {port: 9100, tokens: {predict: env:OUR_TOKEN}}}\n"
 
 
 def test_targets_are_listed(cli):
-    assert set(cli("export", "--list", "--json").facts["targets"]) == {*known_targets(), *SCHEDULERS}
+    assert set(cli("export", "--list", "--json").facts["targets"]) == {*known_targets(), *LIFECYCLE_EXPORTS}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_pass_becomes_a_dag_that_runs_as_often_as_the_file_says(cli, home, lif
     retrain = f'monitor: {{retrain: {{on: ["schedule: {every}"]}}}}\n' if every else ""
     (home / "everloop.yaml").write_text(lifecycle + retrain)
     answer = cli("export", "airflow", "--json")
-    assert answer.facts["local"] == ["record", "artifacts"]
+    assert "record and artifacts" in answer.facts["notice"]
     text = (home / "export-airflow" / "loans_dag.py").read_text()
     assert f"schedule={schedule}," in text
     compile(text, "loans_dag.py", "exec")
@@ -50,6 +50,26 @@ def test_steps_on_several_machines_are_told_what_they_do_not_share(cli, home):
     compile((home / "export-kubeflow" / "pipeline.py").read_text(), "pipeline.py", "exec")
     assert cli("export", "kubeflow").status == 0
     assert cli("export", "kubeflow", "--output", home).status == 2
+
+
+def test_rules_have_the_bounds_that_the_file_states(cli, home, lifecycle):
+    guards = "deploy: {guard: {error_rate: '<= 3%', latency_p99: '<= 20ms'}, serve: {port: 9100}}\n"
+    (home / "everloop.yaml").write_text(lifecycle + guards)
+    assert cli("export", "prometheus").status == 0
+    rules = (home / "export-prometheus" / "rules.yml").read_text()
+    assert "> 0.03" in rules
+    assert "> 0.02" in rules
+    assert 'lifecycle="loans"' in rules
+    assert "127.0.0.1:9100" in (home / "export-prometheus" / "prometheus.yml").read_text()
+
+
+def test_a_dashboard_draws_value_in_the_goals_currency(cli, home):
+    assert cli("export", "grafana").status == 0
+    drawn = json.loads((home / "export-grafana" / "dashboard.json").read_bytes())
+    assert drawn["panels"][0]["fieldConfig"]["defaults"]["unit"] == "currency:EUR"
+    text = json.dumps(drawn)
+    assert "{of}" not in text
+    assert "{{{{" not in text
 
 
 @pytest.mark.slow

@@ -101,3 +101,22 @@ def test_a_lifecycle_that_was_never_run_has_a_front_page(unborn):
     client = Client(unborn)
     assert "not been run yet" in client.get("/").text
     assert client.get("/api/status").json()["champion"] is None
+
+
+def test_prometheus_reads_what_the_record_holds(client, lived):
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    windows = lived.record.find(WindowRow, order="-at")
+    assert float(lines["everloop_window_predictions"]) == windows[0].predictions
+    counted = sum(
+        float(value) for name, value in lines.items() if name.startswith("everloop_decisions_total")
+    )
+    assert counted == len(lived.record.find(DecisionRow))
+    assert float(lines["everloop_window_value_low"]) <= float(lines["everloop_window_value"])
+
+
+def test_a_lifecycle_that_was_never_run_has_few_numbers(unborn):
+    text = Client(unborn).get("/metrics").text
+    assert "everloop_loop_up 0" in text
+    assert "\neverloop_champion_version " not in text

@@ -33,7 +33,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     list_targets: Annotated[bool, typer.Option("--list", help="List the targets.")] = False,
     file: LifecycleFile = DEFAULT_FILE,
 ) -> Answer:
-    """Writes a version as the files with which it runs elsewhere, or a pass as a scheduler's pipeline.
+    """Writes a version as the files with which it runs elsewhere; or what another system is told of the file.
 
     Nothing is built, sent or started.
 
@@ -45,19 +45,20 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         everloop export docker
         everloop export kubernetes --output deploy/ --version 3
         everloop export airflow
+        everloop export prometheus
     """
     from everloop.cli.sign import read_trusted
     from everloop.core.errors import UsageFault
     from everloop.deploy.targets import export, known_targets, open_target
-    from everloop.integrations.pipelines import SCHEDULERS
+    from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
 
     if list_targets:
         return _listed()
     if target is None:
-        known = sorted({*known_targets(), *SCHEDULERS})
+        known = sorted({*known_targets(), *LIFECYCLE_EXPORTS})
         raise UsageFault(f"Name a target: {', '.join(known)}.", hint="everloop export docker")
-    if target in SCHEDULERS:
-        return _pipeline(target, file, output or Path(f"export-{target}"))
+    if target in LIFECYCLE_EXPORTS:
+        return _of_file(target, file, output or Path(f"export-{target}"))
     chosen = open_target(target)
     release = (
         _of_package(package, port, read_trusted(trusted))
@@ -78,40 +79,34 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     return Answer(facts, f"{told}\nNext, in {written.folder}:\n{steps}")
 
 
-def _pipeline(name: str, file: Path, folder: Path) -> Answer:
-    """Writes the lifecycle's pass as a pipeline of a team's scheduler."""
+def _of_file(name: str, file: Path, folder: Path) -> Answer:
+    """Writes what needs no version: a pass as a pipeline, alert rules, a dashboard."""
     from everloop.deploy.targets import write_export
-    from everloop.integrations.pipelines import open_scheduler, pipeline_of
+    from everloop.integrations.lifecycle_exports import open_lifecycle_export
     from everloop.spec import load
 
-    scheduler, pipeline = open_scheduler(name), pipeline_of(load(file), file)
-    files, commands = scheduler.files(pipeline), scheduler.commands(pipeline)
-    write_export(folder, files, {"target": name, "lifecycle": pipeline.lifecycle})
+    spec = load(file)
+    written = open_lifecycle_export(name).write(spec, file)
+    write_export(folder, written.files, {"target": name, "lifecycle": spec.name})
     facts = {
         "target": name,
-        "lifecycle": pipeline.lifecycle,
+        "lifecycle": spec.name,
         "folder": folder,
-        "files": tuple(sorted(files)),
-        "commands": commands,
-        "local": pipeline.local,
+        "files": tuple(sorted(written.files)),
+        "commands": written.commands,
+        "notice": written.notice,
     }
-    told = f"wrote a pass of {pipeline.lifecycle} as a pipeline for {name} to {folder}"
-    steps = "\n".join(f"  {line}" for line in commands)
-    shared = (
-        f"\nSteps on several machines need a {' and '.join(pipeline.local)} that they share, such as "
-        "record: postgresql://... and artifacts: s3://..."
-        if pipeline.local
-        else ""
-    )
-    return Answer(facts, f"{told}\nNext, in {folder}:\n{steps}{shared}")
+    steps = "\n".join(f"  {line}" for line in written.commands)
+    told = f"wrote {spec.name} for {name} to {folder}\nNext, in {folder}:\n{steps}"
+    return Answer(facts, f"{told}\n{written.notice}".rstrip())
 
 
 def _listed() -> Answer:
     from everloop.deploy.targets import known_targets, open_target
-    from everloop.integrations.pipelines import SCHEDULERS, open_scheduler
+    from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS, open_lifecycle_export
 
     found = {name: open_target(name).capabilities for name in known_targets()}
-    found |= {name: open_scheduler(name).capabilities for name in SCHEDULERS}
+    found |= {name: open_lifecycle_export(name).capabilities for name in LIFECYCLE_EXPORTS}
     width = max(len(name) for name in found)
     lines = (f"{name:<{width}}  {one.summary} ({one.platform})" for name, one in found.items())
     facts = {name: {"summary": one.summary, "platform": one.platform} for name, one in found.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from everloop.console.loop_metrics import loop_metrics
 from everloop.console.pages import page_for
 from everloop.console.status_page import status_facts, status_page
 from everloop.core.errors import EverloopError, NotFound, OutsideFault
@@ -29,6 +30,7 @@ HEADERS = {
 }
 """Sent with every answer: nothing is loaded from anywhere, nothing is framed, nothing is kept."""
 
+METRICS_TYPE = "text/plain; version=0.0.4"
 _ROOMS = {"run": "runs", "version": "versions", "window": "windows", "decision": "decisions"}
 _OWN = {"status": "/", "story": "/story"}
 
@@ -56,7 +58,7 @@ def create_app(
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.responses import HTMLResponse, JSONResponse
+    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
     from starlette.routing import Route
 
     def html(build: Callable[[dict[str, Any]], Page]) -> Callable[[Any], Any]:
@@ -69,6 +71,9 @@ def create_app(
 
     def status(request: Any) -> JSONResponse:  # noqa: ARG001
         return JSONResponse(status_facts(workspace), headers=HEADERS)
+
+    def metrics(request: Any) -> PlainTextResponse:  # noqa: ARG001
+        return PlainTextResponse(loop_metrics(workspace), headers=HEADERS, media_type=METRICS_TYPE)
 
     def missing(request: Any, error: Exception) -> HTMLResponse:
         code = int(getattr(error, "status_code", 404))
@@ -85,6 +90,7 @@ def create_app(
         Route("/windows/{id}", html(lambda path: page_for(workspace, _of_kind("window", path["id"])))),
         Route("/decisions/{id}", html(lambda path: page_for(workspace, _of_kind("decision", path["id"])))),
         Route("/api/status", status),
+        Route("/metrics", metrics),
     ]
     return Starlette(
         routes=routes,

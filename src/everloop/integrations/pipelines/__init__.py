@@ -4,7 +4,6 @@ What is unchanged is not done again, and what was killed continues, so the sched
 order of the commands and nothing else.
 """
 
-from everloop.integrations.pipelines.pipeline import STAGES, Pipeline, Scheduler, Stage, pipeline_of
-from everloop.integrations.pipelines.registry import SCHEDULERS, open_scheduler
+from everloop.integrations.pipelines.pipeline import STAGES, Pipeline, Stage, pipeline_of
 
-__all__ = ["SCHEDULERS", "STAGES", "Pipeline", "Scheduler", "Stage", "open_scheduler", "pipeline_of"]
+__all__ = ["STAGES", "Pipeline", "Stage", "pipeline_of"]

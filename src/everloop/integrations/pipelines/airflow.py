@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.units import parse_duration
 from everloop.deploy.targets import Capabilities
-from everloop.integrations.pipelines.pipeline import STAGES, Pipeline
+from everloop.integrations.lifecycle_exports import Written
+from everloop.integrations.pipelines.pipeline import STAGES, Pipeline, pipeline_of
 
 if TYPE_CHECKING:
     from everloop.integrations.pipelines.pipeline import Stage
+    from everloop.spec import LifecycleSpec
 
 _PRESETS = ("hourly", "daily", "weekly", "monthly")
 
@@ -60,8 +62,9 @@ class Airflow:
     name = "airflow"
     capabilities = Capabilities("a DAG, each task a command", "Apache Airflow 3", serves=False)
 
-    def files(self, pipeline: Pipeline) -> Mapping[str, bytes]:
+    def write(self, spec: LifecycleSpec, file: Path) -> Written:
         """Gives the DAG's file."""
+        pipeline = pipeline_of(spec, file)
         text = _DAG.format(
             lifecycle=pipeline.lifecycle,
             folder=str(pipeline.folder),
@@ -71,14 +74,11 @@ class Airflow:
             description=f"A pass of the lifecycle {pipeline.lifecycle}",
             schedule=_schedule(pipeline.every),
         )
-        return {_file(pipeline): text.encode()}
-
-    def commands(self, pipeline: Pipeline) -> tuple[str, ...]:
-        """Gives how Airflow comes to know it."""
-        return (
+        commands = (
             f'cp {_file(pipeline)} "$AIRFLOW_HOME/dags/"',
             f"airflow dags test {pipeline.name}  # one pass, now",
         )
+        return Written({_file(pipeline): text.encode()}, commands, pipeline.notice)
 
 
 def _file(pipeline: Pipeline) -> str:

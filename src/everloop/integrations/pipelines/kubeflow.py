@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.deploy.targets import Capabilities
-from everloop.integrations.pipelines.pipeline import HOME, STAGES, Pipeline, image_of
+from everloop.integrations.lifecycle_exports import Written
+from everloop.integrations.pipelines.pipeline import HOME, STAGES, image_of, pipeline_of
 
 if TYPE_CHECKING:
     from everloop.integrations.pipelines.pipeline import Stage
+    from everloop.spec import LifecycleSpec
 
 _PIPELINE = '''"""{lifecycle}: a pass of its lifecycle, each step a command of Everloop.
 
@@ -70,8 +72,9 @@ class Kubeflow:
     name = "kubeflow"
     capabilities = Capabilities("a pipeline, each step a command", "Kubeflow Pipelines 2", serves=False)
 
-    def files(self, pipeline: Pipeline) -> Mapping[str, bytes]:
+    def write(self, spec: LifecycleSpec, file: Path) -> Written:
         """Gives the pipeline, and the Dockerfile of its steps."""
+        pipeline = pipeline_of(spec, file)
         text = _PIPELINE.format(
             lifecycle=pipeline.lifecycle,
             image=f"{pipeline.name}-lifecycle:latest",
@@ -81,14 +84,11 @@ class Kubeflow:
             home=HOME,
             folder=str(pipeline.folder),
         )
-        return {"pipeline.py": text.encode(), **image_of(pipeline)}
-
-    def commands(self, pipeline: Pipeline) -> tuple[str, ...]:
-        """Gives how it is built and compiled."""
-        return (
+        commands = (
             f"docker build -t {pipeline.name}-lifecycle -f Dockerfile {pipeline.folder}",
             "pip install 'kfp>=2.17' && python pipeline.py  # writes pipeline.yaml, to be uploaded",
         )
+        return Written({"pipeline.py": text.encode(), **image_of(pipeline)}, commands, pipeline.notice)
 
 
 def _stage(stage: Stage, file: str) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from everloop.deploy.targets import Capabilities
     from everloop.spec import LifecycleSpec
 
 HOME = "/lifecycle"
@@ -67,24 +65,15 @@ class Pipeline:
         plain = re.sub(r"[^a-z0-9]+", "-", self.lifecycle.lower()).strip("-")[:60].rstrip("-")
         return plain or "lifecycle"
 
-
-@runtime_checkable
-class Scheduler(Protocol):
-    """A system that runs pipelines.
-
-    Attributes:
-        name: The word for it in `everloop export`.
-        capabilities: What it is, in a line.
-    """
-
-    name: str
-    capabilities: Capabilities
-
-    def files(self, pipeline: Pipeline) -> Mapping[str, bytes]:
-        """Gives the files, by their path in the folder."""
-
-    def commands(self, pipeline: Pipeline, /) -> tuple[str, ...]:
-        """Gives the commands that come next, to be given in the folder."""
+    @property
+    def notice(self) -> str:
+        """What steps on several machines do not share; empty where they share all."""
+        if not self.local:
+            return ""
+        return (
+            f"Steps on several machines need a {' and '.join(self.local)} that they share, such as "
+            "record: postgresql://... and artifacts: s3://..."
+        )
 
 
 def pipeline_of(spec: LifecycleSpec, file: Path) -> Pipeline:

@@ -6,11 +6,15 @@ The form is https://aws-sagemaker-mlops.github.io/sagemaker-model-building-pipel
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from everloop.deploy.targets import Capabilities
-from everloop.integrations.pipelines.pipeline import HOME, STAGES, Pipeline, Stage, image_of
+from everloop.integrations.lifecycle_exports import Written
+from everloop.integrations.pipelines.pipeline import HOME, STAGES, Pipeline, Stage, image_of, pipeline_of
+
+if TYPE_CHECKING:
+    from everloop.spec import LifecycleSpec
 
 _DEFINITION = "definition.json"
 
@@ -23,13 +27,10 @@ class SageMakerPipelines:
         "a pipeline's definition, each step a command", "Amazon SageMaker Pipelines", serves=False
     )
 
-    def files(self, pipeline: Pipeline) -> Mapping[str, bytes]:
+    def write(self, spec: LifecycleSpec, file: Path) -> Written:
         """Gives the definition, and the Dockerfile of its steps."""
+        pipeline = pipeline_of(spec, file)
         text = json.dumps(definition(pipeline), indent=1) + "\n"
-        return {_DEFINITION: text.encode(), **image_of(pipeline)}
-
-    def commands(self, pipeline: Pipeline) -> tuple[str, ...]:
-        """Gives how it is built and created."""
         where = f"$ACCOUNT.dkr.ecr.$AWS_REGION.amazonaws.com/{pipeline.name}-lifecycle"
         create = (
             f"aws sagemaker create-pipeline --pipeline-name {pipeline.name}",
@@ -39,11 +40,12 @@ class SageMakerPipelines:
             f"aws sagemaker start-pipeline-execution --pipeline-name {pipeline.name} --pipeline-parameters",
             f"Name=Image,Value={where} Name=Role,Value=$ROLE Name=AsOf,Value=$(date -u +%FT%TZ)",
         )
-        return (
+        commands = (
             f"docker build -t {where} -f Dockerfile {pipeline.folder} && docker push {where}",
             " ".join(create),
             " ".join(start),
         )
+        return Written({_DEFINITION: text.encode(), **image_of(pipeline)}, commands, pipeline.notice)
 
 
 def definition(pipeline: Pipeline) -> dict[str, Any]:

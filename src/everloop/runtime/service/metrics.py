@@ -69,14 +69,7 @@ class Metrics:
 
     def text(self) -> str:
         """Gives everything as Prometheus text."""
-        return "\n".join([*self._plain(), *self._histogram(), ""])
-
-    def _plain(self) -> Iterator[str]:
-        for family in FAMILIES:
-            yield f"# HELP {family.name} {family.meaning}"
-            yield f"# TYPE {family.name} {family.kind}"
-            for labels, value in self._values[family.name].items():
-                yield f"{family.name}{_labels(family.labels, labels)} {value:.16g}"
+        return "\n".join([*exposition(FAMILIES, self._values), *self._histogram(), ""])
 
     def _histogram(self) -> Iterator[str]:
         name = "everloop_request_seconds"
@@ -89,6 +82,20 @@ class Metrics:
                 yield f"{name}_bucket{_labels(('route', 'le'), (route, bound))} {total}"
             yield f"{name}_sum{_labels(('route',), (route,))} {self._seconds[route]:.9g}"
             yield f"{name}_count{_labels(('route',), (route,))} {total}"
+
+
+def exposition(families: tuple[Family, ...], values: dict[str, dict[Labels, float]]) -> Iterator[str]:
+    """Gives the lines of counters and gauges.
+
+    Args:
+        families: What is counted.
+        values: For each family's name, its values by their labels.
+    """
+    for family in families:
+        yield f"# HELP {family.name} {family.meaning}"
+        yield f"# TYPE {family.name} {family.kind}"
+        for labels, value in values[family.name].items():
+            yield f"{family.name}{_labels(family.labels, labels)} {value:.16g}"
 
 
 def _labels(names: Labels, values: Labels) -> str:

@@ -233,3 +233,16 @@ def test_weighted_classes_are_tried_where_one_is_rare() -> None:
         trials = train(Parts(rows), frame, settings).trials
         assert any(trial.configuration.get("class_weight") for trial in trials) == expected
         assert not [trial.error for trial in trials if trial.error and "pruned" not in trial.error]
+
+
+def test_where_there_is_no_time_for_a_last_fit_a_folds_model_stands_in(monkeypatch) -> None:
+    """The search ends when its time does; what the fold's model says is what a fit on its rows says."""
+    monkeypatch.setattr("everloop.model.finishing._affordable", lambda *_: [])
+    table = table_of("regression", 900)
+    settings = TrainingSettings(learners=("lightgbm",), budget=Budget(seconds=4), select=False)
+    trained = train(Parts(table), quick_frame(table, "target"), settings)
+    assert any("as a fold made" in note for note in trained.notes)
+    assert trained.fitted_apart["rows"] < table.height
+    fresh = table_of("regression", 300, seed=5)
+    errors = trained.scores(fresh) - fresh["target"].to_numpy()
+    assert np.mean(errors**2) < 0.7 * np.var(fresh["target"].to_numpy())

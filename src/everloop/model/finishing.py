@@ -18,7 +18,7 @@ from everloop.model.estimator_file import estimator_bytes, estimator_of
 from everloop.model.folds import thinned
 from everloop.model.greedy import greedy_weights
 from everloop.model.preparation import PreparationSettings, fit_preparation
-from everloop.model.trial import final_positions, final_rows, fit_on, fold_score
+from everloop.model.trial import final_positions, final_rows, fit_on, fold_score, largest_fold
 from everloop.model.union_plan import united
 
 if TYPE_CHECKING:
@@ -173,13 +173,20 @@ def _fitted(
     found: Found, material: Material, chosen: list[tuple[Trial, float]], *, recent: bool, workers: int
 ) -> tuple[list[Member], tuple[str, ...]]:
     affordable = _affordable(found, material, chosen, workers)
-    kept = [found.journal.estimator(trial) for trial, _ in chosen]
-    whole = len(affordable) == len(chosen)
-    if all(one is not None for one in kept) and not (recent and whole):
+    late = [pair for pair in chosen if pair not in affordable]
+    whole = not late
+    holdout = len(material.folds) == 1
+    if holdout and not (recent and whole) and all(found.journal.estimator(trial) for trial, _ in chosen):
         return _kept(found, material, chosen), ()
-    left_out = len(chosen) - len(affordable)
-    notes = (f"{left_out} members were left out: there was no time to fit them.",) if left_out else ()
+    if not affordable and all(found.journal.estimator(trial) is None for trial, _ in chosen):
+        affordable = chosen[:1]
     members, failed = refitted(found, material, affordable, workers)
+    there = {one.trial.number for one in members}
+    absent = [pair for pair in chosen if pair[0].number not in there]
+    folded = [pair for pair in absent if found.journal.estimator(pair[0]) is not None]
+    kept = _kept(found, material, folded, beside=bool(members))
+    notes = _of_time(len(kept), len(absent) - len(kept) - len(failed))
+    members = sorted([*members, *kept], key=lambda one: -one.weight)
     if not members:
         rest = [pair for pair in ((trial, 1.0) for trial in found.trials) if pair[0].score is not None]
         cheapest = min(rest, key=lambda pair: pair[0].seconds)
@@ -190,33 +197,53 @@ def _fitted(
     return members, notes + failed
 
 
+def _of_time(kept: int, left_out: int) -> tuple[str, ...]:
+    found = []
+    if kept:
+        found.append(f"{kept} members are as a fold made them: there was no time to fit them on all rows.")
+    if left_out:
+        found.append(f"{left_out} members were left out: there was no time to fit them.")
+    return tuple(found)
+
+
 def _affordable(
     found: Found, material: Material, chosen: list[tuple[Trial, float]], workers: int
 ) -> list[tuple[Trial, float]]:
-    """Gives the members whose last fits are likely to end in time; the heaviest always."""
+    """Gives the members whose last fits are likely to end in time."""
     left, total = found.spending.left, 0.0
     taken: list[tuple[Trial, float]] = []
     for trial, weight in chosen:
         learner = found.learners[trial.learner]
         seconds = found.pace.of_fit(learner, trial.configuration, material.table.height)
         total += seconds / workers
-        if not taken or max(seconds, total) <= left:
+        if max(seconds, total) <= left:
             taken.append((trial, weight))
         else:
             total -= seconds / workers
     return taken
 
 
-def _kept(found: Found, material: Material, chosen: list[tuple[Trial, float]]) -> list[Member]:
+def _kept(
+    found: Found, material: Material, chosen: list[tuple[Trial, float]], *, beside: bool = False
+) -> list[Member]:
+    """Gives members as a fold made them, the one that learned from most rows.
+
+    Args:
+        found: What the search ended with.
+        material: The rows.
+        chosen: Trials whose estimators were kept, with their weights.
+        beside: Whether there are others: what is part of an ensemble must compile.
+    """
     members = []
+    fold = largest_fold(material)
     for trial, weight in chosen:
         estimator = estimator_of(found.journal.estimator(trial) or b"")
-        if len(chosen) > 1 and not compiles(estimator):
+        if (beside or len(chosen) > 1) and not compiles(estimator):
             continue
         learner = found.learners[trial.learner]
-        rows = thinned(material.folds[0].train, trial.rows)
+        rows = thinned(material.folds[fold].train, trial.rows)
         settings = PreparationSettings.of(learner.capabilities, seed=material.seed)
-        plan = found.matrices.plan(0, settings, trial.rows)
+        plan = found.matrices.plan(fold, settings, trial.rows)
         members.append(Member(trial, weight, plan, estimator, rows))
     return members
 
@@ -247,7 +274,9 @@ def refitted(
             prepared[key] = plan, X.astype(np.float32 if settings.float32 else np.float64), actual
         plan, X, actual = prepared[key]
         plans.append(plan)
-        tasks.append(_task(found, material, trial, plan, X, actual, limited=limited and bool(tasks)))
+        # The first is waited for, unless there is something in its place.
+        ends = limited and (bool(tasks) or found.journal.estimator(trial) is not None)
+        tasks.append(_task(found, material, trial, plan, X, actual, limited=ends))
     members, failed = [], []
     outcomes = run_all(tasks, workers)
     for (trial, weight), plan, outcome in zip(chosen, plans, outcomes, strict=True):

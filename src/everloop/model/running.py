@@ -12,7 +12,7 @@ from everloop.model.contained import Task
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.preparation import PreparationSettings
 from everloop.model.trained import Trial
-from everloop.model.trial import fit_fold, fold_score, judged_positions
+from everloop.model.trial import fit_fold, fold_score, judged_positions, largest_fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,7 +172,7 @@ class RunningTrial:
             seconds=seconds,
         )
         said = np.concatenate([each["scores"] for each in found])
-        return trial, said, found[0].get("estimator") if self.folds == 1 else None
+        return trial, said, found[largest_fold(self.material)].get("estimator")
 
     def fit_seconds(self) -> float:
         """Gives the mean seconds of a fit."""

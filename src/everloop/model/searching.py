@@ -22,12 +22,13 @@ from everloop.model.budget import Budget, Spending
 from everloop.model.class_weights import weighs_classes
 from everloop.model.contained import failure
 from everloop.model.journal import Journal
+from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
 from everloop.model.running import PRUNED, Planned, RunningTrial
 from everloop.model.search_space import Proposals, portfolio_of
 from everloop.model.trained import Trial
-from everloop.model.trial import FoldMatrices, judged_positions, warm_up
+from everloop.model.trial import FoldMatrices, judged_positions, largest_fold, warm_up
 from everloop.model.workers import HERE, Workers, workers_of
 
 if TYPE_CHECKING:
@@ -166,6 +167,17 @@ class _Search:
         """Whether a trial's own model may be the last: with one holdout, where every second counts."""
         return len(self.material.folds) == 1 and self.spending.budget.seconds is not None
 
+    def keeps(self, one: RunningTrial) -> bool:
+        """Whether the model of a trial's next fold is kept: a holdout's, or one that spares a last fit.
+
+        The latter are of learners that add rounds, whose fits are long and files small.
+        """
+        if self.keeps_estimators:
+            return True
+        in_time = self.spending.budget.seconds is not None
+        kept = one.begun == largest_fold(self.material)
+        return in_time and kept and isinstance(one.planned.learner, StopsEarly)
+
     def tried(self, learner: Learner) -> bool:
         """Whether a learner has had a trial, or has one under way."""
         under_way = (one.planned.learner.name for one in self.running.values())
@@ -271,7 +283,7 @@ class _Search:
             return
         stops, limit = self.limits()
         try:
-            task = one.next_task(self.matrices, stops, limit, keep=self.keeps_estimators)
+            task = one.next_task(self.matrices, stops, limit, keep=self.keeps(one))
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except Exception as found:  # noqa: BLE001  (a preparation that fails is this trial's failure)

@@ -154,6 +154,12 @@ class FoldMatrices:
         return Encoded(X.astype(kind), train, Xv.astype(kind), validation, plan)
 
 
+def largest_fold(material: Material) -> int:
+    """Gives the number of the fold that learns from most rows; by time that is the last."""
+    sizes = [len(fold.train) for fold in material.folds]
+    return sizes.index(max(sizes))
+
+
 def judged_positions(material: Material, number: int) -> NDArray[np.int64]:
     """Gives the positions of the rows that judge on a fold."""
     return thinned(material.folds[number].validation, MOST_JUDGED)

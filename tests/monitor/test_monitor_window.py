@@ -202,12 +202,26 @@ def test_a_regression_is_measured_too():
     random = np.random.default_rng(3)
     numbers = random.normal(10, 2, 300)
     base = replace(window(), scores=numbers, decisions=numbers, actuals=numbers + random.normal(0, 1, 300))
-    found = judge(
-        replace(base, worth=None, today=None), REFERENCE, Rules(metrics=("rmse",), task="regression")
+    before = random.normal(10, 2, 2000)
+    kept = reference(
+        pl.DataFrame({"heat": before}), scores=before, actuals=before + random.normal(0, 1, 2000)
     )
+    rules = Rules(metrics=("rmse", "mae"), task="regression")
+    found = judge(replace(base, worth=None, today=None), kept, rules)
     assert found.performance["rmse"].interval.contains(1.0)
     assert found.value is None
-    assert found.estimated == {}
+    assert found.estimated["rmse"].status == "estimated"
+    assert found.estimated["rmse"].interval.contains(1.0)
+    assert found.estimated["mae"].interval.contains(np.sqrt(2 / np.pi))
+
+
+def test_an_estimate_that_was_wrong_too_often_is_kept_and_not_told():
+    rules = replace(RULES, silenced={"recall": "3 of the last 9"})
+    told, kept = judge(window(), REFERENCE, RULES), judge(window(), REFERENCE, rules)
+    assert kept.estimated["recall"].status == "silent"
+    assert kept.estimated["recall"].note == "3 of the last 9"
+    assert kept.estimated["recall"].interval == told.estimated["recall"].interval
+    assert kept.estimated["roc_auc"] == told.estimated["roc_auc"]
 
 
 def test_many_classes_are_measured_too():

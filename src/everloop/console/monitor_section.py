@@ -276,6 +276,8 @@ def _middle(row: WindowRow) -> datetime:
 def measured(found: dict[str, Any] | None, *, unit: str = "") -> str:
     """Writes a measured number of a window with its interval, or why it is not known."""
     ends = interval(found)
+    if found and found.get("status") == "silent":
+        return f"silent: {found.get('note')}"
     if ends is None:
         return str((found or {}).get("status") or MISSING)
     return f"{number(ends[1])}{f' {unit}' if unit else ''} ({number(ends[0])} to {number(ends[2])})"

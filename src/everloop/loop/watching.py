@@ -10,6 +10,7 @@ from everloop.core.clock import parse_time
 from everloop.core.ids import new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
+from everloop.loop.scoring import silenced
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
 from everloop.monitor.decide import MANY_VIOLATIONS
 from everloop.monitor.finding import WindowFinding
@@ -119,6 +120,7 @@ def _judge(
         threshold=0.5 if manifest.threshold is None else manifest.threshold,
         task=frame.task,
         seed=workspace.spec.model.seed,
+        silenced=silenced(workspace, version.row.id),
     )
     finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now))
     return Judged(WindowRow("", workspace.name, now), finding, version)

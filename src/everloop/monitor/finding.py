@@ -67,7 +67,8 @@ class Measured:
     """A number of the window, measured from actuals or estimated without.
 
     Attributes:
-        status: ``known``, ``too early`` or ``estimated``; ``none`` where it cannot be said at all.
+        status: ``known``, ``too early`` or ``estimated``; ``silent`` for an estimate that was wrong too
+            often to be told; ``none`` where it cannot be said at all.
         interval: The number, with its interval; NaN where it is not known.
         actuals: How many actuals are behind it.
         note: What it rests on.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from everloop.core.errors import DataFault
-from everloop.measure.estimate import ESTIMATED, estimate_performance
 from everloop.measure.intervals import UNKNOWN, bootstrap_interval
 from everloop.measure.maturity import DelayCurve, MaturedMean, matured_mean
 from everloop.measure.metrics import compute, metric_named
 from everloop.monitor.drifting import judge_state
+from everloop.monitor.estimating import VALUE, estimates
 from everloop.monitor.finding import Measured, WindowFinding
 from everloop.monitor.references import Reference
 from everloop.monitor.state import SCORE, count_window
@@ -34,6 +34,7 @@ class Rules:
         maturity: Below this share of known actuals it is too early to measure.
         task: ``binary``, ``multiclass`` or ``regression``.
         seed: Of sampling and intervals.
+        silenced: Metrics whose estimates were wrong too often to be told, and why.
     """
 
     metrics: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Rules:
     maturity: float = 0.5
     task: str = "binary"
     seed: int = 0
+    silenced: Mapping[str, str] = field(default_factory=dict)
 
 
 def judge(
@@ -69,9 +71,8 @@ def judge(
     value, against = _values(window, chances, rules)
     held = _held(window)
     state = count_window(window.inputs, reference, scores=window.scores, actuals=window.actuals)
-    estimated = {
-        name: _estimate(name, window, reference, rules) for name in rules.metrics if name in ESTIMATED
-    }
+    estimated = estimates(window, reference, rules)
+    worth = estimated.pop(VALUE, None) if VALUE not in rules.metrics else estimated.get(VALUE)
     return WindowFinding(
         since=window.since,
         until=window.until,
@@ -85,12 +86,10 @@ def judge(
         violation_share=_violation_share(window, held),
         contract=held,
         performance={name: _measure(name, window, chances, rules) for name in rules.metrics},
-        estimated=estimated if rules.task == "binary" else {},
+        estimated=estimated,
         value=value,
         against_today=against,
-        estimated_value=None
-        if window.worth is None or rules.task != "binary"
-        else _estimate("value_per_decision", window, reference, rules),
+        estimated_value=worth,
     )
 
 
@@ -167,23 +166,6 @@ def _predicted(name: str, window: Window, rules: Rules) -> NDArray[np.float64] |
     if needs == "probabilities" and rules.task == "multiclass":
         return window.probabilities
     return window.decisions if needs == "decision" else window.scores
-
-
-def _estimate(name: str, window: Window, reference: Reference, rules: Rules) -> Measured:
-    """A metric without actuals, from what scores meant on the reference."""
-    try:
-        interval = estimate_performance(
-            window.scores,
-            reference.scores,
-            reference.actuals,
-            name,
-            threshold=rules.threshold,
-            prices=None if window.worth is None else window.worth.four,
-            seed=rules.seed,
-        )
-    except DataFault as fault:
-        return Measured("none", UNKNOWN, 0, fault.message)
-    return Measured("estimated", interval, 0, "supposes that a score means what it meant on the reference")
 
 
 def _held(window: Window) -> ContractReport | None:

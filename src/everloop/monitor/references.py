@@ -47,7 +47,7 @@ class Reference:
             reference was too small for one.
         cut: How its windows were cut: ``time``, ``count`` or ``resampled``.
         scores: Scores with known actuals, for estimating performance; at most 5,000.
-        actuals: 0/1 for each of them.
+        actuals: The actual of each of them: 0/1 where binary, class indices or numbers.
         facts: What its maker wants to keep beside, such as metrics and value per decision.
     """
 
@@ -59,7 +59,7 @@ class Reference:
     budgets: Mapping[int, Budget]
     cut: str
     scores: tuple[float, ...] = ()
-    actuals: tuple[int, ...] = ()
+    actuals: tuple[float, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def reference(
         table: The rows as they are served: Polars, pandas, Arrow, DuckDB or a path.
         inputs: The columns that are watched; all that can be when left out. Times are not watched.
         scores: The version's score of each row, shape (n,).
-        actuals: 0/1 where binary, NaN where not known, shape (n,).
+        actuals: 0/1 where binary, class indices or numbers otherwise; NaN where not known, shape (n,).
         times: When each row's decision was made, shape (n,). Without times, windows are random samples.
         rules: How its own variation is measured; windows of a day and 1 false alarm in 100 by default.
         facts: What shall be kept beside, as JSON can carry it.
@@ -204,15 +204,13 @@ def _for_each_row(values: ArrayLike | None, rows: int, name: str) -> NDArray[np.
 
 def _known(
     scores: NDArray[np.float64] | None, actuals: NDArray[np.float64] | None, random: np.random.Generator
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Scores with known 0/1 actuals; none where the task is another."""
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Scores with known actuals."""
     if scores is None or actuals is None:
         return (), ()
     rows = np.flatnonzero(~np.isnan(actuals))
-    if not np.isin(actuals[rows], (0, 1)).all():
-        return (), ()
     rows = np.sort(sampled(rows, _CALIBRATION_ROWS, random))
-    return tuple(scores[rows].tolist()), tuple(int(value) for value in actuals[rows])
+    return tuple(scores[rows].tolist()), tuple(actuals[rows].tolist())
 
 
 def _moments(times: pl.Series) -> pl.Series:

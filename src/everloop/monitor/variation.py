@@ -186,9 +186,17 @@ def _drawn(
     if rows > _MANY_ROWS:
         drawn = random.poisson(shares * rows, (draws, shares.size))
     else:
-        drawn = random.multinomial(rows, shares, draws)
+        drawn = _sampled_bins(shares, rows, draws, random)
     floats = drawn.astype(np.float64)
     return floats[:, :-1], floats[:, -1]
+
+
+def _sampled_bins(shares: Table, rows: int, draws: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Draws each row's bin; for few rows in many bins that is faster than a multinomial draw."""
+    ends = np.cumsum(shares)
+    bins = np.searchsorted(ends, random.random((draws, rows)) * ends[-1], side="right")
+    place = bins + shares.size * np.arange(draws)[:, None]
+    return np.bincount(place.ravel(), minlength=draws * shares.size).reshape(draws, shares.size)
 
 
 def _new_share(whole: Histogram) -> float:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.timing import ROOT
 
@@ -83,14 +84,18 @@ class Peer:
 
     def measure(self, runs: int) -> list[float]:
         """Has the peer do its work a number of times; gives the seconds of each."""
+        return [float(value) for value in self.ask(f"{runs}")]
+
+    def ask(self, line: str) -> Any:
+        """Writes a line to the peer; gives what it answers."""
         if self._child.stdin is None or self._child.stdout is None:
             raise RuntimeError("the peer's process has no pipes")
-        self._child.stdin.write(f"{runs}\n")
+        self._child.stdin.write(f"{line}\n")
         self._child.stdin.flush()
-        line = self._child.stdout.readline()
-        if not line:
+        answer = self._child.stdout.readline()
+        if not answer:
             raise RuntimeError("the peer's script ended early")
-        return [float(value) for value in json.loads(line)]
+        return json.loads(answer)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from everloop.monitor.api import drift, estimate, judge, reference
+    from everloop.monitor.causes import ChangeCauses, explain_change
     from everloop.monitor.comparing import DriftReport
     from everloop.monitor.decide import RetrainAdvice, Situation, advise
     from everloop.monitor.drifting import judge_state
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from everloop.monitor.window import Window, windows_due
 
 _HOMES = {
+    "ChangeCauses": "causes",
     "DriftFinding": "finding",
     "DriftReport": "comparing",
     "Reference": "references",
@@ -40,6 +42,7 @@ _HOMES = {
     "count_window": "state",
     "drift": "api",
     "estimate": "api",
+    "explain_change": "causes",
     "judge": "api",
     "judge_state": "drifting",
     "reference": "api",
@@ -47,6 +50,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ChangeCauses",
     "DriftFinding",
     "DriftReport",
     "Reference",
@@ -61,6 +65,7 @@ __all__ = [
     "count_window",
     "drift",
     "estimate",
+    "explain_change",
     "judge",
     "judge_state",
     "reference",

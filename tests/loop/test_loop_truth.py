@@ -1,4 +1,4 @@
-from everloop.loop.scoring import failed_estimates
+from everloop.loop.truth import failed_estimates
 
 
 def window(low, measured, high, *, status="known", maturity=1.0):

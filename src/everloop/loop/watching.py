@@ -10,8 +10,8 @@ from everloop.core.clock import parse_time
 from everloop.core.ids import new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
-from everloop.loop.truth import silenced
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
+from everloop.loop.truth import silenced
 from everloop.monitor.decide import MANY_VIOLATIONS
 from everloop.monitor.finding import WindowFinding
 from everloop.monitor.judging import Rules, judge

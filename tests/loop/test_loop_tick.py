@@ -75,6 +75,13 @@ def test_a_world_that_changed_is_noticed_and_a_better_version_promoted(workspace
     assert {"window", "alert", "retrain", "run", "rollout"} <= kinds
     record = workspace.record
     windows = record.find(WindowRow)
+    drifted = [window for window in windows if window.facts["drift"]["status"] == "drift"]
+    causes = [window.facts["causes"] for window in drifted if window.facts["causes"]]
+    assert causes
+    assert all(
+        sum(one["amount"] for one in each["columns"]) == pytest.approx(each["change"]) for each in causes
+    )
+    assert all(window.facts["causes"] is None for window in windows if window not in drifted)
     assert [window.since for window in windows] == sorted({window.since for window in windows})
     assert sum(window.predictions for window in windows) <= 48 * 30
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from everloop.record.rows import WindowRow
     from everloop.report.page import Block
 
+_MOST_CAUSES = 8
 _ANSWERS = {"drift": ("no", "Drift."), "none": ("yes", "No drift.")}
 
 
@@ -23,6 +24,11 @@ def window_page(workspace: Workspace, window: WindowRow) -> Page:
     facts = window.facts
     sections = [
         Section("Drift", _drift(window), lead="Whether inputs or scores moved further than chance explains."),
+        Section(
+            "Causes",
+            _causes(facts),
+            lead="What each input's move changes of what a decision is expected to be worth.",
+        ),
         Section(
             "Performance",
             _performance(facts, story.currency),
@@ -73,6 +79,32 @@ def _drift(window: WindowRow) -> list[Block]:
         Verdict(answer, drift["reason"], label=label),
         *column_blocks(window, "In this window"),
         Table(["column", "distance", "is", "times its own variation"], rows),
+    ]
+
+
+def _causes(facts: dict[str, Any]) -> list[Block]:
+    """Tells which inputs and which rows changed what is expected; they add up to the change."""
+    causes = facts.get("causes") or {}
+    if not causes:
+        return []
+    columns = [
+        [one["column"], number(one["amount"], signed=True), number(one["error"])]
+        for one in causes["columns"][:_MOST_CAUSES]
+    ]
+    segments = [
+        [
+            one["column"],
+            one["value"],
+            number(one["amount"], signed=True),
+            percent(one["share_before"]),
+            percent(one["share_after"]),
+        ]
+        for one in causes["segments"][:_MOST_CAUSES]
+    ]
+    return [
+        Facts({"Expected change of a decision": number(causes["change"], signed=True)}),
+        Table(["input", "explains", "standard error"], columns),
+        Table(["input", "segment", "contributes", "of the reference", "of the window"], segments),
     ]
 
 

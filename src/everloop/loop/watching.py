@@ -10,8 +10,10 @@ from everloop.core.clock import parse_time
 from everloop.core.ids import new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
+from everloop.loop.explaining import causes_of
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
 from everloop.loop.truth import silenced
+from everloop.monitor.causes import ChangeCauses
 from everloop.monitor.decide import MANY_VIOLATIONS
 from everloop.monitor.finding import WindowFinding
 from everloop.monitor.judging import Rules, judge
@@ -38,12 +40,14 @@ class Judged:
         finding: What was found.
         version: The version that answered most of it.
         alerts: What deserves attention.
+        causes: Why its decisions are expected to be worth more or less, where it drifted.
     """
 
     row: WindowRow
     finding: WindowFinding
     version: ServedVersion
     alerts: tuple[AlertRow, ...] = ()
+    causes: ChangeCauses | None = None
 
 
 def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
@@ -123,7 +127,8 @@ def _judge(
         silenced=silenced(workspace, version.row.id),
     )
     finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now))
-    return Judged(WindowRow("", workspace.name, now), finding, version)
+    causes = causes_of(workspace, served) if finding.drift.exceeded else None
+    return Judged(WindowRow("", workspace.name, now), finding, version, causes=causes)
 
 
 _BESIDE = {
@@ -164,6 +169,7 @@ def _facts(workspace: Workspace, found: Judged) -> dict[str, Any]:
     return facts_of(found.finding) | {
         "number": found.version.row.number,
         "delay_seconds": delay,
+        "causes": found.causes.to_dict() if found.causes else None,
     }
 
 
@@ -173,7 +179,7 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
     if finding.drift.exceeded:
         moved = ", ".join(finding.drift.moved()[:3])
         text = f"{moved} moved: {finding.drift.statistic:.1f} against {finding.drift.threshold:.1f} allowed"
-        told.append(("drift", text))
+        told.append(("drift", text + _explained(found.causes)))
     if finding.violation_share is not None and finding.violation_share > MANY_VIOLATIONS:
         told.append(("contract", _violations(finding)))
     gain, before = finding.against_today, found.version.reference.facts.get("gain")
@@ -193,6 +199,14 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
         )
         for kind, text in told
     )
+
+
+def _explained(causes: ChangeCauses | None) -> str:
+    """Says what explains most of the change that is expected, where anything does."""
+    if causes is None or not causes.columns or not causes.columns[0].amount:
+        return ""
+    most = causes.columns[0]
+    return f"; {most.column} explains {most.amount:+.3g} of {causes.change:+.3g} expected of a decision"
 
 
 def _violations(finding: WindowFinding) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from everloop.monitor.judging import Rules
     from everloop.monitor.references import Reference, ReferenceRules
     from everloop.monitor.state import WindowState, count_window
+    from everloop.monitor.telling_apart import ToldApart, tell_apart
     from everloop.monitor.window import Window, windows_due
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "RetrainAdvice": "decide",
     "Rules": "judging",
     "Situation": "decide",
+    "ToldApart": "telling_apart",
     "Window": "window",
     "WindowFinding": "finding",
     "WindowState": "state",
@@ -46,6 +48,7 @@ _HOMES = {
     "judge": "api",
     "judge_state": "drifting",
     "reference": "api",
+    "tell_apart": "telling_apart",
     "windows_due": "window",
 }
 
@@ -58,6 +61,7 @@ __all__ = [
     "RetrainAdvice",
     "Rules",
     "Situation",
+    "ToldApart",
     "Window",
     "WindowFinding",
     "WindowState",
@@ -69,6 +73,7 @@ __all__ = [
     "judge",
     "judge_state",
     "reference",
+    "tell_apart",
     "windows_due",
 ]
 

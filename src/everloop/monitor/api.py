@@ -6,16 +6,25 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from everloop.measure.estimate import estimate_performance
+from everloop.measure.estimate import fit_estimator
 from everloop.measure.intervals import Interval
 from everloop.monitor.comparing import DriftReport, compare_tables
 from everloop.monitor.judging import judge
 from everloop.monitor.references import reference
+from everloop.monitor.telling_apart import window_weights
 
 __all__ = ["drift", "estimate", "judge", "reference"]
 
 
-def drift(reference: Any, current: Any, *, alarms: int = 1, windows: int = 100, seed: int = 0) -> DriftReport:
+def drift(
+    reference: Any,
+    current: Any,
+    *,
+    alarms: int = 1,
+    windows: int = 100,
+    multivariate: bool = False,
+    seed: int = 0,
+) -> DriftReport:
     """Says whether a table moved further from another than chance explains, and which columns did.
 
     Samples drawn again from the first table show how far chance moves each column; the threshold is set on
@@ -27,6 +36,8 @@ def drift(reference: Any, current: Any, *, alarms: int = 1, windows: int = 100, 
         current: The current table.
         alarms: How many false alarms are acceptable ...
         windows: ... in how many comparisons.
+        multivariate: Whether a learner shall also try to tell the rows of both tables apart, which finds
+            what no column shows alone; it takes seconds, and half of the budget of false alarms.
         seed: Of the sampling.
 
     Returns:
@@ -42,7 +53,9 @@ def drift(reference: Any, current: Any, *, alarms: int = 1, windows: int = 100, 
         >>> report.drifted, round(report.statistics["age"]["kolmogorov_smirnov"], 2)
         (True, 0.75)
     """
-    return compare_tables(reference, current, alarms=alarms, windows=windows, seed=seed)
+    return compare_tables(
+        reference, current, alarms=alarms, windows=windows, multivariate=multivariate, seed=seed
+    )
 
 
 def estimate(
@@ -53,7 +66,7 @@ def estimate(
     *,
     threshold: float = 0.5,
     prices: ArrayLike | None = None,
-    seed: int = 0,
+    inputs: tuple[Any, Any] | None = None,
 ) -> Interval:
     """Estimates how a model does on rows whose actuals are not known yet.
 
@@ -67,17 +80,13 @@ def estimate(
         metric: Such as ``roc_auc``, ``recall`` or ``value_per_decision``.
         threshold: The decision is ``score >= threshold``.
         prices: For ``value_per_decision``, shape (n, 4) or (4,).
-        seed: Of the interval.
+        inputs: Two tables, the rows behind the scores and those behind the reference scores. Then rows of
+            the reference count as much as they are frequent in the window, so a score may mean something
+            else where the inputs have moved (PAPE); without them, what it meant on all of it (CBPE).
 
     Returns:
         The estimate with its 95 % interval.
     """
-    return estimate_performance(
-        scores,
-        reference_scores,
-        reference_actuals,
-        metric,
-        threshold=threshold,
-        prices=prices,
-        seed=seed,
-    )
+    weights = None if inputs is None else window_weights(inputs[1], inputs[0])
+    fitted = fit_estimator(reference_scores, reference_actuals, weights=weights)
+    return fitted.estimate(scores, (metric,), threshold=threshold, prices=prices)[metric]

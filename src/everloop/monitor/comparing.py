@@ -14,6 +14,7 @@ from everloop.monitor.drifting import judge_state
 from everloop.monitor.finding import ColumnDrift, DriftFinding
 from everloop.monitor.references import ReferenceRules, reference
 from everloop.monitor.state import count_window
+from everloop.monitor.telling_apart import ToldApart, tell_apart
 from everloop.spec.fields import AlarmBudget
 from everloop.table.tables import as_frame
 
@@ -32,6 +33,7 @@ class DriftReport:
         added: Columns that only the second has.
         removed: Columns that only the first has.
         skipped: Columns of both that cannot be compared (times, nested values).
+        apart: How well a learner told the rows of both apart; None where that was not asked.
     """
 
     finding: DriftFinding
@@ -40,11 +42,12 @@ class DriftReport:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     skipped: tuple[str, ...]
+    apart: ToldApart | None = None
 
     @property
     def drifted(self) -> bool:
-        """Whether at least one column moved further than chance explains."""
-        return self.finding.exceeded
+        """Whether a column moved further than chance explains, or the rows can be told apart."""
+        return self.finding.exceeded or (self.apart is not None and self.apart.exceeded)
 
     @property
     def columns(self) -> tuple[ColumnDrift, ...]:
@@ -78,8 +81,11 @@ class DriftReport:
         return f"<table><caption>{html.escape(self._summary())}</caption><tr>{head}</tr>{body}</table>"
 
     def _summary(self) -> str:
-        found = ", ".join(self.moved()) if self.drifted else "none"
-        return f"{self.rows_reference:,} rows against {self.rows_current:,}; moved: {found}"
+        found = ", ".join(self.moved()) if self.finding.exceeded else "none"
+        said = f"{self.rows_reference:,} rows against {self.rows_current:,}; moved: {found}"
+        if self.apart is None or not self.apart.exceeded:
+            return said
+        return f"{said}; rows are told apart (area {self.apart.area:.2f}) by {', '.join(self.apart.columns)}"
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
@@ -89,7 +95,13 @@ class DriftReport:
 
 
 def compare_tables(
-    before: Any, after: Any, *, alarms: int = 1, windows: int = 100, seed: int = 0
+    before: Any,
+    after: Any,
+    *,
+    alarms: int = 1,
+    windows: int = 100,
+    multivariate: bool = False,
+    seed: int = 0,
 ) -> DriftReport:
     """Compares two tables; see `everloop.monitor.drift`."""
     first, second = as_frame(before), as_frame(after)
@@ -103,6 +115,9 @@ def compare_tables(
                 f"The {name} table has {frame.height} rows; at least {_FEWEST_ROWS} are needed to tell a "
                 "shift from noise."
             )
+    # The two looks share the budget.
+    windows = 2 * windows if multivariate else windows
+    apart = tell_apart(first, second, alarms=alarms, windows=windows, seed=seed) if multivariate else None
     rules = ReferenceRules(
         alarm=AlarmBudget(alarms, windows), window_rows=second.height, smaller=False, seed=seed
     )
@@ -114,4 +129,5 @@ def compare_tables(
         added=tuple(name for name in second.columns if name not in first.columns),
         removed=tuple(name for name in first.columns if name not in second.columns),
         skipped=tuple(name for name in shared if name not in watched),
+        apart=apart,
     )

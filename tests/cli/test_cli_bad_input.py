@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import threading
@@ -137,6 +138,20 @@ def test_a_column_that_changes_its_type_is_told_with_its_line(run, turn, text_fi
         assert f"line {2 if text_first else turn + 1}: 'about " in said.out
     else:
         assert f"amount changes its type in {Path.cwd() / 'a.csv'}, line {turn + 1}: " in said.out
+
+
+@pytest.mark.slow
+def test_a_value_of_another_type_late_in_a_large_packed_file_is_kept_aside_alone(run) -> None:
+    text = lines(101_000)
+    text[100_500] = text[100_500].replace(",", ",about ", 1)
+    Path("a.csv.gz").write_bytes(gzip.compress("\n".join(text).encode(), 1))
+    said = run("file: a.csv.gz, bad_rows: quarantine", "--json")
+    assert said.status == 0, said.err
+    facts = said.facts["steps"]["snapshot"]["facts"]
+    kinds = {column["name"]: column["type"] for column in facts["schema"]["columns"]}
+    assert (facts["rows"], kinds["amount"]) == (100_999, "number")
+    (kept,) = Path(".everloop").rglob("bad-rows.parquet")
+    assert pl.read_parquet(kept)["line"].to_list() == [100_501]
 
 
 def test_times_in_three_formats_and_two_zones_are_read(run) -> None:

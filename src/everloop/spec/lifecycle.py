@@ -21,7 +21,11 @@ class EngineSpec(Part):
     """What does the work."""
 
     train: Literal["local", "ray"] = Field("local", description="Where trials and folds run.")
-    data: Literal["polars", "duckdb", "pandas", "pyspark"] = Field("polars", description="What holds tables.")
+    data: Literal["polars", "duckdb", "pandas", "pyspark"] = Field(
+        "polars",
+        description="What holds tables. Tables of pandas go in and come out with each of them; pandas itself "
+        "works on none.",
+    )
 
 
 class LifecycleSpec(Part):

@@ -229,11 +229,20 @@ def test_no_data_is_never_fine(name):
         assert answer(name, required, empty) == "undecided", required
 
 
+def test_rows_that_the_log_does_not_show_whole_are_not_scored_again():
+    hidden = replace(look(noise=0.6), hidden=("income",))
+    for name in ("value_per_decision", "estimated_performance", "accuracy"):
+        assert answer(name, "not worse", hidden) == "undecided"
+    assert answer("error_rate", "<= 1%", hidden) == "fine"
+    assert "agreement" not in seen(replace(hidden, strategy="shadow"))
+
+
 def test_a_split_that_was_not_meant_stops_the_rollout():
     assert split_finding(look(asked=requests(share=0.3))).answer == "fine"
     asked = requests(share=0.3)
     assert split_finding(look(asked=replace(asked, chance=np.full(4000, 0.4)))).answer == "harm"
     assert split_finding(look(asked=replace(asked, chance=asked.second.astype(float)))) is None
+    assert split_finding(replace(look(asked=asked), has_entities=False)) is None
     repeated = replace(asked, unit=np.where(asked.second, asked.unit, "bot"))
     assert split_finding(look(asked=repeated)).answer == "harm", "one entity is one unit"
 

@@ -3,6 +3,7 @@
 import statistics
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -12,7 +13,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from everloop.runtime.log import read_log
 from everloop.runtime.manifest import read_manifest, write_manifest
-from everloop.runtime.routing import Arm, Routing, choose_arm, position_of, unit_of, write_routing
+from everloop.runtime.routing import (
+    Arm,
+    Routing,
+    choose_arm,
+    position_of,
+    read_routing,
+    unit_of,
+    write_routing,
+)
 
 ROW = {"amount": 12.0, "region": "north"}
 SIZE = 900
@@ -146,6 +155,19 @@ def test_a_row_that_violates_the_contract_is_counted_for_its_arm_without_its_con
     assert dict(refusals.select("id", "arm").rows()) == arms
     assert set(refusals.select("arm", "chance").rows()) == {("champion", 0.75), ("challenger", 0.25)}
     assert "secret" not in str(refusals.to_dicts())
+
+
+@pytest.mark.parametrize(("way", "shown"), [("hash", 1), ("drop", 12)])
+def test_a_private_entity_is_one_unit_by_its_hash_alone(challenger, start_server, way, shown):
+    server = start_server(routing=challenger(failing(), "canary", 0.5), private={"customer": way})
+    routing = read_routing(Path(server.settings.routing))
+    customer = next(f"c{n}" for n in range(99) if choose_arm(routing, f"c{n}") == "challenger")
+    for n in range(12):
+        server.client.post("/predict", json={"row": ROW | {"customer": customer}, "id": f"p{n}"})
+    server.stop()
+    units = read_log(server.log).refusals["unit"]
+    assert (len(units), units.n_unique()) == (12, shown)
+    assert unit_of(customer, "r") not in units
 
 
 def test_an_entity_has_the_same_arm_in_every_worker_and_after_a_restart(challenger, start_server, tmp_path):

@@ -78,6 +78,8 @@ def look_of(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: dat
             _references(pair),
         ),
         usual_value=_usual_value(champion),
+        has_entities=_shows_entities(answered),
+        hidden=_hidden(workspace, pair),
         named=tuple(workspace.spec.deploy.guard),
     )
 
@@ -168,6 +170,20 @@ def _units(rows: ServedRows, salt: str) -> list[str]:
         unit_of(identity if value is None else str(value), salt)
         for value, identity in zip(values, identities, strict=True)
     ]
+
+
+def _hidden(workspace: Workspace, pair: tuple[ServedVersion, ServedVersion]) -> tuple[str, ...]:
+    private = workspace.spec.deploy.log.private
+    read = {column.name for one in pair for column in one.package.manifest.inputs} if private else set()
+    return tuple(name for name in private if name in read)
+
+
+def _shows_entities(rows: ServedRows) -> bool:
+    """Whether it can be told which rows are of one entity: not where the log leaves that column out."""
+    entity = rows.by.frame.entity
+    if entity is None or entity not in rows.inputs.columns:
+        return True
+    return rows.inputs[entity].null_count() < rows.inputs.height
 
 
 def _references(pair: tuple[ServedVersion, ServedVersion]) -> Any:

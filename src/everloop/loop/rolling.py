@@ -107,6 +107,8 @@ def preference(look: Look) -> float | None:
     """
     from scipy.special import ndtr
 
+    if look.hidden:
+        return None
     champion, challenger = look.known.champion.values, look.known.challenger.values
     if champion is None or challenger is None or champion.size < FEWEST:
         return None

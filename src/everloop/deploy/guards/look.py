@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -122,6 +122,8 @@ class Look:
         asked: All rows.
         usual_value: What a decision of the champion was worth before the rollout; None where unknown.
         named: The guards that the file names.
+        has_entities: Whether the requests of one entity are known to be its own.
+        hidden: Columns that a version reads and the log does not show: no row can be scored again.
     """
 
     strategy: str
@@ -129,7 +131,9 @@ class Look:
     known: Known
     asked: Asked
     usual_value: float | None = None
-    named: tuple[str, ...] = field(default=())
+    named: tuple[str, ...] = ()
+    has_entities: bool = True
+    hidden: tuple[str, ...] = ()
 
 
 def first_of_each(unit: NDArray[Any]) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ def seen(look: Look) -> dict[str, Any]:
     """
     arms = {"challenger": look.requests.second, "champion": ~look.requests.second}
     facts: dict[str, Any] = {name: _of_arm(look.requests, arm) for name, arm in arms.items()}
-    if look.strategy == "shadow":
+    if look.strategy == "shadow" and not look.hidden:
         facts |= _difference(look)
     return facts
 

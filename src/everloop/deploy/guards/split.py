@@ -16,9 +16,13 @@ NAME = "split"
 
 
 def split_finding(look: Look) -> GuardFinding | None:
-    """Says whether the arms' parts are not the ones that were drawn; None where nothing was drawn."""
+    """Says whether the arms' parts are not the ones that were drawn.
+
+    None where nothing was drawn, and where the log does not show which requests are of one entity: they
+    keep one arm together, and each would count as a draw.
+    """
     requests = look.requests.only(look.requests.drawn)
-    if not requests.second.size:
+    if not (requests.second.size and look.has_entities):
         return None
     first = first_of_each(requests.unit)
     second, chance = requests.second[first], requests.chance[first]

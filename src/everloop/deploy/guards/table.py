@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from everloop.core.errors import SpecFault
 from everloop.core.units import Bound
+from everloop.deploy.guards.answers import nothing_yet
 from everloop.deploy.guards.latency import QUANTILES, latency
 from everloop.deploy.guards.look import Budget, Look
 from everloop.deploy.guards.metrics import ROW_METRICS, row_metric
@@ -32,6 +33,7 @@ class Guard:
         bounds: Whether it can be held against a bound.
         compares: Whether it can be held against the champion.
         draws: Whether that needs requests that either arm could have got.
+        rescores: Whether it scores logged rows again.
         example: How the file writes it.
     """
 
@@ -39,6 +41,7 @@ class Guard:
     bounds: bool = True
     compares: bool = True
     draws: bool = False
+    rescores: bool = False
     example: str = "not worse"
 
 
@@ -47,10 +50,10 @@ GUARDS: dict[str, Guard] = {
     "contract_violations": Guard(contract_violations, draws=True),
     **dict.fromkeys(QUANTILES, Guard(latency, draws=True, example="<= 50ms")),
     "score_distribution": Guard(score_distribution, compares=False, example="<= 0.2"),
-    "agreement": Guard(agreement, compares=False, example=">= 90%"),
-    "value_per_decision": Guard(value_per_decision, bounds=False),
-    "estimated_performance": Guard(estimated_performance, bounds=False),
-    **{name: Guard(row_metric, bounds=metric.is_rate) for name, metric in ROW_METRICS.items()},
+    "agreement": Guard(agreement, compares=False, rescores=True, example=">= 90%"),
+    "value_per_decision": Guard(value_per_decision, bounds=False, rescores=True),
+    "estimated_performance": Guard(estimated_performance, bounds=False, rescores=True),
+    **{name: Guard(row_metric, bounds=metric.is_rate, rescores=True) for name, metric in ROW_METRICS.items()},
 }
 """What `deploy.guard` may name."""
 
@@ -63,7 +66,15 @@ def look_at(spec: DeploySpec, look: Look) -> tuple[GuardFinding, ...]:
     """
     require_known(spec)
     budget = Budget.of(len(spec.guard))
-    return tuple(GUARDS[name].answer(name, required, look, budget) for name, required in spec.guard.items())
+    return tuple(_answer(name, required, look, budget) for name, required in spec.guard.items())
+
+
+def _answer(name: str, required: Bound | Against, look: Look, budget: Budget) -> GuardFinding:
+    guard = GUARDS[name]
+    if guard.rescores and look.hidden:
+        lacking = f"unknown: deploy.log.private keeps {', '.join(look.hidden)} out of the log"
+        return nothing_yet(name, required, lacking)
+    return guard.answer(name, required, look, budget)
 
 
 def require_known(spec: DeploySpec) -> None:

@@ -421,9 +421,13 @@ class Service:
         routing = self.routing
         if routing.challenger is None or one.arm == PINNED:
             return
-        unit = routing.unit(one.row, one.id)
+        unit = self._unit(routing, one)
         chance = chance_of(routing.routing, one.arm)
         self._write([RefusalLine(one.id, one.time, one.loaded.version, one.arm, kind, unit, latency, chance)])
+
+    def _unit(self, routing: LoadedRouting, one: _Asked) -> str:
+        """Gives what keeps the row's arm, hashed, from what the log may show of the row."""
+        return routing.unit(one.row if self._privacy is None else self._privacy.row(one.row), one.id)
 
     def _reasons(self, one: _Asked, most: int) -> tuple[Reason, ...]:
         if not one.loaded.package.explains:
@@ -470,7 +474,7 @@ class Service:
                     one.id,
                     {name: value for name, value in one.row.items() if name not in one.joined},
                     one.time,
-                    loaded.unit(one.row, one.id),
+                    self._unit(loaded, one),
                 )
                 for one in asked
                 if one.arm != PINNED

@@ -3,13 +3,15 @@
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
 import everloop as el
-from everloop.core.errors import DataFault, StorageFull, UsageFault
+from everloop.core.errors import DataFault, MissingExtra, StorageFull, UsageFault
 from everloop.deploy.targets import Release, export, known_targets, open_target
 from everloop.runtime.encoders import GridEncoder, PlanInput, Spectrogram
 from everloop.runtime.manifest import read_manifest
@@ -28,7 +30,26 @@ def release(tmp_path_factory):
     return Release(folder, read_manifest(folder), hold_seconds=90)
 
 
-@pytest.mark.parametrize("name", known_targets())
+# What these write needs a library that is no part of this environment.
+APART = {"tensorflow_serving": "integrations/tensorflow"}
+
+
+def test_targets_apart_are_held_to_the_suite_where_their_library_is():
+    for name, group in APART.items():
+        tests = "".join(path.read_text() for path in (Path(__file__).parents[2] / group).glob("test_*.py"))
+        assert f'open_target("{name}")' in tests
+        assert "(TargetSuite)" in tests
+
+
+def test_a_target_names_the_extra_that_it_needs(release):
+    if find_spec("tensorflow") is not None:
+        pytest.skip("TensorFlow is installed here")
+    with pytest.raises(MissingExtra) as caught:
+        open_target("tensorflow_serving").files(release)
+    assert "everloop[tensorflow]" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", sorted(set(known_targets()) - set(APART)))
 class TestTargets(TargetSuite):
     """All of them."""
 

@@ -22,6 +22,7 @@ TARGETS: dict[str, str] = {
     "onnx": "everloop.deploy.targets.onnx:Onnx",
     "sagemaker": "everloop.deploy.targets.sagemaker:SageMaker",
     "systemd": "everloop.deploy.targets.systemd:Systemd",
+    "tensorflow_serving": "everloop.deploy.targets.tensorflow_serving:TensorFlowServing",
     "torchserve": "everloop.deploy.targets.torchserve:TorchServe",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import shutil
 import statistics
@@ -56,7 +57,7 @@ def run(options: Options) -> Report:
     """Starts each server once, compares their answers, and loads them in turns."""
     if shutil.which("wrk") is None:
         return Report((), ("the load generator is not installed: apt-get install wrk",))
-    rounds, seconds = (1, 1) if options.quick else (3, 3)
+    rounds, seconds = (1, 2) if options.quick else (3, 3)
     with contextlib.ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         training = table(2_000 if options.quick else 20_000)
@@ -134,8 +135,8 @@ def _load(server: Running, folder: Path, connections: int, seconds: int) -> Load
 
 
 def _milliseconds(printed: str, percentile: str) -> float:
-    number, unit = re.search(rf"\n\s+{percentile}\s+([\d.]+)(us|ms|s)\n", printed).groups()  # type: ignore[union-attr]
-    return float(number) * _UNITS[unit]
+    found = re.search(rf"\n\s+{percentile}\s+([\d.]+)(us|ms|s)\n", printed)
+    return float(found[1]) * _UNITS[found[2]] if found else math.nan  # none was answered in that time
 
 
 def _figures(servers: Mapping[str, Running], loads: Mapping[tuple[str, int], list[Load]]) -> Iterator[Figure]:

@@ -134,6 +134,12 @@ class RunningServer:
 
 
 @pytest.fixture
+def run_server():
+    """Starts a server process that the test ends itself."""
+    return RunningServer
+
+
+@pytest.fixture
 def start_server(tmp_path):
     """Starts server processes; they are stopped at the end and must have ended well."""
     started = []

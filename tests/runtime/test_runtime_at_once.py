@@ -3,16 +3,20 @@
 import asyncio
 import http.client
 import json
+import random
+import signal
 import socket
 import threading
 import time
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from everloop.runtime.log import read_log
 from everloop.runtime.package import Package
 from everloop.runtime.routing import Arm, Routing, choose_arm, write_routing
+from everloop.runtime.server import ServerLimits, ServerSettings
 from everloop.runtime.service.together import MOST_TOGETHER, Together
 
 ROW = {"amount": 12.0, "region": "north", "customer": "c1"}
@@ -178,3 +182,72 @@ def test_a_failure_reaches_everyone_who_waits(packages):
         return await asyncio.gather(*(together.answer({}) for _ in range(3)), return_exceptions=True)
 
     assert [type(found) for found in asyncio.run(ask())] == [RuntimeError] * 3
+
+
+def test_what_arrives_beyond_the_limit_is_shed(packages, start_server):
+    server = start_server(package=str(packages["binary"]), limits=ServerLimits(concurrent=4))
+    url = urlsplit(server.url)
+    clients = [socket.create_connection((url.hostname, url.port), timeout=30) for _ in range(40)]
+    assert server.client.post("/predict", json=ROW).status_code == 200
+    server.process.send_signal(signal.SIGSTOP)  # so that all of them wait when it looks again
+    for client in clients:
+        client.sendall(request(json.dumps(ROW).encode(), "connection: close"))
+    server.process.send_signal(signal.SIGCONT)
+    answers = []
+    for client in clients:
+        with client, client.makefile("rb") as file:
+            answers.append(file.read())
+    shed = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503 ")]
+    assert all(b"retry-after: 1\r\n" in answer for answer in shed)
+    served = [answer for answer in answers if answer.startswith(b"HTTP/1.1 200 OK")]
+    assert len(shed) + len(served) == 40
+    assert len(shed) > 20
+    assert len(served) >= 4
+    assert server.client.post("/predict", json=ROW).status_code == 200
+    assert f'everloop_shed_total{{reason="overload"}} {len(shed)}' in server.client.get("/metrics").text
+
+
+@pytest.mark.slow
+def test_kill_nine_loses_no_acknowledged_prediction(packages, run_server, tmp_path):
+    told, stop = [], threading.Event()
+    where = {}
+
+    def ask(who):
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            identity = f"{who}-{turn}"
+            try:
+                answer = httpx.post(f"{where['url']}/predict", json={"row": ROW, "id": identity}, timeout=20)
+            except (httpx.HTTPError, KeyError):
+                time.sleep(0.05)
+                continue
+            if answer.status_code == 200:
+                told.append(identity)
+
+    clients = [threading.Thread(target=ask, args=(who,)) for who in range(4)]
+    for client in clients:
+        client.start()
+    chance = random.Random(0)
+    for _ in range(4):
+        server = run_server(
+            tmp_path,
+            ServerSettings(
+                package=str(packages["binary"]), log=str(tmp_path / "log"), port=0, durability="fsync"
+            ),
+        )
+        where["url"], before = server.url, len(told)
+        end = time.perf_counter() + 30
+        while len(told) < before + 5 and time.perf_counter() < end:
+            time.sleep(0.01)
+        time.sleep(chance.random() / 5)
+        server.process.kill()
+        server.process.communicate(timeout=20)
+        server.client.close()
+    stop.set()
+    for client in clients:
+        client.join()
+    kept = read_log(tmp_path / "log").predictions["id"].to_list()
+    assert len(told) >= 20
+    assert set(told) <= set(kept)
+    assert len(kept) == len(set(kept))

@@ -134,6 +134,11 @@ class App:
         request = Request(scope, _nothing_more)
         if len(content) > service.settings.limits.body_bytes or not request.sends_json:
             return False
+        if service.crowded():
+            refusal = service.unavailable("overload", "The server has too much to do.")
+            self._count(native.PATH, "POST", refusal.response(), request)
+            reply(refusal.response())
+            return True
         row = service.read_row(content)
         if row is None:
             return False

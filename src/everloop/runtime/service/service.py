@@ -71,6 +71,7 @@ class Service:
         self.features = FeatureJoin(settings.online)
         self.requests_now = 0
         self.draining = False
+        self._arrived = 0
         self._clock = clock
         self._log: PredictionLog | None = None
         self._latest = 0
@@ -176,6 +177,16 @@ class Service:
         if self.settings.online is not None:
             asked = await self._join(asked, rows)
         return await self._serve(asked, rows, started, explain)
+
+    def crowded(self) -> bool:
+        """Counts a request of this turn of the event loop; says whether they are too many at once."""
+        if self._arrived == 0:
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        self._arrived += 1
+        return self._arrived > self.settings.limits.concurrent
+
+    def _end_turn(self) -> None:
+        self._arrived = 0
 
     def read_row(self, content: bytes) -> dict[str, Any] | None:
         """Gives a body's row where it is one that satisfies its contract and asks for nothing more."""

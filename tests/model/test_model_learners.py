@@ -142,6 +142,19 @@ def test_rounds_that_were_best_make_the_same_model_again(name: str) -> None:
     assert np.isfinite(hurried.predict(X)).all()
 
 
+def test_of_many_classes_a_forest_has_fewer_leaves_and_a_net_no_more_inputs() -> None:
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(1_600, 80)), np.arange(1_600) % 400
+    forest = learner("random_forest").fit(
+        X, y, task="multiclass", configuration={"trees": 150, "max_features": 1, "max_leaf_nodes": 4096}
+    )
+    assert sum(tree.tree_.node_count for tree in forest.estimators_) * 400 <= 40_000_000
+    net = learner("perceptron").fit(
+        X, y, task="multiclass", configuration={"bins": 32, "layers": 1, "units": 64, "rounds": 1}
+    )
+    assert net.layers[0][1]["weight"].shape[1] <= 600
+
+
 def test_an_unknown_learner_names_the_nearest() -> None:
     with pytest.raises(ModelFault) as raised:
         learner("lightgmb")

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 ROWS_PER_TREE = 50_000
 """No tree sees more rows: beyond it a forest gains little and grows much in size."""
 
+MOST_SHARES = 40_000_000
+"""Shares of classes in all nodes together: of many classes trees have fewer leaves, not gigabytes."""
+
+FEWEST_LEAVES = 64
+
 FOREST_SPACE: tuple[Parameter, ...] = (
     Parameter("trees", "integer", 50, 300, log=True),
     Parameter("min_samples_leaf", "integer", 1, 50, log=True),
@@ -53,11 +58,17 @@ def fit_forest(  # noqa: PLR0913  (what `fit` takes, and which forest)
         threads: How many threads may grow trees.
         resamples: Whether each tree has a draw of the rows, rather than all of them where they are few.
     """
+    import numpy as np
+    from sklearn.base import is_classifier
+
+    trees = int(configuration.get("trees", 100))
+    classes = len(np.unique(y)) if is_classifier(kind()) else 1
+    most_leaves = max(FEWEST_LEAVES, MOST_SHARES // (2 * trees * classes))
     estimator = kind(
-        n_estimators=int(configuration.get("trees", 100)),
+        n_estimators=trees,
         min_samples_leaf=int(configuration.get("min_samples_leaf", 1)),
         max_features=configuration.get("max_features", "sqrt"),
-        max_leaf_nodes=int(configuration.get("max_leaf_nodes", 1024)),
+        max_leaf_nodes=min(most_leaves, int(configuration.get("max_leaf_nodes", 1024))),
         bootstrap=resamples or len(X) > ROWS_PER_TREE,
         max_samples=ROWS_PER_TREE if len(X) > ROWS_PER_TREE else None,
         random_state=seed,

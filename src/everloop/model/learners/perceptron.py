@@ -25,6 +25,9 @@ FEWEST_STEPS = 8
 NARROWEST = 0.02
 """A bin is at least so wide, in standard deviations: a narrower one would blow up what rounding leaves."""
 
+MOST_BENT = 600
+"""Bins of all columns together; of many columns each has fewer."""
+
 SOFT_LIMIT = 4.0
 PATIENCE = 12
 
@@ -161,6 +164,7 @@ class _Made:
 def _bent(X: Matrix, bins: int) -> list[Layer]:
     """Gives the layers that bend numbers at their quantiles; without bins they are only kept from far out."""
     soft: Layer = ("soft_clip", {"limit": np.array(SOFT_LIMIT)})
+    bins = min(bins, MOST_BENT // max(X.shape[1], 1))
     edges = [_edges(X[:, place], bins) for place in range(X.shape[1])]
     if not any(len(one) for one in edges):
         return [soft]

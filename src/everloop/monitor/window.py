@@ -62,7 +62,7 @@ def windows_due(
     """Gives the windows that are over and not judged yet.
 
     Args:
-        times: When the predictions were made, in UTC.
+        times: When the predictions were made, in any time zone; UTC where they have none.
         spec: How windows are cut. By time they follow each other from the first prediction on (or from
             ``since``); a span without predictions is skipped. By count a window ends before the first
             prediction of the next one.
@@ -74,6 +74,8 @@ def windows_due(
     """
     import polars as pl
 
+    zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
+    times = times.dt.convert_time_zone("UTC") if zone else times.dt.replace_time_zone("UTC")
     moments = times.filter((times < now) & (times >= since)) if since else times.filter(times < now)
     moments = moments.drop_nulls().sort()
     if moments.is_empty():

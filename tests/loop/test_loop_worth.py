@@ -144,6 +144,33 @@ def test_segments_have_thresholds_and_share_a_capacity(tmp_path) -> None:
     assert "positive_rate" in names
 
 
+def test_a_capacity_is_of_as_many_decisions_as_the_times_of_the_data_show(tmp_path) -> None:
+    # 900 rows, one an hour: 24 a day, of which 6 may be positive.
+    file = SEGMENTS.replace(
+        "  volume: 1000 / day\n  capacity: 300 / day\n  segments: site\n", "  capacity: 6 / day\n"
+    )
+    assert "capacity: 6" in file
+    rows().drop("urgency", "demand").write_csv(tmp_path / "rows.csv")
+    timed = file.replace("target: bad", "target: bad, time: asked_at") + TAIL
+    (tmp_path / "everloop.yaml").write_text(timed)
+    with Workspace.open(
+        load(tmp_path / "everloop.yaml"), clock=SimulatedClock(START + timedelta(days=60))
+    ) as workspace:
+        result = run_once(workspace)
+    assert result.steps["frame"].facts["rows_per_day"] == pytest.approx(24.0)
+    (bound,) = [one for one in result.steps["train"].facts["requirements"] if one["name"] == "positive_rate"]
+    assert bound["bound"] == "<= 25.00% (6 / day)"
+    assert result.steps["brief"].facts["decisions_per_month"] == pytest.approx(720)
+    checks = {check["name"]: check for check in result.steps["gate"].facts["checks"]}
+    assert any("positive_rate" in name for name in checks)
+
+
+def test_a_capacity_of_unknown_many_decisions_is_refused(tmp_path) -> None:
+    file = SEGMENTS.replace("  volume: 1000 / day\n", "")
+    with pytest.raises(SpecFault, match="neither stated nor seen in the data"):
+        passed(tmp_path, file, "urgency", "demand", "asked_at")
+
+
 @pytest.mark.slow
 def test_a_backtest_accounts_for_classes(tmp_path) -> None:
     rows(1500).drop("demand", "bad").write_csv(tmp_path / "rows.csv")

@@ -93,6 +93,55 @@ def test_what_is_unknown_is_said_to_be_unknown(trained):
     assert "not stated on record" in html
 
 
+VERDICT = {
+    "verdict": "more labels",
+    "reasons": ["recall needs 4,000 more labels", "the signal is weak"],
+    "outlook": {
+        "gain_per_month": {"low": 10.0, "estimate": 20.0, "high": 30.0},
+        "upfront": 5.0,
+        "payback_days": 12.0,
+    },
+    "signal": {
+        "metric": "roc_auc",
+        "score": 0.71,
+        "chance_score": 0.5,
+        "p_value": 0.004,
+        "rule": "age >= 40",
+        "rule_score": 0.6,
+        "noise": 0.08,
+    },
+}
+
+
+def test_the_verdict_on_the_goal_stands_with_its_evidence(trained):
+    judged = replace(FACTS, brief=FACTS.brief | VERDICT, outlook=VERDICT["outlook"])
+    page = card_page(trained, judged)
+    assert "Is it worth doing" in text_of(page)
+    html = card_html(trained, judged)
+    for words in (
+        "More labels.",
+        "Recall needs 4,000 more labels; the signal is weak.",
+        "roc_auc 0.71; shuffled labels 0.5 (p = 0.004)",
+        "age &gt;= 40: 0.6",
+        "Labels that look wrong",
+        "20.00 EUR a month (10.00 EUR to 30.00 EUR)",
+        "after 12",
+    ):
+        assert words in html.replace("\u202f", " ").replace("\xa0", " "), words
+    assert "trained all the same" in " ".join(limits(trained, judged))
+    assert "Is it worth doing" not in text_of(card_page(trained, FACTS))
+    assert "goal is worth pursuing is unknown" in " ".join(limits(trained, FACTS))
+
+
+def test_without_prices_no_section_is_headed_value(trained):
+    unpriced = replace(
+        trained, evaluation=replace(trained.evaluation, value=None, value_today=None, gain=None)
+    )
+    titles = text_of(card_page(unpriced, FACTS))
+    assert "Value" not in titles
+    assert "Calibration" in titles or "Predictions" in titles
+
+
 def test_without_an_evaluation_the_card_says_so(trained):
     bare = replace(trained, evaluation=None)
     page = card_page(bare, CardFacts("churn"))

@@ -122,6 +122,7 @@ def _brief(findings: _Findings) -> None:
     from everloop.problem.quick_look import look_quickly
     from everloop.problem.quick_model import measured_metric
     from everloop.problem.sufficiency import judge_labels
+    from everloop.table.volume import rows_per_day
 
     frame, spec = findings.frame, findings.spec
     if frame is None:  # its own fault is told
@@ -135,7 +136,7 @@ def _brief(findings: _Findings) -> None:
         most_rows=MOST_LABELS,
     )
     findings.brief = write_brief(
-        spec.goal,
+        spec.goal.with_volume(rows_per_day(findings.table, frame.time)),
         findings.table,
         frame,
         look=look,

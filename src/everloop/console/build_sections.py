@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.model import card_pictures as draw
 from everloop.model.card import cleaning_blocks, leak_blocks
+from everloop.model.card_goal import verdict_facts, verdict_of
 from everloop.model.group_pictures import fairness_blocks, mitigation_blocks, slice_blocks
 from everloop.model.quality_pictures import (
     confusion_blocks,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from everloop.console.story import Story
     from everloop.report.page import Block
 
-_VERDICTS = {"go": "yes", "stop": "no", "more labels": "open", "rephrase": "open"}
 _LABELS = {"enough": "yes", "more": "open", "too few": "no", "unclear": "open"}
 
 
@@ -29,13 +29,7 @@ def goal_section(story: Story) -> Section:
     brief = story.step("brief")
     if not brief:
         return Section("Goal", [])
-    blocks: list[Block] = [
-        Verdict(
-            _VERDICTS.get(brief["verdict"], "open"),
-            _sentence("; ".join(brief["reasons"])),
-            label=f"{brief['verdict'].capitalize()}.",
-        )
-    ]
+    blocks: list[Block] = [verdict_of(brief)]
     blocks.extend(_worth(brief, story))
     told = {
         "Rows with a label": brief["rows"],
@@ -46,49 +40,9 @@ def goal_section(story: Story) -> Section:
         if brief["room_per_month"] is None
         else f"{money(brief['room_per_month'], brief['currency'])} a month",
     }
-    told |= _outlooks(brief, story.step("train").get("outlook"))
-    told |= _signal(brief.get("signal"))
+    told |= verdict_facts(brief, story.step("train").get("outlook"))
     blocks.append(Facts({name: value for name, value in told.items() if value}))
     return Section("Goal", blocks, lead=brief["statement"])
-
-
-def _outlooks(brief: dict[str, Any], after: dict[str, Any] | None) -> dict[str, str | None]:
-    """Tells what a month brings: by a quick model before training, and by the model on held-out rows."""
-    before = brief.get("outlook")
-    return {
-        "Expected gain before training": _month(before, brief["currency"]),
-        "Expected gain after training": _month(after, brief["currency"]),
-        "Paid back": None if after is None else _paid(after),
-    }
-
-
-def _month(outlook: dict[str, Any] | None, currency: str) -> str | None:
-    month = outlook["gain_per_month"] if outlook else None
-    if month is None:
-        return None
-    ends = f"{money(month['low'], currency)} to {money(month['high'], currency)}"
-    return f"{money(month['estimate'], currency)} a month ({ends})"
-
-
-def _paid(outlook: dict[str, Any]) -> str | None:
-    if outlook["gain_per_month"] is None or not outlook["upfront"]:
-        return None
-    days = outlook["payback_days"]
-    return "never" if days is None else f"after {number(days)} days"
-
-
-def _signal(found: dict[str, Any] | None) -> dict[str, str | None]:
-    if not found:
-        return {}
-    wrong = found["noise"]
-    return {
-        "A quick model": f"{found['metric']} {number(found['score'])}; shuffled labels "
-        f"{number(found['chance_score'])} (p = {found['p_value']:.2g})",
-        "The best rule on one column": f"{found['rule']}: {number(found['rule_score'])}"
-        if found["rule"]
-        else None,
-        "Labels that look wrong": None if wrong is None else percent(wrong),
-    }
 
 
 def _worth(brief: dict[str, Any], story: Story) -> list[Block]:

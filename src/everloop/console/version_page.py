@@ -37,7 +37,7 @@ def version_page(workspace: Workspace, version: VersionRow) -> Page:
             workspace.spec.owner or "",
             story.step("brief"), story.step("snapshot"), story.step("dataset"),
             story.step("frame").get("sufficiency") or {}, story.step("explain"),
-            Ref(version.run, version.run),
+            story.step("train").get("outlook"), Ref(version.run, version.run),
         ),
     )  # fmt: skip
     return Page(

@@ -127,13 +127,13 @@ def frame(this: Pass, taken: Done) -> Done:
     )
     kept["columns"] = {name: one for name, one in kept.get("columns", {}).items() if one}
     settings |= {"clean": kept} if any(kept.values()) else {}
-    return this.do(Step("frame", "problem", 3, frame_step, settings, {"snapshot": taken}))
+    return this.do(Step("frame", "problem", 4, frame_step, settings, {"snapshot": taken}))
 
 
 def brief(this: Pass, taken: Done, framed: Done) -> Done:
     """Says what decisions are worth today and would be worth; stops where the goal is not feasible."""
     spec = this.workspace.spec
-    settings = {"goal": _dump(spec.goal), "training_seconds": spec.model.budget.seconds}
+    settings = {"goal": _goal(this), "training_seconds": spec.model.budget.seconds}
     done = this.do(Step("brief", "goal", 2, brief_step, settings, {"snapshot": taken, "frame": framed}))
     if done.facts["verdict"] == "stop" and spec.goal.on_stop == "stop":
         raise NotFeasible(
@@ -154,7 +154,7 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
     """Searches for the model whose decisions are worth most."""
     spec = this.workspace.spec
     settings = {
-        "goal": _dump(spec.goal),
+        "goal": _goal(this),
         "problem": _dump(spec.problem),
         "data": dataset_settings(spec)["data"],
         "model": _dump(spec.model),
@@ -166,7 +166,7 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
 
 def explain(this: Pass, trained: Done, prepared: Done) -> Done:
     """Says what moves the scores, and what disturbed inputs cost."""
-    settings = {"goal": _dump(this.workspace.spec.goal)}
+    settings = {"goal": _goal(this)}
     inputs = {"trained": trained, "dataset": prepared}
     return this.do(Step("explain", "model", 1, explain_step, settings, inputs))
 
@@ -175,7 +175,7 @@ def reference(this: Pass, trained: Done, prepared: Done) -> Done:
     """Keeps the distributions that windows will be compared with."""
     spec = this.workspace.spec
     settings = {
-        "goal": _dump(spec.goal),
+        "goal": _goal(this),
         "window": _dump(spec.monitor.window),
         "drift": _dump(spec.monitor.drift),
         "seed": spec.model.seed,
@@ -202,6 +202,7 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
             "dataset": prepared.facts,
             "labels": this.steps["frame"].facts["sufficiency"],
             "explanation": this.steps["explain"].facts,
+            "outlook": this.steps["train"].facts.get("outlook"),
         },
         "fixed": list(workspace.spec.problem.fixed),
         "seed": workspace.spec.model.seed,
@@ -226,11 +227,17 @@ def gate(
     rival = version.facts.get("rival")
     key = None if rival is None else workspace.record.get(VersionRow, rival).package
     serving = None if key is None else workspace.store.open(key) / PACKAGE_FOLDER
-    asked = {name: _dump(getattr(workspace.spec, name)) for name in ("goal", "problem", "model")}
+    asked = {"goal": _goal(this)}
+    asked |= {name: _dump(getattr(workspace.spec, name)) for name in ("problem", "model")}
     settings: dict[str, Any] = {"spec": {"name": workspace.name, **asked}, "champion": key}
     settings |= {"trusted": workspace.trusted_keys} if workspace.trusted_keys else {}
     inputs = {"package": packaged, "dataset": prepared, "frame": framed, "contract": enforced}
     return this.do(Step("gate", "deploy", 2, partial(gate_step, serving=serving), settings, inputs))
+
+
+def _goal(this: Pass) -> dict[str, Any]:
+    """Gives the goal; its volume is that of the data where a capacity needs one and none is stated."""
+    return _dump(this.workspace.spec.goal.with_volume(this.steps["frame"].facts["rows_per_day"]))
 
 
 def _dump(part: Any) -> dict[str, Any]:

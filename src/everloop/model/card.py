@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.tasks import TASKS
 from everloop.model import card_pictures as draw
 from everloop.model.card_costs import cost_blocks
+from everloop.model.card_goal import verdict_blocks
 from everloop.model.explanation_pictures import effect_blocks, robustness_blocks
 from everloop.model.group_pictures import fairness_blocks, mitigation_blocks, slice_blocks
 from everloop.model.quality_pictures import (
@@ -59,6 +60,7 @@ class CardFacts:
         dataset: Facts of the dataset.
         labels: Facts of the problem's sufficiency.
         origin: The run (or step) that made the version: every section names it.
+        outlook: What a month brings by the trained model, as the training says.
         explanation: What moves the scores, as `Explanation.to_dict` gives it.
         timed: Whether to tell how long the search took, in which two equal trainings differ.
     """
@@ -72,6 +74,7 @@ class CardFacts:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
     explanation: Mapping[str, Any] = field(default_factory=dict)
+    outlook: Mapping[str, Any] | None = None
     origin: Ref | None = None
     timed: bool = True
 
@@ -122,6 +125,7 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
     """Gives the card's sections; those that nothing is known for say so in the last one."""
     sections = [
         _purpose(trained, facts),
+        _verdict(facts),
         _value(trained, facts),
         _metrics(trained),
         _clusters(trained),
@@ -180,6 +184,11 @@ def _purpose(trained: Trained, facts: CardFacts) -> Section:
         text = f"A decision is positive from a score of {number(trained.threshold)} on."
         threshold = [Text(f"{text} {trained.threshold_reason}".strip())]
     return Section("Purpose", [shown, *threshold], lead=statement)
+
+
+def _verdict(facts: CardFacts) -> Section:
+    blocks = verdict_blocks(facts.brief, facts.outlook)
+    return Section("Is it worth doing", blocks, lead="The verdict on the goal, and what it rests on.")
 
 
 def _constants(brief: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -382,6 +391,18 @@ def _evidence_limit(trained: Trained, facts: CardFacts) -> list[str]:
     return sentences
 
 
+def _verdict_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del trained
+    verdict = facts.brief.get("verdict")
+    if not verdict:
+        return ["Whether its goal is worth pursuing is unknown: no brief is on record."]
+    return (
+        []
+        if verdict == "go"
+        else [f"The verdict on its goal was {verdict}, and it was trained all the same."]
+    )
+
+
 def _value_limit(trained: Trained, facts: CardFacts) -> list[str]:
     found = trained.evaluation
     if not TASKS[trained.frame.task].supervised:
@@ -451,6 +472,7 @@ def _calibration_limit(trained: Trained, facts: CardFacts) -> list[str]:
 _LIMITS = (
     _time_limit,
     _evidence_limit,
+    _verdict_limit,
     _value_limit,
     _group_limit,
     _label_limit,

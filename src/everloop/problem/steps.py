@@ -14,6 +14,7 @@ from everloop.problem.sufficiency import judge_labels
 from everloop.spec import CleanSpec, ProblemSpec
 from everloop.table.stored import StoredTable
 from everloop.table.sufficiency import SUFFICIENCY_FILE
+from everloop.table.volume import rows_per_day
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,7 @@ def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
         "frame": frame.to_dict(),
         "sufficiency": sufficiency.to_dict(),
         "quick_look": look.to_dict() if look else None,
+        "rows_per_day": rows_per_day(rows, frame.time),
     }
     frame.save(folder)
     write_file(folder / SUFFICIENCY_FILE, json.dumps(to_jsonable(sufficiency.to_dict()), indent=2).encode())

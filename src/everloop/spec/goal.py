@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from everloop.core.units import Bound
+from everloop.core.errors import SpecFault
+from everloop.core.units import Bound, Rate
 from everloop.spec.fields import Amount, BoundField, RateField, Sql
 from everloop.spec.part import Part
 
@@ -105,7 +106,9 @@ class GoalSpec(Part):
     )
     volume: RateField | None = Field(None, description="How many decisions are made.")
     capacity: RateField | None = Field(
-        None, description="At most so many positive decisions, such as the reviews that can be done."
+        None,
+        description="At most so many positive decisions, such as the reviews that can be done; of `volume`, "
+        "or of as many as the times of the data show.",
     )
     on_stop: Literal["stop", "continue"] = Field(
         "stop", description="What a run does where the verdict on the goal is *stop*."
@@ -114,11 +117,25 @@ class GoalSpec(Part):
         None, description="A column; each of its values gets a threshold of its own where that earns more."
     )
 
-    @model_validator(mode="after")
-    def _capacity_of_a_volume(self) -> Self:
-        if self.capacity is not None and self.volume is None:
-            raise ValueError("capacity needs volume: how many decisions are made")
-        return self
+    def with_volume(self, per_day: float | None) -> GoalSpec:
+        """Gives the goal with the volume that the data shows, where `capacity` needs it and it is not stated.
+
+        Args:
+            per_day: Rows a day, where the data shows it.
+
+        Raises:
+            SpecFault: When it does not.
+        """
+        if self.capacity is None or self.volume is not None:
+            return self
+        if per_day is None:
+            raise SpecFault(
+                "goal.capacity limits the decisions of a day; how many there are is neither stated nor seen "
+                "in the data, since no column says when they are made.",
+                hint='goal: {volume: "1000 / day"}, or problem: {time: COLUMN}',
+                place="goal.capacity",
+            )
+        return self.model_copy(update={"volume": Rate(float(f"{per_day:.6g}"), "day")})
 
     @property
     def bounds(self) -> dict[str, Bound]:

@@ -1,0 +1,75 @@
+"""Whether the goal is worth pursuing, from the brief on record: the verdict, and the evidence for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from everloop.report import Facts, Verdict
+from everloop.report.writing import money, number, percent
+
+if TYPE_CHECKING:
+    from everloop.report.page import Block
+
+_ANSWERS = {"go": "yes", "stop": "no", "more labels": "open", "rephrase": "open"}
+
+
+def verdict_blocks(brief: Mapping[str, Any], after: Mapping[str, Any] | None = None) -> list[Block]:
+    """Tells the verdict on the goal, and what it rests on.
+
+    Args:
+        brief: Facts of the brief; of none nothing is told.
+        after: What a month brings by the trained model, where that is known.
+    """
+    if not brief.get("verdict"):
+        return []
+    said = verdict_facts(brief, after)
+    evidence: list[Block] = [Facts(said)] if said else []
+    return [verdict_of(brief), *evidence]
+
+
+def verdict_of(brief: Mapping[str, Any]) -> Verdict:
+    """Gives the verdict with its reasons."""
+    reasons = "; ".join(brief["reasons"])
+    text = f"{reasons[:1].upper()}{reasons[1:]}{'' if reasons.endswith('.') else '.'}" if reasons else ""
+    return Verdict(_ANSWERS.get(brief["verdict"], "open"), text, label=f"{brief['verdict'].capitalize()}.")
+
+
+def verdict_facts(brief: Mapping[str, Any], after: Mapping[str, Any] | None) -> dict[str, str]:
+    """Gives the evidence by its name; what is not known is left out."""
+    told = {
+        "Expected gain before training": _month(brief.get("outlook"), brief.get("currency") or ""),
+        "Expected gain after training": _month(after, brief.get("currency") or ""),
+        "Paid back": None if after is None else _paid(after),
+        **_signal(brief.get("signal")),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def _month(outlook: Mapping[str, Any] | None, currency: str) -> str | None:
+    month = outlook["gain_per_month"] if outlook else None
+    if month is None:
+        return None
+    ends = f"{money(month['low'], currency)} to {money(month['high'], currency)}"
+    return f"{money(month['estimate'], currency)} a month ({ends})"
+
+
+def _paid(outlook: Mapping[str, Any]) -> str | None:
+    if outlook["gain_per_month"] is None or not outlook["upfront"]:
+        return None
+    days = outlook["payback_days"]
+    return "never" if days is None else f"after {number(days)} days"
+
+
+def _signal(found: Mapping[str, Any] | None) -> dict[str, str | None]:
+    if not found:
+        return {}
+    wrong = found["noise"]
+    return {
+        "A quick model": f"{found['metric']} {number(found['score'])}; shuffled labels "
+        f"{number(found['chance_score'])} (p = {found['p_value']:.2g})",
+        "The best rule on one column": f"{found['rule']}: {number(found['rule_score'])}"
+        if found["rule"]
+        else None,
+        "Labels that look wrong": None if wrong is None else percent(wrong),
+    }

@@ -69,6 +69,24 @@ class TestEcod(LearnerSuite):
     learner = learner("ecod")
 
 
+class TestLocalOutlierFactor(LearnerSuite):
+    learner = learner("local_outlier")
+
+    def test_it_is_the_factor_of_scikit_learn(self) -> None:
+        from sklearn.neighbors import LocalOutlierFactor
+
+        random = np.random.default_rng(5)
+        X, fresh = random.normal(size=(300, 3)), random.normal(0, 2, size=(80, 3))
+        ours = self.fit("anomaly", X, np.zeros(300))
+        theirs = LocalOutlierFactor(n_neighbors=20, novelty=True).fit(X)
+        assert ours.score_samples(fresh) == pytest.approx(theirs.score_samples(fresh), rel=1e-6)
+
+    def test_copies_of_a_row_are_no_outliers_and_no_infinities(self) -> None:
+        X = np.vstack([np.zeros((60, 2)), np.random.default_rng(0).normal(5, 1, (60, 2))])
+        scores = self.fit("anomaly", X, np.zeros(120)).score_samples(np.array([[0.0, 0.0], [5.0, 5.0]]))
+        assert scores == pytest.approx([-1.0, -1.0], abs=0.3)
+
+
 class TestKMeans(LearnerSuite):
     learner = learner("k_means")
 

@@ -198,6 +198,7 @@ def test_every_exporter_is_tested() -> None:
         "GaussianMixture",
         "GivenGraph",
         "IsolationForest",
+        "LocalOutliers",
         "Numbered",
         "TailDetector",
         "TopItems",

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import everloop as el
 from everloop.core.clock import SimulatedClock
 from everloop.core.errors import SpecFault
 from everloop.loop.loop import Loop
@@ -292,6 +293,20 @@ def test_outliers_are_not_cut_where_they_are_looked_for(odd):
         "data: {sources: {rows: {file: rows.csv}}, clean: {outliers: clip}}"
     )
     assert any("cuts the very values" in fault.message for fault in refusals(spec))
+
+
+def test_the_rows_of_a_local_outlier_factor_lie_in_what_serves(tmp_path):
+    random = np.random.default_rng(0)
+    crowds = np.vstack([random.normal(0, 0.2, (400, 2)), random.normal(8, 2.0, (400, 2))])
+    # Between the crowds' densities: usual beside the wide one, far out beside the narrow one.
+    table = pl.DataFrame({"a": np.append(crowds[:, 0], 0.0), "b": np.append(crowds[:, 1], 2.0)})
+    model = el.model.search(table, task="anomaly", learners=["local_outlier"], budget={"trials": 1})
+    model.package(tmp_path / "package", sample=table)
+    assert json.loads((tmp_path / "package" / "parity.json").read_bytes())["passed"]
+    package = Package(tmp_path / "package")
+    scores = package.scores(table)[:, 0]
+    assert scores == pytest.approx(model.trained.scores(table), abs=1e-9)
+    assert scores.argmax() == 800
 
 
 def test_a_target_may_be_left_out_where_the_task_has_none_alone():

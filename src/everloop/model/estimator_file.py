@@ -30,6 +30,7 @@ TRUSTED: frozenset[str] = frozenset(
         "everloop.model.foreign_graph.GivenGraph",
         "scipy.sparse._csr.csr_array",
         "everloop.model.learners.knn.NearestRows",
+        "everloop.model.learners.local_outlier.LocalOutliers",
         "everloop.model.learners.network.Network",
         "lightgbm.basic.Booster",
         "lightgbm.sklearn.LGBMClassifier",

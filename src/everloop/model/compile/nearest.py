@@ -35,7 +35,7 @@ class NearestPart:
 
     def add(self, graph: GraphBuilder, x: str) -> str:
         """Adds the nodes from rows (n, width) to answers (n, outputs)."""
-        one, number = self.model, _numbers(graph)
+        one, number = self.model, constants_of(graph)
         axis, both = number([1]), number([0, 1])
         x = graph.node("Mul", x, number(one.scale[None, :]))
         own = graph.node("ReduceSum", graph.node("Mul", x, x), axis, keepdims=1)
@@ -61,7 +61,7 @@ class NearestPart:
         )
 
 
-def _numbers(graph: GraphBuilder) -> Any:
+def constants_of(graph: GraphBuilder) -> Any:
     """Gives the function that adds a constant: lists are integers, everything else is double."""
 
     def add(value: Any) -> str:

@@ -52,6 +52,7 @@ EXPORTERS: dict[str, str] = {
     "sklearn.IsolationForest": f"{_UNUSUAL}:isolation_form",
     "sklearn.GaussianMixture": f"{_CLUSTERS}:mixture_form",
     "everloop.TopItems": "everloop.model.compile.top_items:top_items_form",
+    "everloop.LocalOutliers": "everloop.model.compile.local_density:local_form",
     "everloop.TailDetector": f"{_UNUSUAL}:tail_form",
     "everloop.ClusterCentres": f"{_CLUSTERS}:centres_form",
     "everloop.ClusterExemplars": f"{_CLUSTERS}:exemplars_form",

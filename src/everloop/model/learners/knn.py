@@ -77,13 +77,13 @@ class NearestRows:
         squares = np.maximum(squares - 2.0 * (x @ self.rows.T), 0.0)
         steps = np.rint(squares * STEPS)
         last = np.partition(steps, self.taken - 1, axis=1)[:, self.taken - 1 : self.taken] / STEPS
-        weights = np.where(_nearest(steps, self.neighbours), 1.0 - squares / (REACH * last + LEAST), 0.0)
+        weights = np.where(nearest_of(steps, self.neighbours), 1.0 - squares / (REACH * last + LEAST), 0.0)
         sums = weights @ self.masses + self.doubt
         answers: Matrix = sums[:, :-1] / sums[:, -1:]
         return answers
 
 
-def _nearest(steps: Matrix, count: int) -> NDArray[np.bool_]:
+def nearest_of(steps: Matrix, count: int) -> NDArray[np.bool_]:
     """Says for each row which columns are its least, the first of equals first."""
     border = np.partition(steps, count - 1, axis=1)[:, count - 1 : count]
     nearer, on = steps < border, steps == border

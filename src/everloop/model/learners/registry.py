@@ -30,6 +30,7 @@ BUILT_IN: dict[str, str] = {
     "random_forest": "everloop.model.learners.random_forest:RandomForest",
     "isolation_forest": "everloop.model.learners.isolation_forest:IsolationForest",
     "ecod": "everloop.model.learners.ecod:Ecod",
+    "local_outlier": "everloop.model.learners.local_outlier:LocalOutlierFactor",
     "k_means": "everloop.model.learners.k_means:KMeans",
     "gaussian_mixture": "everloop.model.learners.gaussian_mixture:GaussianMixture",
     "hdbscan": "everloop.model.learners.hdbscan:Hdbscan",
@@ -42,8 +43,9 @@ BUILT_IN: dict[str, str] = {
 EXTRAS: dict[str, str] = {"catboost": "catboost"}
 """Learners whose package is an extra: they are tried unasked only where it is installed."""
 
-ON_REQUEST = frozenset({"neural_net", "cnn", "cnn_keras"})
-"""Learners that are tried only where the file names them: loading their library alone takes seconds."""
+ON_REQUEST = frozenset({"neural_net", "cnn", "cnn_keras", "local_outlier"})
+"""Learners that are tried only where the file names them: their library takes seconds to load, or all rows
+that they learn from lie in what serves."""
 
 
 @cache

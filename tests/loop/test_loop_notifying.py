@@ -7,7 +7,7 @@ import pytest
 
 from everloop.core.errors import OutsideFault
 from everloop.core.ids import new_id
-from everloop.loop.notifying import LONGEST_PAUSE, tell
+from everloop.loop.notifying import LONGEST_PAUSE, silence_of, tell
 from everloop.monitor.alerts import registry
 from everloop.record.rows import AlertRow
 
@@ -131,3 +131,43 @@ def test_a_file_has_a_line_for_each(workspace, folder):
     tell(workspace, workspace.clock.now())
     (line,) = (folder / "alerts.jsonl").read_text().splitlines()
     assert json.loads(line)["message"] == "a"
+
+
+def test_what_is_silenced_is_on_record_and_told_to_nobody(workspace, receiver, folder):
+    from everloop.spec import load
+
+    now = workspace.clock.now()
+    until = (now + timedelta(days=2)).isoformat()
+    text = (folder / "everloop.yaml").read_text()
+    silence = f"{{alert: drift, until: '{until}', reason: new page}}"
+    (folder / "everloop.yaml").write_text(text.replace("monitor: {", f"monitor: {{silences: [{silence}], "))
+    object.__setattr__(workspace, "spec", load(folder))
+
+    def raised(kind):
+        at = workspace.clock.now()
+        facts = silence_of(workspace, kind, at)
+        row = AlertRow(new_id("alert", at), workspace.name, at, kind=kind, message=kind, facts=facts)
+        workspace.record.add(row)
+        return row
+
+    tell(workspace, now)
+    first = raised("drift")
+    raised("value")
+    later(workspace, days=1)
+    assert receiver.messages == [["value"]]
+    assert first.said == "drift (silenced: new page)"
+    later(workspace, days=2)
+    raised("drift")
+    later(workspace, seconds=1)
+    assert receiver.messages == [["value"], ["drift"]]
+
+
+def test_a_silence_ends_after_it_begins(folder):
+    from everloop.core.errors import SpecFault
+    from everloop.spec import load
+
+    text = (folder / "everloop.yaml").read_text()
+    wrong = "{alert: drift, since: 2024-02-01, until: 2024-01-01, reason: x}"
+    (folder / "everloop.yaml").write_text(text.replace("monitor: {", f"monitor: {{silences: [{wrong}], "))
+    with pytest.raises(SpecFault, match="`since` before `until`"):
+        load(folder)

@@ -66,7 +66,9 @@ def read_status(workspace: Workspace) -> dict[str, Any]:
             for row in latest(WindowRow)
         ],
         "decisions": [_plain(row, "id", "at", "kind", "answer", "reason") for row in latest(DecisionRow)],
-        "alerts": [_plain(row, "id", "at", "kind", "severity", "message") for row in latest(AlertRow)],
+        "alerts": [
+            _plain(row, "id", "at", "kind", "severity", "message", "silenced") for row in latest(AlertRow)
+        ],
     }
 
 
@@ -126,7 +128,13 @@ def _tables(facts: dict[str, Any]) -> list[tuple[str, list[str], list[list[Any]]
             "Last alerts",
             ["at", "kind", "severity", "message", "id"],
             [
-                [shown_time(one["at"]), one["kind"], one["severity"], _short(one["message"]), one["id"]]
+                [
+                    shown_time(one["at"]),
+                    one["kind"],
+                    "silenced" if one["silenced"] else one["severity"],
+                    _short(one["message"]),
+                    one["id"],
+                ]
                 for one in facts["alerts"]
             ],
         ),

@@ -239,7 +239,7 @@ def _decisions(story: Story) -> list[Block]:
 def _alerts(story: Story) -> list[Block]:
     if not story.alerts:
         return []
-    rows = [[moment(row.at), row.kind, Ref(row.window or "", row.message)] for row in story.alerts[::-1]]
+    rows = [[moment(row.at), row.kind, Ref(row.window or "", row.said)] for row in story.alerts[::-1]]
     return [Fold(f"Every alert ({len(rows)})", [Table(["at", "kind", "what was found"], rows)])]
 
 

@@ -138,7 +138,7 @@ def _performance(facts: dict[str, Any], currency: str) -> list[Block]:
 
 
 def _followed(story: Story, window: WindowRow) -> list[Block]:
-    alerts = [[moment(row.at), row.kind, row.message] for row in story.alerts if row.window == window.id]
+    alerts = [[moment(row.at), row.kind, row.said] for row in story.alerts if row.window == window.id]
     decisions = [row for row in story.decisions if row.facts.get("window") == window.id]
     blocks: list[Block] = [Table(["at", "alert", "what was found"], alerts)] if alerts else []
     if decisions:

@@ -29,6 +29,12 @@ REMEMBERED = timedelta(days=7)
 """So far back it is remembered what was told; a clock that is set back further could tell it again."""
 
 
+def silence_of(workspace: Workspace, kind: str, at: datetime) -> dict[str, str]:
+    """Gives the facts of an alert that is raised now and that the file silences; none where it does not."""
+    reasons = [one.reason for one in workspace.spec.monitor.silences if one.covers(kind, at)]
+    return {"silenced": reasons[0]} if reasons else {}
+
+
 def tell(workspace: Workspace, now: datetime) -> None:
     """Sends each receiver the alerts that it was not told yet, where it is time.
 
@@ -47,7 +53,7 @@ def _tell(workspace: Workspace, target: AlertPart, now: datetime) -> None:
     state = kept or {"since": to_jsonable(now), "told": [], "failures": 0, "not_before": None}
     since, told = parse_time(state["since"]), set(state["told"])
     alerts = workspace.record.find(AlertRow, lifecycle=workspace.name)
-    waiting = [row for row in alerts if row.at >= since and row.id not in told]
+    waiting = [row for row in alerts if row.at >= since and row.id not in told and not row.silenced]
     if waiting and (state["not_before"] is None or now >= parse_time(state["not_before"])):
         state = _deliver(workspace, target, waiting, state, now)
         # Ids are kept rather than the last time, since a clock may be set back.

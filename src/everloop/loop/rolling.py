@@ -17,6 +17,7 @@ from everloop.deploy.release import apply_move
 from everloop.deploy.rollout import STRATEGIES, Evidence, next_move
 from everloop.deploy.versions import open_rollout
 from everloop.loop.looking import RolloutLog, look_of
+from everloop.loop.notifying import silence_of
 from everloop.measure.sequential import FEWEST
 from everloop.record.rows import AlertRow, DecisionRow, RolloutRow
 
@@ -72,7 +73,11 @@ def _alert(workspace: Workspace, decision: DecisionRow) -> None:
         kind="rollout",
         severity=_ALERTS[decision.answer],
         message=f"rollout, {decision.answer.replace('_', ' ')}: {decision.reason}",
-        facts={"rollout": decision.facts["rollout"], "decision": decision.id},
+        facts={
+            "rollout": decision.facts["rollout"],
+            "decision": decision.id,
+            **silence_of(workspace, "rollout", decision.at),
+        },
     )
     with workspace.record.transaction():
         workspace.record.add(alert)

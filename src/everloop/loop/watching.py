@@ -11,6 +11,7 @@ from everloop.core.ids import new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
 from everloop.loop.explaining import causes_of
+from everloop.loop.notifying import silence_of
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
 from everloop.loop.truth import silenced
 from everloop.monitor.causes import ChangeCauses
@@ -195,7 +196,12 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
             kind=kind,
             severity="warning",
             message=text,
-            facts={"since": to_jsonable(row.since), "until": to_jsonable(row.until), "version": number},
+            facts={
+                "since": to_jsonable(row.since),
+                "until": to_jsonable(row.until),
+                "version": number,
+                **silence_of(workspace, kind, now),
+            },
         )
         for kind, text in told
     )

@@ -114,6 +114,16 @@ class AlertRow(Row):
     message: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def silenced(self) -> str:
+        """Why nobody is told of it; empty where somebody is."""
+        return str(self.facts.get("silenced", ""))
+
+    @property
+    def said(self) -> str:
+        """What pages and lists show of it."""
+        return f"{self.message} (silenced: {self.silenced})" if self.silenced else self.message
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow(Row):

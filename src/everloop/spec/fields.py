@@ -6,11 +6,12 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from everloop.core.clock import parse_time
 from everloop.core.errors import UsageFault
 from everloop.core.units import (
     BOUND_PATTERN,
@@ -205,6 +206,13 @@ Duration = Annotated[
     PlainValidator(_reads(timedelta, parse_duration, "a duration such as 90d, 2m or 5ms")),
     PlainSerializer(format_duration, return_type=str),
     _text_schema(DURATION_PATTERN, "90d"),
+]
+TIME_PATTERN = r"^\s*\d{4}-\d{2}-\d{2}([T ].*)?$"
+Time = Annotated[
+    datetime,
+    PlainValidator(_reads(datetime, parse_time, "a time such as 2013-05-01 or 2013-05-01T06:00:00Z")),
+    PlainSerializer(datetime.isoformat, return_type=str),
+    _text_schema(TIME_PATTERN, "2013-05-01"),
 ]
 Size = Annotated[
     int,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from everloop.core.errors import UsageFault
 from everloop.core.units import parse_duration
-from everloop.spec.fields import AlarmBudget, AlarmField, Count, Duration, Trigger, TriggerField
+from everloop.spec.fields import AlarmBudget, AlarmField, Count, Duration, Time, Trigger, TriggerField
 from everloop.spec.part import Part
 from everloop.spec.secret import AddressField, SecretField
 
@@ -128,6 +129,25 @@ AlertTarget = Annotated[
 ]
 
 
+class SilenceSpec(Part):
+    """Alerts that nobody is told of for a while, since their cause is known; they stay on record."""
+
+    alert: Literal["drift", "contract", "value", "rollout"] = Field(description="The kind of alert.")
+    since: Time | None = Field(None, description="From when; left out: already.")
+    until: Time = Field(description="Until when; a silence always ends.")
+    reason: str = Field(min_length=1, description="Why, as the record keeps it.")
+
+    @model_validator(mode="after")
+    def _has_length(self) -> Self:
+        if self.since is not None and self.since >= self.until:
+            raise ValueError("expected `since` before `until`")
+        return self
+
+    def covers(self, kind: str, at: datetime) -> bool:
+        """Says whether an alert that is raised at a time is one of these."""
+        return kind == self.alert and (self.since is None or self.since <= at) and at < self.until
+
+
 class RetrainSpec(Part):
     """When the loop considers a retrain, and who approves a promotion."""
 
@@ -152,4 +172,5 @@ class MonitorSpec(Part):
     )
     drift: DriftSpec = Field(default_factory=DriftSpec, description="When a change is an alert.")
     alerts: tuple[AlertTarget, ...] = Field((), description="Who is told.")
+    silences: tuple[SilenceSpec, ...] = Field((), description="What nobody is told of for a while.")
     retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When a retrain is considered.")

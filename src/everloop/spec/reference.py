@@ -19,6 +19,7 @@ from everloop.spec.monitor import (
     DriftSpec,
     MonitorSpec,
     RetrainSpec,
+    SilenceSpec,
     WindowSpec,
 )
 from everloop.spec.part import Part
@@ -78,6 +79,7 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     ("monitor.window", WindowSpec),
     ("monitor.drift", DriftSpec),
     *((f"monitor.alerts: {kind}", model) for kind, model in ALERT_KINDS.items()),
+    ("monitor.silences", SilenceSpec),
     ("monitor.retrain", RetrainSpec),
     ("engine", EngineSpec),
 )

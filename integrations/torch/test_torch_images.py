@@ -5,6 +5,7 @@ import base64
 import json
 import subprocess
 import sys
+import wave
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -141,6 +142,35 @@ def test_what_is_no_image_is_refused_by_its_field(package, tmp_path) -> None:
             status, said = ask({"picture": value})
             assert status == 422
             assert [(one["field"], one["rule"]) for one in said["errors"]] == [("picture", rule)]
+
+
+def test_sounds_are_heard_by_the_same_network(tmp_path) -> None:
+    """Tones, chirps and noise of different lengths and loudness, in WAV files."""
+    random, rate, names, kinds = np.random.default_rng(0), 4_000, [], []
+    for place in range(180):
+        kinds.append(("tone", "chirp", "noise")[place % 3])
+        moments = np.arange(int(rate * random.uniform(0.3, 0.4))) / rate
+        pitch = random.uniform(300, 900) + {"chirp": 2_000.0 * moments}.get(kinds[-1], 0.0)
+        wave_ = np.sin(2 * np.pi * np.cumsum(np.broadcast_to(pitch, moments.shape)) / rate)
+        samples = random.normal(size=len(moments)) / 3 if kinds[-1] == "noise" else wave_
+        names.append(f"{place}.wav")
+        with wave.open(str(tmp_path / names[-1]), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            loud = np.clip(samples, -1, 1) * random.uniform(0.2, 1)
+            file.writeframes((loud * 32_767).astype("<i2").tobytes())
+    pl.DataFrame({"picture": names, "digit": kinds}).write_csv(tmp_path / "digits.csv")
+    (tmp_path / "everloop.yaml").write_text(FILE)
+    for command in (["run", "--json"], ["predict", "digits.csv", "--output", "said.parquet"]):
+        program = [sys.executable, "-m", "everloop.cli", *command]
+        done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+    certificate = json.loads(next((tmp_path / ".everloop").rglob("parity.json")).read_bytes())
+    assert certificate["passed"]
+    assert certificate["tolerance"] == 1e-9
+    said = pl.read_parquet(tmp_path / "said.parquet")
+    assert (said["prediction"] == said["digit"]).mean() > 0.9
 
 
 @contextmanager

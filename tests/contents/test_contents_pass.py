@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import everloop as el
+from everloop.cli import main
 from everloop.core.errors import DataFault, ModelFault, SpecFault
 from everloop.data.contents import contents_at
 from everloop.model.learners import learner
@@ -68,6 +69,21 @@ def test_a_run_learns_from_files_and_proves_its_graph(home, package):
     assert (given == table["digit"].to_numpy()[:20]).mean() > 0.9
     rule = next(one for one in package.contract.columns if one.name == "picture")
     assert (rule.content, rule.size, rule.severity) == ("image", (8, 8), "error")
+
+
+@pytest.mark.slow
+def test_rows_of_a_file_that_name_images_are_scored(home, package, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    table = pl.read_csv(home / "rows.csv")
+    table.head(40).write_csv(home / "new.csv")
+    assert main(["predict", "new.csv", "--output", "scored.parquet", "--keep", "digit"]) == 0
+    scored = pl.read_parquet(home / "scored.parquet")
+    expected = package.predict(table.head(40).with_columns(contents_at(table["picture"].head(40), home)))
+    assert scored["prediction"].to_list() == expected.tolist()
+    monkeypatch.chdir(home.parent)
+    elsewhere = ["predict", str(home / "new.csv"), "--output", str(home / "no.parquet")]
+    assert main([*elsewhere, "--package", str(package.folder)]) == 2
+    assert "names files beside a lifecycle file" in capsys.readouterr().err
 
 
 @pytest.mark.slow

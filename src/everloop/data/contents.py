@@ -6,7 +6,7 @@ and files' bytes, become the same kind of text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,30 +97,46 @@ def digest_of_files(
 
 def _rewritten(reading: Reading, columns: tuple[str, ...], folder: Path, place: Path) -> Iterator[Path]:
     import polars as pl
-    import pyarrow.parquet as pq
 
     for number, file in enumerate(reading.files):
         kinds = pl.read_parquet_schema(file)
         named = [name for name in columns if name in kinds]
-        if not named and not any(isinstance(kind, (pl.List, pl.Array, pl.Binary)) for kind in kinds.values()):
+        if named or any(isinstance(kind, (pl.List, pl.Array, pl.Binary)) for kind in kinds.values()):
+            place.mkdir(exist_ok=True)
+            yield carried_file(file, named, folder, place / f"{number}.parquet")
+        else:
             yield file
-            continue
-        place.mkdir(exist_ok=True)
-        target, writer, row = place / f"{number}.parquet", None, 0
-        with pq.ParquetFile(file) as parts:
-            for batch in parts.iter_batches(ROWS_AT_ONCE):
-                frame = pl.DataFrame(pl.from_arrow(batch))
-                frame = frame.with_columns([as_contents(column) for column in frame])
-                frame = frame.with_columns([contents_at(frame[name], folder, row) for name in named])
-                table = frame.to_arrow()
-                writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd")
-                writer.write_table(table)
-                row += frame.height
-        if writer is None:
-            yield file
-            continue
-        writer.close()
-        yield target
+
+
+def carried_file(file: Path, named: Sequence[str], folder: Path, target: Path) -> Path:
+    """Writes rows anew with what their files and arrays carry; gives the file itself where it has no row.
+
+    Args:
+        file: Parquet.
+        named: Its columns that name files; a value that carries a content already is kept.
+        folder: Where files are; none outside of it is read.
+        target: What is written.
+
+    Raises:
+        DataFault: When a file is missing, outside the folder, or cannot be decoded; it is named.
+    """
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    writer, row = None, 0
+    with pq.ParquetFile(file) as parts:
+        for batch in parts.iter_batches(ROWS_AT_ONCE):
+            frame = pl.DataFrame(pl.from_arrow(batch))
+            frame = frame.with_columns([as_contents(column) for column in frame])
+            frame = frame.with_columns([contents_at(frame[name], folder, row) for name in named])
+            table = frame.to_arrow()
+            writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd")
+            writer.write_table(table)
+            row += frame.height
+    if writer is None:
+        return file
+    writer.close()
+    return target
 
 
 def contents_at(column: pl.Series, folder: Path, before: int = 0) -> pl.Series:
@@ -140,7 +156,8 @@ def contents_at(column: pl.Series, folder: Path, before: int = 0) -> pl.Series:
     faults: list[str] = []
     for row, name in enumerate(column.to_list(), start=before + 1):
         try:
-            texts.append(None if name is None else _content(_inside(folder, name)))
+            carries = name is None or content_kind(name) is not None
+            texts.append(name if carries else _content(_inside(folder, name)))
         except DataFault as fault:
             faults.append(f"row {row}, {name}: {fault.message}")
     if faults:

@@ -16,12 +16,15 @@ from everloop.core.clock import Clock, SystemClock, as_utc
 from everloop.core.errors import DataFault, UsageFault
 from everloop.core.extras import require
 from everloop.core.progress import Progress, silent
+from everloop.data.contents import carried_file
 from everloop.data.duck import closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
 from everloop.data.joining import joined_names, read_events
 from everloop.data.python_features import PythonFeature, compute, load_python_features
 from everloop.data.sources import DigestMemo, Surroundings
 from everloop.data.taking import open_sources
 from everloop.data.typed import typed_column, typed_time
+from everloop.runtime.encoders import GridEncoder
+from everloop.table.content import content_of
 from everloop.table.feature_join import EventTable, join_features
 from everloop.table.feature_joined import JoinedFeature
 
@@ -76,6 +79,7 @@ class FileFeatures:
         """
         import pyarrow.parquet as pq
 
+        rows = self._carried(rows, scratch)
         there = pq.read_schema(rows).names
         made = {one.name: one for one in self.package.manifest.inputs if one.name not in there}
         made = {name: one for name, one in made.items() if one.origin != "row"}
@@ -93,6 +97,25 @@ class FileFeatures:
         target = scratch / "featured.parquet"
         _write(rows, asked, target, _Made(features, tables, functions))
         return target
+
+    def _carried(self, rows: Path, scratch: Path) -> Path:
+        """Gives the rows with what the files carry that their columns of images or sounds name."""
+        import polars as pl
+
+        kinds = pl.read_parquet_schema(rows)
+        encoders = self.package.plan.encoders
+        grids = {one.column for one in encoders if isinstance(one, GridEncoder) and one.column in kinds}
+        named = [
+            name
+            for name in sorted(grids)
+            if kinds[name] == pl.String
+            and content_of(pl.scan_parquet(rows).select(name).drop_nulls().head(100).collect()[name]) is None
+        ]
+        if not named:
+            return rows
+        if self.spec is None:
+            raise _cannot(named[0], "names files beside a lifecycle file", "--file everloop.yaml")
+        return carried_file(rows, named, Path(self.spec.folder), scratch / "carried.parquet")
 
     def _functions(self, names: list[str], there: Sequence[str]) -> tuple[PythonFeature, ...]:
         """Takes the functions that are wanted, and those whose values they read, in the file's order."""

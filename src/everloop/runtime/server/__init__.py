@@ -7,7 +7,17 @@ Example:
 """
 
 from everloop.runtime.server.app import create_app
+from everloop.runtime.server.mounting import mounted_asgi, mounted_wsgi
 from everloop.runtime.server.process import serve
 from everloop.runtime.service.settings import ServerLimits, ServerSettings, Token, hash_token
 
-__all__ = ["ServerLimits", "ServerSettings", "Token", "create_app", "hash_token", "serve"]
+__all__ = [
+    "ServerLimits",
+    "ServerSettings",
+    "Token",
+    "create_app",
+    "hash_token",
+    "mounted_asgi",
+    "mounted_wsgi",
+    "serve",
+]

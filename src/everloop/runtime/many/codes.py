@@ -68,9 +68,13 @@ class Coding:
         answers_no = np.less_equal if self.strict else np.less
         half = 1 << (len(splits).bit_length() - 1)
         padded = np.concatenate([splits, np.full(2 * half - len(splits), np.inf)])
-        codes = np.zeros(len(values), dtype=np.intp)
+        codes, steps = np.zeros((2, len(values)), dtype=np.intp)
+        met, no = np.empty(len(values)), np.empty(len(values), dtype=bool)
         while half:  # a binary search whose steps are the same for all rows
-            codes += np.multiply(answers_no(padded.take(codes + (half - 1), mode="clip"), values), half)
+            np.add(codes, half - 1, out=steps)
+            padded.take(steps, out=met, mode="clip")
+            np.multiply(answers_no(met, values, out=no), half, out=steps)
+            np.add(codes, steps, out=codes)
             half //= 2
         np.minimum(codes, len(splits), out=codes)
         codes[np.isnan(values)] = len(splits) + 1

@@ -31,6 +31,9 @@ GROUP_BYTES = 128
 
 _GROUP_WORDS = GROUP_BYTES // 8
 
+STRIP_ROWS = 2_048
+"""So many rows' masks stay in a processor's own cache, beside the tables, while columns are joined."""
+
 
 @dataclass(frozen=True)
 class _Group:
@@ -65,19 +68,31 @@ class MaskedTrees:
     def sums(self, codes: Mapping[int, NDArray[np.intp]], rows: int) -> NDArray[np.floating[Any]]:
         """Gives the sums of coded rows, (rows, outputs)."""
         total = np.zeros((self._outputs, rows), dtype=self._dtype)
-        left, more = np.empty((2, rows, _GROUP_WORDS), np.uint64)
         for group in self._groups:
-            left.fill(~np.uint64(0))
-            for slot, table in group.tables.items():
-                table.take(codes[slot], axis=0, out=more, mode="clip")
-                np.bitwise_and(left, more, out=left)
-            trees = len(group.targets)
-            masks = np.ascontiguousarray(left.view(self._word)[:, :trees].T)
-            places = _first_bits(masks) + (np.arange(trees) * self._bits)[:, np.newaxis]
-            added = group.weights.take(places, mode="clip")
-            for tree, target in enumerate(group.targets):  # one after the other, as the operator adds
-                total[target] += added[tree]
+            for start in range(0, rows, STRIP_ROWS):
+                strip = slice(start, min(start + STRIP_ROWS, rows))
+                self._add(group, {slot: codes[slot][strip] for slot in group.tables}, total[:, strip])
         return np.ascontiguousarray(total.T)
+
+    def _add(self, group: _Group, codes: Mapping[int, NDArray[np.intp]], total: NDArray[Any]) -> None:
+        """Adds a group's trees to the sums of a strip of rows, one after the other as the operator does."""
+        rows, trees = total.shape[1], len(group.targets)
+        left, more = np.empty((2, rows, _GROUP_WORDS), np.uint64)
+        for place, (slot, table) in enumerate(group.tables.items()):
+            table.take(codes[slot], axis=0, out=more if place else left, mode="clip")
+            if place:
+                np.bitwise_and(left, more, out=left)
+        masks = np.ascontiguousarray(left.view(self._word)[:, :trees].T)
+        places = _first_bits(masks)
+        places += (np.arange(trees) * self._bits)[:, np.newaxis]
+        if self._outputs == 1:
+            added = np.empty((trees + 1, rows), dtype=self._dtype)
+            added[0] = total[0]
+            group.weights.take(places, out=added[1:], mode="clip")
+            np.add.reduce(added, axis=0, out=total[0])
+            return
+        for target, weights in zip(group.targets, group.weights.take(places, mode="clip"), strict=True):
+            total[target] += weights
 
     def _group(self, trees: GraphTrees, nodes: Nodes, leaves: Integers, start: int) -> _Group:
         tables: dict[int, Words] = {}

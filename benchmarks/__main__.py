@@ -42,6 +42,10 @@ BENCHMARKS = {
         "benchmarks.record_run", "recording a run with 10 parameters and 10 metrics: under 5 ms"
     ),
     "parity": Benchmark("benchmarks.parity", "compiled scores within each learner's tolerance"),
+    "parity_package": Benchmark(
+        "benchmarks.parity_package",
+        "a million rows made to part packages from their models: no other decision, scores within 1e-9",
+    ),
     "text": Benchmark("benchmarks.text", "as accurate as tf-idf with logistic regression of scikit-learn"),
     "contract": Benchmark(
         "benchmarks.contract",

@@ -35,6 +35,8 @@ SERVING_FILES = {"plan.json": 64 * 2**20, "contract.json": 64 * 2**20, "score.on
 _OPTIONAL_FILES = {EXPLAIN_NAME: 64 * 2**20, FEATURES_NAME: 16 * 2**20}
 _MOST_BYTES = 8 * 2**30
 _BATCH = 4096
+# Greater graphs are not looked into for small trees, nor kept beside the session that was made of them.
+_MOST_BYTES_OF_SMALL_TREES = 8 * 2**20
 MANY_ROWS = 20_000
 """Tables of so many rows are worth what making a `table_scorer` takes."""
 
@@ -92,6 +94,8 @@ class Package:
         self._explain = contents.get(EXPLAIN_NAME)
         self._features_json = contents.get(FEATURES_NAME)
         self._graph = Graph(contents["score.onnx"], width=self.plan.width, outputs=_outputs(self.manifest))
+        model = contents["score.onnx"]
+        self._model = model if len(model) <= _MOST_BYTES_OF_SMALL_TREES else b""
         self._encode_rows = compile_rows(self.plan)
         self._threshold = math.nan if self.manifest.threshold is None else self.manifest.threshold
         self._rule: DecisionRule = self.manifest.decision or PLAIN
@@ -118,8 +122,7 @@ class Package:
         """What scores tables of `MANY_ROWS` and more; it takes a moment to make."""
         from everloop.runtime.many import TableScorer
 
-        model = read_files(self.folder, self.manifest, verify=False)["score.onnx"]
-        return TableScorer(self.plan, self._graph, model)
+        return TableScorer(self.plan, self._graph, self._model)
 
     def prepare(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
         """Encodes one raw row by the plan.

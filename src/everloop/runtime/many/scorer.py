@@ -36,7 +36,7 @@ class TableScorer:
     Args:
         plan: The preparation.
         graph: The graph.
-        model: Its bytes.
+        model: Its bytes; empty leaves all trees in the graph.
     """
 
     def __init__(self, plan: Plan, graph: Graph, model: bytes) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +174,12 @@ def _parts(file: Any, columns: list[str], part_rows: int) -> Iterator[pl.DataFra
 
     waiting: list[Any] = []
     rows = 0
-    for batch in file.iter_batches(batch_size=part_rows, columns=columns):
+    # One reader for each row group: one for all of them keeps every group that it has read in memory.
+    groups = range(file.metadata.num_row_groups)
+    readers = (
+        file.iter_batches(batch_size=part_rows, row_groups=[group], columns=columns) for group in groups
+    )
+    for batch in chain.from_iterable(readers):
         waiting.append(batch)
         rows += batch.num_rows
         if rows >= part_rows:

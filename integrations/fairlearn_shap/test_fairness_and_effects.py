@@ -60,6 +60,7 @@ def test_rates_by_group_are_those_of_fairlearn():
 )
 def test_thresholds_by_group_decide_as_well_as_those_of_fairlearn(theirs, ours):
     from fairlearn.postprocessing import ThresholdOptimizer
+    from sklearn.base import BaseEstimator, ClassifierMixin
 
     random = np.random.default_rng(3)
     groups = random.choice(["a", "b"], 6000, p=[0.6, 0.4])
@@ -67,7 +68,7 @@ def test_thresholds_by_group_decide_as_well_as_those_of_fairlearn(theirs, ours):
     actual = (skill + random.normal(0, 0.5, 6000) > 0).astype(int)
     scores = 1 / (1 + np.exp(-3 * skill))
 
-    class Scored:
+    class Scored(ClassifierMixin, BaseEstimator):
         def fit(self, *_):
             return self
 

@@ -19,6 +19,7 @@ from everloop.problem.frame import build_frame
 from everloop.spec import ProblemSpec
 from everloop.table.content import array_text, content_kind
 from everloop.table.contract import ColumnRule, Contract, check
+from everloop.table.contract.json_rows import json_row_reader
 from everloop.table.contract.rows import row_checker
 
 ROWS = 240
@@ -178,6 +179,15 @@ def test_a_row_and_a_table_are_judged_alike():
     values, flaws = row_checker(contract).normalise({"picture": [[0.0] * 5] * 6})
     assert not flaws
     assert content_kind(values["picture"]) == "image"
+
+
+def test_a_row_read_from_json_is_judged_too():
+    contract = Contract((ColumnRule("picture", "text", content="image", size=(1, 2)),))
+    reader = json_row_reader(contract, row_checker(contract))
+    flawed = ([[1.0]], "data:image/png;base64,AAAA", "a chair", 7)
+    assert [reader.read(json.dumps({"picture": value}).encode()) for value in flawed] == [None] * 4
+    read = reader.read(b'{"picture": [[1.0, 2.0]]}')
+    assert read == row_checker(contract).normalise({"picture": [[1.0, 2.0]]})[0]
 
 
 def test_rules_of_contents_are_for_texts():

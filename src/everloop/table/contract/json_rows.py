@@ -48,7 +48,7 @@ class JsonRowReader:
         self._checker = checker
         self._names = (*contract.types, *also)
         self._also = tuple(also)
-        # What no type says, a pattern or a time, is tested behind it.
+        # What no type says, a pattern, an image or a time, is tested behind it.
         self._tested = tuple(rule.name for rule in contract.columns if _type_of(rule) is None)
         self._decoder = msgspec.json.Decoder(_row_type(contract, self._also))
 
@@ -108,7 +108,7 @@ def _type_of(rule: ColumnRule) -> Any:
     """Gives the type that says all that a rule tests, None where there is no such type."""
     enforced = rule.severity == "error"
     allowed = rule.allowed if enforced else None
-    if enforced and rule.pattern is not None:
+    if rule.content is not None or (enforced and rule.pattern is not None):
         return None
     if rule.type == "text":
         return str if allowed is None else Literal[tuple(allowed)] if allowed else None

@@ -29,7 +29,6 @@ class Reweighed:
         self.estimator = estimator
         self.factors = np.asarray(factors, dtype=np.float64)
         self.classes_ = np.asarray(estimator.classes_)
-        self.n_features_in_ = int(estimator.n_features_in_)
 
     def predict_proba(self, X: Floats) -> Floats:
         """Gives the chance of each class, (n, classes)."""

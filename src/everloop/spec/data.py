@@ -92,7 +92,11 @@ class DataSpec(Part):
         description="Columns of the sources that name images or sounds beside the lifecycle file: each "
         "file's content takes the place of its name.",
     )
-    contract: str | None = Field(None, description="The contract's file; learned where it is not there yet.")
+    contract: str | None = Field(
+        None,
+        description="The contract's file; where it is not there yet it is learned, with what its rows "
+        "refer to in other sources. Left out: each run learns one of its own, without that.",
+    )
     clean: CleanSpec = Field(default_factory=CleanSpec, description="What is done about common faults.")
     features: dict[str, Feature] = Field(
         default_factory=dict, description="Definitions, used by training and serving alike."

@@ -24,8 +24,7 @@ goal:
 problem: {target: bad, time: asked_at, label_time: known_at}
 data: {sources: {rows: {file: rows.csv}}, contract: contract.yaml}
 model: {learners: [linear], budget: {trials: 1}, select_features: false}
-deploy:
-  {strategy: canary, steps: [50%, 100%], hold: {requests: 20}, patience: 8, guard: {value_per_decision: not worse}}
+deploy: {strategy: canary, steps: [50%, 100%], hold: {requests: 20}, patience: 8, guard: {value_per_decision: not worse}}
 monitor: {window: 5d, drift: {alarm: 1 false alarm in 10 windows}, alerts: [{file: alerts.jsonl}]}
 """
 

@@ -91,7 +91,8 @@ class Traffic:
 
 
 def last(record):
-    return record.find(RolloutRow, order="-at", limit=1)[0]
+    # Two rollouts may begin at one moment of the simulated clock.
+    return max(record.find(RolloutRow), key=lambda row: (row.at, row.updated_at or row.at))
 
 
 def bandit_and_split(workspace, folder, two):

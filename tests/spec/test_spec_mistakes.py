@@ -436,3 +436,10 @@ def test_no_message_shows_a_secret(more):
 )
 def test_addresses_without_a_password_are_taken(address):
     assert parse(HEAD + f"record: '{address}'").record == address
+
+
+def test_an_anchor_that_is_defined_twice_is_told_without_its_lines(tmp_path):
+    (tmp_path / "everloop.yaml").write_text("name: &a loans\nowner: &a secret-owner\n")
+    with pytest.raises(SpecFault, match="same anchor") as told:
+        load(tmp_path)
+    assert "secret-owner" not in str(told.value)

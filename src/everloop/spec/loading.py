@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
 from everloop.core.errors import SpecFault
 from everloop.core.tasks import TASKS
@@ -75,7 +76,12 @@ def parse(text: str, folder: Path | None = None, *, name: str = FILE_NAME) -> Li
 
 def _tree(text: str, name: str) -> CommentedMap:
     try:
-        tree = YAML(typ="rt").load(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ReusedAnchorWarning)
+            tree = YAML(typ="rt").load(text)
+    except ReusedAnchorWarning:
+        # The parser's own words show the lines, one of which may hold a secret.
+        raise SpecFault(f"{name} defines the same anchor (&) twice.", place=name) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name

@@ -236,6 +236,16 @@ def test_a_second_controller_is_refused(record, started):
     assert counts(record) == (before[0] + 1, before[1] + 1, before[2])
 
 
+@pytest.mark.parametrize(("first", "second"), [("promote", "roll_back"), ("roll_back", "promote")])
+def test_what_has_ended_is_not_moved_by_a_slow_controller(record, started, first, second):
+    moves = {kind: Move(kind, 0, 1.0 if kind == "promote" else 0.0, "r") for kind in (first, second)}
+    apply_move(record, started, moves[first], NOTHING, NOON)
+    ended = record.get(RolloutRow, started.id)
+    with pytest.raises(UsageFault, match="has ended"):
+        apply_move(record, ended, moves[second], NOTHING, NOON)
+    assert record.get(RolloutRow, started.id) == ended
+
+
 @pytest.mark.parametrize("state", [*OPEN_STATES, *CLOSED_STATES])
 @pytest.mark.parametrize("verb", sorted(BY_HAND))
 def test_by_hand(record, started, state, verb):

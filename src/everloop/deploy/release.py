@@ -107,6 +107,10 @@ def apply_move(
 
     Returns:
         The decision, or None where the move is to wait.
+
+    Raises:
+        UsageFault: When the rollout has ended: what was promoted is not sent back by a slow controller.
+        RecordBusy: When somebody else moved it meanwhile.
     """
     if move.kind == "wait":
         return None
@@ -300,7 +304,7 @@ def _require_current(record: Record, rollout: RolloutRow) -> None:
         UsageFault: When the rollout has ended.
         RecordBusy: When it has moved; looking at it again and deciding anew helps.
     """
-    now = record.get(RolloutRow, rollout.id)
+    now = record.get(RolloutRow, rollout.id, hold=True)
     require_open(now)
     if now != rollout:
         raise RecordBusy(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from everloop.core.clock import parse_time
-from everloop.core.errors import RecordBusy
+from everloop.core.errors import RecordBusy, UsageFault
 from everloop.core.ids import new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.guards import look_at, seen, split_finding
@@ -57,8 +57,8 @@ def advance(workspace: Workspace, log: RolloutLog, now: datetime) -> DecisionRow
     workspace.record.set_state(workspace.name, LOOKED, to_jsonable(facts | guards))
     try:
         decision = apply_move(workspace.record, rollout, move, evidence, now)
-    except RecordBusy:
-        # A person, or another controller, moved it meanwhile: it is looked at again at the next tick.
+    except (RecordBusy, UsageFault):
+        # A person, or another controller, moved or ended it meanwhile: the next tick looks again.
         return None
     if decision is not None and move.kind in _ALERTS:
         _alert(workspace, decision)

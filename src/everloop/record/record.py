@@ -55,8 +55,14 @@ class Record(Protocol):
         """Adds a row, or replaces the one with the same id."""
         ...
 
-    def get(self, kind: type[R], identity: str) -> R:
+    def get(self, kind: type[R], identity: str, *, hold: bool = False) -> R:
         """Gives the row of this kind with this id.
+
+        Args:
+            kind: The kind of row.
+            identity: Its id.
+            hold: Whether others that hold it wait until this transaction ends, so that what is decided
+                on the row is written before anybody else decides on it.
 
         Raises:
             NotFound: When there is none; the nearest ids are named.

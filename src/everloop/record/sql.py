@@ -76,10 +76,12 @@ class SqlRecord:
         except sa.exc.IntegrityError:
             raise already_recorded(row, UNIQUE.get(type(row), ())) from None
 
-    def get(self, kind: type[R], identity: str) -> R:
+    def get(self, kind: type[R], identity: str, *, hold: bool = False) -> R:
         """Gives the row of this kind with this id."""
         table = _table(kind)
-        found = self._read(sa.select(table).where(table.c.id == identity))
+        query = sa.select(table).where(table.c.id == identity)
+        # SQLite has no such clause and needs none: its transactions hold the whole database.
+        found = self._read(query.with_for_update() if hold else query)
         if not found:
             newest = sa.select(table.c.id).order_by(table.c.at.desc()).limit(_NEAREST_AMONG)
             raise not_found(kind, identity, [known for (known,) in self._read(newest)])

@@ -90,8 +90,8 @@ class MemoryRecord:
                 raise already_recorded(row, UNIQUE.get(type(row), ()))
             self._rows(type(row))[row.id] = kept
 
-    def get(self, kind: type[R], identity: str) -> R:
-        """Gives the row of this kind with this id."""
+    def get(self, kind: type[R], identity: str, *, hold: bool = False) -> R:  # noqa: ARG002
+        """Gives the row of this kind with this id; a transaction holds everything."""
         with self._lock:
             rows = self._rows(kind)
             if identity not in rows:

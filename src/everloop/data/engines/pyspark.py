@@ -104,7 +104,8 @@ class SparkEngine:
         with self.open(table) as opened:
             held, lazy = opened.held.drop(*without), opened.lazy().drop(without)
             schema = dict(lazy.collect_schema())
-            return hold(SparkHeld(lazy, schema, "streaming", contract, held, ROW), now, tables or {})
+            rows = SparkHeld(lazy, schema, "streaming", contract, table=held, row=ROW)
+            return hold(rows, now, tables or {})
 
 
 def numbered(table: Any) -> Any:

@@ -1,9 +1,14 @@
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 
 import httpx
 import pytest
 
 from everloop.console.app import HEADERS, address_of, create_app
+from everloop.loop.replay import HEARTBEAT
 from everloop.record.rows import DecisionRow, RunRow, WindowRow
 
 
@@ -120,3 +125,15 @@ def test_a_lifecycle_that_was_never_run_has_few_numbers(unborn):
     text = Client(unborn).get("/metrics").text
     assert "everloop_loop_up 0" in text
     assert "\neverloop_champion_version " not in text
+
+
+def test_a_loop_that_was_killed_is_not_up(unborn):
+    client = Client(unborn)
+    alive = {"state": "running", "pid": os.getpid(), "host": socket.gethostname()}
+    unborn.record.set_state(unborn.name, HEARTBEAT, alive)
+    assert "everloop_loop_up 1" in client.get("/metrics").text
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process.kill()
+    process.communicate()
+    unborn.record.set_state(unborn.name, HEARTBEAT, alive | {"pid": process.pid})
+    assert "everloop_loop_up 0" in client.get("/metrics").text

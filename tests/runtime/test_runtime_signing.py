@@ -102,10 +102,6 @@ def manifest_changed(package, keys):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"threshold": 0.01}))
 
 
-def another_packages_signature(package, keys):
-    manifest_changed(package, keys)
-
-
 def no_base64(package, keys):
     sign_package(package, keys[0].pem, "test")
     path = package / "signature.json"

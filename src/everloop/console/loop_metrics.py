@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from everloop.console.story import interval
-from everloop.loop.replay import HEARTBEAT
+from everloop.loop.replay import heartbeat
 from everloop.record.rows import AlertRow, DecisionRow, RolloutRow, RunRow, VersionRow, WindowRow
 from everloop.runtime.service.metrics import Family, Labels, exposition
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
 
 FAMILIES = (
-    Family("everloop_loop_up", "1 while the loop ticks.", kind="gauge"),
+    Family("everloop_loop_up", "1 while the loop runs on this machine.", kind="gauge"),
     Family("everloop_champion_version", "The version that serves.", kind="gauge"),
     Family("everloop_challenger_version", "The version that is rolled out, 0 for none.", kind="gauge"),
     Family("everloop_challenger_share", "Its share of the requests.", kind="gauge"),
@@ -51,8 +51,8 @@ def loop_metrics(workspace: Workspace) -> str:
 def _serving(workspace: Workspace) -> Iterator[tuple[str, Labels, float]]:
     from everloop.deploy.versions import deployment, open_rollout
 
-    beat: dict[str, Any] = workspace.record.state(workspace.name, HEARTBEAT) or {}
-    yield "everloop_loop_up", (), float(bool(beat) and beat.get("state") != "stopped")
+    # A loop that was killed could not write down that it has stopped.
+    yield "everloop_loop_up", (), float(heartbeat(workspace) is not None)
     now = deployment(workspace.record, workspace.name)
     if now is None:
         return

@@ -72,6 +72,23 @@ def test_a_dashboard_draws_value_in_the_goals_currency(cli, home):
     assert "{{{{" not in text
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("export", "promethes"), "everloop export prometheus"),
+        (("export", "airflow", "--version", 3), "--version says nothing there"),
+        (("export", "grafana", "--port", 9100), "--port says nothing there"),
+        (("export", "docker", "--trusted", "a.pem"), "--trusted goes with --package"),
+        (("serve", "--trusted", "a.pem"), "--trusted goes with --package"),
+    ],
+)
+def test_what_an_option_cannot_mean_is_refused(cli, home, words, said):
+    answer = cli(*words)
+    assert answer.status == 2
+    assert said in answer.err
+    assert not list(home.glob("export-*"))
+
+
 @pytest.mark.slow
 def test_a_released_version_is_exported_as_the_file_says_that_it_serves(cli, home, lifecycle):
     (home / "everloop.yaml").write_text(lifecycle + SERVE)

@@ -48,24 +48,54 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         everloop export prometheus
     """
     from everloop.cli.sign import read_trusted
-    from everloop.core.errors import UsageFault
-    from everloop.deploy.targets import export, known_targets, open_target
     from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
 
     if list_targets:
         return _listed()
-    if target is None:
-        known = sorted({*known_targets(), *LIFECYCLE_EXPORTS})
-        raise UsageFault(f"Name a target: {', '.join(known)}.", hint="everloop export docker")
+    target = _known(target)
+    folder = output or Path(f"export-{target}")
+    keys = read_trusted(trusted, package)
     if target in LIFECYCLE_EXPORTS:
-        return _of_file(target, file, output or Path(f"export-{target}"))
-    chosen = open_target(target)
-    release = (
-        _of_package(package, port, read_trusted(trusted))
-        if package is not None
-        else _of_lifecycle(file, version, port)
-    )
-    written = export(release, chosen, output or Path(f"export-{target}"))
+        _refuse_version_options(target, {"--version": version, "--package": package, "--port": port})
+        return _of_file(target, file, folder)
+    release = _of_package(package, port, keys) if package else _of_lifecycle(file, version, port)
+    return _of_release(release, target, folder)
+
+
+def _known(target: str | None) -> str:
+    """Refuses a target that there is none of, with all that there are."""
+    from difflib import get_close_matches
+
+    from everloop.core.errors import UsageFault
+    from everloop.deploy.targets import known_targets
+    from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
+
+    known = sorted({*known_targets(), *LIFECYCLE_EXPORTS})
+    if target in known:
+        return str(target)
+    near = get_close_matches(target or "", known, n=1) or ["docker"]
+    said = "Name a target" if target is None else f"There is no target {target!r}; known are"
+    separator = ":" if target is None else ""
+    raise UsageFault(f"{said}{separator} {', '.join(known)}.", hint=f"everloop export {near[0]}")
+
+
+def _refuse_version_options(target: str, options: dict[str, object]) -> None:
+    """Refuses options about a version where none is written."""
+    from everloop.core.errors import UsageFault
+
+    stated = [name for name, value in options.items() if value is not None]
+    if stated:
+        raise UsageFault(
+            f"{target} is written from the lifecycle file alone; {' and '.join(stated)} says nothing there.",
+            hint=f"everloop export {target}",
+        )
+
+
+def _of_release(release: Release, target: str, folder: Path) -> Answer:
+    """Writes a version for the place where it runs."""
+    from everloop.deploy.targets import export, open_target
+
+    written = export(release, open_target(target), folder)
     facts = {
         "target": target,
         "lifecycle": release.manifest.lifecycle,

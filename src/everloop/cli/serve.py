@@ -61,11 +61,12 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     from everloop.loop.supervise import Listening
 
     listening = Listening(host, port, workers, durability, grpc_port)
+    keys = read_trusted(trusted, package)
     with watching(context) as progress:
         if package is None:
             settings, count, folder = _of_lifecycle(file, listening, clock)
         else:
-            settings, count, folder = _of_package(package, listening, clock, read_trusted(trusted))
+            settings, count, folder = _of_package(package, listening, clock, keys)
         if count > 1:
             _serve_several(settings, count, folder, progress)
             return Answer({"stopped": True}, "stopped")

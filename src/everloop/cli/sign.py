@@ -70,22 +70,27 @@ def check(
     from everloop.runtime.signing import require_signature
 
     said = manifest_bytes(folder)
-    key = require_signature(folder, said, read_trusted(trusted))
+    key = require_signature(folder, said, read_trusted(trusted, folder))
     manifest = Manifest.from_json(said)
     read_files(folder, manifest, verify=True)
     facts = {"package": folder, "key": key, "lifecycle": manifest.lifecycle, "version": manifest.version}
     return Answer(facts, f"{manifest.lifecycle} v{manifest.version} is whole, and signed by {key}")
 
 
-def read_trusted(files: list[Path] | None) -> tuple[str, ...]:
-    """Reads the public keys in these files.
+def read_trusted(files: list[Path] | None, package: Path | None) -> tuple[str, ...]:
+    """Reads the public keys in these files, of which one must have signed a package.
 
     Raises:
-        UsageFault: When one cannot be read or holds no such key.
+        UsageFault: When one cannot be read or holds no such key, or no package is named.
     """
     from everloop.core.errors import UsageFault
     from everloop.runtime.signing import public_key
 
+    if files and package is None:
+        raise UsageFault(
+            "--trusted goes with --package; a lifecycle names its keys itself.",
+            hint="state deploy.signing.trusted in the lifecycle file",
+        )
     found = []
     for path in files or ():
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ def save_estimator(estimator: Any, path: Path) -> None:
         StorageFull: When the disk has no room.
     """
     write_file(path, canonical_bytes(estimator_bytes(estimator)))
+
+
+def load_writer() -> None:
+    """Loads what reads and writes, which takes a second, once for all children."""
+    import_module("skops.io")
 
 
 def estimator_bytes(estimator: Any) -> bytes:

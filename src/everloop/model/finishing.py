@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,12 @@ if TYPE_CHECKING:
 CANDIDATES = 30
 SELECTED_ON = 12_000
 """Weights are chosen on at most so many rows."""
+
+LEAST_SECONDS = 0.2
+"""A last fit may always take so long."""
+
+CHOOSING = -0.25
+"""Weights are chosen until so much of what is kept for the end is used; then those so far are taken."""
 
 MOST_SMALLER = 8
 """So many other trials are tried where the model is too slow or too large."""
@@ -134,7 +139,7 @@ def _smaller(
     firsts = [trial for trial in known if bests.get(trial.learner) is trial]
     others = [trial for trial in known if bests.get(trial.learner) is not trial]
     for trial in [*firsts, *others][:MOST_SMALLER]:
-        if found.spending.left <= 0:
+        if found.left <= 0:
             break
         members, _ = refitted(found, material, [(trial, 1.0)], workers)
         if members and accepts(members[0].plan, members[0].estimator) is None:
@@ -153,7 +158,9 @@ def choose_members(found: Found, material: Material) -> list[tuple[Trial, float]
     actual = material.actual[found.rows][::step]
     answers = [found.journal.scores(trial)[::step] for trial in known]
     worth = _worth(material, actual)
-    weights = greedy_weights(answers, worth, seed=material.seed)
+    weights = greedy_weights(
+        answers, worth, seed=material.seed, out_of_time=lambda: found.left < CHOOSING * found.closing
+    )
     together = np.sum([w * one for w, one in zip(weights, answers, strict=True) if w], axis=0)
     if worth(together) <= worth(answers[0]):
         return [(known[0], 1.0)]
@@ -173,36 +180,45 @@ def _fitted(
     found: Found, material: Material, chosen: list[tuple[Trial, float]], *, recent: bool, workers: int
 ) -> tuple[list[Member], tuple[str, ...]]:
     affordable = _affordable(found, material, chosen, workers)
-    late = [pair for pair in chosen if pair not in affordable]
-    whole = not late
     holdout = len(material.folds) == 1
+    whole = len(affordable) == len(chosen)
     if holdout and not (recent and whole) and all(found.journal.estimator(trial) for trial, _ in chosen):
         return _kept(found, material, chosen), ()
-    if not affordable and all(found.journal.estimator(trial) is None for trial, _ in chosen):
-        affordable = chosen[:1]
-    members, failed = refitted(found, material, affordable, workers)
+    members, failed = refitted(found, material, affordable, workers) if affordable else ([], ())
     there = {one.trial.number for one in members}
     absent = [pair for pair in chosen if pair[0].number not in there]
     folded = [pair for pair in absent if found.journal.estimator(pair[0]) is not None]
     kept = _kept(found, material, folded, beside=bool(members))
-    notes = _of_time(len(kept), len(absent) - len(kept) - len(failed))
+    notes = _of_time(len(kept), len(absent) - len(kept))
     members = sorted([*members, *kept], key=lambda one: -one.weight)
     if not members:
-        rest = [pair for pair in ((trial, 1.0) for trial in found.trials) if pair[0].score is not None]
-        cheapest = min(rest, key=lambda pair: pair[0].seconds)
-        members, more = refitted(found, material, [cheapest], workers, limited=False)
+        members, more = _whatever_there_is(found, material, workers)
         failed += more
     if not members:
         raise TrainingFailed("No model could be fitted on all rows. " + " ".join(failed))
     return members, notes + failed
 
 
+def _whatever_there_is(
+    found: Found, material: Material, workers: int
+) -> tuple[list[Member], tuple[str, ...]]:
+    """Gives a model where no chosen member is to be had: the best that was kept, else the cheapest fit."""
+    sign = 1.0 if METRICS[material.frame.metric].greater_is_better else -1.0
+    known = [trial for trial in found.trials if trial.score is not None]
+    for trial in sorted(known, key=lambda one: -sign * (one.score or 0.0)):
+        if found.journal.estimator(trial) is not None:
+            return _kept(found, material, [(trial, 1.0)]), _of_time(1, 0)
+    cheapest = min(known, key=lambda trial: trial.seconds)
+    return refitted(found, material, [(cheapest, 1.0)], workers, limited=False)
+
+
 def _of_time(kept: int, left_out: int) -> tuple[str, ...]:
     found = []
     if kept:
-        found.append(f"{kept} members are as a fold made them: there was no time to fit them on all rows.")
+        is_are = "member is" if kept == 1 else "members are"
+        found.append(f"{kept} {is_are} as a fold made: there was no time to fit on all rows.")
     if left_out:
-        found.append(f"{left_out} members were left out: there was no time to fit them.")
+        found.append(f"Members left out, since they could not be fitted in time: {left_out}.")
     return tuple(found)
 
 
@@ -210,7 +226,7 @@ def _affordable(
     found: Found, material: Material, chosen: list[tuple[Trial, float]], workers: int
 ) -> list[tuple[Trial, float]]:
     """Gives the members whose last fits are likely to end in time."""
-    left, total = found.spending.left, 0.0
+    left, total = found.left, 0.0
     taken: list[tuple[Trial, float]] = []
     for trial, weight in chosen:
         learner = found.learners[trial.learner]
@@ -274,9 +290,7 @@ def refitted(
             prepared[key] = plan, X.astype(np.float32 if settings.float32 else np.float64), actual
         plan, X, actual = prepared[key]
         plans.append(plan)
-        # The first is waited for, unless there is something in its place.
-        ends = limited and (bool(tasks) or found.journal.estimator(trial) is not None)
-        tasks.append(_task(found, material, trial, plan, X, actual, limited=ends))
+        tasks.append(_task(found, material, trial, plan, X, actual, limited=limited))
     members, failed = [], []
     outcomes = run_all(tasks, workers)
     for (trial, weight), plan, outcome in zip(chosen, plans, outcomes, strict=True):
@@ -302,17 +316,15 @@ def _task(
     from everloop.model.running import runs_here
     from everloop.model.searching import HANG_SECONDS
 
-    learner, spending = found.learners[trial.learner], found.spending
-    begun = time.perf_counter()
+    learner = found.learners[trial.learner]
     weights = material.weights_of(final_positions(learner, material))
 
     def fit() -> dict[str, Any]:
         estimator = fit_on(learner, X, actual, material, trial.refit_configuration, weights, plan)
         return {"estimator": np.frombuffer(estimator_bytes(estimator), dtype=np.uint8)}
 
-    seconds = max(1.0, spending.left - (time.perf_counter() - begun)) if limited else HANG_SECONDS
-    seconds = min(seconds, HANG_SECONDS)
-    return Task(trial.number, fit, seconds, here=runs_here(learner, X.size))
+    seconds = max(LEAST_SECONDS, found.left) if limited else HANG_SECONDS
+    return Task(trial.number, fit, min(seconds, HANG_SECONDS), here=runs_here(learner, X.size))
 
 
 def assembled(

@@ -36,6 +36,7 @@ def greedy_weights(
     *,
     seed: int = 0,
     most: int = MOST_MEMBERS,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.float64]:
     """Chooses weights for answers.
 
@@ -44,6 +45,7 @@ def greedy_weights(
         worth: Judges a mean of them; more is better.
         seed: Of the draw of parts.
         most: How many weights above 0 at most.
+        out_of_time: Asked before each step after the first; true ends with what was chosen so far.
 
     Returns:
         A weight for each, together 1.
@@ -62,18 +64,24 @@ def greedy_weights(
         size = max(2, round(BAG_SHARE * count))
         bags += [np.union1d([0], random.choice(count, size=size, replace=False)) for _ in range(BAGS - 1)]
     weights = np.zeros(count)
-    for bag in bags:
-        weights[bag] += _selected([answers[int(place)] for place in bag], worth)
+    for number, bag in enumerate(bags):
+        if number and out_of_time():
+            break
+        weights[bag] += _selected([answers[int(place)] for place in bag], worth, out_of_time)
     return _fewer(weights / weights.sum(), most)
 
 
 def _selected(
-    answers: list[NDArray[np.float64]], worth: Callable[[NDArray[np.float64]], float]
+    answers: list[NDArray[np.float64]],
+    worth: Callable[[NDArray[np.float64]], float],
+    out_of_time: Callable[[], bool],
 ) -> NDArray[np.float64]:
     chosen: list[int] = []
     best_count, best_worth = 0, -np.inf
     total = np.zeros_like(answers[0])
     for step in range(STEPS):
+        if step and out_of_time():
+            break
         found = [worth((total + one) / (step + 1)) for one in answers]
         place = int(np.argmax(np.nan_to_num(np.array(found), nan=-np.inf)))
         chosen.append(place)

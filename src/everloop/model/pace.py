@@ -17,6 +17,9 @@ CAUTION = 1.25
 UNSEEN_ROUNDS = 3.0
 """A learner that stops early is first taken to need so many times 100 rounds."""
 
+SHORTEST = 0.05
+"""A fit of fewer seconds says nothing of how busy the machine is."""
+
 
 @dataclass(slots=True)
 class Pace:
@@ -25,12 +28,19 @@ class Pace:
     Attributes:
         width: Columns, for a learner that was not yet seen.
         classes: How many classes are told apart, for the same.
+        slowness: Seconds that pass in one that is computed: above 1 where others use the machine too.
     """
 
     width: int
     classes: int = 0
+    slowness: float = 1.0
     _seen: dict[str, float] = field(default_factory=dict)
     _expected: dict[str, float] = field(default_factory=dict)
+
+    def learn_load(self, seconds: float, computed: float) -> None:
+        """Takes how long something took, and for how much of it the processor worked on it."""
+        if min(seconds, computed) >= SHORTEST:
+            self.slowness = 0.5 * (self.slowness + max(1.0, seconds / computed))
 
     def learn(self, learner: Learner, configuration: Mapping[str, Any], rows: int, seconds: float) -> None:
         """Takes what a fit on so many rows took."""

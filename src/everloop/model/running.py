@@ -178,6 +178,11 @@ class RunningTrial:
         """Gives the mean seconds of a fit."""
         return float(np.mean([outcome.values["seconds"] for outcome in self.outcomes.values()]))
 
+    def computed_seconds(self) -> float:
+        """Gives for how many of them the processor worked, on average; 0 where nothing was fitted."""
+        found = [outcome.values["computed"] for outcome in self.outcomes.values()]
+        return float(np.mean(found)) if found else 0.0
+
 
 def _failed(blank: Trial, error: str) -> Trial:
     from dataclasses import replace

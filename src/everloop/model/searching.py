@@ -20,7 +20,9 @@ from everloop.core.progress import Event, silent
 from everloop.measure.metrics import METRICS
 from everloop.model.budget import Budget, Spending
 from everloop.model.class_weights import weighs_classes
+from everloop.model.closing import Closing
 from everloop.model.contained import failure
+from everloop.model.estimator_file import load_writer
 from everloop.model.journal import Journal
 from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
@@ -65,12 +67,9 @@ ENDING_CAUTION = 1.3
 MOST_ENDING = 0.25
 """The share of the time that the last fits of an ensemble's members may have kept for them."""
 
-PREPARATIONS = 3
-"""How often the preparation is fitted in the end: for the members, and to prove that it was apart."""
+PREPARATIONS = 2
+"""How often a preparation is fitted to prove that it was apart: so many differ between members."""
 
-EVALUATION_SECONDS = 1.0
-EVALUATION_SHARE = 0.02
-EVALUATION_PER_ROW = 1.5e-4
 FIRST_SHARE = 0.3
 FIRST_SECONDS = 30.0
 HANG_SECONDS = 900.0
@@ -96,6 +95,7 @@ class Found:
         matrices: Encoded folds with their preparations.
         pace: What was learned of how long fits take.
         spending: What is left of the budget.
+        closing: Seconds that are to be left after the last fit.
     """
 
     trials: tuple[Trial, ...]
@@ -106,6 +106,12 @@ class Found:
     matrices: FoldMatrices
     pace: Pace
     spending: Spending
+    closing: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds that the last fits may still take."""
+        return self.spending.left - self.closing
 
     @property
     def learner(self) -> Learner:
@@ -124,7 +130,7 @@ class _Search:
     progress: Progress
     workers: Workers
     count: int
-    evaluated_rows: int
+    closing: Closing
     matrices: FoldMatrices
     pace: Pace
     trials: list[Trial] = field(default_factory=list)
@@ -154,13 +160,19 @@ class _Search:
         if self.keeps_estimators or not fits:
             fits = []
         together = max(max(fits, default=0.0), sum(fits) / self.count)
-        judged = sum(len(judged_positions(self.material, fold)) for fold in range(len(self.material.folds)))
-        evaluation = EVALUATION_SECONDS + EVALUATION_PER_ROW * max(judged, self.evaluated_rows)
-        evaluation += EVALUATION_SHARE * total
-        again = max((each.rows for each in known), default=0) if self.keeps_estimators else rows
+        again = 0.0 if self.keeps_estimators else self.matrices.seconds(rows)
+        return self.closed() + again + max(fits[0] if fits else 0.0, min(MOST_ENDING * total, together))
+
+    def closed(self) -> float:
+        """Gives the seconds that what follows the last fit will take."""
+        largest = max((trial.rows for trial in self.trials), default=0)
+        rows = largest if self.keeps_estimators else self.material.table.height
         times = 1 if self.keeps_estimators else PREPARATIONS
-        evaluation += times * self.matrices.seconds(again)
-        return evaluation + max(fits[0] if fits else 0.0, min(MOST_ENDING * total, together))
+        return self.closing.seconds(
+            self.spending.seconds,
+            slowness=self.pace.slowness,
+            preparing=times * self.matrices.seconds(rows),
+        )
 
     @property
     def keeps_estimators(self) -> bool:
@@ -170,13 +182,14 @@ class _Search:
     def keeps(self, one: RunningTrial) -> bool:
         """Whether the model of a trial's next fold is kept: a holdout's, or one that spares a last fit.
 
-        The latter are of learners that add rounds, whose fits are long and files small.
+        The latter are of learners that add rounds, whose fits are long and files small; and, of any learner,
+        of the trials that were begun before there was a model, so that one is there whatever happens.
         """
         if self.keeps_estimators:
             return True
         in_time = self.spending.budget.seconds is not None
         kept = one.begun == largest_fold(self.material)
-        return in_time and kept and isinstance(one.planned.learner, StopsEarly)
+        return in_time and kept and (self.best is None or isinstance(one.planned.learner, StopsEarly))
 
     def tried(self, learner: Learner) -> bool:
         """Whether a learner has had a trial, or has one under way."""
@@ -316,6 +329,7 @@ class _Search:
             self.trials.append(trial)
             if trial.score is not None:
                 seconds = one.fit_seconds() if one.known is None else trial.seconds / one.folds
+                self.pace.learn_load(seconds, one.computed_seconds())
                 self.pace.learn(one.planned.learner, trial.configuration, trial.rows, seconds)
                 if self.best is None or self.signed(trial.score) > self.signed(self.best.score or 0.0):
                     self.best = trial
@@ -379,6 +393,9 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
     largest = max(len(fold.train) for fold in material.folds)
     rungs = (LOW_RUNG_ROWS, largest) if largest >= 2 * LOW_RUNG_ROWS else (largest,)
     promoted = 0 if len(rungs) == 1 else _promoted(budget)
+    judged = sum(len(judged_positions(material, fold)) for fold in range(len(material.folds)))
+    outputs = len(material.frame.classes) if material.frame.task == "multiclass" else 1
+    load_writer()
     with workers_of(tuner, workers) as fitting:
         search = _Search(
             material=material,
@@ -388,7 +405,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
             progress=progress,
             workers=fitting,
             count=workers,
-            evaluated_rows=evaluated_rows,
+            closing=Closing(judged, evaluated_rows, outputs),
             matrices=FoldMatrices(material),
             pace=Pace(width=len(material.features), classes=len(material.frame.classes)),
         )
@@ -476,4 +493,5 @@ def _found(search: _Search) -> Found:
         matrices=search.matrices,
         pace=search.pace,
         spending=search.spending,
+        closing=search.closed(),
     )

@@ -185,9 +185,10 @@ def fit_fold(
         keep: Whether the estimator is given back too.
 
     Returns:
-        ``scores``; ``rounds``, None for a learner that has none; ``seconds``; ``estimator`` as bytes.
+        ``scores``; ``rounds``, None for a learner that has none; ``seconds``, and for how many of them the
+        processor worked, ``computed``; ``estimator`` as bytes.
     """
-    start = time.perf_counter()
+    start, computed = time.perf_counter(), time.process_time()
     y, rounds = material.actual[encoded.train], None
     own = material.weights_of(encoded.train)
     watch = _watch(material, encoded, y, seconds, configuration)
@@ -209,6 +210,7 @@ def fit_fold(
         "scores": raw_scores(estimator, encoded.Xv, material.frame),
         "rounds": rounds,
         "seconds": time.perf_counter() - start,
+        "computed": time.process_time() - computed,
     }
     if keep:
         found["estimator"] = np.frombuffer(estimator_bytes(estimator), dtype=np.uint8)

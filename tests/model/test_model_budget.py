@@ -1,0 +1,86 @@
+"""A budget in time: what is kept free for the end, and what happens when the end is slow."""
+
+import time
+
+import numpy as np
+import pytest
+
+from everloop.model.closing import MOST_SHARE, Closing
+from everloop.model.contained import FORKS
+from everloop.model.greedy import greedy_weights
+from everloop.model.learners.learner import Capabilities
+from everloop.model.learners.linear import Linear
+from everloop.model.pace import Pace
+from everloop.model.quick_frame import quick_frame
+from everloop.model.searching import Budget
+from everloop.model.train import Parts, TrainingSettings, train
+
+ROWS = 400
+
+
+def table_of(rows: int = ROWS):
+    import polars as pl
+
+    random = np.random.default_rng(0)
+    x, z = random.normal(size=rows), random.normal(size=rows)
+    return pl.DataFrame({"x": x, "z": z, "bad": np.where(x + z + random.normal(size=rows) > 0, "yes", "no")})
+
+
+def test_what_is_kept_for_the_end_grows_with_rows_and_with_the_machines_load() -> None:
+    few, many = Closing(judged=500), Closing(judged=20_000)
+    assert few.seconds(60) < many.seconds(60) < Closing(20_000, outputs=20).seconds(60)
+    assert Closing(500, evaluated=20_000).seconds(60) > few.seconds(60)
+    assert few.seconds(60, slowness=3) > 1.5 * few.seconds(60)
+    assert few.seconds(60, preparing=5) == pytest.approx(5 + few.seconds(60))
+    assert many.seconds(10, slowness=50) == MOST_SHARE * 10
+    assert few.seconds(float("inf"), slowness=3) == 0
+
+
+def test_the_machines_load_is_what_passes_while_a_second_is_computed() -> None:
+    pace = Pace(width=5)
+    pace.learn_load(0.001, 0.0005)  # too short to say anything
+    assert pace.slowness == 1
+    for _ in range(8):
+        pace.learn_load(4.0, 1.0)
+    assert pace.slowness == pytest.approx(4, rel=0.05)
+    for _ in range(12):
+        pace.learn_load(1.0, 1.2)  # more than one thread is not a machine that is fast
+    assert pace.slowness == pytest.approx(1, rel=0.05)
+
+
+def test_weights_are_chosen_for_as_long_as_there_is_time() -> None:
+    truth = np.arange(50.0)
+    answers = [truth + 1, truth - 1, truth + 3]
+
+    def worth(mean):
+        return -float(((mean - truth) ** 2).sum())
+
+    assert greedy_weights(answers, worth).tolist() == [0.5, 0.5, 0]
+    assert greedy_weights(answers, worth, out_of_time=lambda: True).tolist() == [1, 0, 0]
+
+
+class NeverEnding(Linear):
+    """A linear model whose fit on all rows hangs, as it may on a machine that is busy."""
+
+    name = "never_ending"
+    capabilities = Capabilities(wants_scaling=True, cost=0.01)
+
+    def fit(self, X, y, **options):
+        if len(X) == ROWS:
+            time.sleep(600)
+        return super().fit(X, y, **options)
+
+
+@pytest.mark.skipif(not FORKS, reason="children are forks, which are safe on Linux alone")
+def test_a_last_fit_that_hangs_is_ended_and_a_folds_model_stands_in(monkeypatch) -> None:
+    """Whatever the learner: of the first trials a fold's model is always kept."""
+    from everloop.model.learners import registry
+
+    monkeypatch.setattr(registry, "learner", lambda _: NeverEnding())
+    table = table_of()
+    settings = TrainingSettings(learners=("never_ending",), budget=Budget(seconds=2), select=False)
+    trained = train(Parts(table), quick_frame(table, "bad"), settings)
+    assert trained.learner == "never_ending"
+    assert trained.fitted_apart["rows"] < ROWS
+    assert any("as a fold made" in note for note in trained.notes)
+    assert trained.evaluation is not None

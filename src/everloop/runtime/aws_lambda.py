@@ -62,7 +62,7 @@ class LambdaHandler:
         """
         request = _request(event)
         answered = self._loop.run_until_complete(self._ask(request or _alone(event)))
-        self._app.service.log.flush()
+        self._app.service.keeping.log.flush()
         if request is not None:
             return answered
         body = msgspec.json.decode(answered["body"])

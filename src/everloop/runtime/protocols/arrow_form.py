@@ -14,7 +14,7 @@ from everloop.core.extras import require
 from everloop.runtime.http import Refusal
 
 if TYPE_CHECKING:
-    from everloop.runtime.service.service import Served
+    from everloop.runtime.service.served import Served
 
 ARROW = b"application/vnd.apache.arrow.stream"
 _RECORD_BATCH, _DICTIONARY_BATCH = 3, 2

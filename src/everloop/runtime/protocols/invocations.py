@@ -15,7 +15,8 @@ from everloop.runtime.protocols.route import Route
 from everloop.runtime.protocols.row_forms import rows_of_columns, rows_of_csv, rows_of_split
 
 if TYPE_CHECKING:
-    from everloop.runtime.service.service import Served, Service
+    from everloop.runtime.service.served import Served
+    from everloop.runtime.service.service import Service
 
 _CSV = b"text/csv"
 

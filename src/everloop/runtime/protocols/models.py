@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from everloop.runtime.http import Request
     from everloop.runtime.manifest import Manifest
     from everloop.runtime.service.arms import LoadedArm
-    from everloop.runtime.service.service import Served, Service
+    from everloop.runtime.service.served import Served
+    from everloop.runtime.service.service import Service
 
 
 def version_asked(service: Service, name: str, version: str | None) -> int | None:

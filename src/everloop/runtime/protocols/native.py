@@ -16,7 +16,8 @@ from everloop.runtime.protocols.route import Route
 from everloop.runtime.row_fill import microseconds
 
 if TYPE_CHECKING:
-    from everloop.runtime.service.service import Served, Service
+    from everloop.runtime.service.served import Served
+    from everloop.runtime.service.service import Service
 
 PATH = "/predict"
 _MOST_ID = 200
@@ -130,8 +131,8 @@ def _actual(service: Service, entry: Any, field: str) -> tuple[str, Any, int]:
         raise Refusal(422, "Feedback is none.", errors=[error])
     identity = _id(entry["id"], f"{field}.id")
     at = entry.get("at")
-    if at is None and (service.settings.clock != "events" or service.now()):
-        return identity, entry["actual"], service.now()
+    if at is None and (service.settings.clock != "events" or service.clock.now()):
+        return identity, entry["actual"], service.clock.now()
     if service.settings.clock != "events":
         error = {"field": f"{field}.at", "rule": "clock", "expected": "nothing: the server tells the time"}
         raise Refusal(422, "Feedback names a time.", errors=[{**error, "type": type(at).__name__}])

@@ -18,7 +18,8 @@ from everloop.runtime.protocols import PROTOCOLS, native
 from everloop.runtime.protocols.route import Route
 from everloop.runtime.server.access import require_role
 from everloop.runtime.server.pages import ROUTES as PAGES
-from everloop.runtime.service.service import Served, Service
+from everloop.runtime.service.served import Served
+from everloop.runtime.service.service import Service
 from everloop.runtime.service.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -134,8 +135,8 @@ class App:
         request = Request(scope, _nothing_more)
         if len(content) > service.settings.limits.body_bytes or not request.sends_json:
             return False
-        if service.crowded():
-            refusal = service.unavailable("overload", "The server has too much to do.")
+        if service.shedding.crowded():
+            refusal = service.shedding.unavailable("overload", "The server has too much to do.")
             self._count(native.PATH, "POST", refusal.response(), request)
             reply(refusal.response())
             return True
@@ -163,7 +164,7 @@ class App:
     async def _answer(self, route: Route, request: Request) -> Response:
         service = self.service
         if route.counts and service.requests_now > service.settings.limits.concurrent:
-            raise service.unavailable("overload", "The server has too much to do.")
+            raise service.shedding.unavailable("overload", "The server has too much to do.")
         require_role(service.settings.tokens, route.role, request.header(b"authorization"))
         try:
             return await route.function(service, request)

@@ -107,7 +107,7 @@ class GrpcServer:
             service.requests_now += 1
             try:
                 if service.requests_now > service.settings.limits.concurrent and role is not None:
-                    raise service.unavailable("overload", "The server has too much to do.")
+                    raise service.shedding.unavailable("overload", "The server has too much to do.")
                 require_role(service.settings.tokens, role, _authorization(context))
                 return await method(request)
             except Refusal as refusal:

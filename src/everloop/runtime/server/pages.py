@@ -19,7 +19,7 @@ async def live(_service: Service, _request: Request) -> Response:
 async def ready(service: Service, _request: Request) -> Response:
     """Says whether requests are answered now, by what, and what is wrong."""
     loaded, fault = service.arms.current, service.arms.fault
-    log = service.log.state if loaded is not None else {}
+    log = service.keeping.log.state if loaded is not None else {}
     able = service.able
     body: dict[str, Any] = {
         "status": "ready" if able else "not ready",
@@ -37,7 +37,7 @@ async def ready(service: Service, _request: Request) -> Response:
 
 async def metrics(service: Service, _request: Request) -> Response:
     """Gives the numbers as Prometheus text."""
-    numbers, state = service.metrics, service.log.state
+    numbers, state = service.metrics, service.keeping.log.state
     numbers.put("everloop_log_lines_total", float(state["lines_appended"] or 0), "appended")
     numbers.put("everloop_log_lines_total", float(state["lines_durable"] or 0), "durable")
     numbers.put("everloop_log_waiting_bytes", float(state["bytes_waiting"] or 0))

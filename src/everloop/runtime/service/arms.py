@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import EverloopError, PackageRefused
+from everloop.runtime.http import Refusal
 from everloop.runtime.manifest import read_manifest
 from everloop.runtime.package import Package
 from everloop.runtime.plan import numbers_in_text
@@ -175,6 +176,17 @@ class ArmTable:
         """
         self._seen = self._stamp()
         self.current = self._load()
+
+    @property
+    def serving(self) -> LoadedRouting:
+        """What is served now.
+
+        Raises:
+            Refusal: 503 before anything is loaded.
+        """
+        if self.current is None:
+            raise Refusal(503, "The server is starting.", headers={"retry-after": "1"})
+        return self.current
 
     async def follow(self, seconds: float) -> None:
         """Looks at the routing file again and again; ends when it is cancelled."""

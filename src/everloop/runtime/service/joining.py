@@ -40,6 +40,11 @@ class FeatureJoin:
             self._store = None
 
     @property
+    def stored(self) -> bool:
+        """Whether there is a store that knows what a request leaves out."""
+        return self._address is not None
+
+    @property
     def over_network(self) -> bool:
         """Whether a reading may take long, and so happens beside the event loop."""
         return self._store is not None and self._store.capabilities.shared_by == "network"

@@ -9,18 +9,26 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import EverloopError
+from everloop.runtime.http import Refusal
 from everloop.runtime.log.lines import Line, PredictionLine, RefusalLine
-from everloop.runtime.routing import SHADOW
-from everloop.runtime.service.arms import LoadedArm
-from everloop.runtime.service.joining import FeatureJoin
+from everloop.runtime.routing import PINNED, SHADOW
+
+if TYPE_CHECKING:
+    from everloop.runtime.service.arms import LoadedArm, LoadedRouting
+    from everloop.runtime.service.joining import FeatureJoin
+    from everloop.runtime.service.keeping import Keeping
+    from everloop.runtime.service.metrics import Metrics
+    from everloop.runtime.service.served import Asked
 
 MOST_WAITING = 1000
 """Rows that may wait for the shadow; more are left out."""
+
+_LOST = {"failed": "everloop_shadow_errors_total", "dropped": "everloop_shadow_dropped_total"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +53,28 @@ class Shadowing:
 
     Args:
         features: Joins what a row leaves out.
-        append: Takes a line into the log; may be called from any thread.
-        count: Told, on the event loop, what happened to a row: `scored`, `failed` or `dropped`, and by
-            which version.
+        keeping: Takes the answers into the log.
+        metrics: Where what happened to rows is counted, on the event loop.
     """
 
-    def __init__(
-        self, features: FeatureJoin, append: Callable[[Line], int], count: Callable[[str, int], None]
-    ) -> None:
-        self._features, self._append, self._count = features, append, count
+    def __init__(self, features: FeatureJoin, keeping: Keeping, metrics: Metrics) -> None:
+        self._features, self._keeping, self._metrics = features, keeping, metrics
         self._waiting: queue.Queue[tuple[LoadedArm, Mirrored] | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def offer(self, shadow: LoadedArm, rows: Sequence[Mirrored]) -> None:
-        """Takes rows to be answered aside; returns at once. Called on the event loop."""
+    def mirror(self, loaded: LoadedRouting, asked: Sequence[Asked]) -> None:
+        """Takes what was answered, for the shadow if there is one; returns at once, on the event loop."""
+        shadow, routed = loaded.challenger, loaded.routing.challenger
+        if shadow is None or routed is None or routed.strategy != SHADOW:
+            return
+        self._offer(shadow, [self._mirrored(loaded, one) for one in asked if one.arm != PINNED])
+
+    def _mirrored(self, loaded: LoadedRouting, one: Asked) -> Mirrored:
+        row = {name: value for name, value in one.row.items() if name not in one.joined}
+        return Mirrored(one.id, row, one.time, self._keeping.unit(loaded, one))
+
+    def _offer(self, shadow: LoadedArm, rows: Sequence[Mirrored]) -> None:
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
@@ -105,10 +120,16 @@ class Shadowing:
 
     def _write(self, line: Line) -> bool:
         try:
-            self._append(line)
-        except (EverloopError, OverflowError):
+            self._keeping.append(line)
+        except (EverloopError, OverflowError, Refusal):
             return False
         return True
+
+    def _count(self, what: str, version: int) -> None:
+        if what == "scored":
+            self._metrics.add("everloop_predictions_total", str(version), SHADOW)
+        else:
+            self._metrics.add(_LOST[what])
 
     def _tell(self, what: str, version: int) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -1,0 +1,122 @@
+"""What the server keeps: every answer, refusal and actual in the prediction log, private columns apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everloop.core.errors import EverloopError, StorageFull
+from everloop.runtime.http import Refusal
+from everloop.runtime.log.lines import Line, RefusalLine
+from everloop.runtime.log.privacy import Privacy, key_in
+from everloop.runtime.log.writing import PredictionLog
+from everloop.runtime.routing import PINNED, chance_of
+
+if TYPE_CHECKING:
+    from everloop.runtime.service.arms import ArmTable, LoadedRouting
+    from everloop.runtime.service.served import Asked
+    from everloop.runtime.service.settings import ServerSettings
+    from everloop.runtime.service.shedding import Shedding
+
+
+class Keeping:
+    """Writes the prediction log of one server process.
+
+    Args:
+        settings: Where the log is, what it may show.
+        arms: What is served.
+        shedding: Gives the refusal where a line cannot be taken.
+    """
+
+    def __init__(self, settings: ServerSettings, arms: ArmTable, shedding: Shedding) -> None:
+        self._settings, self._arms, self._shedding = settings, arms, shedding
+        self._log: PredictionLog | None = None
+        self._privacy: Privacy | None = None
+
+    def open(self) -> None:
+        """Opens the log.
+
+        Raises:
+            EverloopError: When it cannot be opened.
+        """
+        settings = self._settings
+        self._log = PredictionLog(Path(settings.log), settings.worker, settings.durability)
+        if settings.private:
+            key = settings.log_key or f"{settings.log}.key"
+            self._privacy = Privacy(settings.private, key_in(Path(key)))
+
+    def close(self) -> None:
+        """Commits the log."""
+        if self._log is not None:
+            self._log.close()
+
+    @property
+    def log(self) -> PredictionLog:
+        """The open log.
+
+        Raises:
+            Refusal: 503 before the server has started.
+        """
+        if self._log is None:
+            raise self._shedding.unavailable("starting", "The server is starting.")
+        return self._log
+
+    @property
+    def able(self) -> bool:
+        """Whether lines are taken now."""
+        return self._log is not None and self._log.fault is None
+
+    def append(self, line: Line) -> int:
+        """Takes a line as it may be kept; gives its place. Safe to call from any thread."""
+        return self.log.append(line if self._privacy is None else self._privacy.line(line))
+
+    def write(self, lines: Sequence[Line]) -> int:
+        """Takes lines; gives the place of the last.
+
+        Raises:
+            Refusal: 503 when the log cannot take them, 422 for a number that it cannot hold.
+        """
+        place = 0
+        try:
+            for line in lines:
+                place = self.append(line)
+        except OverflowError:
+            raise Refusal(422, "A number is out of range.", "Expected integers of at most 64 bits.") from None
+        except EverloopError as error:
+            full = isinstance(error, StorageFull)
+            title = "The prediction log is full." if full else "The prediction log cannot take more now."
+            raise self._shedding.unavailable("storage-full" if full else "log", title) from None
+        return place
+
+    async def until_durable(self, place: int) -> None:
+        """Waits until a line and all before it are durable.
+
+        Raises:
+            Refusal: 503 when they cannot be made so in time.
+        """
+        promise = asyncio.wrap_future(self.log.durable(place))
+        try:
+            await asyncio.wait_for(promise, self._settings.limits.durable_seconds)
+        except (EverloopError, TimeoutError):
+            raise self._shedding.unavailable("log", "The answer could not be written to disk.") from None
+
+    def note_refusal(self, one: Asked, kind: str, latency: int) -> None:
+        """Logs that an arm did not answer, while two versions are compared: the guards count it.
+
+        Args:
+            one: What was asked.
+            kind: `contract` or `error`.
+            latency: How long it took to fail, in microseconds.
+        """
+        routing = self._arms.serving
+        if routing.challenger is None or one.arm == PINNED:
+            return
+        unit = self.unit(routing, one)
+        chance = chance_of(routing.routing, one.arm)
+        self.write([RefusalLine(one.id, one.time, one.loaded.version, one.arm, kind, unit, latency, chance)])
+
+    def unit(self, routing: LoadedRouting, one: Asked) -> str:
+        """Gives what keeps the row's arm, hashed, from what the log may show of the row."""
+        return routing.unit(one.row if self._privacy is None else self._privacy.row(one.row), one.id)

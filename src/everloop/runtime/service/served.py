@@ -1,0 +1,64 @@
+"""One row on its way through the server: what was asked, and what was answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from everloop.runtime.log.lines import PredictionLine
+
+if TYPE_CHECKING:
+    from everloop.runtime.explain import Reason
+    from everloop.runtime.package import Answer
+    from everloop.runtime.service.arms import LoadedArm
+
+
+class Served(NamedTuple):
+    """One answer with its id, and the version that gave it."""
+
+    id: str
+    answer: Answer
+    version: int
+    reasons: tuple[Reason, ...] | None
+
+
+class Asked(NamedTuple):
+    """One row that satisfies its contract: its id, its time, its arm.
+
+    Attributes:
+        id: The prediction's id.
+        row: The row in the contract's types.
+        time: When it was asked for, in microseconds since 1970.
+        arm: What its answer is logged as.
+        loaded: The version that answers.
+        joined: Which of its features came from the online store.
+        chance: How likely it was that this arm answers.
+    """
+
+    id: str
+    row: dict[str, Any]
+    time: int
+    arm: str
+    loaded: LoadedArm
+    joined: tuple[str, ...] = ()
+    chance: float = 1.0
+
+
+def prediction_line(one: Asked, answer: Answer, latency: int) -> PredictionLine:
+    """Gives the log's line of an answer.
+
+    Args:
+        one: What was asked.
+        answer: What was answered.
+        latency: How long it took, in microseconds.
+    """
+    return PredictionLine(
+        one.id,
+        one.time,
+        one.loaded.version,
+        one.arm,
+        one.row,
+        answer.score,
+        answer.prediction,
+        latency,
+        one.chance,
+    )

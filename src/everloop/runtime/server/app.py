@@ -135,7 +135,7 @@ class App:
         request = Request(scope, _nothing_more)
         if len(content) > service.settings.limits.body_bytes or not request.sends_json:
             return False
-        if service.shedding.crowded():
+        if service.requests_now >= service.settings.limits.concurrent or service.shedding.crowded():
             refusal = service.shedding.unavailable("overload", "The server has too much to do.")
             self._count(native.PATH, "POST", refusal.response(), request)
             reply(refusal.response())

@@ -13,7 +13,7 @@ import numpy as np
 from everloop.core.errors import PackageRefused
 from everloop.core.tasks import decides_by
 from everloop.measure.metrics import METRICS, compute
-from everloop.runtime.decision import PLAIN, decisions_of
+from everloop.runtime.decision import PLAIN, acted_on, decisions_of
 from everloop.runtime.package import Package
 from everloop.table.even_rows import CONTRAST_POINTS, even_rows
 from everloop.table.labels import class_indices
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from everloop.measure.acting import Acting
+    from everloop.measure.list_worth import ListWorth
     from everloop.measure.worth import Worth
     from everloop.spec.frame import Frame
 
@@ -42,12 +44,16 @@ class Candidate:
         rows: Held-out rows with known actuals, newer than what the version learned from.
         frame: The problem.
         worth: What decisions on them are worth; None where they have no price.
+        listed: Of a recommendation: what lists are worth on them.
+        acting: Of a clustering: what acting on them is worth.
     """
 
     folder: Path
     rows: pl.DataFrame
     frame: Frame
-    worth: Worth | None
+    worth: Worth | None = None
+    listed: ListWorth | None = None
+    acting: Acting | None = None
 
     @cached_property
     def package(self) -> Package:
@@ -95,8 +101,18 @@ class Candidate:
 
     @cached_property
     def values(self) -> NDArray[np.float64] | None:
-        """What each decision is worth, (rows,); None where decisions have no price."""
+        """What each decision is worth, (rows,) or, of lists, (entities,); None where it has no price."""
+        if self.listed is not None:
+            return self.listed.values(self._said(), ())
+        if self.acting is not None:
+            return self.acting.values(self.acted)
         return None if self.worth is None else self.worth.values(self.actual, self.decisions)
+
+    @property
+    def acted(self) -> NDArray[np.float64]:
+        """Of a clustering: 1 where a row's cluster is acted on, (rows,)."""
+        manifest = self.package.manifest
+        return acted_on(self.decisions, manifest.classes, manifest.decision or PLAIN)
 
     @cached_property
     def encoded(self) -> NDArray[np.float64]:
@@ -115,6 +131,8 @@ class Candidate:
         """
         if name == "value_per_decision":
             return float("nan") if self.values is None else float(self.values.mean())
+        if name == "positive_rate" and self.acting is not None:
+            return float(self.acted.mean())
         if METRICS[name].needs == "resamples":  # only training can measure it
             found = self.package.manifest.metrics.get(name)
             return float("nan") if found is None else found
@@ -148,12 +166,25 @@ class Candidate:
 
         entity, item = str(self.frame.entity), self.frame.target
         rows = self.rows.select(entity, item).drop_nulls()
-        asked = rows.select(entity).unique(maintain_order=True)
-        texts = label_texts(asked[entity]).to_list()
-        said = dict(zip(texts, self.package.predict(asked).tolist(), strict=True))
         had = pl.DataFrame({"entity": label_texts(rows[entity]), "item": label_texts(rows[item])})
         later = had.group_by("entity").agg(pl.col("item").unique()).sort("entity")
-        return held({who: set(what) for who, what in later.iter_rows()}, said, ())
+        return held({who: set(what) for who, what in later.iter_rows()}, self._said(), ())
+
+    def _said(self) -> dict[str, list[str]]:
+        """What the package recommends to each entity of the rows, by the entity's text."""
+        from everloop.table.labels import label_texts
+
+        entity = str(self.frame.entity)
+        asked = self.rows.select(entity, self.frame.target).drop_nulls().select(entity)
+        asked = asked.unique(maintain_order=True)
+        return dict(
+            zip(label_texts(asked[entity]).to_list(), self.package.predict(asked).tolist(), strict=True)
+        )
+
+    @property
+    def popular(self) -> list[str]:
+        """Of a recommendation: what the package says to an entity that it does not know."""
+        return [str(item) for item in np.asarray(self.package.answer({}).prediction).tolist()]
 
     def _contrast(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         names = [column.name for column in self.package.manifest.inputs]

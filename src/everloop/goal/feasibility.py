@@ -194,6 +194,10 @@ def _go(evidence: Evidence) -> str:
     look, expected, outlook = evidence.look, evidence.expected, evidence.outlook
     if expected is None:
         said = _chance(look) if look else "a quick model says nothing of this task"
+        money = evidence.money
+        if money.today is not None and money.perfect is not None:
+            room = money.perfect - money.today.estimate
+            return f"{said}; at most {room:.4g} a decision is to be gained over what is done without a model"
         return f"{said}; decisions have no price: goal.value is not stated"
     month = outlook.gain_per_month if outlook else None
     if month is not None:
@@ -206,7 +210,13 @@ def _go(evidence: Evidence) -> str:
 
 def _notes(evidence: Evidence, verdict: str) -> tuple[str, ...]:
     """What else the reader should know, in the order of weight."""
-    found = (_suspect(evidence), _required(evidence), _rule(evidence), _noise(evidence, verdict))
+    found = (
+        evidence.money.note,
+        _suspect(evidence),
+        _required(evidence),
+        _rule(evidence),
+        _noise(evidence, verdict),
+    )
     return tuple(note for note in found if note)
 
 

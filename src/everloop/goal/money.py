@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop.goal.money_apart import MoneyApart, money_apart
 from everloop.measure.intervals import Interval, mean_interval
 from everloop.table.expression import parse
 from everloop.table.labels import actuals_of
@@ -38,6 +39,7 @@ class Money:
         perfect: Of deciding every row right; None where decisions have no price.
         room: What perfect decisions would add to today's in a month.
         cost: What a month's predictions cost.
+        note: What else the reader should know.
     """
 
     rows: int
@@ -47,6 +49,7 @@ class Money:
     perfect: float | None = None
     room: float | None = None
     cost: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Priced:
         worth: What decisions are worth, or None.
         today: What is decided today, or None.
         constants: Decisions that are the same for every row, by their names.
+        apart: The money of a task whose rows have no actual of their own.
     """
 
     rows: pl.DataFrame
@@ -68,6 +72,7 @@ class Priced:
     worth: Worth | None
     today: NDArray[np.float64] | None
     constants: dict[str, float]
+    apart: MoneyApart | None = None
 
     @classmethod
     def of(cls, goal: GoalSpec, table: ColumnTable, frame: Frame) -> Priced:
@@ -80,7 +85,8 @@ class Priced:
 
         if frame.task not in PRICED_TASKS:
             rows = table.lazy().select(pl.first().is_null()).collect()
-            return cls(rows, np.arange(rows.height), np.empty(0), None, None, {})
+            apart = money_apart(goal, table, frame)
+            return cls(rows, np.arange(rows.height), np.empty(0), None, None, {}, apart)
         places = np.flatnonzero(table[frame.target].is_not_null().to_numpy())
         rows = _labelled(goal, table, frame)
         actual = actuals_of(rows[frame.target], frame)
@@ -94,6 +100,8 @@ class Priced:
         """Says what decisions on the rows are worth."""
         base_rate = float(self.actual.mean()) if frame.task == "binary" else None
         cost = cost_per_month(goal)
+        if self.apart is not None:
+            return self._apart(self.apart, goal, cost)
         if self.worth is None:
             return Money(self.rows.height, base_rate, cost=cost)
         constants = {name: self._constant(decided) for name, decided in self.constants.items()}
@@ -101,10 +109,20 @@ class Priced:
         if self.today is not None:
             today = mean_interval(self.worth.values(self.actual, self.today))
         perfect = float(self.worth.best_values(self.actual).mean())
-        room = None
-        if today is not None and goal.volume is not None:
-            room = (perfect - today.estimate) * goal.volume.per_month
+        room = _room(goal, today, perfect)
         return Money(self.rows.height, base_rate, today, constants, perfect, room, cost)
+
+    def _apart(self, found: MoneyApart, goal: GoalSpec, cost: float | None) -> Money:
+        room = _room(goal, found.today, found.perfect)
+        return Money(
+            self.rows.height,
+            today=found.today,
+            constants=found.constants,
+            perfect=found.perfect,
+            room=room,
+            cost=cost,
+            note=found.note,
+        )
 
     def _constant(self, decided: float) -> float:
         if self.worth is None:
@@ -129,6 +147,12 @@ class Priced:
             None if self.today is None else self.today[at],
             self.constants,
         )
+
+
+def _room(goal: GoalSpec, today: Interval | None, perfect: float) -> float | None:
+    if today is None or goal.volume is None:
+        return None
+    return (perfect - today.estimate) * goal.volume.per_month
 
 
 def cost_per_month(goal: GoalSpec) -> float | None:

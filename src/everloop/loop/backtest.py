@@ -32,6 +32,7 @@ from everloop.record import open_record
 from everloop.record.rows import AlertRow, RolloutRow, RunRow, StepRow
 from everloop.runtime.log import read_log
 from everloop.spec.fields import Trigger
+from everloop.table.worth import PRICED_TASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,6 +163,12 @@ def backtest(
             "Decisions have no price, so there is nothing to compare policies by.",
             hint="goal: {value: {true_positive: 10, false_positive: -1}}",
             place="goal.value",
+        )
+    if workspace.spec.goal.value.kind not in PRICED_TASKS:
+        raise SpecFault(
+            f"The past of a {workspace.spec.goal.value.kind} cannot be lived again: what would have come of "
+            "another list, or of acting on other rows, is not known.",
+            place="problem.task",
         )
     since, until = _span(workspace, since, until)
     rows = history(workspace, since, until, sample=sample, seed=seed)

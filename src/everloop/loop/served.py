@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.core.tasks import decides_by
 from everloop.deploy.release import PACKAGE_FOLDER
+from everloop.loop.served_worth import SERVED_WORTH, served_actuals, served_decisions, served_today
 from everloop.monitor.references import Reference
 from everloop.runtime.decision import watched_score
 from everloop.runtime.log import LogTables
@@ -103,20 +103,28 @@ class ServedRows:
     @property
     def decisions(self) -> NDArray[np.float64]:
         """What was decided: 0/1, class positions or numbers, (n,)."""
+        if self.by.frame.task in SERVED_WORTH:
+            return served_decisions(self)
         return self._numbers("prediction")
 
     @property
     def actuals(self) -> NDArray[np.float64]:
         """The actuals in the same form; NaN where not known yet, (n,)."""
+        if self.by.frame.task in SERVED_WORTH:
+            return served_actuals(self)
         return self._numbers("actual")
 
     def worth(self, workspace: Workspace) -> Worth | None:
         """What each decision on each row is worth."""
+        if self.by.frame.task in SERVED_WORTH:
+            return SERVED_WORTH[self.by.frame.task](self, workspace.spec.goal)
         return worth_of(workspace.spec.goal.value, self.by.frame, self.inputs)
 
     def today(self, workspace: Workspace) -> NDArray[np.float64] | None:
         """What would be decided without a model, in the form of `decisions`, (n,)."""
         rule = workspace.spec.goal.today
+        if self.by.frame.task in SERVED_WORTH:
+            return served_today(self, workspace.spec.goal)
         if rule is None or self.by.frame.task not in PRICED_TASKS:
             return None
         return today_decisions(rule, self.inputs, self.by.frame).astype(np.float64)
@@ -133,8 +141,6 @@ class ServedRows:
     def _numbers(self, column: str) -> NDArray[np.float64]:
         import polars as pl
 
-        if decides_by(self.by.frame.task, "items"):  # a list is no number, and windows judge its score
-            return np.full(self.lines.height, np.nan)
         if self.by.frame.task == "regression":
             return self.lines[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return class_indices(self.lines[column], self.by.frame.classes)

@@ -10,11 +10,12 @@ import numpy as np
 
 from everloop.core.clock import parse_time
 from everloop.core.files import write_file
-from everloop.core.tasks import decides_by
+from everloop.core.tasks import TASKS, decides_by
 from everloop.core.values import to_jsonable
-from everloop.deploy.candidate import Candidate
 from everloop.deploy.gate import Question, judge
 from everloop.deploy.release import PACKAGE_FOLDER
+from everloop.loop.served_worth import ITEM_WORTH, item_worth_facts
+from everloop.loop.stakes import Stakes
 from everloop.model.card import CardFacts, card_html
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained
@@ -27,15 +28,12 @@ from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
 from everloop.table.dataset import Dataset
 from everloop.table.labels import actuals_of
-from everloop.table.today import today_decisions
-from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     from everloop.loop.signing import Signer
-    from everloop.measure.worth import Worth
 
 CONTRACT_FILE = "contract.yaml"
 GATE_FILE = "gate.json"
@@ -77,10 +75,11 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
             window_rows=_rows_of_a_window(goal, window),
             seed=settings["seed"],
         ),
-        facts=worth_facts(goal, rows, frame, trained.decide(scores, rows)),
+        facts=_reference_facts(goal, rows, trained, scores),
     )
     made.save(folder)
-    return {"rows": made.rows, "cut": made.cut, "watched": len(made.watched), **made.facts}
+    told = {name: number for name, number in made.facts.items() if name != ITEM_WORTH}
+    return {"rows": made.rows, "cut": made.cut, "watched": len(made.watched), **told}
 
 
 def package_step(
@@ -151,12 +150,13 @@ def gate_step(
     spec = LifecycleSpec.model_validate(settings["spec"])
     frame = Frame.load(inputs["frame"])
     rows = held_out(Dataset.load(inputs["dataset"]))
-    worth = worth_of(spec.goal.value, frame, rows)
+    stakes = Stakes.of(spec.goal, rows, frame)
+    candidate = stakes.candidate(inputs["package"] / PACKAGE_FOLDER)
     result = judge(
         Question(
-            candidate=Candidate(inputs["package"] / PACKAGE_FOLDER, rows, frame, worth),
-            champion=Candidate(serving, rows, frame, worth) if serving else None,
-            today=values_today(spec.goal, rows, frame, worth),
+            candidate=candidate,
+            champion=stakes.candidate(serving) if serving else None,
+            today=stakes.today(candidate),
             contract=load_contract(inputs["contract"] / CONTRACT_FILE),
             spec=spec,
             trusted=tuple(settings.get("trusted", ())),
@@ -167,16 +167,33 @@ def gate_step(
     return facts
 
 
+def _reference_facts(
+    goal: GoalSpec, rows: pl.DataFrame, trained: Trained, scores: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Gives what decisions were worth; where a row has no actual of its own, what the evaluation says."""
+    found, frame = trained.evaluation, trained.frame
+    if TASKS[frame.task].supervised:
+        return worth_facts(goal, rows, frame, trained.decide(scores, rows))
+    if found is None or found.value is None or found.value_today is None or found.gain is None:
+        return {}
+    facts = {
+        "value_per_decision": found.value.estimate,
+        "today": found.value_today.estimate,
+        "gain": found.gain.estimate,
+    }
+    return facts | item_worth_facts(goal, rows, frame)
+
+
 def worth_facts(
     goal: GoalSpec, rows: pl.DataFrame, frame: Frame, decisions: NDArray[Any]
 ) -> dict[str, float]:
     """Gives what decisions on labelled rows are worth: `value_per_decision`, `today` and `gain`."""
-    worth = worth_of(goal.value, frame, rows)
-    if worth is None:
+    stakes = Stakes.of(goal, rows, frame)
+    if stakes.worth is None:
         return {}
-    values = worth.values(actuals_of(rows[frame.target], frame), decisions)
+    values = stakes.worth.values(actuals_of(rows[frame.target], frame), decisions)
     facts = {"value_per_decision": float(values.mean())}
-    today = values_today(goal, rows, frame, worth)
+    today = stakes.decided_today()
     if today is not None:
         facts |= {"today": float(today.mean()), "gain": float((values - today).mean())}
     return facts
@@ -195,12 +212,3 @@ def _rows_of_a_window(goal: GoalSpec, window: WindowSpec) -> int:
 def held_out(dataset: Dataset) -> pl.DataFrame:
     """Gives the rows that nothing was fitted on or chosen by: the test part, else the validation part."""
     return dataset.table("test" if "test" in dataset.counts else "validation")
-
-
-def values_today(
-    goal: GoalSpec, rows: pl.DataFrame, frame: Frame, worth: Worth | None
-) -> NDArray[np.float64] | None:
-    """Gives what today's decisions are worth on labelled rows, (rows,); None where that is not stated."""
-    if worth is None or goal.today is None:
-        return None
-    return worth.values(actuals_of(rows[frame.target], frame), today_decisions(goal.today, rows, frame))

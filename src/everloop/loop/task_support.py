@@ -44,27 +44,34 @@ def _clips(spec: LifecycleSpec) -> bool:
 _BY_ACTUALS = ("performance", "value", "labels")
 
 
+def _acts(spec: LifecycleSpec) -> bool:
+    """Whether clusters are acted on, which has a price."""
+    return spec.problem.task == "clustering" and spec.goal.value is not None
+
+
 def _retrains_on_actuals(spec: LifecycleSpec) -> bool:
     retrain = spec.monitor.retrain
+    waited_for = ("performance", "labels") if _acts(spec) else _BY_ACTUALS
     return (
         not spec.problem.target
         and "on" in retrain.model_fields_set
-        and any(trigger.kind in _BY_ACTUALS for trigger in retrain.on)
+        and any(trigger.kind in waited_for for trigger in retrain.on)
     )
 
 
 REFUSED: tuple[TaskRefusal, ...] = (
     TaskRefusal(
         "goal.value",
-        lambda spec: spec.goal.value is not None,
-        "prices decisions whose actual is known",
-        "leave it out; state goal.require on the task's metrics, or, with labels, problem: {task: binary}",
+        lambda spec: spec.goal.value is not None and spec.goal.value.kind != spec.problem.task,
+        "prices another task's decisions",
+        "clustering: {kpi: SQL}; recommendation: {hit: SQL, shown: NUMBER}; for anomalies leave it out, or, "
+        "with labels, problem: {task: binary}",
     ),
     TaskRefusal(
         "goal.today",
-        lambda spec: spec.goal.today is not None,
+        lambda spec: spec.goal.today is not None and not _acts(spec),
         "compares decisions by their price",
-        "leave it out",
+        "leave it out: lists are compared with that of what most have; clusters need goal.value.kpi",
     ),
     TaskRefusal(
         "model.fairness",
@@ -119,6 +126,8 @@ def _foreign_metrics(spec: LifecycleSpec, task: str) -> Iterator[SpecFault]:
     fitting = [one.name for one in metrics_of(task) if labelled or not one.needs_actual]
     for place, bounds in (("goal.require", spec.goal.require), ("problem.require", spec.problem.require)):
         for name in bounds:
+            if name == "positive_rate" and place == "goal.require" and _acts(spec):
+                continue  # the share of rows that are acted on
             if name in METRICS and name not in fitting:
                 without = "" if labelled else " without labels"
                 yield SpecFault(

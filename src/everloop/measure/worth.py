@@ -30,10 +30,10 @@ class Worth:
     """The money that each decision on each of some rows would be.
 
     Attributes:
-        task: `binary`, `multiclass` or `regression`.
+        task: `binary`, `multiclass`, or any whose decisions are priced by `errors`, such as `regression`.
         prices: Binary: shape (n, 4), see `measure.pricing.OUTCOMES`. Multiclass: (n, k, k), the actual
             class, then the decided one; (k, k) where all rows have the same. None for a regression.
-        errors: For a regression: prices a predicted number by the actual one.
+        errors: Of other tasks: prices what was decided, as a number, by the actual one.
         size: How many rows there are.
         currency: The money's name.
 
@@ -107,7 +107,7 @@ class Worth:
         """
         truth = numbers(actual, "actuals")
         same_length(self.size, actuals=truth)
-        if self.task == "regression":
+        if self.errors is not None:
             return self.values(truth, truth)
         if self.task == "binary":
             both = [self.values(truth, np.full(self.size, float(decided))) for decided in (0, 1)]

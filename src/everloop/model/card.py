@@ -128,7 +128,7 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
         _verdict(facts),
         _value(trained, facts),
         _metrics(trained),
-        _clusters(trained),
+        _clusters(trained, facts),
         _groups(trained, facts),
         _data(facts),
         _explanation(facts),
@@ -166,6 +166,7 @@ def _purpose(trained: Trained, facts: CardFacts) -> Section:
         "regression": frame.target,
         "anomaly": "how unusual a row is, and whether that is enough to look at it",
         "clustering": "which rows are alike, and which kind a row is of",
+        "recommendation": f"which {frame.target} whom {frame.entity} names is likely to have next",
     }
     told: dict[str, Any] = {
         "Answers": answer.get(frame.task, f"which class {frame.target} is"),
@@ -225,12 +226,14 @@ def _metrics(trained: Trained) -> Section:
     )
 
 
-def _clusters(trained: Trained) -> Section:
+def _clusters(trained: Trained, facts: CardFacts) -> Section:
     found = trained.evaluation
     if found is None or not found.clusters:
         return Section("Clusters", [])
     return Section(
-        "Clusters", draw.cluster_blocks(found), lead="What sets each apart, in the columns as they came."
+        "Clusters",
+        draw.cluster_blocks(found, facts.currency),
+        lead="What sets each apart, in the columns as they came.",
     )
 
 
@@ -405,7 +408,7 @@ def _verdict_limit(trained: Trained, facts: CardFacts) -> list[str]:
 
 def _value_limit(trained: Trained, facts: CardFacts) -> list[str]:
     found = trained.evaluation
-    if not TASKS[trained.frame.task].supervised:
+    if not TASKS[trained.frame.task].supervised and (found is None or found.value is None):
         return ["What its answers are worth in money is unknown: nothing that came of them is known."]
     if found is None or found.value is None:
         return ["What its decisions are worth in money is unknown: decisions have no price."]

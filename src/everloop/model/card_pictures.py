@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.measure.metrics import METRICS
 from everloop.report import Badge, Beside, Fold, Picture, Table, pictures
-from everloop.report.writing import money, number, percent
+from everloop.report.writing import money, number, percent, span
 
 if TYPE_CHECKING:
     from everloop.model.evaluation import Evaluation
@@ -166,8 +166,8 @@ def feature_blocks(features: Sequence[FeatureChoice], metric: str) -> list[Block
     return [*blocks, Table(["column", "", "gain", "reason"], rows)]
 
 
-def cluster_blocks(evaluation: Evaluation) -> list[Block]:
-    """Draws how many rows each cluster has, and lists what sets it apart."""
+def cluster_blocks(evaluation: Evaluation, currency: str = "") -> list[Block]:
+    """Draws how many rows each cluster has, and lists what sets it apart and what acting on it is worth."""
     sizes = {f"cluster {each.name}": float(each.rows) for each in evaluation.clusters}
     rows = [
         [each.name, each.rows, percent(each.share), "; ".join(trait.sentence() for trait in each.traits)]
@@ -176,7 +176,24 @@ def cluster_blocks(evaluation: Evaluation) -> list[Block]:
     return [
         Picture(pictures.bars(sizes, x_label="rows"), "Rows of each cluster."),
         Table(["cluster", "rows", "share", "what sets it apart"], rows),
+        *_acting_table(evaluation, currency),
     ]
+
+
+def _acting_table(evaluation: Evaluation, currency: str) -> list[Block]:
+    priced = [(each, each.worth) for each in evaluation.clusters if each.worth is not None]
+    if not priced:
+        return []
+    rows = [
+        [
+            each.name,
+            money(worth.estimate, currency, signed=True),
+            span(worth.to_dict(), currency),
+            "yes" if each.acted else "no",
+        ]
+        for each, worth in priced
+    ]
+    return [Table(["cluster", "acting on one of its held-out rows", "95 % interval", "acted on"], rows)]
 
 
 def gain_sentence(evaluation: Evaluation, currency: str) -> str:

@@ -143,12 +143,16 @@ class Cluster:
         rows: How many rows that were learned from it has.
         share: Of all of them.
         traits: The columns in which it differs most, the strongest first.
+        worth: What acting on one of its held-out rows is worth, where that has a price.
+        acted: Whether it is acted on.
     """
 
     name: str
     rows: int
     share: float
     traits: tuple[Trait, ...]
+    worth: Interval | None = None
+    acted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,13 @@ class Evaluation:
             Requirement(**{**item, "number": _number(item["number"])}) for item in data["requirements"]
         )
         known["clusters"] = tuple(
-            Cluster(**{**item, "traits": tuple(Trait(**trait) for trait in item["traits"])})
+            Cluster(
+                **{
+                    **item,
+                    "traits": tuple(Trait(**trait) for trait in item["traits"]),
+                    "worth": _interval(item["worth"]) if item.get("worth") else None,
+                }
+            )
             for item in data.get("clusters", ())
         )
         return cls(**known)

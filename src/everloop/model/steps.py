@@ -126,8 +126,10 @@ def stakes_of(goal: GoalSpec, frame: Frame) -> Stakes:
     """Gives what decisions are worth, as functions of rows, from the goal."""
     from everloop.table.worth import PRICED_TASKS, worth_of
 
-    if goal.value is None or frame.task not in PRICED_TASKS:
+    if goal.value is None:
         return Stakes()
+    if frame.task not in PRICED_TASKS:
+        return _stakes_without_actuals(goal, frame)
     rule = goal.today
 
     def worth(table: pl.DataFrame) -> Worth | None:
@@ -141,6 +143,17 @@ def stakes_of(goal: GoalSpec, frame: Frame) -> Stakes:
             return today_decisions(rule, table, frame)
 
     return Stakes(worth, today)
+
+
+def _stakes_without_actuals(goal: GoalSpec, frame: Frame) -> Stakes:
+    """Gives what lists, and what acting on clusters, are worth: priced by later events or the row itself."""
+    from everloop.table import acting, list_worth
+
+    if frame.task == list_worth.TASK:
+        return Stakes(lists=lambda table: list_worth.list_worth_of(goal.value, frame, table))
+    if frame.task == acting.TASK:
+        return Stakes(acting=lambda table: acting.acting_of(goal, frame, table))
+    return Stakes()
 
 
 def outlook_of(goal: GoalSpec, trained: Trained, settings: dict[str, Any]) -> dict[str, Any] | None:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from everloop.core.progress import Progress
     from everloop.core.units import Bound
+    from everloop.measure.acting import Acting
+    from everloop.measure.list_worth import ListWorth
     from everloop.measure.worth import Worth
     from everloop.model.columns import ColumnKinds
     from everloop.model.evaluation import Evaluation
@@ -135,10 +137,14 @@ class Stakes:
     Attributes:
         worth: Gives the money of each decision.
         today: Gives what is decided without a model, (n,).
+        lists: Of a recommendation: gives what lists are worth on later events.
+        acting: Of a clustering: gives the money of acting on each row, and what is acted on today.
     """
 
     worth: Callable[[pl.DataFrame], Worth | None] | None = None
     today: Callable[[pl.DataFrame], NDArray[Any]] | None = None
+    lists: Callable[[pl.DataFrame], ListWorth | None] | None = None
+    acting: Callable[[pl.DataFrame], Acting | None] | None = None
 
 
 def train(

@@ -27,8 +27,7 @@ def train_task(
 ) -> Trained:
     """Trains a model for a task; the arguments are those of `train.train`.
 
-    Prices, and a journal to go on from, are for what is learned from a target: all else is searched in
-    seconds.
+    A journal to go on from is for what is learned from a target: all else is searched in seconds.
 
     Raises:
         DataFault: When the rows cannot be learned from.
@@ -38,11 +37,11 @@ def train_task(
     if decides_by(frame.task, "items"):
         from everloop.model.recommending import train_recommender
 
-        return train_recommender(parts, frame, settings, progress=progress)
+        return train_recommender(parts, frame, settings, stakes=stakes, progress=progress)
     if not TASKS[frame.task].supervised:
         from everloop.model.unsupervised import train_unsupervised
 
-        return train_unsupervised(parts, frame, settings, progress=progress)
+        return train_unsupervised(parts, frame, settings, stakes=stakes, progress=progress)
     from everloop.model.train import train
 
     given: dict[str, Any] = {"stakes": stakes, "journal": journal, "progress": progress}

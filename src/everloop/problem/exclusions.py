@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from everloop.problem.columns import ColumnFacts
     from everloop.spec import CleanSpec
     from everloop.spec.frame import Frame
@@ -16,13 +18,16 @@ FEWEST_ROWS_TO_JUDGE = 20
 SPAN_OF_A_ROW_NUMBER = 1.1
 
 
-def exclusions(facts: dict[str, ColumnFacts], frame: Frame, clean: CleanSpec) -> dict[str, str]:
+def exclusions(
+    facts: dict[str, ColumnFacts], frame: Frame, clean: CleanSpec, stated: Collection[str] = ()
+) -> dict[str, str]:
     """Tells which columns may not be learned from.
 
     Args:
         facts: The columns' counts.
         frame: The frame so far; its target, times and entity are known.
         clean: What the file says of cleaning; a column that it keeps is left out for its role alone.
+        stated: Columns that the file leaves out.
 
     Returns:
         Column to reason, in the table's order.
@@ -36,6 +41,7 @@ def exclusions(facts: dict[str, ColumnFacts], frame: Frame, clean: CleanSpec) ->
     reasons = {
         name: roles.get(name) or _flaw(column, kept=clean.keeps(name)) for name, column in facts.items()
     }
+    reasons |= {name: reasons.get(name) or "left out by problem.exclude" for name in stated}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 

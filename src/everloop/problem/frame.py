@@ -122,6 +122,7 @@ def _require_columns(draft: _Draft) -> None:
         "problem.time": draft.spec.time,
         "problem.label_time": draft.spec.label_time,
         **{f"problem.sensitive[{i}]": name for i, name in enumerate(draft.spec.sensitive)},
+        **{f"problem.exclude[{i}]": name for i, name in enumerate(draft.spec.exclude)},
         **{f"problem.fixed[{i}]": name for i, name in enumerate(draft.spec.fixed)},
     }
     for place, name in named.items():
@@ -336,7 +337,7 @@ def _with_columns(draft: _Draft, frame: Frame) -> Frame:
         carrying = [name for name, facts in draft.facts.items() if facts.reads_as == kind]
         if carrying:
             draft.reasons[f"{kind}s"] = f"each value of {', '.join(carrying)} carries a file"
-    excluded = exclusions(draft.facts, frame, draft.clean)
+    excluded = exclusions(draft.facts, frame, draft.clean, draft.spec.exclude)
     inputs = tuple(name for name in draft.table.columns if name not in excluded)
     if not inputs:
         raise DataFault(

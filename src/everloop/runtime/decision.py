@@ -13,7 +13,7 @@ from everloop.core.tasks import decides_by
 from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,7 @@ class DecisionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             class of the greatest expected worth is decided. Empty: the likeliest.
         scale: Regression: the number that is given is ``offset + scale * score``.
         offset: See `scale`.
+        acted: Clustering: the clusters that are acted on, by their names, where that has a price.
     """
 
     segment: str | None = None
@@ -35,6 +36,7 @@ class DecisionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     matrix: tuple[tuple[float, ...], ...] = ()
     scale: float = 1.0
     offset: float = 0.0
+    acted: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the rule as what JSON can carry."""
@@ -118,6 +120,13 @@ def _values(rows: Any, column: str) -> Iterable[Any]:
 
     frame = as_frame(rows)
     return label_texts(frame[column]).to_list() if column in frame.columns else [None] * frame.height
+
+
+def acted_on(decisions: NDArray[Any], classes: Sequence[str], rule: DecisionRule) -> NDArray[np.float64]:
+    """Says of each row whether its cluster is acted on, from the clusters' positions: 1 or 0, (n,)."""
+    acted = np.array([name in rule.acted for name in classes], dtype=np.float64)
+    chosen: NDArray[np.float64] = acted[np.asarray(decisions, dtype=np.int64)]
+    return chosen
 
 
 def expected_worth(chances: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.float64]:

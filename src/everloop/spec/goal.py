@@ -35,7 +35,7 @@ class ValueSpec(Part):
     """Money for each decision: a number or an SQL expression over the row, by the task.
 
     Two classes: `true_positive` to `true_negative`. Several: `outcomes`. A number: `over_prediction` and
-    `under_prediction`. Costs are negative.
+    `under_prediction`. A list of items: `hit` and `shown`. Clusters: `kpi`. Costs are negative.
     """
 
     currency: str = Field("", description="The currency's name, for display.")
@@ -55,18 +55,29 @@ class ValueSpec(Part):
         None, description="Worth of a number at the actual or below it; for both, what is left out is 0."
     )
 
+    hit: Sql = Field(
+        "0",
+        description="Recommendation: worth of a listed item that the entity had later, SQL over that event.",
+    )
+    shown: Sql = Field("0", description="Recommendation: worth of each item that is shown, one number.")
+    kpi: Sql | None = Field(
+        None,
+        description="Clustering: worth of acting on a row, SQL over it. Clusters in which it is positive on "
+        "average are acted on, the best first, as many as `capacity` allows.",
+    )
+
     @model_validator(mode="after")
     def _one_task(self) -> Self:
         if sum(self._priced.values()) > 1:
             raise ValueError(
                 "expected prices of one kind: true_positive and its kin, or outcomes, or over_prediction and "
-                "under_prediction"
+                "under_prediction, or hit and shown, or kpi"
             )
         return self
 
     @property
     def kind(self) -> str:
-        """The task whose decisions are priced: `binary`, `multiclass` or `regression`."""
+        """The task whose decisions are priced."""
         return next((kind for kind, priced in self._priced.items() if priced), "binary")
 
     @property
@@ -76,6 +87,8 @@ class ValueSpec(Part):
             "binary": any(price != "0" for price in four),
             "multiclass": bool(self.outcomes) or self.otherwise != "0",
             "regression": self.over_prediction is not None or self.under_prediction is not None,
+            "recommendation": self.hit != "0" or self.shown != "0",
+            "clustering": self.kpi is not None,
         }
 
 

@@ -41,6 +41,11 @@ class ProblemSpec(Part):
         description="Columns that nobody can change, such as a date of birth: no counterfactual proposes to.",
     )
     sensitive: tuple[str, ...] = Field((), description="Columns whose groups must be treated alike.")
+    exclude: tuple[str, ...] = Field(
+        (),
+        description="Columns that are no inputs, such as what is known only after the decision; prices and "
+        "weights may read them.",
+    )
     images: dict[str, ImageSpec] = Field(
         default_factory=dict,
         description="How images are read, by column; by default in the size that most have, made smaller "

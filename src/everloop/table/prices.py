@@ -106,7 +106,7 @@ class Prices:
         return cls(won, spent, lost, kept, str(data.get("currency", "")))
 
 
-def read_price(name: str, sql: str, types: Mapping[str, str]) -> Expression:
+def read_price(name: str, sql: str, types: Mapping[str, str] | None) -> Expression:
     """Reads one price of `goal.value`: an expression that gives a number.
 
     Raises:

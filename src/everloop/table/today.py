@@ -37,7 +37,7 @@ def today_decisions(rule: TodayRule, table: pl.DataFrame, frame: Frame) -> NDArr
             problem asks for, or nothing for some row.
     """
     if rule.rule is not None and frame.task == "binary":
-        return _by_condition(rule.rule, table)
+        return rows_where(rule.rule, table)
     if rule.always is not None:
         return _always(rule.always, table.height, frame)
     place = "goal.today.column" if rule.column is not None else "goal.today.rule"
@@ -58,7 +58,8 @@ def _always(stated: str, rows: int, frame: Frame) -> NDArray[Any]:
     return np.full(rows, float(frame.classes.index(stated)))
 
 
-def _by_condition(sql: str, table: pl.DataFrame) -> NDArray[np.bool_]:
+def rows_where(sql: str, table: pl.DataFrame) -> NDArray[np.bool_]:
+    """Says for each row whether the condition of `goal.today.rule` holds; where it is null it does not."""
     import polars as pl
 
     condition = parse(sql, schema_of(table).types)

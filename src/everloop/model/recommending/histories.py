@@ -12,15 +12,13 @@ from everloop.core.tasks import LISTED_ITEMS
 from everloop.measure.recommendation import held
 from everloop.model.interactions import matrix_of
 from everloop.table.labels import label_texts
+from everloop.table.list_worth import FEWEST_ENTITIES, rank_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
     from numpy.typing import NDArray
-
-FEWEST_ENTITIES = 2
-"""An item that fewer entities had says nothing about others, and is not recommended."""
 
 BATCH = 500
 
@@ -49,9 +47,7 @@ class Histories:
         import polars as pl
 
         pairs = _pairs(table, entity, item)
-        counts = pairs.group_by("item").agg(pl.col("entity").n_unique().alias("entities"), pl.len())
-        counts = counts.filter(pl.col("entities") >= FEWEST_ENTITIES)
-        items = counts.sort(["entities", "len", "item"], descending=[True, True, False])["item"].to_list()
+        items = rank_items(pairs)["item"].to_list()
         if len(items) < 2:
             raise DataFault(
                 f"{len(items)} values of {item!r} were had by {FEWEST_ENTITIES} or more of {entity!r}: "

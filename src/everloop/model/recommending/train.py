@@ -19,11 +19,12 @@ from everloop.model.learners.registry import learners_for
 from everloop.model.recommending.histories import Histories, Lists, judged_lists, lists_of
 from everloop.model.search_space import portfolio_of
 from everloop.model.trained import FeatureChoice, Trained
-from everloop.model.unsupervised.outcome import requirements_of
+from everloop.model.unsupervised.outcome import requirements_of, with_value
 from everloop.model.unsupervised.trials import Finding, Tried, run_trials
 from everloop.runtime.encoders import LookupEncoder
 from everloop.runtime.plan import Plan, PlanInput
 from everloop.table.labels import label_texts
+from everloop.table.list_worth import popular_items
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.core.progress import Progress
+    from everloop.measure.list_worth import ListWorth
     from everloop.model.learners.learner import Learner
-    from everloop.model.train import Parts, TrainingSettings
+    from everloop.model.train import Parts, Stakes, TrainingSettings
     from everloop.spec.frame import Frame
     from everloop.table.schema import ColumnType
 
 BASELINE = "popularity"
+VALUE = "value_per_decision"
 HELD_BACK = 0.2
 
 
@@ -56,7 +59,12 @@ class _Events:
 
 
 def train_recommender(
-    parts: Parts, frame: Frame, settings: TrainingSettings, *, progress: Progress = silent
+    parts: Parts,
+    frame: Frame,
+    settings: TrainingSettings,
+    *,
+    stakes: Stakes | None = None,
+    progress: Progress = silent,
 ) -> Trained:
     """Trains a recommender.
 
@@ -67,6 +75,7 @@ def train_recommender(
         parts: The events, the earlier parts before the later ones.
         frame: The problem: its target names the item, its entity who had it.
         settings: What is asked for.
+        stakes: What lists are worth, where they have a price: the list that earns most is then chosen.
         progress: Is told what happens.
 
     Raises:
@@ -80,13 +89,16 @@ def train_recommender(
     names = settings.learners if not settings.learners else (BASELINE, *settings.learners)
     learners = learners_for(frame.task, tuple(dict.fromkeys(names)))
     choosing = _choosing(parts, frame)
+    priced = stakes.lists if stakes is not None else None
+    worth = None if priced is None else priced(choosing.later)
     histories = Histories.of(choosing.earlier, *choosing.columns)
 
     def judge(learner: Learner, configuration: Mapping[str, Any]) -> Finding:
         found = fitted_lists(learner, configuration, histories, settings.seed)
         values = VALUES[frame.metric](*_judged(found, histories, choosing))
         halves = np.array_split(values, 3)
-        return Finding(tuple(float(one.mean()) for one in halves if len(one)), len(histories.events))
+        money = {} if worth is None else {VALUE: float(_earned(worth, found, histories).mean())}
+        return Finding(tuple(float(one.mean()) for one in halves if len(one)), len(histories.events), money)
 
     proposals = portfolio_of(tuple(learners))
     proposals.sort(key=lambda pair: pair[0].name != BASELINE)
@@ -101,7 +113,8 @@ def train_recommender(
     if parts.test is None or not parts.test.height:
         return trained
     testing = _Events(frame, everything, parts.test)
-    return _evaluated(trained, final, best, tried, testing, settings)
+    worth = None if priced is None else priced(parts.test)
+    return _evaluated(trained, final, best, tried, testing, settings, worth)
 
 
 def _choosing(parts: Parts, frame: Frame) -> _Events:
@@ -131,14 +144,26 @@ def fitted_lists(
 def _judged(
     lists: Lists, histories: Histories, events: _Events
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    known, strangers = _named(lists, histories)
+    return judged_lists(known, strangers, events.later, *events.columns)
+
+
+def _named(lists: Lists, histories: Histories) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Gives each known entity's list by the items' names, and that of strangers."""
     named = [tuple(histories.items[place] for place in row) for row in lists.items.tolist()]
-    known = dict(zip(histories.entities, named, strict=False))
-    return judged_lists(known, named[-1], events.later, *events.columns)
+    return dict(zip(histories.entities, named, strict=False)), named[-1]
+
+
+def _earned(worth: ListWorth, lists: Lists, histories: Histories) -> NDArray[np.float64]:
+    known, strangers = _named(lists, histories)
+    return worth.values(known, strangers)
 
 
 def _best(tried: list[Tried]) -> Tried:
+    """Takes the trial whose lists earn most, where they have a price; else the best by the metric."""
     return max(
-        (one for one in tried if one.trial.error is None), key=lambda one: (one.score, -one.trial.number)
+        (one for one in tried if one.trial.error is None),
+        key=lambda one: (one.facts.get(VALUE, one.score), one.score, -one.trial.number),
     )
 
 
@@ -161,9 +186,12 @@ def _trained(
     strangers = float(len(final.entities))
     numbers = {text: float(place) for place, text in enumerate(final.entities)}
     encoder = LookupEncoder(entity, 0, values=numbers, unknown=strangers, missing=strangers)
+    judged_by, ours, theirs = frame.metric, best.score, _baseline(tried).score
+    if VALUE in best.facts:
+        judged_by, ours, theirs = "value of a list", best.facts[VALUE], _baseline(tried).facts[VALUE]
     reason = (
-        f"{best.learner.name} has the best {frame.metric} of {len(tried)} trials on what came later, "
-        f"{best.score:.4g}; popularity has {_baseline(tried).score:.4g}."
+        f"{best.learner.name} has the best {judged_by} of {len(tried)} trials on what came later, "
+        f"{ours:.4g}; popularity has {theirs:.4g}."
     )
     return Trained(
         frame=replace(frame, classes=tuple(final.items[place] for place in used)),
@@ -192,10 +220,10 @@ def _evaluated(
     tried: list[Tried],
     testing: _Events,
     settings: TrainingSettings,
+    worth: ListWorth | None,
 ) -> Trained:
-    hits, relevant = _judged(
-        fitted_lists(best.learner, best.trial.configuration, final, settings.seed), final, testing
-    )
+    lists = fitted_lists(best.learner, best.trial.configuration, final, settings.seed)
+    hits, relevant = _judged(lists, final, testing)
     base = _baseline(tried)
     usual = _judged(
         fitted_lists(base.learner, base.trial.configuration, final, settings.seed), final, testing
@@ -211,6 +239,12 @@ def _evaluated(
         metrics=metrics,
         requirements=requirements_of(settings.required, metrics),
     )
+    if worth is not None:
+        earned = _earned(worth, lists, final)
+        usual_list = popular_items(testing.earlier, trained.frame)
+        evaluation = with_value(
+            evaluation, earned, worth.same_for_all(usual_list), worth.best_values(), settings.required
+        )
     return replace(trained, evaluation=evaluation, notes=(*trained.notes, note))
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from everloop.measure.intervals import Interval, mean_interval
+from everloop.measure.intervals import Interval, mean_interval, paired_interval
 from everloop.model.evaluation import Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from everloop.core.units import Bound
+    from everloop.model.evaluation import Evaluation
     from everloop.model.trained import Trained
     from everloop.model.unsupervised.trials import Tried
 
@@ -35,6 +39,36 @@ def share_interval(shares: Sequence[float]) -> Interval:
     """Gives the mean of some shares with its interval, kept between 0 and 1."""
     found = mean_interval(shares)
     return Interval(max(0.0, found.low), found.estimate, min(1.0, found.high))
+
+
+def with_value(
+    evaluation: Evaluation,
+    earned: NDArray[np.float64],
+    today: NDArray[np.float64],
+    best: NDArray[np.float64],
+    required: Mapping[str, Bound],
+    **measured: Interval,
+) -> Evaluation:
+    """Adds the money to an evaluation, and holds it against what is required.
+
+    Args:
+        evaluation: What was measured so far.
+        earned: What each decision was worth, (n,).
+        today: What each would be worth without a model, (n,).
+        best: What each would be worth to one who knew the outcome, (n,).
+        required: All bounds.
+        **measured: What else can be required.
+    """
+    value = mean_interval(earned)
+    known = {**evaluation.metrics, "value_per_decision": value, **measured}
+    return replace(
+        evaluation,
+        value=value,
+        value_today=mean_interval(today),
+        gain=paired_interval(today, earned),
+        best_possible=float(best.mean()) if len(best) else None,
+        requirements=requirements_of(required, known),
+    )
 
 
 def requirements_of(

@@ -14,6 +14,7 @@ from everloop.model.evaluation import Evaluation
 from everloop.model.learners.registry import learners_for
 from everloop.model.trained import Trained
 from everloop.model.unsupervised import anomaly, clustering
+from everloop.model.unsupervised.acting import act
 from everloop.model.unsupervised.material import fit_rows, material_of
 from everloop.model.unsupervised.outcome import Chosen
 from everloop.model.unsupervised.trials import run_trials
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from everloop.core.progress import Progress
-    from everloop.model.train import Parts, TrainingSettings
+    from everloop.model.train import Parts, Stakes, TrainingSettings
     from everloop.spec.frame import Frame
 
 CHOOSERS: dict[str, Any] = {"anomaly": anomaly, "clustering": clustering}
@@ -31,7 +32,12 @@ CHOOSERS: dict[str, Any] = {"anomaly": anomaly, "clustering": clustering}
 
 
 def train_unsupervised(
-    parts: Parts, frame: Frame, settings: TrainingSettings, *, progress: Progress = silent
+    parts: Parts,
+    frame: Frame,
+    settings: TrainingSettings,
+    *,
+    stakes: Stakes | None = None,
+    progress: Progress = silent,
 ) -> Trained:
     """Trains a model without learning from a target.
 
@@ -43,6 +49,7 @@ def train_unsupervised(
         parts: The rows.
         frame: The problem; an anomaly's may have a target, whose labels choose and judge.
         settings: What is asked for.
+        stakes: What acting on rows is worth, where that has a price.
         progress: Is told what happens.
 
     Raises:
@@ -80,9 +87,10 @@ def train_unsupervised(
     test = parts.test if parts.test is not None and parts.test.height else None
     chosen = Chosen(best, made, material.table.height if test is None else test.height)
     trained: Trained = task.finish(chosen, material, settings)
-    judged = task.judged(
-        trained, chosen, material, material.table if test is None else _derived(test, parts), settings
-    )
+    held_out = material.table if test is None else _derived(test, parts)
+    judged = task.judged(trained, chosen, material, held_out, settings)
+    if stakes is not None and stakes.acting is not None:
+        trained, judged = act(trained, judged, stakes.acting, material.table, held_out, settings.required)
     return replace(trained, evaluation=judged if test is not None else replace(judged, part="training rows"))
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from everloop.runtime.service.shedding import Shedding
 
 
+NUMBERS_COME = ("regression", "clustering")
+"""The tasks whose actual is a number: of a row in a cluster the money that came of acting on it."""
+
+
 def actual_of(manifest: Manifest, value: Any, index: int) -> str | float:
     """Gives an actual as the log keeps it: a class's text, or a number.
 
@@ -32,7 +36,7 @@ def actual_of(manifest: Manifest, value: Any, index: int) -> str | float:
         Refusal: 422 when it is none of the classes or no number.
     """
     field = f"actuals[{index}].actual"
-    if manifest.task == "regression":
+    if manifest.task in NUMBERS_COME:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf:
             return float(min(max(value, -1e308), 1e308))
         raise refused("An actual is no number.", [problem(field, "type", "a number", value)])

@@ -44,6 +44,7 @@ _MOST_BINS = 300
 _FEWEST_BINS = 5
 _DRAWS = 200
 _NORMAL_FROM = 25.0
+_PLACES = 1 << 14
 _VALUE = "value_per_decision"
 ESTIMATED = (*DECISION_MEASURES, "roc_auc", "average_precision", _VALUE)
 """The metrics that can be estimated."""
@@ -288,28 +289,50 @@ class _Ranking:
     rows: Floats
 
     @cached_property
-    def true(self) -> Floats:
-        """The positives from the highest score down to each place, highest first."""
-        return np.cumsum(np.ascontiguousarray(self.found[:, ::-1]), axis=1)
+    def _sums(self) -> tuple[Floats, Floats, Floats]:
+        """The positives, the pairs in which one is above a negative, and the sum of their precisions.
+
+        A part of the places at a time, which stays in the processor's cache; shapes (draws,).
+        """
+        true, pairs, precise = np.zeros((3, len(self.found)))
+        reached = 0.0
+        for stop in range(self.rows.size, 0, -_PLACES):
+            part = slice(max(0, stop - _PLACES), stop)
+            found, rows = self.found[:, part][:, ::-1], self.rows[part][::-1]
+            # The positives at each place and at higher scores, and the rows.
+            upto = np.cumsum(found, axis=1)
+            upto += true[:, None]
+            most = reached + self._counted(rows)
+            # A pair within a place counts a half.
+            pairs += np.einsum("c,dc->d", rows, upto) - np.einsum("dc,dc->d", found, upto)
+            pairs -= (np.einsum("dc,c->d", found, rows) - np.einsum("dc,dc->d", found, found)) / 2
+            # A place without rows has no positive either, whatever its precision.
+            precise += np.einsum("dc,dc->d", found, upto / np.maximum(most, 1.0))
+            true, reached = upto[:, -1].copy(), float(most[-1])
+        return true, pairs, precise
+
+    def _counted(self, rows: Floats) -> Floats:
+        one_each = self.rows.strides == (0,)
+        return np.arange(1.0, rows.size + 1) if one_each else np.cumsum(rows)
 
     def measure(self, metric: str) -> Floats:
         """Area under the curve, or average precision, shape (draws,)."""
-        total, positive = self.true[:, -1], self.found[:, ::-1]
+        true, pairs, precise = self._sums
         if metric == "roc_auc":
-            area = np.einsum("dc,dc->d", self.rows[::-1] - positive, self.true - positive / 2)
-            whole = total * (self.rows.sum() - total)
+            area, whole = pairs, true * (self.rows.sum() - true)
         else:
-            reached = np.cumsum(self.rows[::-1])
-            precision = np.divide(self.true, reached, out=np.zeros_like(self.true), where=reached > 0)
-            area, whole = np.einsum("dc,dc->d", positive, precision), total
-        measured: Floats = np.divide(area, whole, out=np.full(total.shape, np.nan), where=whole > 0)
+            area, whole = precise, true
+        measured: Floats = np.divide(area, whole, out=np.full(true.shape, np.nan), where=whole > 0)
         return measured
 
 
 def _ranking(rising: Floats, chance: Floats) -> _Ranking:
-    starts = np.flatnonzero(np.concatenate(([True], rising[1:] != rising[:-1])))
-    if starts.size == rising.size or not rising.size:
-        return _Ranking(chance[None, :], np.ones(rising.size))
+    if not rising.size:
+        return _Ranking(chance[None, :], np.ones(0))
+    tied = rising[1:] == rising[:-1]
+    if not tied.any():
+        return _Ranking(chance[None, :], np.broadcast_to(1.0, rising.size))
+    starts = np.flatnonzero(np.concatenate(([True], ~tied)))
     rows = np.diff(starts, append=rising.size).astype(np.float64)
     return _Ranking(np.add.reduceat(chance, starts)[None, :], rows)
 

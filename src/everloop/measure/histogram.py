@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.core.errors import DataFault, UsageFault
-from everloop.measure.arrays import Floats, possibly_missing
+from everloop.measure.arrays import Floats, Integers
+from everloop.measure.ranks import Ranked
 
 NUMERIC_BINS = 256
 CATEGORIES = 200
@@ -180,7 +181,7 @@ def build_bins(values: ArrayLike, *, size: int | None = None) -> Bins:
     if size is not None and size < 1:
         raise UsageFault(f"{size} bins were asked for; at least 1 was expected.")
     if is_numeric(values):
-        return bins_of_sorted(sorted_numbers(values), size=size or NUMERIC_BINS)
+        return numeric_bins(Ranked.of(values), size=size or NUMERIC_BINS)
     return categorical_bins(Counter(_texts(values)), size=size or CATEGORIES)
 
 
@@ -206,33 +207,24 @@ def count(bins: Bins, values: ArrayLike) -> Histogram:
     """
     if bins.kind == "categorical":
         return count_categories(bins, Counter(_texts(values)))
-    return count_sorted(bins, sorted_numbers(values))
+    return count_numbers(bins, Ranked.of(values))
 
 
-def sorted_numbers(values: ArrayLike) -> Floats:
-    """Sorts numbers, NaN (missing) last, shape (n,): sorting once is faster than a search for each value.
-
-    Raises:
-        DataFault: When they are no numbers.
-    """
-    return np.sort(possibly_missing(values, "values"))
-
-
-def count_sorted(bins: Bins, rising: Floats) -> Histogram:
-    """Counts numbers that `sorted_numbers` gave; see `count`."""
-    present = rising[: np.searchsorted(rising, np.nan)]
-    finite = _finite(present)
-    begun = np.searchsorted(present, np.asarray(bins.edges), side="left")
-    total, square = _moments(finite, bins.centre)
+def count_numbers(bins: Bins, numbers: Ranked) -> Histogram:
+    """Counts numbers whose ranks are known; see `count`."""
+    begun = numbers.below(bins.edges) + numbers.lowest
+    present = numbers.lowest + numbers.finite.size + numbers.highest
+    total, square = numbers.moments(bins.centre)
+    low, high = numbers.ends
     return Histogram(
         bins,
-        tuple(np.diff(begun, prepend=0, append=present.size).tolist()),
-        missing=rising.size - present.size,
-        infinite=present.size - finite.size,
+        tuple(np.diff(begun, prepend=0, append=present).tolist()),
+        missing=numbers.missing,
+        infinite=numbers.lowest + numbers.highest,
         total=total,
         square=square,
-        low=float(finite[0]) if finite.size else float("inf"),
-        high=float(finite[-1]) if finite.size else float("-inf"),
+        low=low,
+        high=high,
     )
 
 
@@ -313,38 +305,26 @@ def _tails(quantiles: Floats) -> Floats:
     return np.concatenate(edges)
 
 
-def _moments(finite: Floats, centre: float) -> tuple[float, float]:
-    """The sums of deviations and of their squares; NaN when they leave the range of doubles."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved = finite - centre
-        # Not by BLAS, whose threads cost more than they bring here.
-        total, square = float(moved.sum()), float(np.einsum("i,i", moved, moved))
-    return (total, square) if np.isfinite(total) and np.isfinite(square) else (float("nan"), float("nan"))
-
-
-def _finite(present: Floats) -> Floats:
-    """The finite ones of sorted numbers without NaN."""
-    first, end = np.searchsorted(present, -np.inf, side="right"), np.searchsorted(present, np.inf)
-    return present[first:end]
-
-
-def bins_of_sorted(rising: Floats, *, size: int = NUMERIC_BINS) -> Bins:
-    """Builds numeric bins for numbers that `sorted_numbers` gave; see `build_bins`."""
-    finite = _finite(rising[: np.searchsorted(rising, np.nan)])
-    if not finite.size:
+def numeric_bins(numbers: Ranked, *, size: int = NUMERIC_BINS) -> Bins:
+    """Builds numeric bins for numbers whose ranks are known; see `build_bins`."""
+    count = numbers.finite.size
+    if not count:
         return Bins("numeric")
-    firsts = np.concatenate(([True], finite[1:] != finite[:-1]))
-    if np.count_nonzero(firsts) <= size:
-        heavy, light = finite[firsts], np.empty(0)
-    else:
-        light = np.quantile(finite, np.linspace(0, 1, size + 1), method="inverted_cdf")
+    standing, equal = numbers.at(_places(count, size))
+    middle, quantiles = float(standing[-1]), standing[:-1]
+    heavy, light = numbers.distinct(size), np.empty(0)
+    if heavy is None:
         # What holds a quantile's share of the sample is at one of its quantiles.
-        found = np.unique(light)
-        held = np.searchsorted(finite, found, side="right") - np.searchsorted(finite, found)
-        heavy = found[held * size >= finite.size]
-        light = np.concatenate((light, _tails(light)))
+        heavy = np.unique(standing[equal * size >= count])
+        light = np.concatenate((quantiles, _tails(quantiles)))
     # A heavy value v has the bin [v, next number after v); what is above the highest was never there.
-    beyond = np.nextafter(np.append(heavy, finite[-1]), np.inf)
+    beyond = np.nextafter(np.append(heavy, numbers.ends[1]), np.inf)
     edges = np.unique(np.concatenate((light, heavy, beyond)))
     edges = edges[np.isfinite(edges)]
-    return Bins("numeric", edges=tuple(edges.tolist()), centre=float(finite[finite.size // 2]))
+    return Bins("numeric", edges=tuple(edges.tolist()), centre=middle)
+
+
+def _places(count: int, size: int) -> Integers:
+    """Where the quantiles stand in the rising order (the inverse of the distribution), and the middle."""
+    places = np.ceil(count * np.linspace(0, 1, size + 1) - 1)
+    return np.append(np.clip(places, 0, count - 1), count // 2).astype(np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,19 @@ from everloop.measure.distances import BATCHED, Pairs
 from everloop.measure.histogram import (
     Bins,
     Histogram,
-    bins_of_sorted,
     categorical_bins,
     count_categories,
-    count_sorted,
-    sorted_numbers,
+    count_numbers,
+    numeric_bins,
 )
+from everloop.measure.ranks import Ranked
 from everloop.table.content import content_of
 from everloop.table.labels import label_counts
 
 if TYPE_CHECKING:
     import polars as pl
+
+Found = TypeVar("Found")
 
 STATISTICS: dict[str, tuple[str, ...]] = {
     "numeric": ("kolmogorov_smirnov", "wasserstein", "jensen_shannon", "missing_shift"),
@@ -47,8 +49,8 @@ def watched_columns(table: pl.DataFrame, names: tuple[str, ...] | None = None) -
 def count_reference(column: pl.Series) -> Histogram:
     """Builds bins that fit a column of the reference, and counts it in them."""
     if column.dtype.is_numeric():
-        rising = sorted_numbers(numbers_of(column))
-        return count_sorted(bins_of_sorted(rising), rising)
+        numbers = Ranked.of(numbers_of(column))
+        return count_numbers(numeric_bins(numbers), numbers)
     frequencies = _frequencies(column)
     return count_categories(categorical_bins(frequencies), frequencies)
 
@@ -59,15 +61,15 @@ def count_column(bins: Bins, column: pl.Series) -> Histogram:
     A text where numbers were expected counts as missing.
     """
     if bins.kind == "numeric":
-        return count_sorted(bins, sorted_numbers(numbers_of(column)))
+        return count_numbers(bins, Ranked.of(numbers_of(column)))
     return count_categories(bins, _frequencies(column))
 
 
-def for_each(count: Callable[[str], Histogram], names: Iterable[str]) -> dict[str, Histogram]:
-    """Counts columns side by side on the processor's cores: sorting lets go of the interpreter."""
+def for_each(work: Callable[[str], Found], names: Iterable[str]) -> dict[str, Found]:
+    """Works on columns side by side on the processor's cores: NumPy lets go of the interpreter."""
     listed = list(names)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return dict(zip(listed, pool.map(count, listed), strict=True))
+        return dict(zip(listed, pool.map(work, listed), strict=True))
 
 
 def numbers_of(column: pl.Series) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from everloop.core.errors import DataFault
 from everloop.measure.distances import BATCHED, Pairs, groups_of
 from everloop.measure.histogram import Histogram, count
-from everloop.monitor.columns import count_column
+from everloop.monitor.columns import count_column, for_each
 from everloop.monitor.state import ACTUAL, SCORE
 from everloop.spec.fields import AlarmBudget
 from everloop.spec.monitor import WindowSpec
@@ -29,6 +29,7 @@ _USUAL = 0.1
 _FEWEST_DRAWS = 199
 _MOST_DRAWS = 2000
 _MANY_ROWS = 1000
+_NORMAL_FROM = 100.0
 
 Watched = tuple[tuple[str, str], ...]
 Table = NDArray[np.float64]
@@ -153,18 +154,26 @@ def _resampled(
     Columns are drawn one by one, as if independent; where they hang together alarms are a little rarer
     than asked.
     """
-    random = np.random.default_rng(rules.seed)
     draws = int(min(_MOST_DRAWS, max(_FEWEST_DRAWS, 2 * rules.alarm.windows / rules.alarm.alarms)))
-    found: dict[int, dict[tuple[str, str], Table]] = {size: {} for size in sizes}
-    for name, whole in histograms.items():
+    chances = dict(zip(histograms, np.random.default_rng(rules.seed).spawn(len(histograms)), strict=True))
+
+    def measured(name: str) -> dict[int, dict[str, Table]]:
+        whole, random = histograms[name], chances[name]
         before, lost = _drawn(whole, whole.rows, draws, random)
+        found = {}
         for size in sizes:
             after, missing = _drawn(whole, size, draws, random, new=_new_share(whole))
             pairs = _pairs(whole, before, after, lost, missing)
-            for column, statistic in watched:
-                if column == name:
-                    found[size][column, statistic] = BATCHED[statistic](pairs)
-    return {size: np.column_stack([columns[pair] for pair in watched]) for size, columns in found.items()}
+            found[size] = {
+                statistic: BATCHED[statistic](pairs) for column, statistic in watched if column == name
+            }
+        return found
+
+    columns = for_each(measured, histograms)
+    return {
+        size: np.column_stack([columns[column][size][statistic] for column, statistic in watched])
+        for size in sizes
+    }
 
 
 def _drawn(
@@ -184,11 +193,25 @@ def _drawn(
     shares = counts / counts.sum() * (1 - new)
     shares[-2] += new
     if rows > _MANY_ROWS:
-        drawn = random.poisson(shares * rows, (draws, shares.size))
+        drawn = _counts_of_chance(shares * rows, draws, random)
     else:
-        drawn = _sampled_bins(shares, rows, draws, random)
-    floats = drawn.astype(np.float64)
-    return floats[:, :-1], floats[:, -1]
+        drawn = _sampled_bins(shares, rows, draws, random).astype(np.float64)
+    return drawn[:, :-1], drawn[:, -1]
+
+
+def _counts_of_chance(expected: Table, draws: int, random: np.random.Generator) -> Table:
+    """Draws Poisson counts; where many are expected, from the normal distribution with their skew.
+
+    Source:
+        Cornish and Fisher, Revue de l'Institut International de Statistique 5 (1938).
+    """
+    drawn = np.empty((draws, expected.size))
+    many = expected > _NORMAL_FROM
+    drawn[:, ~many] = random.poisson(expected[~many], (draws, int(np.count_nonzero(~many))))
+    moved = random.standard_normal((draws, int(np.count_nonzero(many))))
+    skewed = np.sqrt(expected[many]) * moved + (moved * moved - 1) / 6
+    drawn[:, many] = np.maximum(0.0, np.rint(expected[many] + skewed))
+    return drawn
 
 
 def _sampled_bins(shares: Table, rows: int, draws: int, random: np.random.Generator) -> NDArray[np.int64]:

@@ -169,6 +169,29 @@ def test_serve_becomes_a_server_without_what_trains_or_records(trained: Path, st
     assert running.stop() == 0
 
 
+@pytest.mark.slow
+def test_two_lifecycles_are_served_by_one_server_each_with_its_own_log(trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "rows.csv").write_bytes((trained / "rows.csv").read_bytes())
+    file = (trained / "everloop.yaml").read_text()
+    (other / "everloop.yaml").write_text(file.replace("name: shop", "name: market"))
+    call(other, "run", "--as-of", AS_OF)
+    running = Running(trained, "serve", "--file", str(trained), "--file", str(other / "everloop.yaml"))
+    try:
+        url = running.url()
+        row = {"asked_at": "2024-07-02T00:00:00Z", "visits": 1.0, "price": 0.0, "season": 0.0}
+        for name in ("shop", "market", "market"):
+            answer = httpx.post(f"{url}/models/{name}/predict", json=row, trust_env=False)
+            assert answer.json()["version"] == 1
+        refused = httpx.post(f"{url}/predict", json=row, trust_env=False)
+        assert (refused.status_code, "'market', 'shop'" in refused.text) == (400, True)
+        assert "serves already" in call(other, "up", status=3)
+    finally:
+        assert running.stop() == 0
+    assert [read_log(one / ".everloop" / "log").predictions.height for one in (trained, other)] == [1, 2]
+
+
 def test_one_package_is_served_without_a_lifecycle_by_several_workers(trained: Path, tmp_path: Path) -> None:
     package = json.loads((trained / ".everloop" / "routing.json").read_bytes())["champion"]["package"]
     alone = tmp_path / "alone"

@@ -204,7 +204,7 @@ def test_overload_is_shed_with_503(packages, start_server):
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as wire:
         wire.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
-        eventually(lambda: "everloop_requests_now 2" in server.client.get("/metrics").text)
+        eventually(lambda: "everloop_requests_now 1" in server.client.get("/metrics").text)
         refused = server.client.post("/predict", json=ROW)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert server.client.get("/health/live").status_code == 200
@@ -311,7 +311,7 @@ def test_sigterm_answers_what_is_under_way_and_commits(packages, start_server):
         wire.sendall(
             b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:5]
         )
-        eventually(lambda: "everloop_requests_now 2" in server.client.get("/metrics").text)
+        eventually(lambda: "everloop_requests_now 1" in server.client.get("/metrics").text)
         server.client.close()
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
@@ -494,14 +494,14 @@ from everloop.runtime.server import ServerSettings, create_app
 import uvicorn.server
 app = create_app(ServerSettings(package={str(packages["binary"])!r}, log={str(tmp_path / "log")!r}))
 async def main():
-    app.service.start()
+    app.start()
     sent = []
     async def receive(): return {{"type": "http.request", "body": b'{{"amount": 1.0}}'}}
     async def send(message): sent.append(message)
     for method, path in (("POST", "/predict"), ("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/metrics")):
         await app({{"type": "http", "method": method, "path": path, "query_string": b"", "headers": []}}, receive, send)
     assert [m["status"] for m in sent if "status" in m] == [200] * 4, sent
-    app.service.stop()
+    app.stop()
 asyncio.run(main())
 print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.cli.options import DEFAULT_FILE, LifecycleFile, Trusted
+from everloop.cli.options import DEFAULT_FILE, Trusted
 from everloop.cli.output import Answer
 from everloop.cli.progress import watching
 
@@ -37,7 +37,10 @@ Clock = Annotated[
 def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     context: typer.Context,
     package: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Serve this package alone, without a record.")
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR", help="Serve this package alone, without a record; may be given again for another."
+        ),
     ] = None,
     trusted: Trusted = None,
     host: Host = None,
@@ -46,27 +49,41 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     clock: Clock = "system",
     durability: Durability = None,
     grpc_port: GrpcPort = None,
-    file: LifecycleFile = DEFAULT_FILE,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="PATH",
+            help="The lifecycle file, or its folder; may be given again for another lifecycle.",
+        ),
+    ] = None,
 ) -> Answer:
     """Serves the released versions until it is told to stop; `everloop up` also watches and retrains.
 
     With --package one package is served without a lifecycle; its answers are logged in
-    .everloop/log-PACKAGE in the working folder.
+    .everloop/log-PACKAGE in the working folder. Several lifecycles or packages are served by one server, each
+    under its name: POST /models/NAME/predict. It listens as the first file says.
 
     Example:
         everloop serve
         everloop serve --package package/ --port 8701
+        everloop serve --file loans/ --file churn/
     """
+    import msgspec
+
     from everloop.cli.sign import read_trusted
     from everloop.loop.supervise import Listening
 
     listening = Listening(host, port, workers, durability, grpc_port)
-    keys = read_trusted(trusted, package)
+    keys = read_trusted(trusted, package[0] if package else None)
     with watching(context) as progress:
-        if package is None:
-            settings, count, folder = _of_lifecycle(file, listening, clock)
+        if package:
+            served = [_of_package(one, listening, clock, keys) for one in package]
         else:
-            settings, count, folder = _of_package(package, listening, clock, keys)
+            served = [_of_lifecycle(one, listening, clock) for one in file or [DEFAULT_FILE]]
+        first, count, folder = served[0]
+        settings = msgspec.structs.replace(first, beside=tuple(one for one, _, _ in served[1:]))
         if count > 1:
             _serve_several(settings, count, folder, progress)
             return Answer({"stopped": True}, "stopped")
@@ -129,7 +146,7 @@ def _serve_several(settings: ServerSettings, workers: int, folder: Path, progres
     from everloop.loop.serving import Servers, clear_leftovers
     from everloop.loop.supervise import until_stopped
 
-    clear_leftovers(folder, Path(settings.log), progress)
+    clear_leftovers(folder, [Path(one.log) for one in settings.each()], progress)
     servers = Servers(settings, workers, folder, progress)
     with until_stopped(servers.stop):
         url = servers.start()

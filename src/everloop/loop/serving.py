@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ class _Worker:
 
 
 class Servers:
-    """The server processes of one lifecycle, one for each worker.
+    """The server processes of one lifecycle or several, one for each worker.
 
     Args:
         settings: What they are told; worker name, port sharing and the ready file are filled in.
@@ -87,8 +88,7 @@ class Servers:
         self._workers = [
             _Worker(
                 msgspec.structs.replace(
-                    settings,
-                    worker=str(number),
+                    settings.for_worker(str(number)),
                     reuse_port=shared,
                     ready_file=str(ready_path(folder, number)),
                 ),
@@ -234,8 +234,8 @@ def read_ready(path: Path) -> dict[str, Any] | None:
     return about
 
 
-def clear_leftovers(folder: Path, log_folder: Path, progress: Progress = silent) -> None:
-    """Stops servers of a killed supervisor that still write the prediction log.
+def clear_leftovers(folder: Path, log_folders: Sequence[Path], progress: Progress = silent) -> None:
+    """Stops servers of a killed supervisor that still write the prediction logs.
 
     Whoever holds a worker's lock on the log is alive, and the lock's file says its process id; only where
     that id is one that `Servers` wrote down is it stopped.
@@ -244,17 +244,18 @@ def clear_leftovers(folder: Path, log_folder: Path, progress: Progress = silent)
         RecordBusy: When a server that was started in another way writes the log.
     """
     ours = set((read_ready(pids_path(folder)) or {}).get("pids", []))
-    for lock in sorted(log_folder.glob("worker-*.lock")):
-        holder = _holder(lock)
-        if holder is None:
-            continue
-        if holder not in ours:
-            raise RecordBusy(
-                f"Process {holder} serves already and writes the prediction log {log_folder}.",
-                hint=f"stop it first: kill {holder}",
-            )
-        progress(Event("deploy", f"stopping the server {holder} that was left running", kind="notice"))
-        _end(holder, lock)
+    for log_folder in log_folders:
+        for lock in sorted(log_folder.glob("worker-*.lock")):
+            holder = _holder(lock)
+            if holder is None:
+                continue
+            if holder not in ours:
+                raise RecordBusy(
+                    f"Process {holder} serves already and writes the prediction log {log_folder}.",
+                    hint=f"stop it first: kill {holder}",
+                )
+            progress(Event("deploy", f"stopping the server {holder} that was left running", kind="notice"))
+            _end(holder, lock)
     pids_path(folder).unlink(missing_ok=True)
 
 

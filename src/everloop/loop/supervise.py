@@ -132,7 +132,7 @@ def supervise(
     with workspace.sole("up"):
         claim_clock(workspace, clock)
         project_routing(workspace)
-        clear_leftovers(workspace.state_folder, workspace.log_folder, workspace.progress)
+        clear_leftovers(workspace.state_folder, [workspace.log_folder], workspace.progress)
         servers = Servers(settings, workers, workspace.state_folder, workspace.progress)
         following = Following(workspace, followed_sources(workspace))
 

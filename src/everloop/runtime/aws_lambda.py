@@ -44,7 +44,7 @@ class LambdaHandler:
         worker = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "0").rpartition("]")[2] or "0"
         settings = ServerSettings(package=str(package), log=str(folder), worker=worker, trusted=trusted)
         self._app = create_app(settings)
-        self._app.service.start()
+        self._app.start()
         self._loop = asyncio.new_event_loop()
 
     def __call__(self, event: Any, _context: Any = None) -> Any:
@@ -62,7 +62,7 @@ class LambdaHandler:
         """
         request = _request(event)
         answered = self._loop.run_until_complete(self._ask(request or _alone(event)))
-        self._app.service.keeping.log.flush()
+        self._app.lifecycles.services[0].keeping.log.flush()
         if request is not None:
             return answered
         body = msgspec.json.decode(answered["body"])
@@ -72,7 +72,7 @@ class LambdaHandler:
 
     def close(self) -> None:
         """Commits the log."""
-        self._app.service.stop()
+        self._app.stop()
         self._loop.close()
 
     async def _ask(self, scope_and_body: tuple[dict[str, Any], bytes]) -> dict[str, Any]:

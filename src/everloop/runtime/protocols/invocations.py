@@ -1,5 +1,7 @@
 """`POST /invocations` and `GET /ping`, as clients of MLflow's server and of SageMaker speak them.
 
+`POST /models/{name}/invoke` is the same as SageMaker says it to a container of several models.
+
 https://mlflow.org/docs/latest/genai/serving, https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
 
@@ -11,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.runtime.http import Refusal, Request, Response
 from everloop.runtime.protocols.models import require_rows
-from everloop.runtime.protocols.route import Route
+from everloop.runtime.protocols.route import UNDER, Route, ServerRoute
 from everloop.runtime.protocols.row_forms import rows_of_columns, rows_of_csv, rows_of_split
 
 if TYPE_CHECKING:
+    from everloop.runtime.service.lifecycles import Lifecycles
     from everloop.runtime.service.served import Served
     from everloop.runtime.service.service import Service
 
@@ -39,9 +42,9 @@ async def invoke(service: Service, request: Request) -> Response:
     )
 
 
-async def ping(service: Service, _request: Request) -> Response:
+async def ping(lifecycles: Lifecycles, _request: Request) -> Response:
     """Says whether requests are answered now."""
-    return Response(b"\n", 200 if service.able else 503)
+    return Response(b"\n", 200 if lifecycles.able else 503)
 
 
 async def _rows(service: Service, request: Request) -> list[Any]:
@@ -93,5 +96,6 @@ def refused(refusal: Refusal) -> Response:
 
 ROUTES = (
     Route("POST", "/invocations", invoke, role="predict", refused=refused),
-    Route("GET", "/ping", ping, role=None, counts=False, refused=refused),
+    Route("POST", f"{UNDER}/invoke", invoke, role="predict", refused=refused),
+    ServerRoute("GET", "/ping", ping, role=None, counts=False, refused=refused),
 )

@@ -1,4 +1,4 @@
-"""The served model by the name and the version that a client's path says."""
+"""The served model by the version that a client's path says."""
 
 from __future__ import annotations
 
@@ -15,20 +15,16 @@ if TYPE_CHECKING:
     from everloop.runtime.service.service import Service
 
 
-def version_asked(service: Service, name: str, version: str | None) -> int | None:
+def version_asked(service: Service, version: str | None) -> int | None:
     """Gives the version that a client names; None leaves the choice to the routing.
 
     Args:
         service: What serves.
-        name: The model's name as the client says it: that of the lifecycle.
         version: The version's number as text, if the client says one.
 
     Raises:
-        Refusal: 404 when the model or the version is not served here.
+        Refusal: 404 when the version is not served.
     """
-    lifecycle = service.routing.routing.lifecycle
-    if name != lifecycle:
-        raise Refusal(404, "The model is not served.", f"This server serves {lifecycle!r}.")
     if not version:
         return None
     number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else -1
@@ -38,7 +34,7 @@ def version_asked(service: Service, name: str, version: str | None) -> int | Non
 
 def version_of(service: Service, request: Request) -> int | None:
     """Gives the version that a request's path names, as `version_asked`."""
-    return version_asked(service, request.parameters["name"], request.parameters.get("version"))
+    return version_asked(service, request.parameters.get("version"))
 
 
 def model_of(service: Service, version: int | None) -> LoadedArm:

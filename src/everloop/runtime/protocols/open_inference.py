@@ -21,11 +21,12 @@ from everloop.runtime.protocols.models import (
     version_of,
     versions_of,
 )
-from everloop.runtime.protocols.route import Route
+from everloop.runtime.protocols.route import Route, ServerRoute
 from everloop.runtime.protocols.tensors import COLUMN_TYPES, Tensor, pack, rows_of, tensor_of, unpack
 
 if TYPE_CHECKING:
     from everloop.runtime.manifest import Manifest
+    from everloop.runtime.service.lifecycles import Lifecycles
     from everloop.runtime.service.service import Service
 
 _HEADER_LENGTH = "inference-header-content-length"
@@ -126,21 +127,21 @@ def metadata_of(service: Service, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-async def server_metadata(_service: Service, _request: Request) -> Response:
+async def server_metadata(_lifecycles: Lifecycles, _request: Request) -> Response:
     """Says what the server is."""
     return Response.of(
         {"name": "everloop", "version": installed_version("everloop"), "extensions": ["binary_tensor_data"]}
     )
 
 
-async def live(_service: Service, _request: Request) -> Response:
+async def live(_lifecycles: Lifecycles, _request: Request) -> Response:
     """Says that the process answers."""
     return Response.of({"live": True})
 
 
-async def ready(service: Service, _request: Request) -> Response:
+async def ready(lifecycles: Lifecycles, _request: Request) -> Response:
     """Says whether requests are answered now."""
-    return Response.of({"ready": service.able}, 200 if service.able else 503)
+    return Response.of({"ready": lifecycles.able}, 200 if lifecycles.able else 503)
 
 
 async def model_ready(service: Service, request: Request) -> Response:
@@ -192,9 +193,9 @@ def _wanted(asked: Inference, tensors: list[Tensor]) -> list[tuple[Tensor, dict[
 _MODEL = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
 ROUTES = (
-    Route("GET", "/v2", server_metadata, role=None, refused=refused),
-    Route("GET", "/v2/health/live", live, role=None, counts=False, refused=refused),
-    Route("GET", "/v2/health/ready", ready, role=None, counts=False, refused=refused),
+    ServerRoute("GET", "/v2", server_metadata, role=None, refused=refused),
+    ServerRoute("GET", "/v2/health/live", live, role=None, counts=False, refused=refused),
+    ServerRoute("GET", "/v2/health/ready", ready, role=None, counts=False, refused=refused),
     *(Route("GET", path, model_metadata, role="predict", refused=refused) for path in _MODEL),
     *(
         Route("GET", f"{path}/ready", model_ready, role=None, counts=False, refused=refused)

@@ -14,58 +14,58 @@ from everloop.runtime.protocols.open_inference import answer, metadata_of
 from everloop.runtime.protocols.tensors import BYTES, Tensor, pack, rows_of, unpack
 
 if TYPE_CHECKING:
+    from everloop.runtime.service.lifecycles import Lifecycles
     from everloop.runtime.service.service import Service
 
-Method = Callable[[Any], Awaitable[Any]]
+Method = Callable[["Service", Any], Awaitable[Any]]
 
 
 class Methods:
     """The methods of `GRPCInferenceService`: a message in, a message out.
 
-    Args:
-        service: What serves.
-
     Raises:
         MissingExtra: When protobuf is not installed.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self) -> None:
         self.messages = message_classes()
-        self.table: dict[str, tuple[Method, str | None]] = {
-            "ServerLive": (self._server_live, None),
-            "ServerReady": (self._server_ready, None),
-            "ModelReady": (self._model_ready, None),
-            "ServerMetadata": (self._server_metadata, None),
-            "ModelMetadata": (self._model_metadata, "predict"),
-            "ModelInfer": (self._infer, "predict"),
+        self.of_server: dict[str, Callable[[Lifecycles], Any]] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ServerMetadata": self._server_metadata,
         }
-        """Each method with the role that it asks for."""
+        """The methods that ask of the server as a whole; open to all."""
+        self.of_model: dict[str, tuple[Method, str, str | None]] = {
+            "ModelReady": (self._model_ready, "name", None),
+            "ModelMetadata": (self._model_metadata, "name", "predict"),
+            "ModelInfer": (self._infer, "model_name", "predict"),
+        }
+        """The others, each with the field that names the lifecycle and the role that it asks for."""
 
-    async def _server_live(self, _request: Any) -> Any:
+    def _server_live(self, _lifecycles: Lifecycles) -> Any:
         return self.messages["ServerLiveResponse"](live=True)
 
-    async def _server_ready(self, _request: Any) -> Any:
-        return self.messages["ServerReadyResponse"](ready=self._service.able)
+    def _server_ready(self, lifecycles: Lifecycles) -> Any:
+        return self.messages["ServerReadyResponse"](ready=lifecycles.able)
 
-    async def _model_ready(self, request: Any) -> Any:
-        version_asked(self._service, request.name, request.version)
-        return self.messages["ModelReadyResponse"](ready=self._service.able)
-
-    async def _server_metadata(self, _request: Any) -> Any:
+    def _server_metadata(self, _lifecycles: Lifecycles) -> Any:
         return self.messages["ServerMetadataResponse"](name="everloop", version=installed_version("everloop"))
 
-    async def _model_metadata(self, request: Any) -> Any:
-        version = version_asked(self._service, request.name, request.version)
-        described = metadata_of(self._service, model_of(self._service, version).package.manifest)
+    async def _model_ready(self, service: Service, request: Any) -> Any:
+        version_asked(service, request.version)
+        return self.messages["ModelReadyResponse"](ready=service.able)
+
+    async def _model_metadata(self, service: Service, request: Any) -> Any:
+        version = version_asked(service, request.version)
+        described = metadata_of(service, model_of(service, version).package.manifest)
         return self.messages["ModelMetadataResponse"](**described)
 
-    async def _infer(self, request: Any) -> Any:
+    async def _infer(self, service: Service, request: Any) -> Any:
         started = time.perf_counter()
-        version = version_asked(self._service, request.model_name, request.model_version)
-        manifest = model_of(self._service, version).package.manifest
+        version = version_asked(service, request.model_version)
+        manifest = model_of(service, version).package.manifest
         rows = rows_of(_tensors(request), manifest)
-        found = await answer(self._service, rows, request.id or None, version, started)
+        found = await answer(service, rows, request.id or None, version, started)
         wanted = [one.name for one in request.outputs] or [tensor.name for tensor in found]
         known = {tensor.name: tensor for tensor in found}
         response = self.messages["ModelInferResponse"](

@@ -10,12 +10,17 @@ from everloop.runtime.http import Refusal, Response
 
 if TYPE_CHECKING:
     from everloop.runtime.http import Request
+    from everloop.runtime.service.lifecycles import Lifecycles
     from everloop.runtime.service.service import Service
+
+
+UNDER = "/models/{name}"
+"""What stands before a path that itself names no lifecycle, where one is named."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """One method on one path.
+    """One method on one path of a lifecycle. Its path also stands behind `UNDER`.
 
     Attributes:
         method: In capitals.
@@ -29,6 +34,27 @@ class Route:
     method: str
     path: str
     function: Callable[[Service, Request], Awaitable[Response]]
+    role: str | None
+    counts: bool = True
+    refused: Callable[[Refusal], Response] = Refusal.response
+
+
+@dataclass(frozen=True)
+class ServerRoute:
+    """One method on one path of the server as a whole.
+
+    Attributes:
+        method: In capitals.
+        path: Plain.
+        function: Answers, given the lifecycles that whoever asks may know of.
+        role: The role that a token must have, of any lifecycle; None is open to all.
+        counts: As in `Route`.
+        refused: As in `Route`.
+    """
+
+    method: str
+    path: str
+    function: Callable[[Lifecycles, Request], Awaitable[Response]]
     role: str | None
     counts: bool = True
     refused: Callable[[Refusal], Response] = Refusal.response

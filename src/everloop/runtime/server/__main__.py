@@ -6,8 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
-
 from everloop.core.errors import EverloopError
 from everloop.runtime.server.process import serve
 from everloop.runtime.service.settings import ServerSettings
@@ -21,7 +19,7 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     try:
         settings = ServerSettings.load(asked.settings).with_secrets()
-        serve(msgspec.structs.replace(settings, worker=asked.worker) if asked.worker else settings)
+        serve(settings.for_worker(asked.worker) if asked.worker else settings)
     except EverloopError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
         if error.hint:

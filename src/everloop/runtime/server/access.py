@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from everloop.runtime.http import Refusal
-from everloop.runtime.service.settings import Token
+
+if TYPE_CHECKING:
+    from everloop.runtime.service.service import Service
+    from everloop.runtime.service.settings import Token
 
 _WHY = {"www-authenticate": 'Bearer realm="everloop"'}
 
@@ -32,3 +37,30 @@ def require_role(tokens: tuple[Token, ...], role: str | None, authorization: byt
         raise Refusal(401, "A token is needed.", "Send it as 'Authorization: Bearer TOKEN'.", headers=_WHY)
     if not roles & {role, "admin"}:
         raise Refusal(403, "The token is of another role.", f"This route is for the role {role!r}.")
+
+
+def admitted(services: Sequence[Service], role: str | None, authorization: bytes) -> Sequence[Service]:
+    """Gives the lifecycles of which a request may ask, by the tokens of each.
+
+    Args:
+        services: What serves each lifecycle.
+        role: As in `require_role`.
+        authorization: As in `require_role`.
+
+    Raises:
+        Refusal: As `require_role` does, where there is none.
+    """
+    if role is None:
+        return services
+    found, refusals = [], []
+    for service in services:
+        try:
+            require_role(service.settings.tokens, role, authorization)
+        except Refusal as refusal:
+            refusals.append(refusal)
+        else:
+            found.append(service)
+    if not found:
+        # That a token is of another role says more than that none is known.
+        raise max(refusals, key=lambda refusal: refusal.status)
+    return found

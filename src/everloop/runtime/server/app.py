@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import sys
 import time
 import traceback
@@ -15,15 +14,18 @@ from everloop.core.clock import Clock, SystemClock
 from everloop.core.errors import EverloopError
 from everloop.runtime.http import ClientGone, Receive, Refusal, Request, Response, Scope, Send
 from everloop.runtime.protocols import PROTOCOLS, native
-from everloop.runtime.protocols.route import Route
-from everloop.runtime.server.access import require_role
+from everloop.runtime.protocols.route import UNDER, Route, ServerRoute
+from everloop.runtime.server.access import admitted, require_role
 from everloop.runtime.server.pages import ROUTES as PAGES
+from everloop.runtime.server.route_table import RouteTable
+from everloop.runtime.service.lifecycles import Lifecycles
 from everloop.runtime.service.served import Served
-from everloop.runtime.service.service import Service
-from everloop.runtime.service.settings import ServerSettings
 
 if TYPE_CHECKING:
     from everloop.runtime.server.grpc import GrpcServer
+    from everloop.runtime.service.metrics import Metrics
+    from everloop.runtime.service.service import Service
+    from everloop.runtime.service.settings import ServerSettings
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
@@ -39,52 +41,24 @@ def create_app(settings: ServerSettings, clock: Clock | None = None) -> App:
         An application with lifespan: it loads and opens at startup, commits at shutdown.
     """
     return App(
-        Service(settings, clock or SystemClock()),
+        Lifecycles.of(settings, clock or SystemClock()),
         [*PAGES, *(route for part in PROTOCOLS for route in part.ROUTES)],
     )
 
 
-class RouteTable:
-    """Finds routes by path; a plain path by one look-up, one with parameters by its pattern."""
-
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._plain: dict[str, dict[str, Route]] = {}
-        self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
-        for route in routes:
-            if "{" in route.path:
-                pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(route.path)))
-                self._patterns.setdefault(route.path, (pattern, {}))[1][route.method] = route
-            else:
-                self._plain.setdefault(route.path, {})[route.method] = route
-
-    def find(self, request: Request) -> Route:
-        """Gives the route that a request asks for, and puts its parameters into the request.
-
-        Raises:
-            Refusal: 404 for an unknown path, 405 for a method that the path has not.
-        """
-        by_method = self._plain.get(request.path) or self._match(request)
-        method = "GET" if request.method == "HEAD" else request.method
-        if method in by_method:
-            return by_method[method]
-        allowed = ", ".join(sorted(by_method))
-        raise Refusal(405, "The path has no such method.", f"Expected {allowed}.", headers={"allow": allowed})
-
-    def _match(self, request: Request) -> dict[str, Route]:
-        for pattern, by_method in self._patterns.values():
-            found = pattern.fullmatch(request.path)
-            if found:
-                request.parameters = found.groupdict()
-                return by_method
-        raise Refusal(404, "There is no such path.", "GET /openapi.json lists the paths.")
-
-
 class App:
-    """The ASGI application."""
+    """The ASGI application.
 
-    def __init__(self, service: Service, routes: Iterable[Route]) -> None:
-        self.service = service
+    Attributes:
+        lifecycles: What it answers for.
+        start_fault: Why it did not start.
+        grpc: The gRPC server beside it, if there is one.
+    """
+
+    def __init__(self, lifecycles: Lifecycles, routes: Iterable[Route | ServerRoute]) -> None:
+        self.lifecycles = lifecycles
         self._routes = RouteTable(routes)
+        self._at_once: dict[str, Service] = {}
         self.start_fault: EverloopError | None = None
         self.grpc: GrpcServer | None = None
 
@@ -97,23 +71,41 @@ class App:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
 
+    def start(self) -> None:
+        """Loads what is served and opens the logs.
+
+        Raises:
+            EverloopError: When a package is refused or a log cannot be opened.
+        """
+        self.lifecycles.start()
+        under = UNDER.partition("{")[0]
+        self._at_once = {f"{under}{name}{native.PATH}": one for name, one in self.lifecycles.named.items()}
+        if self.lifecycles.sole is not None:
+            self._at_once[native.PATH] = self.lifecycles.sole
+
+    def stop(self) -> None:
+        """Commits the logs, and lets go of everything."""
+        self.lifecycles.stop()
+
     async def _http(self, request: Request, send: Send) -> None:
-        service = self.service
-        service.requests_now += 1
-        name = "(none)"
+        route: Route | ServerRoute | None = None
+        numbers = self.lifecycles.metrics
         refused: Callable[[Refusal], Response] = Refusal.response
         try:
             route = self._routes.find(request)
-            name, refused = route.path, route.refused
-            response = await self._answer(route, request)
+            refused = route.refused
+            if isinstance(route, ServerRoute):
+                response = await self._of_server(route, request)
+            else:
+                service = self._meant(route, request)
+                numbers = service.metrics
+                response = await self._of_lifecycle(service, route, request)
         except Refusal as refusal:
             response = refused(refusal)
         except ClientGone:
             return
-        finally:
-            service.requests_now -= 1
         method = request.method if request.method in _METHODS else "(other)"
-        self._count(name, method, response, request)
+        _count(numbers, "(none)" if route is None else route.path, method, response, request)
         await response.send(send, with_body=request.method != "HEAD")
 
     def answer_at_once(self, scope: Scope, content: bytes, reply: Callable[[Response], None]) -> bool:
@@ -127,8 +119,8 @@ class App:
         Returns:
             Whether it is answered so; otherwise nothing was done.
         """
-        service = self.service
-        if scope["path"] != native.PATH or scope["method"] != "POST" or scope["query_string"]:
+        service = self._at_once.get(scope["path"])
+        if service is None or scope["method"] != "POST" or scope["query_string"]:
             return False
         if service.draining or service.settings.durability == "fsync" or service.settings.tokens:
             return False
@@ -137,7 +129,7 @@ class App:
             return False
         if service.requests_now >= service.settings.limits.concurrent or service.shedding.crowded():
             refusal = service.shedding.unavailable("overload", "The server has too much to do.")
-            self._count(native.PATH, "POST", refusal.response(), request)
+            _count(service.metrics, native.PATH, "POST", refusal.response(), request)
             reply(refusal.response())
             return True
         row = service.read_row(content)
@@ -151,59 +143,90 @@ class App:
                 response = native.answer_of(served)
             else:
                 response = (served if isinstance(served, Refusal) else _mistake(served)).response()
-            self._count(native.PATH, "POST", response, request)
+            _count(service.metrics, native.PATH, "POST", response, request)
             reply(response)
 
         service.predict_at_once(row, request.started, told)
         return True
 
-    def _count(self, route: str, method: str, response: Response, request: Request) -> None:
-        self.service.metrics.add("everloop_requests_total", route, method, str(response.status))
-        self.service.metrics.observe(route, time.perf_counter() - request.started)
+    def _meant(self, route: Route, request: Request) -> Service:
+        """Gives the lifecycle that a request is for."""
+        lifecycles, name = self.lifecycles, request.parameters.get("name")
+        if name is None and lifecycles.sole is not None:
+            return lifecycles.sole
+        if name in lifecycles.named:
+            return lifecycles.named[name]
+        # Which lifecycles there are is told to those who may ask one.
+        known = lifecycles.only(admitted(lifecycles.services, route.role, request.header(b"authorization")))
+        if name is not None:
+            return known.find(name)
+        raise known.unnamed(request.path)
 
-    async def _answer(self, route: Route, request: Request) -> Response:
-        service = self.service
-        if route.counts and service.requests_now > service.settings.limits.concurrent:
-            raise service.shedding.unavailable("overload", "The server has too much to do.")
-        require_role(service.settings.tokens, route.role, request.header(b"authorization"))
+    async def _of_lifecycle(self, service: Service, route: Route, request: Request) -> Response:
+        service.requests_now += 1
         try:
+            if route.counts and service.requests_now > service.settings.limits.concurrent:
+                raise service.shedding.unavailable("overload", "The server has too much to do.")
+            require_role(service.settings.tokens, route.role, request.header(b"authorization"))
             return await route.function(service, request)
         except (Refusal, ClientGone):
             raise
         except Exception as error:  # noqa: BLE001  (the last line: one request fails, the server goes on)
             raise _mistake(error) from None
+        finally:
+            service.requests_now -= 1
+
+    async def _of_server(self, route: ServerRoute, request: Request) -> Response:
+        who = request.header(b"authorization")
+        known = self.lifecycles.only(admitted(self.lifecycles.services, route.role, who))
+        try:
+            return await route.function(known, request)
+        except (Refusal, ClientGone):
+            raise
+        except Exception as error:  # noqa: BLE001
+            raise _mistake(error) from None
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        first = self.lifecycles.services[0].settings
         try:
-            self.service.start()  # nobody asks yet; another thread would keep memory of its own
-            if self.service.settings.grpc_port is not None:
-                await self._start_grpc()
+            self.start()  # nobody asks yet; another thread would keep memory of its own
+            if first.grpc_port is not None:
+                await self._start_grpc(first)
         except EverloopError as error:
             self.start_fault = error
             await send({"type": "lifespan.startup.failed", "message": error.message})
             return
-        follower = asyncio.create_task(self.service.arms.follow(self.service.settings.poll_seconds))
+        followers = [
+            asyncio.create_task(one.arms.follow(one.settings.poll_seconds))
+            for one in self.lifecycles.services
+        ]
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self.service.draining = True
+        self.lifecycles.drain()
         if self.grpc is not None:
-            await self.grpc.stop(self.service.settings.drain_seconds)
-        follower.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await follower
+            await self.grpc.stop(first.drain_seconds)
+        for follower in followers:
+            follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await follower
         try:
-            await asyncio.to_thread(self.service.stop)
+            await asyncio.to_thread(self.stop)
         except EverloopError as error:
             await send({"type": "lifespan.shutdown.failed", "message": f"error: {error.message}"})
             return
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start_grpc(self) -> None:
+    async def _start_grpc(self, settings: ServerSettings) -> None:
         from everloop.runtime.server.grpc import GrpcServer
 
-        self.grpc = GrpcServer(self.service)
+        self.grpc = GrpcServer(self.lifecycles, settings)
         await self.grpc.start()
+
+
+def _count(numbers: Metrics, route: str, method: str, response: Response, request: Request) -> None:
+    numbers.add("everloop_requests_total", route, method, str(response.status))
+    numbers.observe(route, time.perf_counter() - request.started)
 
 
 def _mistake(error: Exception) -> Refusal:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import EverloopError, UsageFault
@@ -13,11 +14,13 @@ from everloop.core.extras import require
 from everloop.runtime.http import Refusal
 from everloop.runtime.protocols.inference_messages import SERVICE
 from everloop.runtime.protocols.open_inference_grpc import Method, Methods
-from everloop.runtime.server.access import require_role
+from everloop.runtime.server.access import admitted, require_role
 
 if TYPE_CHECKING:
+    from everloop.runtime.service.lifecycles import Lifecycles
+    from everloop.runtime.service.metrics import Metrics
     from everloop.runtime.service.service import Service
-    from everloop.runtime.service.settings import Tls
+    from everloop.runtime.service.settings import ServerSettings, Tls
 
 _STATUS = {
     401: "UNAUTHENTICATED",
@@ -34,11 +37,12 @@ class GrpcServer:
     """Serves the methods of the Open Inference Protocol. Used from one event loop.
 
     Args:
-        service: What serves.
+        lifecycles: What it answers for.
+        settings: Where it listens, and how.
     """
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, lifecycles: Lifecycles, settings: ServerSettings) -> None:
+        self._lifecycles, self._settings = lifecycles, settings
         self._server: Any = None
         self.port = 0
 
@@ -54,7 +58,7 @@ class GrpcServer:
         require("grpc", extra="grpc")
         from grpc import aio
 
-        settings = self._service.settings
+        settings = self._settings
         options = [
             ("grpc.max_receive_message_length", settings.limits.body_bytes),
             ("grpc.so_reuseport", int(settings.reuse_port)),
@@ -84,49 +88,82 @@ class GrpcServer:
     def _handlers(self) -> Any:
         import grpc
 
-        methods = Methods(self._service)
+        methods = Methods()
+        answers = {name: self._of_server(name, method) for name, method in methods.of_server.items()}
+        answers |= {name: self._of_model(name, *entry) for name, entry in methods.of_model.items()}
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
                 name: grpc.unary_unary_rpc_method_handler(
-                    self._guarded(name, method, role),
+                    answer,
                     request_deserializer=methods.messages[f"{name}Request"].FromString,
                     response_serializer=methods.messages[f"{name}Response"].SerializeToString,
                 )
-                for name, (method, role) in methods.table.items()
+                for name, answer in answers.items()
             },
         )
 
-    def _guarded(self, name: str, method: Method, role: str | None) -> Any:
-        import grpc
+    def _of_server(self, name: str, method: Callable[[Lifecycles], Any]) -> Any:
+        async def answer(_request: Any, context: Any) -> Any:
+            async def answered() -> Any:
+                return method(self._lifecycles)
 
-        service = self._service
-
-        async def answer(request: Any, context: Any) -> Any:
-            started, status = time.perf_counter(), 200
-            service.requests_now += 1
-            try:
-                if service.requests_now > service.settings.limits.concurrent and role is not None:
-                    raise service.shedding.unavailable("overload", "The server has too much to do.")
-                require_role(service.settings.tokens, role, _authorization(context))
-                return await method(request)
-            except Refusal as refusal:
-                status = refusal.status
-                code = grpc.StatusCode[_STATUS.get(status, "INVALID_ARGUMENT")]
-                return await context.abort(code, refusal.sentence)
-            except EverloopError as error:
-                status = 422
-                return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-            except Exception:  # noqa: BLE001  (the last line: one request fails, the server goes on)
-                status = 500
-                traceback.print_exc(file=sys.stderr)
-                return await context.abort(grpc.StatusCode.INTERNAL, "The server made a mistake.")
-            finally:
-                service.requests_now -= 1
-                service.metrics.add("everloop_requests_total", f"/{SERVICE}/{name}", "GRPC", str(status))
-                service.metrics.observe(f"/{SERVICE}/{name}", time.perf_counter() - started)
+            return await _guarded(name, self._lifecycles.metrics, context, answered)
 
         return answer
+
+    def _of_model(self, name: str, method: Method, field: str, role: str | None) -> Any:
+        lifecycles = self._lifecycles
+
+        async def answer(request: Any, context: Any) -> Any:
+            lifecycle, who = getattr(request, field), _authorization(context)
+            service = lifecycles.named.get(lifecycle)
+
+            async def answered() -> Any:
+                if service is None:
+                    lifecycles.only(admitted(lifecycles.services, role, who)).find(lifecycle)
+                    return None
+                return await _asked(service, method, role, who, request)
+
+            numbers = lifecycles.metrics if service is None else service.metrics
+            return await _guarded(name, numbers, context, answered)
+
+        return answer
+
+
+async def _asked(service: Service, method: Method, role: str | None, who: bytes, request: Any) -> Any:
+    """Has a lifecycle answer, if whoever asks may and it has not too much to do."""
+    service.requests_now += 1
+    try:
+        if service.requests_now > service.settings.limits.concurrent and role is not None:
+            raise service.shedding.unavailable("overload", "The server has too much to do.")
+        require_role(service.settings.tokens, role, who)
+        return await method(service, request)
+    finally:
+        service.requests_now -= 1
+
+
+async def _guarded(name: str, numbers: Metrics, context: Any, answer: Callable[[], Awaitable[Any]]) -> Any:
+    """Answers, tells what goes wrong in gRPC's codes, and counts."""
+    import grpc
+
+    started, status = time.perf_counter(), 200
+    try:
+        return await answer()
+    except Refusal as refusal:
+        status = refusal.status
+        code = grpc.StatusCode[_STATUS.get(status, "INVALID_ARGUMENT")]
+        return await context.abort(code, refusal.sentence)
+    except EverloopError as error:
+        status = 422
+        return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+    except Exception:  # noqa: BLE001  (the last line: one request fails, the server goes on)
+        status = 500
+        traceback.print_exc(file=sys.stderr)
+        return await context.abort(grpc.StatusCode.INTERNAL, "The server made a mistake.")
+    finally:
+        numbers.add("everloop_requests_total", f"/{SERVICE}/{name}", "GRPC", str(status))
+        numbers.observe(f"/{SERVICE}/{name}", time.perf_counter() - started)
 
 
 def _credentials(tls: Tls) -> Any:

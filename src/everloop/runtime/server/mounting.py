@@ -65,14 +65,14 @@ class MountedAsgi:
         if self._life is not None and self._end is not None:
             self._end.set()
             await self._life
-            atexit.unregister(self._app.service.stop)
+            atexit.unregister(self._app.stop)
 
     async def _start(self) -> None:
         if self._started is None:
             self._started = asyncio.get_running_loop().create_future()
             self._end = asyncio.Event()
             self._life = asyncio.create_task(self._live(self._started, self._end))
-            atexit.register(self._app.service.stop)
+            atexit.register(self._app.stop)
         await asyncio.shield(self._started)
 
     async def _live(self, started: asyncio.Future[None], end: asyncio.Event) -> None:

@@ -38,13 +38,16 @@ _PROBLEM = {
 }
 
 
-def describe(manifest: Manifest, contract: Contract, settings: ServerSettings) -> dict[str, Any]:
-    """Gives the description of what a server answers now, as OpenAPI 3.1.
+def describe(
+    manifest: Manifest, contract: Contract, settings: ServerSettings, under: str = ""
+) -> dict[str, Any]:
+    """Gives the description of what a server answers now for a lifecycle, as OpenAPI 3.1.
 
     Args:
         manifest: The champion's.
         contract: The champion's.
         settings: The server's limits and whether it asks for tokens.
+        under: What stands before paths that themselves name no lifecycle.
     """
     schemas = {
         "Row": _row(manifest, contract),
@@ -61,7 +64,7 @@ def describe(manifest: Manifest, contract: Contract, settings: ServerSettings) -
             if manifest.target
             else f"Answers a question of the kind {manifest.task}.",
         },
-        "paths": paths_of(settings),
+        "paths": paths_of(settings, under),
         "components": {"schemas": schemas},
     }
     if settings.tokens:

@@ -26,6 +26,7 @@ class Operation(NamedTuple):
         body: The schema of its body, by content type; None for none.
         kind: The content type of its answer.
         parameters: Parameters of its query.
+        named: Whether the path is of the server as a whole, or itself names the lifecycle.
     """
 
     paths: tuple[str, ...]
@@ -35,14 +36,21 @@ class Operation(NamedTuple):
     body: dict[str, dict[str, Any]] | None = None
     kind: str = _JSON
     parameters: tuple[dict[str, Any], ...] = ()
+    named: bool = True
 
 
-def paths_of(settings: ServerSettings) -> dict[str, Any]:
-    """Gives every path that the server answers, with its methods."""
+def paths_of(settings: ServerSettings, under: str = "") -> dict[str, Any]:
+    """Gives every path that the server answers for a lifecycle, with its methods.
+
+    Args:
+        settings: What the server is told.
+        under: What stands before a path that itself names no lifecycle.
+    """
     paths: dict[str, Any] = {}
     for operation in (*_own(settings), *_OPEN_INFERENCE, *_TENSORFLOW, *_INVOCATIONS, *_PAGES):
         for path in operation.paths:
-            paths.setdefault(path, {})[operation.method] = _described(path, operation)
+            whole = path if operation.named else under + path
+            paths.setdefault(whole, {})[operation.method] = _described(whole, operation)
     return paths
 
 
@@ -69,9 +77,15 @@ def _own(settings: ServerSettings) -> tuple[Operation, ...]:
             {"anyOf": [answer, answers]},
             {_JSON: {"anyOf": [row, rows, named]}},
             parameters=(explain,),
+            named=False,
         ),
         Operation(
-            ("/feedback",), "post", "Takes actuals.", taken, {_JSON: {"anyOf": [entry, many, actuals]}}
+            ("/feedback",),
+            "post",
+            "Takes actuals.",
+            taken,
+            {_JSON: {"anyOf": [entry, many, actuals]}},
+            named=False,
         ),
         Operation(
             ("/features/{source}",),
@@ -79,6 +93,7 @@ def _own(settings: ServerSettings) -> tuple[Operation, ...]:
             "Takes events of a source that features look at.",
             taken,
             {_JSON: {"type": ["object", "array"]}},
+            named=False,
         ),
     )
 
@@ -157,6 +172,14 @@ _INVOCATIONS = (
         "Answers a table, as MLflow's and SageMaker's clients send it.",
         _object({"predictions": {"type": "array"}}, "predictions"),
         {_JSON: _TABLES, "text/csv": _TEXT},
+        named=False,
+    ),
+    Operation(
+        ("/models/{name}/invoke",),
+        "post",
+        "Answers a table, as SageMaker asks a container of several models.",
+        _object({"predictions": {"type": "array"}}, "predictions"),
+        {_JSON: _TABLES, "text/csv": _TEXT},
     ),
     Operation(("/ping",), "get", "Says whether requests are answered."),
 )
@@ -165,8 +188,10 @@ _PAGES = (
     Operation(("/health/live",), "get", "Says that the process answers."),
     Operation(("/health/ready",), "get", "Says whether requests are answered."),
     Operation(("/metrics",), "get", "Gives numbers as Prometheus text.", _TEXT, kind="text/plain"),
-    Operation(("/openapi.json",), "get", "Gives this description."),
-    Operation(("/docs",), "get", "Gives it as a page.", _TEXT, kind="text/html"),
+    Operation(("/models",), "get", "Names the lifecycles that are served."),
+    Operation(("/models/{name}/health/ready",), "get", "Says whether a lifecycle's requests are answered."),
+    Operation(("/openapi.json",), "get", "Gives this description.", named=False),
+    Operation(("/docs",), "get", "Gives it as a page.", _TEXT, kind="text/html", named=False),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -43,10 +43,11 @@ FAMILIES = (
     Family("everloop_requests_now", "Requests under way.", kind="gauge"),
     Family("everloop_routing_generation", "The routing's generation.", kind="gauge"),
 )
+SECONDS = Family("everloop_request_seconds", "How long requests took.", ("route",), "histogram")
 
 
 class Metrics:
-    """All numbers of one server process. Used from the event loop alone."""
+    """All numbers of one lifecycle in a server process. Used from the event loop alone."""
 
     def __init__(self) -> None:
         self._values: dict[str, dict[Labels, float]] = {family.name: {} for family in FAMILIES}
@@ -67,21 +68,37 @@ class Metrics:
         self._latency[route][bisect_left(LATENCY_BUCKETS, seconds)] += 1
         self._seconds[route] += seconds
 
-    def text(self) -> str:
-        """Gives everything as Prometheus text."""
-        return "\n".join([*exposition(FAMILIES, self._values), *self._histogram(), ""])
+    def lines(self, family: Family, lifecycle: str = "") -> Iterator[str]:
+        """Gives a family's values as lines of Prometheus text, with the label `lifecycle` if one is named."""
+        if family is SECONDS:
+            yield from self._histogram(lifecycle)
+        else:
+            yield from _lines(family, self._values[family.name], lifecycle)
 
-    def _histogram(self) -> Iterator[str]:
-        name = "everloop_request_seconds"
-        yield f"# HELP {name} How long requests took."
-        yield f"# TYPE {name} histogram"
+    def _histogram(self, lifecycle: str) -> Iterator[str]:
+        name = SECONDS.name
         for route, counts in self._latency.items():
             total = 0
             for bound, count in zip((*map(str, LATENCY_BUCKETS), "+Inf"), counts, strict=True):
                 total += count
-                yield f"{name}_bucket{_labels(('route', 'le'), (route, bound))} {total}"
-            yield f"{name}_sum{_labels(('route',), (route,))} {self._seconds[route]:.9g}"
-            yield f"{name}_count{_labels(('route',), (route,))} {total}"
+                yield f"{name}_bucket{_labels(('route', 'le'), (route, bound), lifecycle)} {total}"
+            of_route = _labels(SECONDS.labels, (route,), lifecycle)
+            yield f"{name}_sum{of_route} {self._seconds[route]:.9g}"
+            yield f"{name}_count{of_route} {total}"
+
+
+def metrics_text(parts: Sequence[tuple[str, Metrics]]) -> str:
+    """Gives the numbers of lifecycles as one Prometheus text.
+
+    Args:
+        parts: The name of each lifecycle and its numbers; an empty name gives no label.
+    """
+    lines: list[str] = []
+    for family in (*FAMILIES, SECONDS):
+        lines += _heading(family)
+        for lifecycle, numbers in parts:
+            lines += numbers.lines(family, lifecycle)
+    return "\n".join([*lines, ""])
 
 
 def exposition(families: tuple[Family, ...], values: dict[str, dict[Labels, float]]) -> Iterator[str]:
@@ -92,13 +109,23 @@ def exposition(families: tuple[Family, ...], values: dict[str, dict[Labels, floa
         values: For each family's name, its values by their labels.
     """
     for family in families:
-        yield f"# HELP {family.name} {family.meaning}"
-        yield f"# TYPE {family.name} {family.kind}"
-        for labels, value in values[family.name].items():
-            yield f"{family.name}{_labels(family.labels, labels)} {value:.16g}"
+        yield from _heading(family)
+        yield from _lines(family, values[family.name])
 
 
-def _labels(names: Labels, values: Labels) -> str:
+def _heading(family: Family) -> Iterator[str]:
+    yield f"# HELP {family.name} {family.meaning}"
+    yield f"# TYPE {family.name} {family.kind}"
+
+
+def _lines(family: Family, values: dict[Labels, float], lifecycle: str = "") -> Iterator[str]:
+    for labels, value in values.items():
+        yield f"{family.name}{_labels(family.labels, labels, lifecycle)} {value:.16g}"
+
+
+def _labels(names: Labels, values: Labels, lifecycle: str = "") -> str:
+    if lifecycle:
+        names, values = ("lifecycle", *names), (lifecycle, *values)
     if not names:
         return ""
     pairs = ",".join(f'{name}="{_escape(value)}"' for name, value in zip(names, values, strict=True))

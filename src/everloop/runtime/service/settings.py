@@ -98,6 +98,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         poll_seconds: How often the routing file is looked at.
         drain_seconds: How long a stop waits for requests that are under way.
         ready_file: Where to write the URL and process id once ready.
+        beside: Further lifecycles that the same process answers for, by their names. What is said here of
+            host, ports, certificates, worker and draining is said for all of them.
     """
 
     routing: str | None = None
@@ -123,6 +125,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     poll_seconds: float = 0.2
     drain_seconds: float = 10.0
     ready_file: str | None = None
+    beside: tuple[ServerSettings, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.routing is None) == (self.package is None):
@@ -133,8 +136,20 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             if role not in ROLES:
                 raise UsageFault(f"A token has the role {role!r}; expected one of {ROLES}.")
         shown = self.tls is not None and self.tls.clients is not None
-        known = self.behind_gateway or shown or bool(self.tokens) or bool(self.secrets)
-        require_known_clients(self.host, known=known)
+        for one in self.each():
+            known = self.behind_gateway or shown or bool(one.tokens) or bool(one.secrets)
+            require_known_clients(self.host, known=known)
+        if self.beside:
+            _require_apart(self)
+
+    def each(self) -> tuple[ServerSettings, ...]:
+        """Gives what is said of each lifecycle, this one first."""
+        return (self, *self.beside)
+
+    def for_worker(self, worker: str) -> ServerSettings:
+        """Gives the settings of one of several processes, whose name in every log is its own."""
+        beside = tuple(msgspec.structs.replace(one, worker=worker) for one in self.beside)
+        return msgspec.structs.replace(self, worker=worker, beside=beside)
 
     def with_secrets(self) -> ServerSettings:
         """Reads the tokens that `secrets` name; what they are is hashed, and nowhere kept.
@@ -148,7 +163,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             if not token:
                 raise UsageFault(f"The token of the role {role!r} is empty.", place=self.secrets[role])
         tokens = (*self.tokens, *(Token(role, hash_token(token)) for role, token in found.items()))
-        return msgspec.structs.replace(self, tokens=tokens, secrets={})
+        beside = tuple(one.with_secrets() for one in self.beside)
+        return msgspec.structs.replace(self, tokens=tokens, secrets={}, beside=beside)
 
     def save(self, path: Path) -> None:
         """Writes the settings as JSON."""
@@ -182,6 +198,21 @@ def require_known_clients(host: str, *, known: bool) -> None:
             f"The server may not listen on {host} without tokens: anyone could ask it.",
             hint="state deploy.serve.tokens (or deploy.serve.tls.clients), or listen on 127.0.0.1",
         )
+
+
+def _require_apart(settings: ServerSettings) -> None:
+    """Refuses lifecycles beside each other that share a log, or of which one asks for more than is done."""
+    if any(one.beside for one in settings.beside):
+        raise UsageFault("A lifecycle that is served beside another has further ones beside it.")
+    logs = [one.log for one in settings.each()]
+    if len(set(logs)) < len(logs):
+        raise UsageFault("Two lifecycles of one server write the same prediction log.", hint="name each once")
+    for one in settings.beside:
+        if one.tls not in (None, settings.tls):
+            raise UsageFault(
+                "A lifecycle that is served beside another states certificates of its own.",
+                hint="state the same deploy.serve.tls in the first file, which says how the server listens",
+            )
 
 
 def hash_token(text: str) -> str:

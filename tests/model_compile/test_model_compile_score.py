@@ -200,6 +200,7 @@ def test_every_exporter_is_tested() -> None:
         "IsolationForest",
         "LocalOutliers",
         "Numbered",
+        "Rescaled",
         "Reweighed",
         "TailDetector",
         "TopItems",

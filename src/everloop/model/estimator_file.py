@@ -24,6 +24,7 @@ TRUSTED: frozenset[str] = frozenset(
         "everloop.model.estimators.item_scores.ItemFactors",
         "everloop.model.estimators.item_scores.PopularItems",
         "everloop.model.estimators.item_scores.SimilarItems",
+        "everloop.model.estimators.rescaled.Rescaled",
         "everloop.model.estimators.reweighed.Reweighed",
         "everloop.model.estimators.tail_detector.TailDetector",
         "everloop.model.estimators.top_items.TopItems",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from everloop.model.class_weights import CLASS_WEIGHT, DIMENSION
+from everloop.model import class_weights, target_scale
+from everloop.model.class_weights import CLASS_WEIGHT, weighs_classes
+from everloop.model.target_scale import TARGET_SCALE, rescales
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from everloop.model.learners.learner import Learner, Parameter
     from everloop.model.trained import Trial
+    from everloop.spec.frame import Frame
 
 STARTUP_TRIALS = 8
 
@@ -19,24 +25,58 @@ STARTUP_TRIALS = 8
 WEIGHED_ROUND = 2
 """Learners with weighted classes come after so many rounds of the portfolio."""
 
+RESCALED_ROUND = 1
+"""So do learners of a scaled target, of which more depends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """What may be varied of every learner, for what the target is like.
+
+    Attributes:
+        weighs: Whether classes may be weighted.
+        rescales: Whether the target may be scaled.
+    """
+
+    weighs: bool = False
+    rescales: bool = False
+
+    @classmethod
+    def of(cls, frame: Frame, actual: NDArray[Any]) -> Variants:
+        """Looks at the target."""
+        return cls(weighs=weighs_classes(frame, actual), rescales=rescales(frame, actual))
+
+    def dimensions(self, learner: Learner) -> tuple[Parameter, ...]:
+        """Gives what may be varied of a learner beside its own space."""
+        weighed = (class_weights.DIMENSION,) if self.weighs and learner.capabilities.takes_weights else ()
+        return (*weighed, *((target_scale.DIMENSION,) if self.rescales else ()))
+
+
+PLAIN = Variants()
+
 
 def portfolio_of(
-    learners: tuple[Learner, ...], *, weighs: bool = False
+    learners: tuple[Learner, ...], variants: Variants = PLAIN
 ) -> list[tuple[Learner, dict[str, Any]]]:
     """Gives every learner's first configuration, the cheapest learner first, then the second ones.
 
     Args:
         learners: The cheapest first.
-        weighs: Whether each one's first configuration comes once more, with balanced classes.
+        variants: In what else each one's first configuration is tried.
     """
     rounds = list(zip_longest(*([(one, dict(c)) for c in one.portfolio] for one in learners)))
-    if weighs:
-        weighed = [
-            (one, {**one.portfolio[0], CLASS_WEIGHT: "balanced"}) if one.capabilities.takes_weights else None
-            for one in learners
-        ]
-        rounds.insert(WEIGHED_ROUND, tuple(weighed))
+    if variants.weighs:
+        weighed = [one for one in learners if one.capabilities.takes_weights]
+        rounds.insert(WEIGHED_ROUND, _firsts(weighed, {CLASS_WEIGHT: "balanced"}))
+    if variants.rescales:
+        rounds.insert(RESCALED_ROUND, _firsts(learners, {TARGET_SCALE: "log"}))
     return [pair for row in rounds for pair in row if pair is not None]
+
+
+def _firsts(
+    learners: Sequence[Learner], more: Mapping[str, Any]
+) -> tuple[tuple[Learner, dict[str, Any]], ...]:
+    return tuple((one, {**one.portfolio[0], **more}) for one in learners)
 
 
 class Proposals:
@@ -52,7 +92,7 @@ class Proposals:
         *,
         seed: int,
         greater_is_better: bool,
-        weighs: bool = False,
+        variants: Variants = PLAIN,
     ) -> None:
         import optuna
 
@@ -63,10 +103,7 @@ class Proposals:
         self._optuna = optuna
         self._study = optuna.create_study(sampler=sampler, direction=direction)
         self._learners = {one.name: one for one in learners}
-        self._spaces = {
-            one.name: (*one.space, DIMENSION) if weighs and one.capabilities.takes_weights else one.space
-            for one in learners
-        }
+        self._spaces = {one.name: (*one.space, *variants.dimensions(one)) for one in learners}
         self._names = optuna.distributions.CategoricalDistribution(tuple(self._learners))
         self._asked: dict[int, Any] = {}
         self._learned = 0

@@ -19,7 +19,6 @@ from everloop.core.errors import TrainingFailed
 from everloop.core.progress import Event, silent
 from everloop.measure.metrics import METRICS
 from everloop.model.budget import Budget, Spending
-from everloop.model.class_weights import weighs_classes
 from everloop.model.closing import Closing
 from everloop.model.contained import failure
 from everloop.model.estimator_file import load_writer
@@ -28,7 +27,7 @@ from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
 from everloop.model.running import PRUNED, Planned, RunningTrial
-from everloop.model.search_space import Proposals, portfolio_of
+from everloop.model.search_space import Proposals, Variants, portfolio_of
 from everloop.model.trained import Trial
 from everloop.model.trial import FoldMatrices, judged_positions, largest_fold, warm_up
 from everloop.model.workers import HERE, Workers, workers_of
@@ -419,8 +418,8 @@ def _explored(search: _Search, most_rows: int, promoted: int, share: float) -> I
     """Gives the portfolio, then what is proposed, until this rung's part of the budget is used."""
     trials = search.spending.budget.trials
     count = float("inf") if trials is None else max(1, trials - promoted)
-    weighs = weighs_classes(search.material.frame, search.material.actual)
-    for learner, configuration in portfolio_of(search.learners, weighs=weighs):
+    variants = Variants.of(search.material.frame, search.material.actual)
+    for learner, configuration in portfolio_of(search.learners, variants):
         if len(search.trials) + len(search.running) >= count:
             return
         one = search.affordable(Planned(learner, configuration, most_rows), share)
@@ -430,7 +429,7 @@ def _explored(search: _Search, most_rows: int, promoted: int, share: float) -> I
         search.learners,
         seed=search.material.seed,
         greater_is_better=METRICS[search.material.frame.metric].greater_is_better,
-        weighs=weighs,
+        variants=variants,
     )
     unlucky = 0
     # Where nothing has worked, neither the portfolio nor as many tries again, more will not help.

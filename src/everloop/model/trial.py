@@ -17,6 +17,7 @@ from everloop.model.folds import Fold, thinned
 from everloop.model.learners.learner import StopsEarly, Watch
 from everloop.model.preparation import PreparationSettings, fit_preparation
 from everloop.model.scoring import raw_scores
+from everloop.model.target_scale import TargetScale
 from everloop.runtime.plan import GridEncoder
 
 if TYPE_CHECKING:
@@ -191,11 +192,12 @@ def fit_fold(
     start, computed = time.perf_counter(), time.process_time()
     y, rounds = material.actual[encoded.train], None
     own = material.weights_of(encoded.train)
-    watch = _watch(material, encoded, y, seconds, configuration)
+    scale = TargetScale(y, configuration)
+    watch = _watch(material, encoded, y, seconds, configuration, scale)
     if isinstance(learner, StopsEarly) and watch is not None and "rounds" not in configuration:
         estimator, rounds = learner.fit_watched(
             encoded.X,
-            y,
+            scale.forward(y),
             watch,
             task=material.frame.task,
             configuration=configuration,
@@ -203,7 +205,7 @@ def fit_fold(
             seed=material.seed,
             threads=material.threads,
         )
-        estimator = put_right(estimator, y, configuration)
+        estimator = scale.put_back(put_right(estimator, y, configuration))
     else:
         estimator = fit_on(learner, encoded.X, y, material, configuration, own, encoded.plan)
     found: dict[str, Any] = {
@@ -218,12 +220,17 @@ def fit_fold(
 
 
 def _watch(
-    material: Material, encoded: Encoded, y: NDArray[Any], seconds: float, configuration: Mapping[str, Any]
+    material: Material,
+    encoded: Encoded,
+    y: NDArray[Any],
+    seconds: float,
+    configuration: Mapping[str, Any],
+    scale: TargetScale,
 ) -> Watch | None:
     """Gives what watches a fit; None where the rows that judge have no class that is learned."""
     actual = material.actual[encoded.validation]
     if material.frame.task == "regression":
-        return Watch(encoded.Xv, actual, seconds)
+        return Watch(encoded.Xv, scale.forward(actual), seconds)
     known = np.isin(actual, y)
     if _of_one_class(y, material) or not known.any():
         return None
@@ -270,16 +277,17 @@ def fit_on(
         from sklearn.dummy import DummyClassifier
 
         return DummyClassifier(strategy="prior").fit(X[:1], y[:1])
+    scale = TargetScale(y, configuration)
     estimator = learner.fit(
         X,
-        y,
+        scale.forward(y),
         task=material.frame.task,
         configuration=configuration,
         weights=row_weights(y, configuration, own),
         seed=material.seed,
         threads=material.threads,
     )
-    return put_right(estimator, y, configuration)
+    return scale.put_back(put_right(estimator, y, configuration))
 
 
 def grids_in(plan: Plan) -> tuple[tuple[int, int, int, int], ...]:

@@ -18,6 +18,7 @@ _NETWORK = "everloop.model.compile.network:network_form"
 _NEAREST = "everloop.model.compile.nearest:nearest_form"
 _UNUSUAL = "everloop.model.compile.unusual"
 _CLUSTERS = "everloop.model.compile.clusters"
+_RESCALED = "everloop.model.compile.rescaled:rescaled_form"
 _REWEIGHED = "everloop.model.compile.reweighed:reweighed_form"
 _XGBOOST = "everloop.model.compile.xgboost:xgboost_form"
 
@@ -44,6 +45,7 @@ EXPORTERS: dict[str, str] = {
     "everloop.Numbered": "everloop.model.foreign:numbered_form",
     "everloop.NearestRows": _NEAREST,
     "everloop.Network": _NETWORK,
+    "everloop.Rescaled": _RESCALED,
     "everloop.Reweighed": _REWEIGHED,
     "lightgbm.LGBMClassifier": _LIGHTGBM,
     "lightgbm.LGBMRegressor": _LIGHTGBM,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReweighedForm(ScoreForm):
-    """The form of a reweighed estimator.
+class WrappedForm(ScoreForm):
+    """The form of an estimator within another, which changes its answers alone.
 
     Attributes:
         inner: The form of the estimator inside.
@@ -40,7 +40,7 @@ class ReweighedForm(ScoreForm):
 
     def _within(self) -> ScoreForm:
         if self.inner is None:
-            raise ValueError("a reweighed form has one inside")
+            raise ValueError("a wrapped form has one inside")
         return self.inner
 
 
@@ -69,7 +69,7 @@ def reweighed_form(estimator: Reweighed) -> ScoreForm:
     from everloop.model.compile.registry import score_form
 
     inner = score_form(estimator.estimator)
-    return ReweighedForm(
+    return WrappedForm(
         width=inner.width,
         outputs=inner.scores,
         link="identity",

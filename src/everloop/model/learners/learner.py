@@ -90,7 +90,7 @@ class Watch:
     y: NDArray[Any]
     seconds: float = float("inf")
     weights: NDArray[np.float64] | None = None
-    most_rounds: int = 1_000
+    most_rounds: int = 2_000
     patience: int = 50
 
 

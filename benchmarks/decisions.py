@@ -29,6 +29,9 @@ from everloop.table.worth import worth_of
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FIXED = tuple(round(0.05 + 0.1 * place, 2) for place in range(10))
 TRIALS = 8
+WHEN = (pl.datetime(1996, 5, 7) + pl.duration(minutes=30) * pl.int_range(pl.len())).alias("at")
+"""Rows that stand in the order of time, and do not say when: one each half hour."""
+
 MOST_ROWS = 20_000
 
 
@@ -118,8 +121,11 @@ def _of_table(one: Priced, options: Options) -> tuple[Interval, float, float]:
     if one.target == "target":
         table = table.with_columns((pl.col("target") > 0).cast(pl.Int64))
     table = table.tail(most) if one.by_time else table.sample(min(most, table.height), shuffle=True, seed=0)
+    if one.by_time:
+        table = table.with_columns(WHEN)
     learned = int(table.height * 0.7)
-    frame = frame_of(table, spec=ProblemSpec(target=one.target, positive=one.positive))
+    asked = ProblemSpec(target=one.target, positive=one.positive, time="at" if one.by_time else None)
+    frame = frame_of(table, spec=asked)
     prices = ValueSpec.model_validate(one.prices)
 
     def worth(rows: pl.DataFrame) -> Worth | None:

@@ -111,6 +111,12 @@ def test_a_number_is_explained():
     assert costs["idle", "noise"].estimate == 0
     assert 0 < costs["x", "noise"].estimate < costs["x", "missing"].estimate
     assert ("", "missing") in costs
+    lost = {one.column: one.loss for one in found.permuted}
+    # Shuffled, |3 (x - x')| of two independent normals is 3 * 2 / sqrt(pi) on average.
+    assert lost["x"].estimate == pytest.approx(6 / np.sqrt(np.pi), rel=0.15)
+    assert lost["kind"].estimate == pytest.approx(1.0, abs=0.2)
+    assert lost["idle"].low == lost["idle"].high == 0
+    assert [one.column for one in found.permuted] == ["x", "kind", "idle"]
     assert Explanation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
@@ -134,6 +140,25 @@ def test_a_searched_model_is_explained(classes):
     assert (worst.column, worst.kind) == ("x", "missing")
     assert worst.loss.low > 0
     assert 0 < worst.changed <= 1
+
+
+def test_what_is_lost_by_shuffling_is_that_of_scikit_learn():
+    from sklearn.inspection import permutation_importance
+    from sklearn.linear_model import LogisticRegression
+
+    X = RANDOM.normal(size=(2_000, 3))
+    actual = (X[:, 0] + 0.5 * X[:, 1] + RANDOM.normal(size=2_000) > 0).astype(int)
+    model = LogisticRegression().fit(X, actual)
+    table = pl.DataFrame({name: X[:, k] for k, name in enumerate("abc")})
+
+    def scores(rows):
+        return model.predict_proba(rows.select("a", "b", "c").fill_null(0).to_numpy())[:, 1]
+
+    one = judged("binary", scores, actual, table, metric="roc_auc", classes=("0", "1"), positive="1")
+    found = {each.column: each.loss for each in explain_judged(one, scores, ("a", "b", "c")).permuted}
+    theirs = permutation_importance(model, X, actual, scoring="roc_auc", n_repeats=20, random_state=0)
+    for k, name in enumerate("abc"):
+        assert found[name].low <= theirs.importances_mean[k] <= found[name].high
 
 
 def test_the_loss_is_that_of_the_metric_when_a_field_is_missing():

@@ -201,6 +201,11 @@ def test_folds_by_time_learn_from_what_was_known() -> None:
     assert len(folds[0].train) < len(folds[1].train) < len(folds[2].train)
 
 
+def test_folds_by_time_are_never_drawn_for_want_of_a_time() -> None:
+    with pytest.raises(DataFault, match="names no time column"):
+        make_folds(pl.DataFrame({"x": range(50)}), frame_with(), np.zeros(50), FoldPlan(by="time"))
+
+
 def test_groups_are_never_divided() -> None:
     groups = np.random.default_rng(0).integers(0, 20, 200)
     folds = make_folds(

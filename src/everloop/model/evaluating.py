@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +72,17 @@ class Judged:
     def decisions(self) -> NDArray[Any]:
         """Class indices or, for regression, the numbers that are given."""
         return decisions_of(self.scores, self.table, self.frame.task, self.threshold, self.decision)
+
+    def only(self, rows: NDArray[np.int64]) -> Judged:
+        """Gives some of the rows, without what is decided on them today."""
+        return replace(
+            self,
+            table=self.table[rows],
+            scores=self.scores[rows],
+            actual=self.actual[rows],
+            worth=None if self.worth is None else self.worth.only(rows),
+            today=None,
+        )
 
     def predicted_for(self, metric: str) -> NDArray[Any]:
         """Gives what a metric is computed from: scores or decisions."""

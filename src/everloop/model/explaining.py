@@ -1,4 +1,4 @@
-"""Explains a model from rows that it did not learn from: effects, dependence, robustness.
+"""Explains a model from rows that it did not learn from: effects, dependence, permutation, robustness.
 
 Everything is asked of the model as a whole, through the raw columns that it reads, so it holds for every
 learner and every ensemble.
@@ -14,6 +14,7 @@ from everloop.core.tasks import TASKS
 from everloop.measure.intervals import Interval, mean_interval
 from everloop.measure.metrics import METRICS
 from everloop.model.explanation import Dependence, Effects, Explanation
+from everloop.model.permuting import permutation_of
 from everloop.model.robustness import MISSING, NOISE, Disturbed, robustness_of
 from everloop.model.shapley import ShapleyValues, shapley_values
 
@@ -63,6 +64,7 @@ def explain(
     found = _shapley(judged, scores, table, rows, orders)
     effects = _effects(table[rows], columns, found)
     strongest = [one.column for one in effects]
+    disturbed = Disturbed(judged, scores, table, tuple(strongest))
     return Explanation(
         output=_output(judged),
         metric=judged.frame.metric,
@@ -70,9 +72,8 @@ def explain(
         orders=orders,
         effects=effects,
         dependence=tuple(_dependence(judged, scores, table, name) for name in strongest[:DEPENDENT]),
-        robustness=robustness_of(Disturbed(judged, scores, table, tuple(strongest)))
-        if judged.frame.metric in METRICS
-        else (),
+        permuted=permutation_of(disturbed),
+        robustness=robustness_of(disturbed) if judged.frame.metric in METRICS else (),
         noise=NOISE,
         missing=MISSING,
     )

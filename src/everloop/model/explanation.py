@@ -45,6 +45,19 @@ class Dependence:
 
 
 @dataclass(frozen=True, slots=True)
+class Permuted:
+    """What is lost when a column is shuffled.
+
+    Attributes:
+        column: The column.
+        loss: What the metric loses, with its interval: more is worse, whatever the metric.
+    """
+
+    column: str
+    loss: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Robustness:
     """What a disturbed input costs.
 
@@ -69,11 +82,12 @@ class Explanation:
 
     Attributes:
         output: What is explained: ``the chance of yes``, ``the chance of the decided class``, the target.
-        metric: The metric of `Robustness.loss`.
+        metric: The metric of `Permuted.loss` and `Robustness.loss`.
         rows: How many rows were explained.
         orders: How many orders of columns were drawn for each.
         effects: By falling size; columns that the model does not read are not among them.
         dependence: For the strongest columns.
+        permuted: What the metric loses when a column is shuffled, the costliest first.
         robustness: For the strongest columns and for all together, the costliest first.
         noise: How strong the noise is, in standard deviations of the column.
         missing: The share of fields that are missing where all columns are disturbed.
@@ -85,6 +99,7 @@ class Explanation:
     orders: int
     effects: tuple[Effects, ...] = ()
     dependence: tuple[Dependence, ...] = ()
+    permuted: tuple[Permuted, ...] = ()
     robustness: tuple[Robustness, ...] = ()
     noise: float = 0.0
     missing: float = 0.0
@@ -106,6 +121,9 @@ class Explanation:
         known["dependence"] = tuple(
             Dependence(one["column"], *(tuple(one[name]) for name in ("at", "mean", "low", "high")))
             for one in data["dependence"]
+        )
+        known["permuted"] = tuple(
+            Permuted(one["column"], _interval(one["loss"])) for one in data.get("permuted", ())
         )
         known["robustness"] = tuple(
             Robustness(

@@ -28,19 +28,33 @@ def effect_blocks(found: Explanation) -> list[Block]:
         f"How far each column moves {found.output} from what it is where the column is not known: Shapley "
         f"values of {plural(found.rows, 'row')}, {plural(found.orders, 'order')} of the columns each."
     )
-    rows = [
-        [one.column, number(one.size.estimate), f"{number(one.size.low)} to {number(one.size.high)}"]
-        for one in found.effects
-    ]
+    lost = {one.column: _between(one.loss) for one in found.permuted}
+    columns = ["column", "mean size of its effect", f"{found.metric} lost when shuffled"]
+    rows = [[one.column, _between(one.size), lost.get(one.column)] for one in found.effects]
     return [
         Picture(drawn, said),
         Picture(
             pictures.swarm(swarm, x_label=f"effect on {found.output}"),
             "The same row by row: a dot is a row; its colour is the column's value in it, from low to high.",
         ),
+        *_shuffled(found),
         *_pairs([_over(one, found.output) for one in found.dependence if len(one.at) > 1]),
-        Fold("Every column's effect", [Table(["column", "mean size", "95 % interval"], rows)]),
+        Fold("Every column's effect", [Table(columns, rows)]),
     ]
+
+
+def _shuffled(found: Explanation) -> list[Block]:
+    known = {one.column: _ends(one.loss) for one in found.permuted if one.loss.known}
+    if not known:
+        return []
+    drawn = pictures.intervals(
+        dict(list(known.items())[:_SHOWN]), x_label=f"{found.metric} lost", level=(0.0, "nothing lost")
+    )
+    said = (
+        "What the model owes to each column: what is lost when its values are shuffled over held-out rows. "
+        "A column may move the scores and help nothing, and one that says the same may stand in for it."
+    )
+    return [Picture(drawn, said)]
 
 
 def _over(one: Dependence, output: str) -> Block:
@@ -103,6 +117,10 @@ def _name(column: str, kind: str, found: Explanation) -> str:
     if column:
         return f"{column} {_NAMES[kind]}"
     return f"{percent(found.missing)} of all fields missing" if kind == "missing" else "all numbers noisy"
+
+
+def _between(interval: Any) -> str:
+    return f"{number(interval.estimate)} ({number(interval.low)} to {number(interval.high)})"
 
 
 def _ends(interval: Any) -> tuple[float, float, float]:

@@ -22,6 +22,7 @@ ONE_HOLDOUT_ABOVE = 100_000
 
 HOLDOUT = 0.2
 FEWEST_ROWS = 4
+BY_LOT = "data: {split: {by: random}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,15 @@ def make_folds(
         At least one fold; each has rows on both sides.
 
     Raises:
-        DataFault: When there are too few rows, or a column that the division needs is missing.
+        DataFault: When there are too few rows, or a column that the division needs is missing or not named.
     """
     if table.height < FEWEST_ROWS:
         raise DataFault(
             f"{table.height} rows are too few to train and to judge; at least {FEWEST_ROWS} are needed."
         )
     single = table.height > ONE_HOLDOUT_ABOVE
-    if plan.by == "time" and frame.time is not None:
-        times = _times(table, str(frame.time))
+    if plan.by == "time":
+        times = _times(table, frame)
         known = _known(table, frame, times)
         folds = _by_time(times, known, 1 if single else plan.count, held_out if single else None)
         folds = _without_shared_groups(table, plan, folds)
@@ -94,9 +95,7 @@ def make_folds(
         folds = _drawn(actual, frame, plan, _first_twins(table, frame))
     folds = tuple(fold for fold in folds if len(fold.train) and len(fold.validation))
     if not folds:
-        raise DataFault(
-            f"{table.height} rows cannot be divided by {plan.by}.", hint="data: {split: {by: random}}"
-        )
+        raise DataFault(f"{table.height} rows cannot be divided by {plan.by}.", hint=BY_LOT)
     return folds[:1] if single else folds
 
 
@@ -106,12 +105,18 @@ def _complement(held_out: NDArray[np.int64], rows: int) -> Fold:
     return Fold(np.flatnonzero(mask), np.sort(held_out))
 
 
-def _times(table: pl.DataFrame, name: str) -> NDArray[np.float64]:
+def _times(table: pl.DataFrame, frame: Frame) -> NDArray[np.float64]:
+    """Gives when each row was decided on; nothing is drawn in its place, since drawn folds see the future."""
+    if frame.time is None:
+        raise DataFault("The rows are divided by time, and the problem names no time column.", hint=BY_LOT)
+    if frame.time not in table.columns:
+        raise DataFault(f"The rows are divided by time, and the table has no column {frame.time!r}.")
+    return _seconds(table[frame.time])
+
+
+def _seconds(column: pl.Series) -> NDArray[np.float64]:
     import polars as pl
 
-    if name not in table.columns:
-        raise DataFault(f"The rows are divided by time, and the table has no column {name!r}.")
-    column = table[name]
     if column.dtype in (pl.Date, pl.Datetime):
         return (
             column.cast(pl.Datetime("us")).to_physical().cast(pl.Float64).fill_null(-np.inf).to_numpy() / 1e6
@@ -124,7 +129,7 @@ def _known(table: pl.DataFrame, frame: Frame, times: NDArray[np.float64]) -> NDA
     known = times + (frame.label_delay_seconds or 0.0)
     if frame.label_time is None or frame.label_time not in table.columns:
         return known
-    stated = _times(table, frame.label_time)
+    stated = _seconds(table[frame.label_time])
     return np.where(np.isfinite(stated), stated, known)
 
 

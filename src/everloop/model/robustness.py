@@ -50,7 +50,7 @@ def robustness_of(given: Disturbed) -> tuple[Robustness, ...]:
     random = np.random.default_rng(given.judged.seed + 3)
     size = given.table.height
     rows = np.sort(random.choice(size, min(ROWS, size), replace=False))
-    part, table = _taken(given.judged, rows), given.table[rows]
+    part, table = given.judged.only(rows), given.table[rows]
     found = [
         _cost(
             part, replace(part, scores=given.scores(changed), table=_with(part.table, changed)), column, kind
@@ -59,17 +59,6 @@ def robustness_of(given: Disturbed) -> tuple[Robustness, ...]:
     ]
     return tuple(
         sorted(found, key=lambda one: (bool(one.column), -np.nan_to_num(one.loss.estimate), one.column))
-    )
-
-
-def _taken(judged: Judged, rows: NDArray[np.int64]) -> Judged:
-    return replace(
-        judged,
-        table=judged.table[rows],
-        scores=judged.scores[rows],
-        actual=judged.actual[rows],
-        worth=None if judged.worth is None else judged.worth.only(rows),
-        today=None,
     )
 
 

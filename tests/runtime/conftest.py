@@ -55,6 +55,55 @@ def score_graph(task, weights):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def small_graph(nodes, **constants):
+    made = helper.make_graph(
+        nodes,
+        "score",
+        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, ["n", 3])],
+        [helper.make_tensor_value_info("score", TensorProto.DOUBLE, ["n", 1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.fixture(scope="session")
+def failing_model():
+    """A graph that looks for a place that no list has, for every row but that of zeros which is tried at the start."""
+    return small_graph(
+        [
+            helper.make_node("Cast", ["x"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("ReduceSum", ["whole"], ["sum"], keepdims=0),
+            helper.make_node("Mul", ["sum", "far"], ["place"]),
+            helper.make_node("Gather", ["x", "place"], ["row"], axis=1),
+            helper.make_node("Unsqueeze", ["row", "one"], ["score"]),
+        ],
+        far=np.array(100_000, np.int64),
+        one=np.array([1], np.int64),
+    )
+
+
+@pytest.fixture(scope="session")
+def slow_model():
+    """A graph that multiplies large matrices for each row before it answers."""
+    random = np.random.default_rng(0)
+    many = [helper.make_node("MatMul", [f"m{n}", "large"], [f"m{n + 1}"]) for n in range(3)]
+    return small_graph(
+        [
+            helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["large", "mean"], ["m0"]),
+            *many,
+            helper.make_node("ReduceMean", ["m3"], ["all"], keepdims=0),
+            helper.make_node("MatMul", ["x", "w"], ["z"]),
+            helper.make_node("Mul", ["all", "zero"], ["nothing"]),
+            helper.make_node("Add", ["z", "nothing"], ["y"]),
+            helper.make_node("Sigmoid", ["y"], ["score"]),
+        ],
+        large=random.normal(size=(300, 300)),
+        w=np.array([[1.0], [0.5], [-0.5]]),
+        zero=np.array(0.0),
+    )
+
+
 def contract_json():
     from everloop.table.contract import ColumnRule, Contract
 

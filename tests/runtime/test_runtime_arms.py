@@ -6,10 +6,8 @@ import time
 from pathlib import Path
 
 import httpx
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from everloop.runtime.log import read_log
 from everloop.runtime.manifest import read_manifest, write_manifest
@@ -24,54 +22,6 @@ from everloop.runtime.routing import (
 )
 
 ROW = {"amount": 12.0, "region": "north"}
-SIZE = 900
-
-
-def graph(nodes, **constants):
-    made = helper.make_graph(
-        nodes,
-        "score",
-        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, ["n", 3])],
-        [helper.make_tensor_value_info("score", TensorProto.DOUBLE, ["n", 1])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def failing():
-    """Looks for a place that no list has, for every row but that of zeros which is tried at the start."""
-    return graph(
-        [
-            helper.make_node("Cast", ["x"], ["whole"], to=TensorProto.INT64),
-            helper.make_node("ReduceSum", ["whole"], ["sum"], keepdims=0),
-            helper.make_node("Mul", ["sum", "far"], ["place"]),
-            helper.make_node("Gather", ["x", "place"], ["row"], axis=1),
-            helper.make_node("Unsqueeze", ["row", "one"], ["score"]),
-        ],
-        far=np.array(100_000, np.int64),
-        one=np.array([1], np.int64),
-    )
-
-
-def slow():
-    """Multiplies large matrices for each row before it answers."""
-    random = np.random.default_rng(0)
-    many = [helper.make_node("MatMul", [f"m{n}", "large"], [f"m{n + 1}"]) for n in range(3)]
-    return graph(
-        [
-            helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
-            helper.make_node("Mul", ["large", "mean"], ["m0"]),
-            *many,
-            helper.make_node("ReduceMean", ["m3"], ["all"], keepdims=0),
-            helper.make_node("MatMul", ["x", "w"], ["z"]),
-            helper.make_node("Mul", ["all", "zero"], ["nothing"]),
-            helper.make_node("Add", ["z", "nothing"], ["y"]),
-            helper.make_node("Sigmoid", ["y"], ["score"]),
-        ],
-        large=random.normal(size=(SIZE, SIZE)),
-        w=np.array([[1.0], [0.5], [-0.5]]),
-        zero=np.array(0.0),
-    )
 
 
 @pytest.fixture
@@ -104,8 +54,8 @@ def ask(server, count):
 
 
 @pytest.mark.slow
-def test_nobody_waits_for_a_slow_shadow(challenger, start_server):
-    server = start_server(routing=challenger(slow(), "shadow"))
+def test_nobody_waits_for_a_slow_shadow(slow_model, challenger, start_server):
+    server = start_server(routing=challenger(slow_model, "shadow"))
     answered = ask(server, 15)
     server.stop()
     log = read_log(server.log).predictions
@@ -115,8 +65,8 @@ def test_nobody_waits_for_a_slow_shadow(challenger, start_server):
     assert log.filter(log["arm"] == "champion")["chance"].unique().to_list() == [1.0]
 
 
-def test_a_failing_shadow_touches_nobody_and_is_counted(challenger, start_server):
-    server = start_server(routing=challenger(failing(), "shadow"))
+def test_a_failing_shadow_touches_nobody_and_is_counted(failing_model, challenger, start_server):
+    server = start_server(routing=challenger(failing_model, "shadow"))
     ask(server, 20)
     server.stop()
     log = read_log(server.log)
@@ -125,8 +75,8 @@ def test_a_failing_shadow_touches_nobody_and_is_counted(challenger, start_server
     assert log.refusals.height == 20
 
 
-def test_the_champion_answers_where_the_challenger_fails(challenger, start_server):
-    server = start_server(routing=challenger(failing(), "canary", 0.5))
+def test_the_champion_answers_where_the_challenger_fails(failing_model, challenger, start_server):
+    server = start_server(routing=challenger(failing_model, "canary", 0.5))
     ask(server, 40)
     assert "everloop_fallbacks_total" in server.client.get("/metrics").text
     server.stop()
@@ -158,8 +108,8 @@ def test_a_row_that_violates_the_contract_is_counted_for_its_arm_without_its_con
 
 
 @pytest.mark.parametrize(("way", "shown"), [("hash", 1), ("drop", 12)])
-def test_a_private_entity_is_one_unit_by_its_hash_alone(challenger, start_server, way, shown):
-    server = start_server(routing=challenger(failing(), "canary", 0.5), private={"customer": way})
+def test_a_private_entity_is_one_unit_by_its_hash_alone(failing_model, challenger, start_server, way, shown):
+    server = start_server(routing=challenger(failing_model, "canary", 0.5), private={"customer": way})
     routing = read_routing(Path(server.settings.routing))
     customer = next(f"c{n}" for n in range(99) if choose_arm(routing, f"c{n}") == "challenger")
     for n in range(12):

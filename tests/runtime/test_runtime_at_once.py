@@ -144,7 +144,7 @@ class Slow:
 @pytest.mark.parametrize("count", [1, 2, 7, MOST_TOGETHER, 2 * MOST_TOGETHER + 3])
 def test_what_waits_in_one_turn_is_answered_at_once(packages, count):
     package = Slow(Package(packages["binary"]))
-    together = Together(package)
+    together = Together(package.answers)
     together.pays = True
     package.sizes.clear()
     rows = [{"amount": float(number)} for number in range(count)]
@@ -160,7 +160,7 @@ def test_what_waits_in_one_turn_is_answered_at_once(packages, count):
 
 def test_whoever_comes_alone_does_not_wait_for_company(packages):
     package = Slow(Package(packages["binary"]))
-    together = Together(package)
+    together = Together(package.answers)
     together.pays = True
 
     async def ask():
@@ -175,7 +175,7 @@ def test_whoever_comes_alone_does_not_wait_for_company(packages):
 
 
 def test_a_failure_reaches_everyone_who_waits(packages):
-    together = Together(Slow(Package(packages["binary"]), fail=True))
+    together = Together(Slow(Package(packages["binary"]), fail=True).answers)
     together.pays = True
 
     async def ask():

@@ -28,10 +28,11 @@ from everloop.loop.following import Following, followed_sources
 from everloop.loop.loop import Loop, Tick
 from everloop.loop.replay import HEARTBEAT
 from everloop.loop.serving import Servers, clear_leftovers
-from everloop.runtime.service.settings import ServerSettings, Tls
+from everloop.runtime.service.settings import ServerLimits, ServerSettings, Tls
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
+    from everloop.spec.deploy import LimitsSpec
 
 # With the clock of events, the log is looked at so often; a tick follows when it has grown.
 _EVENT_LOOK_SECONDS = 0.02
@@ -85,8 +86,14 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
         tls=_tls(workspace),
         trusted=workspace.trusted_keys,
         secrets=serve.tokens.references(),
+        limits=_limits(serve.limits),
     )
     return settings, workers
+
+
+def _limits(stated: LimitsSpec) -> ServerLimits:
+    wait = None if stated.wait is None else stated.wait.total_seconds()
+    return ServerLimits(version_requests=stated.requests, version_wait=wait)
 
 
 def _tls(workspace: Workspace) -> Tls | None:

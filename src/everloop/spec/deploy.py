@@ -74,6 +74,17 @@ class SigningSpec(Part):
     )
 
 
+class LimitsSpec(Part):
+    """How much of one version may be under way at once; what is more is answered 503 and comes back later."""
+
+    requests: Count | None = Field(None, description="The most requests at once; left out: no bound.")
+    wait: Duration | None = Field(
+        None,
+        description="How long the rows under way may take together, by what a row costs at present: "
+        "the slower a version is, the fewer are taken. Left out: no bound.",
+    )
+
+
 class ServeSpec(Part):
     """Where the model server listens."""
 
@@ -91,6 +102,9 @@ class ServeSpec(Part):
     tls: TlsSpec | None = Field(None, description="Certificates; left out: in the clear.")
     durability: Literal["buffer", "fsync"] = Field(
         "buffer", description="Whether an answer waits until its line in the prediction log is on disk."
+    )
+    limits: LimitsSpec = Field(
+        default_factory=LimitsSpec, description="How much of one version may be under way at once."
     )
 
 

@@ -8,7 +8,16 @@ from typing import Any
 from everloop.core.units import BOUND_PATTERN, DURATION_PATTERN, PERCENT_PATTERN, RATE_PATTERN
 from everloop.spec.cleaning import CleanSpec, ColumnCleanSpec, RepeatedRows
 from everloop.spec.data import AsOfFeature, DataSpec, LeakSpec, SplitSpec, WindowFeature
-from everloop.spec.deploy import DeploySpec, Hold, LogSpec, ServeSpec, SigningSpec, TlsSpec, TokensSpec
+from everloop.spec.deploy import (
+    DeploySpec,
+    Hold,
+    LimitsSpec,
+    LogSpec,
+    ServeSpec,
+    SigningSpec,
+    TlsSpec,
+    TokensSpec,
+)
 from everloop.spec.fields import ALARM_PATTERN
 from everloop.spec.goal import CostSpec, GoalSpec, TodayRule, ValueSpec
 from everloop.spec.http import HttpAuth, HttpPages
@@ -72,6 +81,7 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     ("deploy.hold", Hold),
     ("deploy.serve", ServeSpec),
     ("deploy.serve.tokens", TokensSpec),
+    ("deploy.serve.limits", LimitsSpec),
     ("deploy.serve.tls", TlsSpec),
     ("deploy.log", LogSpec),
     ("deploy.signing", SigningSpec),

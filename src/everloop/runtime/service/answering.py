@@ -54,7 +54,7 @@ class Answering:
         for loaded in {id(one.loaded): one.loaded for one in asked}.values():
             places = [place for place, one in enumerate(asked) if one.loaded is loaded]
             try:
-                found = loaded.package.answers([asked[place].row for place in places])
+                found = loaded.answers([asked[place].row for place in places])
             except Exception as error:  # noqa: BLE001
                 found = [
                     self.without_challenger(asked, place, rows[place], started, error) for place in places

@@ -24,15 +24,19 @@ from everloop.runtime.routing import (
     read_routing,
     unit_of,
 )
+from everloop.runtime.service.settings import ServerLimits
 from everloop.runtime.service.together import Together
 from everloop.table.contract.rows import Violation
 from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
+    from everloop.runtime.service.bounds import Answers, VersionBound
     from everloop.table.contract import JsonRowReader, RowChecker
 
 # A package that cannot be loaded is tried again, since a copy may still be under way.
 _RETRY_SECONDS = 2.0
+
+_NO_LIMITS = ServerLimits()
 
 _STATED = "a value or null: it is a feature that is not computed here"
 
@@ -51,6 +55,8 @@ class LoadedArm:
         computed: Features that whoever asks computes.
         joined: Features over other sources, which an online store knows where there is one.
         reader: Reads what satisfies the contract straight from JSON, where nothing else is asked of a row.
+        bound: How many of its requests may be under way; None does not bound them.
+        answers: Answers rows, as `Package.answers`.
         label: The version as metrics name it.
         together: Answers rows that wait at the same moment at once, where that pays.
     """
@@ -64,12 +70,18 @@ class LoadedArm:
     computed: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
     reader: JsonRowReader | None = None
+    bound: VersionBound | None = None
+    answers: Answers = field(init=False)
     label: str = field(init=False)
     together: Together = field(init=False)
 
     def __post_init__(self) -> None:
+        answers: Answers = self.package.answers
+        if self.bound is not None:
+            answers = self.bound.timed(answers)
+        object.__setattr__(self, "answers", answers)
         object.__setattr__(self, "label", str(self.version))
-        object.__setattr__(self, "together", Together(self.package))
+        object.__setattr__(self, "together", Together(answers))
 
     def normalise(
         self, row: Mapping[str, Any], *, joins: bool = False
@@ -156,12 +168,20 @@ class ArmTable:
         routing: The routing file, or None.
         package: The one package to serve, or None.
         trusted: Public keys, one of which must have signed each package; empty asks for no signature.
+        limits: What bounds the requests of one version.
     """
 
-    def __init__(self, routing: str | None, package: str | None, trusted: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        routing: str | None,
+        package: str | None,
+        trusted: tuple[str, ...] = (),
+        limits: ServerLimits = _NO_LIMITS,
+    ) -> None:
         self._path = Path(routing) if routing is not None else None
         self._package = package
         self._trusted = trusted
+        self._limits = limits
         self._seen: tuple[int, ...] | None = None
         self._tried = 0.0
         self.current: LoadedRouting | None = None
@@ -214,7 +234,7 @@ class ArmTable:
         self._seen = stamp
 
     def _load(self) -> LoadedRouting:
-        return load_routing(self._wanted(), self._folder, self.current, self._trusted)
+        return load_routing(self._wanted(), self._folder, self.current, self._trusted, self._limits)
 
     @property
     def _folder(self) -> Path:
@@ -237,7 +257,11 @@ class ArmTable:
 
 
 def load_routing(
-    routing: Routing, folder: Path, old: LoadedRouting | None, trusted: tuple[str, ...] = ()
+    routing: Routing,
+    folder: Path,
+    old: LoadedRouting | None,
+    trusted: tuple[str, ...] = (),
+    limits: ServerLimits = _NO_LIMITS,
 ) -> LoadedRouting:
     """Loads a routing's packages; one that is loaded already is taken over.
 
@@ -246,6 +270,7 @@ def load_routing(
         folder: What relative package folders are beside.
         old: What is served now.
         trusted: Public keys, one of which must have signed each package; empty asks for no signature.
+        limits: What bounds the requests of one version.
 
     Raises:
         EverloopError: When a package is refused or is another version than the routing says.
@@ -255,13 +280,13 @@ def load_routing(
 
     def ready(arm: Arm) -> LoadedArm:
         place = folder / arm.package
-        return known.get((arm.version, place)) or _load_arm(arm, place, trusted)
+        return known.get((arm.version, place)) or _load_arm(arm, place, trusted, limits)
 
     challenger = ready(routing.challenger) if routing.challenger is not None else None
     return LoadedRouting(routing, ready(routing.champion), challenger)
 
 
-def _load_arm(arm: Arm, folder: Path, trusted: tuple[str, ...]) -> LoadedArm:
+def _load_arm(arm: Arm, folder: Path, trusted: tuple[str, ...], limits: ServerLimits) -> LoadedArm:
     from everloop.table.contract import json_row_reader, row_checker
 
     package = Package(folder, trusted=trusted)
@@ -282,4 +307,5 @@ def _load_arm(arm: Arm, folder: Path, trusted: tuple[str, ...]) -> LoadedArm:
     checker = row_checker(contract)
     plain = not (spelled or computed or joined)
     reader = json_row_reader(contract, checker, loose) if plain else None
-    return LoadedArm(arm.version, package, checker, columns, loose, spelled, computed, joined, reader)
+    bound = limits.bound_of(str(arm.version))
+    return LoadedArm(arm.version, package, checker, columns, loose, spelled, computed, joined, reader, bound)

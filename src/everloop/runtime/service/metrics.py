@@ -33,6 +33,7 @@ FAMILIES = (
     Family("everloop_actuals_total", "Actuals taken."),
     Family("everloop_events_total", "Events of sources taken.", ("source",)),
     Family("everloop_shed_total", "Requests answered 503.", ("reason",)),
+    Family("everloop_version_shed_total", "Requests answered 503 as their version was full.", ("version",)),
     Family("everloop_shadow_errors_total", "Shadow answers that could not be made."),
     Family("everloop_shadow_dropped_total", "Rows that the shadow did not keep up with."),
     Family("everloop_fallbacks_total", "Rows that the champion answered since the challenger failed."),

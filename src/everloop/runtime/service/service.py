@@ -39,7 +39,7 @@ class Service:
     def __init__(self, settings: ServerSettings, clock: Clock) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.arms = ArmTable(settings.routing, settings.package, settings.trusted)
+        self.arms = ArmTable(settings.routing, settings.package, settings.trusted, settings.limits)
         self.features = FeatureJoin(settings.online)
         self.shedding = Shedding(settings.limits, self.metrics)
         self.keeping = Keeping(settings, self.arms, self.shedding)
@@ -119,12 +119,10 @@ class Service:
 
         Raises:
             Refusal: 404 when the version is not served, 422 when a row violates its contract, 503 when the
-                log cannot take it or the online store does not answer.
+                log cannot take it, the online store does not answer or the version has too much to do.
         """
         asked = self._asking.check(rows, ids, None if version is None else self.arm_of(version))
-        if self.features.stored:
-            asked = await self._asking.join(asked, rows)
-        return await self._serve(asked, rows, started, explain)
+        return await self._bounded(asked, rows, started, explain)
 
     def read_row(self, content: bytes) -> dict[str, Any] | None:
         """Gives a body's row where it is one that satisfies its contract and asks for nothing more."""
@@ -137,7 +135,7 @@ class Service:
         Raises:
             Refusal: 503 when the log cannot take it.
         """
-        return (await self._serve([self._asking.one(row)], [row], started, explain))[0]
+        return (await self._bounded([self._asking.one(row)], [row], started, explain))[0]
 
     def predict_at_once(
         self, row: dict[str, Any], started: float, told: Callable[[Served | Exception], None]
@@ -150,8 +148,14 @@ class Service:
             told: Called with the answer once it is in the log, or with what went wrong.
         """
         one = self._asking.one(row)
+        try:
+            self.shedding.enter((one,))
+        except Refusal as refusal:
+            told(refusal)
+            return
 
         def answered(answer: Answer | Exception) -> None:
+            self.shedding.leave((one,))
             try:
                 asked = [one]
                 if isinstance(answer, Exception):
@@ -189,6 +193,19 @@ class Service:
         added = await take_events(self.features, self.routing, self.shedding, source, events, now)
         self.metrics.add("everloop_events_total", source, amount=added.events)
         return added
+
+    async def _bounded(
+        self, asked: list[Asked], rows: Sequence[Any], started: float, explain: int
+    ) -> list[Served]:
+        """Answers what was checked, if its versions have not too much to do."""
+        taken = tuple(asked)
+        self.shedding.enter(taken)
+        try:
+            if self.features.stored:
+                asked = await self._asking.join(asked, rows)
+            return await self._serve(asked, rows, started, explain)
+        finally:
+            self.shedding.leave(taken)
 
     async def _serve(
         self, asked: list[Asked], rows: Sequence[Any], started: float, explain: int

@@ -12,6 +12,7 @@ from everloop.core.errors import UsageFault
 from everloop.core.files import write_file
 from everloop.core.secret import Secret
 from everloop.runtime.json_form import encode_json
+from everloop.runtime.service.bounds import VersionBound
 
 CLOCKS = ("system", "events")
 ROLES = ("predict", "feedback", "admin")
@@ -58,6 +59,9 @@ class ServerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         body_seconds: How long a body may take to arrive.
         rows: The most rows in a request.
         concurrent: The most requests at the same time; more are answered 503.
+        version_requests: The most requests of one version at the same time; None does not bound them.
+        version_wait: How many seconds the rows of one version that are under way may take together, by what
+            a row costs at present, before more are answered 503; None does not bound them.
         durable_seconds: How long an answer waits for the disk, with `fsync`, before it is a 503.
         retry_after: The seconds that a 503 asks the client to wait.
     """
@@ -66,8 +70,21 @@ class ServerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_seconds: float = 10.0
     rows: int = 1000
     concurrent: int = 512
+    version_requests: int | None = None
+    version_wait: float | None = None
     durable_seconds: float = 5.0
     retry_after: int = 1
+
+    @property
+    def bounds_versions(self) -> bool:
+        """Whether the requests of one version are bounded."""
+        return self.version_requests is not None or self.version_wait is not None
+
+    def bound_of(self, version: str) -> VersionBound | None:
+        """Gives what bounds the requests of a version, where they are bounded."""
+        if not self.bounds_versions:
+            return None
+        return VersionBound(version, self.version_requests, self.version_wait)
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

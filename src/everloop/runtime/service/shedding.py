@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from everloop.runtime.http import Refusal
 
 if TYPE_CHECKING:
+    from everloop.runtime.service.bounds import VersionBound
     from everloop.runtime.service.metrics import Metrics
+    from everloop.runtime.service.served import Asked
     from everloop.runtime.service.settings import ServerLimits
 
 
@@ -36,5 +40,35 @@ class Shedding:
         self._arrived += 1
         return self._arrived > self._limits.concurrent
 
+    def enter(self, asked: Sequence[Asked]) -> None:
+        """Takes rows for the versions that will answer them; `leave` has to follow.
+
+        Raises:
+            Refusal: 503 when one of the versions has too much to do; then none was taken.
+        """
+        if not self._limits.bounds_versions:
+            return
+        taken: list[tuple[VersionBound, int]] = []
+        for bound, rows in _by_bound(asked):
+            if not bound.enter(rows):
+                for other, count in taken:
+                    other.leave(count)
+                self._metrics.add("everloop_version_shed_total", bound.version)
+                raise self.unavailable("version", f"Version {bound.version} has too much to do.")
+            taken.append((bound, rows))
+
+    def leave(self, asked: Sequence[Asked]) -> None:
+        """Says that rows that `enter` took were answered, or failed."""
+        if not self._limits.bounds_versions:
+            return
+        for bound, rows in _by_bound(asked):
+            bound.leave(rows)
+
     def _end_turn(self) -> None:
         self._arrived = 0
+
+
+def _by_bound(asked: Sequence[Asked]) -> list[tuple[VersionBound, int]]:
+    """Gives the bound of each version that is asked, with the number of its rows."""
+    found = Counter(one.loaded.bound for one in asked)
+    return [(bound, rows) for bound, rows in found.items() if bound is not None]

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from everloop.runtime.package import Answer, Package
+    from everloop.runtime.package import Answer
+    from everloop.runtime.service.bounds import Answers
 
 Told = Callable[["Answer | Exception"], None]
 
@@ -31,16 +32,16 @@ class Together:
     """Answers single rows, several at once where that pays. Used from one event loop.
 
     Args:
-        package: What answers.
+        answers: What answers rows, as `Package.answers`.
 
     Attributes:
         pays: Whether rows are gathered at all.
         ratio: What a row costs among several, beside what it costs alone, as measured when it was made.
     """
 
-    def __init__(self, package: Package) -> None:
-        self._package = package
-        self.ratio = _measured(package)
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self.ratio = _measured(answers)
         self.pays = self.ratio < _WORTH
         self._waiting: list[tuple[Mapping[str, Any], Told]] = []
         self._alone = 0
@@ -89,7 +90,7 @@ class Together:
 
     def _answer(self, asked: list[tuple[Mapping[str, Any], Told]]) -> None:
         try:
-            answers: Sequence[Answer | Exception] = self._package.answers([row for row, _ in asked])
+            answers: Sequence[Answer | Exception] = self._answers([row for row, _ in asked])
         except Exception as error:  # noqa: BLE001  (whoever waits has to hear of it, whatever it is)
             if len(asked) > 1:  # what fails on one row is not the others' matter
                 for one in asked:
@@ -100,7 +101,7 @@ class Together:
             told(answer)
 
 
-def _measured(package: Package) -> float:
+def _measured(answers: Answers) -> float:
     """Gives what a row costs among several beside what it costs alone; the first calls warm the graph up.
 
     A model that fails on a row of nothing but missing values is not gathered for.
@@ -109,9 +110,9 @@ def _measured(package: Package) -> float:
     for _ in range(_MEASURED_CALLS):
         start = time.perf_counter()
         try:
-            package.answers([{}])
+            answers([{}])
             middle = time.perf_counter()
-            package.answers([{}] * _MEASURED_ROWS)
+            answers([{}] * _MEASURED_ROWS)
         except Exception:  # noqa: BLE001  (requests tell what is wrong with it)
             return math.inf
         alone.append(middle - start)

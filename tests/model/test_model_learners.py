@@ -160,6 +160,28 @@ def test_rounds_that_were_best_make_the_same_model_again(name: str) -> None:
     assert np.isfinite(hurried.predict(X)).all()
 
 
+@pytest.mark.parametrize("name", ["extra_trees", "random_forest"])
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_forest_grows_as_many_trees_as_there_is_time_for(name: str, task: str) -> None:
+    """In parts it grows the same trees as at once, and given as rounds so many are the same again."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(200, 4)).astype(np.float32).astype(np.float64)
+    y = X[:, 0] + random.normal(size=200)
+    y = y if task == "regression" else (y > 0).astype(int)
+    one, watch = learner(name), Watch(X[:5], y[:5], seconds=60.0)
+    configuration = {"trees": 24, "max_features": 0.5}
+    whole, trees = one.fit_watched(X, y, watch, task=task, configuration=configuration)
+    assert trees == 24
+    at_once = one.fit(X, y, task=task, configuration=configuration)
+    assert np.array_equal(whole.predict(X), at_once.predict(X))
+    hurried, trees = one.fit_watched(
+        X, y, replace(watch, seconds=0.0), task=task, configuration=configuration
+    )
+    assert 1 <= trees == len(hurried.estimators_) < 24
+    again = one.fit(X, y, task=task, configuration={**configuration, "rounds": trees})
+    assert np.array_equal(hurried.predict(X), again.predict(X))
+
+
 def test_of_many_classes_a_forest_has_fewer_leaves_and_a_net_no_more_inputs() -> None:
     random = np.random.default_rng(0)
     X, y = random.normal(size=(1_600, 80)), np.arange(1_600) % 400

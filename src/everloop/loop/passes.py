@@ -6,6 +6,8 @@ that the result depends on, and no more, so that a change elsewhere does nothing
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,9 @@ from everloop.goal.steps import brief_step
 from everloop.loop.quarantine import put_on_record, released_parts
 from everloop.loop.signing import signer_of
 from everloop.loop.steps import CONTRACT_FILE, gate_step, package_step, reference_step
-from everloop.model.steps import explain_step, train_step
+from everloop.model.steps import JOURNAL_FILE, explain_step, train_step
 from everloop.problem.steps import frame_step
+from everloop.record.artifact import folder_name
 from everloop.record.rows import VersionRow
 
 if TYPE_CHECKING:
@@ -151,8 +154,9 @@ def dataset(this: Pass, taken: Done, framed: Done) -> Done:
 
 
 def train(this: Pass, prepared: Done, framed: Done) -> Done:
-    """Searches for the model whose decisions are worth most."""
-    spec = this.workspace.spec
+    """Searches for the model whose decisions are worth most; a search that was killed goes on."""
+    workspace = this.workspace
+    spec = workspace.spec
     settings = {
         "goal": _goal(this),
         "problem": _dump(spec.problem),
@@ -161,7 +165,11 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
     }
     inputs = {"dataset": prepared, "frame": framed}
     watched = this.watched(train_step)
-    return this.do(Step("train", "model", 2, watched, settings, inputs))
+    step = Step("train", "model", 2, watched, settings, inputs)
+    journal = workspace.search_folder / folder_name(step.key) / JOURNAL_FILE
+    done = this.do(replace(step, function=partial(watched, journal=journal)))
+    shutil.rmtree(workspace.search_folder, ignore_errors=True)
+    return done
 
 
 def explain(this: Pass, trained: Done, prepared: Done) -> Done:

@@ -107,6 +107,11 @@ class Workspace:
         return self.spec.folder / STATE_FOLDER / "sources"
 
     @property
+    def search_folder(self) -> Path:
+        """Finished trials of a search that is under way, so that one which was killed goes on."""
+        return self.state_folder / "search"
+
+    @property
     def routing_path(self) -> Path:
         """What the server reads to know which versions serve."""
         return self.state_folder / "routing.json"

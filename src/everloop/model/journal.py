@@ -106,12 +106,6 @@ def files_of(path: Path) -> Path:
     return path.with_suffix(".files")
 
 
-def discard_journal(path: Path) -> None:
-    """Removes a journal with its files."""
-    path.unlink(missing_ok=True)
-    shutil.rmtree(files_of(path), ignore_errors=True)
-
-
 def _line(trial: Trial, most_rows: int) -> str:
     return json.dumps({**to_jsonable(asdict(trial)), "most_rows": most_rows}) + "\n"
 

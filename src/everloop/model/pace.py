@@ -70,7 +70,8 @@ def _work(learner: Learner, configuration: Mapping[str, Any]) -> float:
     """Gives how much a configuration asks for; of rounds that nobody set, what was seen tells."""
     from everloop.model.learners.learner import StopsEarly
 
-    if isinstance(learner, StopsEarly):
+    trees = configuration.get("trees")
+    if trees is None and isinstance(learner, StopsEarly):
         return UNSEEN_ROUNDS
-    amount = configuration.get("rounds", configuration.get("trees", 100))
+    amount = configuration.get("rounds", trees or 100)
     return max(0.1, float(amount) / 100)

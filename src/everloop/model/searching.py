@@ -186,9 +186,10 @@ class _Search:
         """
         if self.keeps_estimators:
             return True
+        learner = one.planned.learner
+        small = isinstance(learner, StopsEarly) and not learner.capabilities.large
         in_time = self.spending.budget.seconds is not None
-        kept = one.begun == largest_fold(self.material)
-        return in_time and kept and (self.best is None or isinstance(one.planned.learner, StopsEarly))
+        return in_time and one.begun == largest_fold(self.material) and (small or self.best is None)
 
     def tried(self, learner: Learner) -> bool:
         """Whether a learner has had a trial, or has one under way."""
@@ -321,7 +322,7 @@ class _Search:
             _, one = self.running.popitem(last=False)
             if one.known is not None:
                 trial = one.known
-                self.spending.earlier += trial.seconds
+                self.spending.earlier += trial.seconds / self.count  # so many were made side by side
             else:
                 trial, scores, estimator = one.done(self.spending.timer() - one.started)
                 self.journal.add(trial, one.planned.most_rows, scores, estimator)
@@ -329,7 +330,7 @@ class _Search:
             if trial.score is not None:
                 seconds = one.fit_seconds() if one.known is None else trial.seconds / one.folds
                 self.pace.learn_load(seconds, one.computed_seconds())
-                self.pace.learn(one.planned.learner, trial.configuration, trial.rows, seconds)
+                self.pace.learn(one.planned.learner, trial.refit_configuration, trial.rows, seconds)
                 if self.best is None or self.signed(trial.score) > self.signed(self.best.score or 0.0):
                     self.best = trial
             self._tell(trial)

@@ -9,7 +9,6 @@ from everloop.core.files import write_file
 from everloop.core.progress import silent
 from everloop.core.values import to_jsonable
 from everloop.model.budget import Budget
-from everloop.model.journal import discard_journal
 from everloop.model.train import Stakes, TrainingSettings, judged_rows, parts_of
 from everloop.model.trained import digest_of_saved
 from everloop.model.training import train_task
@@ -34,15 +33,21 @@ EXPLANATION_FILE = "explanation.json"
 
 
 def train_step(
-    folder: Path, settings: dict[str, Any], inputs: dict[str, Path], progress: Progress = silent
+    folder: Path,
+    settings: dict[str, Any],
+    inputs: dict[str, Path],
+    progress: Progress = silent,
+    journal: Path | None = None,
 ) -> dict[str, Any]:
     """Trains a model on a dataset and writes it into the folder, as `Trained.load` reads it.
 
     Args:
-        folder: Where the model is written. Trials that an earlier attempt finished are found in it.
+        folder: Where the model is written.
         settings: The file's parts `goal`, `problem`, `data` and `model`, as JSON.
         inputs: `dataset`, the folder of the dataset; `frame`, the folder of the frame.
         progress: Told what happens.
+        journal: The file of trials that an earlier attempt finished, which stays; without one they are not
+            kept.
 
     Returns:
         Facts for the record; ``digest`` is the same for the same inputs, settings and seed.
@@ -53,7 +58,6 @@ def train_step(
     dataset = Dataset.load(inputs["dataset"])
     parts = parts_of(dataset)
     goal = GoalSpec.model_validate(settings["goal"])
-    journal = folder / JOURNAL_FILE
     trained = train_task(
         parts,
         frame,
@@ -63,7 +67,6 @@ def train_step(
         progress=progress,
     )
     trained.save(folder)
-    discard_journal(journal)
     return facts_of(trained, digest_of_saved(folder)) | {"outlook": outlook_of(goal, trained, settings)}
 
 

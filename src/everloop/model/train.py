@@ -229,6 +229,11 @@ def train(
     return replace(trained, evaluation=None if judged is None else _evaluated(judged, trained))
 
 
+def material_of(parts: Parts, frame: Frame, settings: TrainingSettings) -> Material:
+    """Gives what trials work on, with every column that can be a feature."""
+    return _material(parts, frame, settings)[0]
+
+
 def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[Material, ColumnKinds]:
     import polars as pl
 

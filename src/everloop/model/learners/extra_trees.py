@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from everloop.model.learners.forest import FOREST_PORTFOLIO, FOREST_SPACE, fit_forest
-from everloop.model.learners.learner import Capabilities, Parameter
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from everloop.model.learners.learner import Task
+from everloop.model.learners.forest import Forest
+from everloop.model.learners.learner import Capabilities
 
 
-class ExtraTrees:
+class ExtraTrees(Forest):
     """Extremely randomised trees (Geurts et al. 2006), by scikit-learn."""
 
     name: ClassVar[str] = "extra_trees"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        takes_missing=True, computes_in_float32=True, cost=5.0
+        takes_missing=True, computes_in_float32=True, cost=5.0, large=True
     )
-    space: ClassVar[tuple[Parameter, ...]] = FOREST_SPACE
-    portfolio: ClassVar[tuple[Mapping[str, Any], ...]] = FOREST_PORTFOLIO
-
-    def fit(
-        self,
-        X: NDArray[np.float64],
-        y: NDArray[Any],
-        *,
-        task: Task,
-        configuration: Mapping[str, Any],
-        weights: NDArray[np.float64] | None = None,
-        seed: int = 0,
-        threads: int = 1,
-    ) -> Any:
-        """Fits; see `Learner.fit`."""
-        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-
-        kind = ExtraTreesRegressor if task == "regression" else ExtraTreesClassifier
-        return fit_forest(kind, X, y, weights, configuration, seed=seed, threads=threads, resamples=False)
+    resamples: ClassVar[bool] = False
+    kinds: ClassVar[tuple[str, str]] = ("ExtraTreesClassifier", "ExtraTreesRegressor")

@@ -36,6 +36,7 @@ class Capabilities:
         class_by_class: Whether each of several classes has trees of its own, and takes their time.
         reads_grids: Whether it learns from images and sounds alone: its configuration gets ``grids``, the
             first slot, rows, columns and channels of each.
+        large: Whether its estimators are large files, which are not kept of every trial.
         loads: A module that is loaded beforehand, of a library that must not have computed before a fork:
             fits are then made in children alone.
     """
@@ -49,6 +50,7 @@ class Capabilities:
     takes_weights: bool = True
     class_by_class: bool = False
     reads_grids: bool = False
+    large: bool = False
     loads: str = ""
 
 
@@ -96,7 +98,11 @@ class Watch:
 
 @runtime_checkable
 class StopsEarly(Protocol):
-    """A learner that adds round after round, and knows when to stop; its configurations name no rounds."""
+    """A learner that adds round after round, and knows when to stop; its configurations name no rounds.
+
+    A learner whose rounds never do harm (trees of a forest) stops at what it was asked for, or when its time
+    is over.
+    """
 
     def fit_watched(  # noqa: PLR0913  (what `fit` takes, and what watches)
         self,

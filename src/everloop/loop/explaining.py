@@ -49,7 +49,7 @@ def causes_of(workspace: Workspace, served: ServedRows) -> ChangeCauses | None:
             _sampled(before, seed),
             _sampled(served.inputs, seed),
             lambda rows: _expected(workspace, version, rows),
-            columns=tuple(name for name in shared if name in version.reference.histograms),
+            columns=tuple(name for name in shared if name in version.reference.columns),
             pairs=_PAIRS,
             seed=seed,
         )

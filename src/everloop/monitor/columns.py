@@ -20,7 +20,7 @@ from everloop.measure.histogram import (
     numeric_bins,
 )
 from everloop.measure.ranks import Ranked
-from everloop.table.content import content_of
+from everloop.monitor.facets import kind_of
 from everloop.table.labels import label_counts
 
 if TYPE_CHECKING:
@@ -36,13 +36,16 @@ STATISTICS: dict[str, tuple[str, ...]] = {
 
 
 def watched_columns(table: pl.DataFrame, names: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """Gives the columns that can be watched: all but times, which move by nature, images and sounds."""
+    """Gives the columns that are watched by their values: all but times, which move by nature.
+
+    Of prose, images and sounds `everloop.monitor.facets` are watched.
+    """
     return tuple(
         name
         for name in (table.columns if names is None else names)
         if name in table.columns
         and not (table.schema[name].is_temporal() or table.schema[name].is_nested())
-        and content_of(table[name]) is None
+        and kind_of(table[name]) is None
     )
 
 

@@ -11,6 +11,7 @@ from everloop.core.errors import DataFault
 from everloop.core.values import to_jsonable
 from everloop.monitor.columns import watched_columns
 from everloop.monitor.drifting import judge_state
+from everloop.monitor.facets import kind_of
 from everloop.monitor.finding import ColumnDrift, DriftFinding
 from everloop.monitor.references import ReferenceRules, reference
 from everloop.monitor.state import count_window
@@ -106,7 +107,7 @@ def compare_tables(
     """Compares two tables; see `everloop.monitor.drift`."""
     first, second = as_frame(before), as_frame(after)
     shared = tuple(name for name in first.columns if name in second.columns)
-    watched = watched_columns(first, shared)
+    watched = (*watched_columns(first, shared), *(name for name in shared if kind_of(first[name])))
     if not watched:
         raise DataFault("The two tables share no column that can be compared.")
     for name, frame in (("reference", first), ("current", second)):

@@ -19,6 +19,7 @@ from everloop.core.values import to_jsonable
 from everloop.measure.budget import Budget, fit_budget
 from everloop.measure.histogram import Histogram, build_bins, count
 from everloop.monitor.columns import STATISTICS, count_reference, for_each, watched_columns
+from everloop.monitor.facets import Facet, facets_of, with_facets
 from everloop.monitor.state import ACTUAL, SCORE
 from everloop.monitor.variation import ReferenceRows, ReferenceRules, sampled, variation
 from everloop.table.tables import as_frame
@@ -49,6 +50,7 @@ class Reference:
         scores: Scores with known actuals, for estimating performance; at most 5,000.
         actuals: The actual of each of them: 0/1 where binary, class indices or numbers.
         facts: What its maker wants to keep beside, such as metrics and value per decision.
+        facets: The columns that are watched by what they carry: prose, images and sounds.
     """
 
     rows: int
@@ -61,6 +63,13 @@ class Reference:
     scores: tuple[float, ...] = ()
     actuals: tuple[float, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    facets: tuple[Facet, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a row that are watched, by their values or by what they carry."""
+        made = {name for facet in self.facets for name in facet.names} | {SCORE, ACTUAL}
+        return (*(name for name in self.histograms if name not in made), *(one.column for one in self.facets))
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the reference as what JSON can carry."""
@@ -76,6 +85,7 @@ class Reference:
             "scores": list(self.scores),
             "actuals": list(self.actuals),
             "facts": to_jsonable(self.facts),
+            "facets": [facet.to_dict() for facet in self.facets],
         }
 
     @classmethod
@@ -99,6 +109,7 @@ class Reference:
                 scores=tuple(data["scores"]),
                 actuals=tuple(data["actuals"]),
                 facts=data["facts"],
+                facets=tuple(map(Facet.from_dict, data.get("facets", ()))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PackageRefused(f"The reference is damaged: {error!r}.") from None
@@ -142,7 +153,8 @@ def reference(
 
     Args:
         table: The rows as they are served: Polars, pandas, Arrow, DuckDB or a path.
-        inputs: The columns that are watched; all that can be when left out. Times are not watched.
+        inputs: The columns that are watched; all that can be when left out. Times are not watched; of
+            prose, images and sounds `everloop.monitor.facets` are.
         scores: The version's score of each row, shape (n,).
         actuals: 0/1 where binary, class indices or numbers otherwise; NaN where not known, shape (n,).
         times: When each row's decision was made, shape (n,). Without times, windows are random samples.
@@ -162,7 +174,10 @@ def reference(
         raise DataFault("The reference has no row; give rows that the model did not learn from.")
     score = _for_each_row(scores, frame.height, "scores")
     truth = _for_each_row(actuals, frame.height, "actuals")
-    histograms = for_each(lambda name: count_reference(frame[name]), watched_columns(frame, inputs))
+    facets = facets_of(frame, inputs)
+    names = (*watched_columns(frame, inputs), *(name for facet in facets for name in facet.names))
+    frame = with_facets(frame, facets, own=True)
+    histograms = for_each(lambda name: count_reference(frame[name]), names)
     for name, values in ((SCORE, score), (ACTUAL, truth)):
         known = None if values is None else values[~np.isnan(values)]
         if known is not None and known.size:
@@ -188,6 +203,7 @@ def reference(
         scores=pairs[0],
         actuals=pairs[1],
         facts=dict(facts or {}),
+        facets=facets,
     )
 
 

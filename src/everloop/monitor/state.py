@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from everloop.core.errors import DataFault, UsageFault
 from everloop.measure.histogram import Histogram, count, merge
 from everloop.monitor.columns import count_column, for_each
+from everloop.monitor.facets import with_facets
 from everloop.table.tables import as_frame
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def count_window(
     Raises:
         DataFault: When scores or actuals do not fit the rows.
     """
-    rows = as_frame(table)
+    rows = with_facets(as_frame(table), reference.facets)
     histograms = reference.histograms
     found = for_each(
         lambda name: count_column(histograms[name].bins, rows[name]),

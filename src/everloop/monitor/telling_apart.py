@@ -24,6 +24,7 @@ from everloop.core.errors import DataFault
 from everloop.core.extras import require
 from everloop.measure.ranking import roc_auc
 from everloop.monitor.columns import numbers_of, watched_columns
+from everloop.monitor.facets import facets_of, with_facets
 from everloop.table.tables import as_frame
 
 if TYPE_CHECKING:
@@ -143,13 +144,16 @@ def _joined(
 ) -> tuple[tuple[str, ...], Numbers, NDArray[np.int64]]:
     """The rows of both as numbers, (rows, columns), the reference first, and which of them each is of."""
     before, after = as_frame(reference), as_frame(current)
-    names = tuple(name for name in watched_columns(before) if name in watched_columns(after))
-    if not names:
-        raise DataFault("The two tables share no column that can be compared.")
     for side, frame in (("reference", before), ("current", after)):
         if frame.height < _FEWEST_ROWS:
             raise DataFault(f"The {side} table has {frame.height} rows; {_FEWEST_ROWS} are needed.")
-    frames = [_drawn(frame, most, random) for frame in (before, after)]
+    first, second = (_drawn(frame, most, random) for frame in (before, after))
+    facets = facets_of(first, second.columns)
+    frames = [with_facets(first, facets, own=True), with_facets(second, facets)]
+    shared = watched_columns(frames[1])
+    names = tuple(name for name in watched_columns(frames[0]) if name in shared)
+    if not names:
+        raise DataFault("The two tables share no column that can be compared.")
     columns = [np.concatenate(_numbers(*(frame[name] for frame in frames))) for name in names]
     sizes = [frame.height for frame in frames]
     return names, np.column_stack(columns), np.repeat([0, 1], sizes).astype(np.int64)

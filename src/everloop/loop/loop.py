@@ -17,6 +17,7 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
 from everloop.loop.deciding import decide, retrain, trained_at
+from everloop.loop.detecting import detect
 from everloop.loop.looking import RolloutLog
 from everloop.loop.notifying import tell
 from everloop.loop.observing import observe
@@ -111,6 +112,8 @@ class Loop:
         for found in judged:
             yield Happening("window", _window_line(found), found.row.id)
             yield from (Happening("alert", alert.message, alert.id) for alert in found.alerts)
+        for alert in detect(workspace, answered, now):
+            yield Happening("alert", alert.message, alert.id)
         if act:
             yield from self._roll(RolloutLog(joined, log.refusals), now)
         if judged:

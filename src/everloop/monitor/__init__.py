@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from everloop.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from everloop.monitor.api import drift, estimate, judge, reference
+    from everloop.monitor.api import detector, drift, estimate, judge, reference
     from everloop.monitor.causes import ChangeCauses, explain_change
     from everloop.monitor.comparing import DriftReport
     from everloop.monitor.decide import RetrainAdvice, Situation, advise
+    from everloop.monitor.detectors import Detector
     from everloop.monitor.drifting import judge_state
     from everloop.monitor.finding import DriftFinding, WindowFinding
     from everloop.monitor.judging import Rules
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ChangeCauses": "causes",
+    "Detector": "detectors",
     "DriftFinding": "finding",
     "DriftReport": "comparing",
     "Reference": "references",
@@ -42,6 +44,7 @@ _HOMES = {
     "WindowState": "state",
     "advise": "decide",
     "count_window": "state",
+    "detector": "api",
     "drift": "api",
     "estimate": "api",
     "explain_change": "causes",
@@ -54,6 +57,7 @@ _HOMES = {
 
 __all__ = [
     "ChangeCauses",
+    "Detector",
     "DriftFinding",
     "DriftReport",
     "Reference",
@@ -67,6 +71,7 @@ __all__ = [
     "WindowState",
     "advise",
     "count_window",
+    "detector",
     "drift",
     "estimate",
     "explain_change",

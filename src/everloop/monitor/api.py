@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike
 from everloop.measure.estimate import fit_estimator
 from everloop.measure.intervals import Interval
 from everloop.monitor.comparing import DriftReport, compare_tables
+from everloop.monitor.detectors import detector
 from everloop.monitor.judging import judge
 from everloop.monitor.references import reference
 from everloop.monitor.telling_apart import window_weights
 
-__all__ = ["drift", "estimate", "judge", "reference"]
+__all__ = ["detector", "drift", "estimate", "judge", "reference"]
 
 
 def drift(

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from everloop.core.errors import UsageFault
 from everloop.core.units import parse_duration
+from everloop.spec.detectors import DetectorField
 from everloop.spec.fields import AlarmBudget, AlarmField, Count, Duration, Time, Trigger, TriggerField
 from everloop.spec.part import Part
 from everloop.spec.secret import AddressField, SecretField
@@ -47,6 +48,11 @@ class DriftSpec(Part):
     """When a change of the inputs is an alert."""
 
     alarm: AlarmField = Field(AlarmBudget(1, 100), description="How many false alarms are acceptable.")
+    detectors: tuple[DetectorField, ...] = Field(
+        (),
+        description="Detectors that answer at each event, beside the windows: `adwin`, `page_hinkley`, "
+        "`kswin`, or with options such as `{adwin: {delta: 0.001}}`.",
+    )
 
 
 class AlertPart(Part):

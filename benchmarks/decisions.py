@@ -1,7 +1,8 @@
 """What the chosen decisions earn on test rows, beside the best of ten fixed thresholds on the same model.
 
 The ten are 0.05, 0.15, ... 0.95, and the best of them is known in hindsight: it is chosen on the very rows
-that it is judged on. What is chosen beforehand can only be as good by being right.
+that it is judged on. What is chosen beforehand can only be as good by being right, and not even then each
+time: the interval, paired by row, says what is chance.
 """
 
 from __future__ import annotations
@@ -99,6 +100,13 @@ def run(options: Options) -> Report:
     return Report(tuple(figures), tuple(notes))
 
 
+def said_of(gap: Interval) -> str:
+    """Says what a gap shows: `at least` as much, less but `within chance`, or `behind` beyond it."""
+    if gap.estimate >= 0:
+        return "at least"
+    return "behind" if gap.high < 0 else "within chance"
+
+
 def _figure(name: str, gap: Interval, chosen: float, best: float) -> Figure:
     return Figure(
         f"{name}: chosen, less the best of ten",
@@ -106,7 +114,7 @@ def _figure(name: str, gap: Interval, chosen: float, best: float) -> Figure:
         "a decision",
         gap.low,
         gap.high,
-        beside=f"earns {chosen:,.4g}; best of ten",
+        beside=f"{said_of(gap)}: earns {chosen:,.4g}; best of ten",
         other=best,
         goal=">= 0",
     )

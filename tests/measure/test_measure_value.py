@@ -174,3 +174,37 @@ def test_chances_that_are_wrong_are_overruled_by_the_rows() -> None:
     chosen = choose_threshold(scores, actual, prices, chances=True)
     assert chosen.threshold > 0.8  # chances alone would say 0.5
     assert "within one standard error" in chosen.reason
+
+
+def logistic(odds):
+    return 1 / (1 + np.exp(-odds))
+
+
+def test_what_moves_between_stretches_of_time_decides_no_more_than_these_agree() -> None:
+    """The level moves from stretch to stretch: rows are many, stretches are few, and theory is near right."""
+    prices = (0.0, -1.0, -3.0, 0.0)
+    gaps = {True: [], False: []}
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        stretches = np.repeat(np.arange(8), 1_000)
+        odds = random.normal(-1.0, 1.0, len(stretches))
+        actual = random.random(len(stretches)) < logistic(odds + random.normal(0, 0.7, 8)[stretches])
+        for known, found in gaps.items():
+            choice = choose_threshold(
+                logistic(odds), actual, prices, chances=True, stretches=stretches if known else None
+            )
+            assert choice.low <= choice.threshold <= choice.high
+            found.append(abs(choice.threshold - break_even_rate(prices)))
+    assert np.mean(gaps[True]) < 0.6 * np.mean(gaps[False])
+
+
+def test_chances_that_are_wrong_all_the_time_are_overruled() -> None:
+    random = np.random.default_rng(0)
+    scores = random.random(8_000)
+    actual = random.random(8_000) < np.clip(scores - 0.4, 0, 1)
+    stretches = np.repeat(np.arange(8), 1_000)
+    chosen = choose_threshold(scores, actual, (1.0, -1.0, 0.0, 0.0), chances=True, stretches=stretches)
+    assert chosen.threshold > 0.75  # chances alone would say 0.5
+    assert "stretches of time agree" in chosen.reason
+    one = choose_threshold(scores, actual, (1, -1, 0, 0), chances=True, stretches=np.zeros(8_000))
+    assert one.to_dict() == choose_threshold(scores, actual, (1, -1, 0, 0), chances=True).to_dict()

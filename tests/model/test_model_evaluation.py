@@ -141,6 +141,21 @@ def test_calibration_is_kept_where_it_pays() -> None:
     assert calibration_that_pays(chance[:10], actual[:10]) is None
 
 
+def test_a_calibration_must_help_in_later_stretches_of_time() -> None:
+    random = np.random.default_rng(0)
+    stretches, chance = np.repeat(np.arange(8), 500), random.random(4000)
+
+    def drawn(levels):
+        odds = np.log(chance / (1 - chance)) + np.asarray(levels)[stretches]
+        return (random.random(4000) < 1 / (1 + np.exp(-odds))).astype(int)
+
+    for once in ([2, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 2], [1, -1, 1, -1, 1, -1, 1, -1]):
+        assert calibration_that_pays(chance, drawn(once), stretches) is None
+    lasting = calibration_that_pays(chance, drawn([-1.0] * 8), stretches)
+    assert lasting is not None
+    assert lasting.intercept == pytest.approx(-1.0, abs=0.15)
+
+
 def test_thresholds_without_prices_keep_their_bounds() -> None:
     one = judged(rows=2000)
     chosen = choose_decision(

@@ -12,7 +12,7 @@ from everloop.core.errors import DataFault, SpecFault
 from everloop.model.columns import column_kinds
 from everloop.model.compile.graph import graph_gaps_of
 from everloop.model.features import Features
-from everloop.model.folds import Fold, FoldPlan, make_folds, thinned
+from everloop.model.folds import Fold, FoldPlan, make_folds, stretches_of, thinned
 from everloop.model.preparation import PreparationSettings, fit_preparation
 from everloop.model.quick_frame import quick_frame
 from everloop.model.target_encoding import SMOOTHING, encode_by_mean
@@ -204,6 +204,18 @@ def test_folds_by_time_learn_from_what_was_known() -> None:
 def test_folds_by_time_are_never_drawn_for_want_of_a_time() -> None:
     with pytest.raises(DataFault, match="names no time column"):
         make_folds(pl.DataFrame({"x": range(50)}), frame_with(), np.zeros(50), FoldPlan(by="time"))
+
+
+def test_stretches_of_time_are_as_large_as_each_other_and_divide_no_moment() -> None:
+    random = np.random.default_rng(0)
+    days = random.permutation(np.repeat(np.arange(40), 10))
+    table = pl.DataFrame({"at": [START + timedelta(days=int(day)) for day in days]})
+    found = stretches_of(table, frame_with(time="at"))
+    assert np.bincount(found).tolist() == [50] * 8
+    for earlier in range(7):
+        assert days[found == earlier].max() < days[found == earlier + 1].min()
+    few = pl.DataFrame({"at": [START, START + timedelta(days=1)] * 50})
+    assert stretches_of(few, frame_with(time="at")) is None
 
 
 def test_groups_are_never_divided() -> None:

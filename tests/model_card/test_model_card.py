@@ -8,6 +8,7 @@ import pytest
 from everloop.measure.intervals import Interval
 from everloop.model import search
 from everloop.model.card import CardFacts, card_html, card_page, limits
+from everloop.model.evaluation import Slice
 from everloop.model.trained import FeatureChoice, Trained, Trial
 
 CREATED = datetime(2024, 6, 1, tzinfo=UTC)
@@ -149,6 +150,27 @@ def test_without_an_evaluation_the_card_says_so(trained):
     assert "it was not evaluated" in " ".join(limits(bare, CardFacts("churn")))
 
 
+def test_what_made_the_figures_is_told_step_by_step(trained):
+    from everloop.report import Ref
+
+    facts = replace(
+        FACTS, origin=Ref("step_t", "step step_t"), steps={"dataset": "step_d", "trained": "step_t"}
+    )
+    html = card_html(trained, facts)
+    assert "step_d" in html
+    assert "How it was made" not in text_of(card_page(trained, FACTS))
+
+
+def test_small_chances_and_quick_returns_are_told_in_words(trained):
+    worst = Slice((("kind", "a"),), 50, Interval(0.4, 0.5, 0.6), 0.8, 0.0)
+    sliced = replace(trained, evaluation=replace(trained.evaluation, slices=(worst,), slices_looked_at=9))
+    outlook = VERDICT["outlook"] | {"payback_days": 2.8e-06}
+    html = card_html(sliced, replace(FACTS, brief=FACTS.brief | VERDICT, outlook=outlook))
+    assert "&lt; 0.001" in html
+    assert "within a day" in html
+    assert "e-06" not in html
+
+
 def test_a_gain_that_may_be_none_is_not_praised(trained):
     unsure = replace(
         trained.evaluation,
@@ -173,16 +195,21 @@ def test_failed_trials_and_columns_left_out_have_their_reasons(trained):
 
 
 def test_cost_is_said_with_what_it_assumes_and_every_section_names_its_run(trained):
-    from everloop.report import Ref
+    from everloop.report import Ref, render
 
     facts = replace(
         FACTS, origin=Ref("run_1", "run_1"), brief=FACTS.brief | {"cost_per_month": 0.2, "labels": 40.0}
     )
     slow = replace(trained, trials=tuple(replace(trial, seconds=1800.0) for trial in trained.trials))
     page = card_page(slow, facts)
-    assert all(section.origin.id == "run_1" for section in page.sections)
+    *told, making = page.sections
+    assert all(section.origin.id == "run_1" for section in told)
+    assert making.title == "How it was made"
     html = card_html(slow, facts)
     assert "30 min of trials" in html
     assert "about 7.50 Wh (an estimate)" in html or "about 7.5 Wh (an estimate)" in html
-    assert html.count("From run_1") == len(page.sections)
+    assert html.count('From <a href="#how-it-was-made">run_1</a>') == len(told)
+    assert '<section id="how-it-was-made">' in html
+    served = render(page, link=lambda identity: f"/runs/{identity}")
+    assert served.count('From <a href="/runs/run_1">run_1</a>') == len(told)
     assert "unknown: it is not on record" in card_html(replace(trained, trials=()), CardFacts("churn"))

@@ -38,6 +38,7 @@ def version_page(workspace: Workspace, version: VersionRow) -> Page:
             story.step("brief"), story.step("snapshot"), story.step("dataset"),
             story.step("frame").get("sufficiency") or {}, story.step("explain"),
             story.step("train").get("outlook"), Ref(version.run, version.run),
+            steps={} if made is None else dict(made.facts.get("steps") or {}),
         ),
     )  # fmt: skip
     return Page(

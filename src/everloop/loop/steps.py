@@ -102,7 +102,13 @@ def package_step(
     origin = Ref(settings["lineage"]["trained"], f"step {settings['lineage']['trained']}")
     # Packages of two equal trainings are equal, so what a clock measured stays out of them.
     about = CardFacts(
-        settings["lifecycle"], settings["version"], created, **settings["card"], origin=origin, timed=False
+        settings["lifecycle"],
+        settings["version"],
+        created,
+        **settings["card"],
+        origin=origin,
+        steps=settings["lineage"],
+        timed=False,
     )
     manifest = write_package(
         trained,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from everloop.measure.arrays import Booleans, Floats, binary, numbers, same_length
+from everloop.measure.arrays import Booleans, Floats, Integers, binary, numbers, same_length
 from everloop.measure.confusion import DECISION_MEASURES, confusion_of
 from everloop.measure.pricing import decision_values, prices_for
 from everloop.measure.value import Constraint, ThresholdChoice, choose_threshold
@@ -55,6 +55,7 @@ def choose_segment_thresholds(
     segments: Sequence[str | None],
     *,
     constraints: Sequence[Constraint] = (),
+    stretches: ArrayLike | None = None,
 ) -> SegmentChoice:
     """Chooses a threshold for each segment, and keeps those that earned more on rows they were not chosen on.
 
@@ -69,12 +70,16 @@ def choose_segment_thresholds(
         prices: Shape (n, 4) or (4,).
         segments: The segment of each row; None where it is not known.
         constraints: As `choose_threshold` takes them; they hold for all rows together.
+        stretches: As `choose_threshold` takes them.
     """
     score, truth = numbers(scores, "scores"), binary(actual, "actuals")
     same_length(score.size, segments=np.asarray(segments, dtype=object))
     price = prices_for(prices, score.size)
-    overall = choose_threshold(score, truth, price, constraints=constraints, chances=True)
-    rows = _Rows(score, truth, price, _members(segments, truth))
+    overall = choose_threshold(
+        score, truth, price, constraints=constraints, chances=True, stretches=stretches
+    )
+    parts = None if stretches is None else np.asarray(stretches)
+    rows = _Rows(score, truth, price, parts, _members(segments, truth))
     found = _within_limits(rows, overall, [one for one in constraints if one[0] == "positive_rate"])
     own = rows.decided(found)
     satisfied = rows.holds(constraints, own)
@@ -99,16 +104,13 @@ class _Rows:
     scores: Floats
     truth: Booleans
     prices: Floats
+    stretches: Integers | None
     members: Mapping[str, Booleans]
 
     def thresholds(self, charge: float, rest: float | None = None) -> _Thresholds:
         """The thresholds when each positive decision costs a charge; `rest` where that is given."""
         charged = self.prices - np.array([charge, charge, 0.0, 0.0])
-        base = (
-            choose_threshold(self.scores, self.truth, charged, chances=True).threshold
-            if rest is None
-            else rest
-        )
+        base = self._best(slice(None), charged) if rest is None else rest
         own = {
             name: self._best(rows, charged)
             for name, rows in self.members.items()
@@ -116,9 +118,10 @@ class _Rows:
         }
         return _Thresholds(base, own)
 
-    def _best(self, rows: Booleans, charged: Floats) -> float:
-        scores, truth = self.scores[rows], self.truth[rows]
-        return choose_threshold(scores, truth, charged[rows], chances=True).threshold
+    def _best(self, rows: Booleans | slice, charged: Floats) -> float:
+        parts = None if self.stretches is None else self.stretches[rows]
+        given = self.scores[rows], self.truth[rows], charged[rows]
+        return choose_threshold(*given, chances=True, stretches=parts).threshold
 
     def decided(self, chosen: _Thresholds) -> Booleans:
         thresholds = np.full(self.scores.size, chosen.rest)

@@ -21,7 +21,7 @@ from everloop.core.errors import DataFault, SpecFault
 from everloop.core.units import Bound
 from everloop.measure.arrays import Booleans, Floats, Integers, binary, numbers, same_length
 from everloop.measure.confusion import DECISION_MEASURES, Confusion
-from everloop.measure.intervals import Interval, mean_interval
+from everloop.measure.intervals import Interval, mean_interval, student_quantile
 from everloop.measure.pricing import (
     OUTCOMES,
     ConstantValues,
@@ -128,7 +128,8 @@ class _Candidates:
     """Every decision that a threshold can make: the k-th takes the rows of the k highest scores.
 
     ``upper[k]`` and ``lower[k]`` bound the thresholds that make it: lower < threshold <= upper. ``expected``
-    is what the rows taken would gain if scores were their chances.
+    is what the rows taken would gain if scores were their chances. ``gains`` has a row for each stretch of
+    time: what its rows taken gain; None where rows are not told apart by time.
     """
 
     counts: Confusion
@@ -138,6 +139,7 @@ class _Candidates:
     squares: Floats
     expected: Floats
     size: int
+    gains: Floats | None = None
 
     def threshold(self, first: int, last: int) -> float:
         """The middle of the thresholds between candidates ``first`` and ``last`` (counted downwards)."""
@@ -150,9 +152,19 @@ class _Candidates:
         return middle if low < middle <= high else high
 
     def errors_from(self, best: int) -> Floats:
-        """The standard error of each candidate's mean value less the best one's (paired by row)."""
+        """How far below the best one's each candidate's mean value may lie by chance.
+
+        One standard error, paired by row; where there are stretches of time, which are few, half a 95 %
+        interval over these if that is more.
+        """
         errors: Floats = np.sqrt(np.abs(self.squares - self.squares[best])) / self.size
-        return errors
+        if self.gains is None:
+            return errors
+        count = len(self.gains)
+        apart = self.gains - self.gains[:, [best]]
+        spread = np.sqrt(count * apart.var(axis=0, ddof=1)) / self.size
+        of_stretches: Floats = student_quantile(0.975, count - 1) * spread
+        return np.maximum(errors, of_stretches)
 
 
 def choose_threshold(
@@ -162,6 +174,7 @@ def choose_threshold(
     *,
     constraints: Sequence[Constraint] = (),
     chances: bool = False,
+    stretches: ArrayLike | None = None,
 ) -> ThresholdChoice:
     """Finds the threshold whose decisions ``score >= threshold`` are worth most.
 
@@ -176,6 +189,9 @@ def choose_threshold(
         chances: Whether the scores are calibrated chances. Then what rows happened to bring decides no more
             than it can: of the thresholds within one standard error of the best the one is taken of which
             chances and prices expect most.
+        stretches: The stretch of time that each row is of, shape (n,), for rows of a world that moves. Rows
+            of a stretch share what happened in it, so what they say together is as sure as the stretches
+            agree: with chances, thresholds are ruled out by a 95 % interval over stretches.
         constraints: Pairs of a measure and its bound, such as ``("recall", Bound.parse(">= 0.6"))``;
             measures are those of `everloop.measure.confusion.DECISION_MEASURES` and
             ``value_per_decision``. A measure that is not known at a threshold does not satisfy.
@@ -194,7 +210,7 @@ def choose_threshold(
         raise DataFault("There is no row to choose a threshold on; give scores with their actuals.")
     if not np.isfinite(score).all():
         raise DataFault("Some scores are infinite; finite scores were expected.")
-    candidates = _candidates(score, truth, prices)
+    candidates = _candidates(score, truth, prices, stretches)
     measured = {name: _measure(name, candidates) for name, _ in constraints}
     shortfalls = _shortfalls(constraints, measured, len(candidates.values))
     allowed = shortfalls == 0
@@ -218,11 +234,13 @@ def choose_threshold(
         curve=_curve(candidates, allowed),
         satisfied=satisfied,
         attained=attained,
-        reason=_reason(constraints, attained, satisfied, chances=chances),
+        reason=_reason(constraints, attained, satisfied, _near(candidates) if chances else ""),
     )
 
 
-def _candidates(scores: Floats, truth: Booleans, prices: ArrayLike) -> _Candidates:
+def _candidates(
+    scores: Floats, truth: Booleans, prices: ArrayLike, stretches: ArrayLike | None
+) -> _Candidates:
     when_positive, when_negative = values_by_decision(truth, prices)
     order = np.argsort(-scores, kind="stable")
     ordered, positive = scores[order], truth[order]
@@ -244,7 +262,16 @@ def _candidates(scores: Floats, truth: Booleans, prices: ArrayLike) -> _Candidat
         squares=_running(gain**2, last),
         expected=_running(foreseen, last),
         size=n,
+        gains=None if stretches is None else _by_stretch(gain, np.asarray(stretches)[order], last),
     )
+
+
+def _by_stretch(gain: Floats, stretches: Integers, last: Integers) -> Floats | None:
+    """What the rows taken gain, stretch by stretch; None where there is one alone."""
+    names = np.unique(stretches)
+    if len(names) < 2:
+        return None
+    return np.stack([_running(np.where(stretches == name, gain, 0.0), last) for name in names])
 
 
 def _running(values: Floats, last: Integers) -> Floats:
@@ -312,13 +339,17 @@ def _curve(candidates: _Candidates, allowed: Booleans) -> ThresholdCurve:
     return ThresholdCurve(thresholds, candidates.values[picked], rates[picked], allowed[picked])
 
 
+def _near(candidates: _Candidates) -> str:
+    return "within one standard error" if candidates.gains is None else "as far as stretches of time agree"
+
+
 def _reason(
-    constraints: Sequence[Constraint], attained: Mapping[str, float], satisfied: bool, *, chances: bool
+    constraints: Sequence[Constraint], attained: Mapping[str, float], satisfied: bool, near: str
 ) -> str:
     kept = ", ".join(f"{name} {bound}" for name, bound in constraints)
     among = f"the thresholds with {kept}" if kept else "all thresholds"
-    if satisfied and chances:
-        return f"Of {among} that are worth most within one standard error it promises most."
+    if satisfied and near:
+        return f"Of {among} that are worth most {near} it promises most."
     if satisfied:
         return f"It is worth most of {among}."
     missed = [f"{name} {bound}" for name, bound in constraints if not bound.holds(attained[name])]

@@ -62,6 +62,7 @@ class CardFacts:
         origin: The run (or step) that made the version: every section names it.
         outlook: What a month brings by the trained model, as the training says.
         explanation: What moves the scores, as `Explanation.to_dict` gives it.
+        steps: The steps that made the version: their name and their key in the record.
         timed: Whether to tell how long the search took, in which two equal trainings differ.
     """
 
@@ -76,6 +77,7 @@ class CardFacts:
     explanation: Mapping[str, Any] = field(default_factory=dict)
     outlook: Mapping[str, Any] | None = None
     origin: Ref | None = None
+    steps: Mapping[str, str] = field(default_factory=dict)
     timed: bool = True
 
     @property
@@ -138,7 +140,21 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
         _costs(trained, facts),
         _limits(trained, facts),
     ]
-    return [replace(section, origin=facts.origin) for section in sections if section.blocks]
+    found = [replace(section, origin=facts.origin) for section in sections if section.blocks]
+    return [*found, *_making(trained, facts)]
+
+
+def _making(trained: Trained, facts: CardFacts) -> list[Section]:
+    """Tells what made the figures: where the links of all other sections lead."""
+    if facts.origin is None:
+        return []
+    told = {"Made by": facts.origin.text, "Seed": str(trained.seed)}
+    rows = [[name, key] for name, key in facts.steps.items()]
+    steps: list[Block] = [Table(["step", "key in the record"], rows)] if rows else []
+    lead = "What made every figure of this card."
+    if steps:
+        lead += " A step's key is a digest of its code, its settings and its inputs."
+    return [Section("How it was made", [Facts(told), *steps], lead=lead, tells=facts.origin.id)]
 
 
 def _figures(trained: Trained, facts: CardFacts) -> Figures:
@@ -175,7 +191,9 @@ def _purpose(trained: Trained, facts: CardFacts) -> Section:
         "Judged by": frame.metric,
         "Decided at": frame.time,
         "About": frame.entity,
-        "Decides today": "; ".join(f"always {k}: {money(v, facts.currency)}" for k, v in _constants(brief)),
+        "One decision for all": "; ".join(
+            f"always {k}: {money(v, facts.currency)}" for k, v in _constants(brief)
+        ),
         "Required": ", ".join(f"{name} {bound}" for name, bound in (brief.get("required") or {}).items()),
     }
     shown = Facts({name: value for name, value in told.items() if value})

@@ -58,7 +58,9 @@ def _paid(outlook: Mapping[str, Any]) -> str | None:
     if outlook["gain_per_month"] is None or not outlook["upfront"]:
         return None
     days = outlook["payback_days"]
-    return "never" if days is None else f"after {number(days)} days"
+    if days is None:
+        return "never"
+    return "within a day" if days < 1 else f"after {number(days)} days"
 
 
 def _signal(found: Mapping[str, Any] | None) -> dict[str, str | None]:

@@ -79,6 +79,7 @@ class Choosing:
         segments: The segment of each row, where each may get a threshold of its own.
         segment: The column that says so.
         alike: Groups that each get a threshold of their own, so that they are treated alike.
+        stretches: The stretch of time that each row is of, where the rows are divided by time.
     """
 
     frame: Frame
@@ -89,6 +90,7 @@ class Choosing:
     segments: Sequence[str | None] | None = None
     segment: str | None = None
     alike: Alike | None = None
+    stretches: NDArray[np.int64] | None = None
 
 
 def choose_decision(this: Choosing) -> Decided:
@@ -115,9 +117,23 @@ def _of_two(this: Choosing) -> Decided:
     constraints = [(name, bound) for name, bound in this.required.items() if name in known]
     prices = this.worth.prices
     if this.segments is None:
-        choice = choose_threshold(this.scores, this.actual, prices, constraints=constraints, chances=True)
+        choice = choose_threshold(
+            this.scores,
+            this.actual,
+            prices,
+            constraints=constraints,
+            chances=True,
+            stretches=this.stretches,
+        )
         return Decided(choice.threshold, choice.reason, satisfied=choice.satisfied)
-    each = choose_segment_thresholds(this.scores, this.actual, prices, this.segments, constraints=constraints)
+    each = choose_segment_thresholds(
+        this.scores,
+        this.actual,
+        prices,
+        this.segments,
+        constraints=constraints,
+        stretches=this.stretches,
+    )
     rule = DecisionRule(segment=this.segment, thresholds=dict(each.thresholds)) if each.thresholds else PLAIN
     return Decided(each.threshold, each.reason, rule, each.satisfied)
 
@@ -148,21 +164,43 @@ def _alike(this: Choosing, alike: Alike, plain: Decided) -> Decided:
     return Decided(plain.threshold, reason, rule, plain.satisfied and found.satisfied)
 
 
-def calibration_that_pays(scores: NDArray[np.float64], actual: NDArray[Any]) -> Sigmoid | None:
+def calibration_that_pays(
+    scores: NDArray[np.float64], actual: NDArray[Any], stretches: NDArray[np.int64] | None = None
+) -> Sigmoid | None:
     """Fits a calibration, and keeps it only if it lowers the log loss of rows that it did not see.
 
     Args:
         scores: Chances of the positive class on rows that their model had not seen, (n,).
         actual: 0/1, (n,).
+        stretches: The stretch of time that each row is of, as numbers that grow, where the rows are divided
+            by time. Then a calibration must help in the stretches after those that it was fitted on, by more
+            than one standard error over them: what was off in one season is no property of the model.
     """
     if len(scores) < CALIBRATION_ROWS or min(actual.sum(), len(actual) - actual.sum()) < 5:
         return None
-    even = np.arange(len(scores)) % 2 == 0
-    calibrated = np.empty(len(scores))
-    for part in (even, ~even):
-        calibrated[part] = fit_sigmoid(scores[~part], actual[~part]).apply(scores[part])
-    before, after = compute("log_loss", actual, scores), compute("log_loss", actual, calibrated)
-    return fit_sigmoid(scores, actual) if after < before * (1 - WORTHWHILE) else None
+    if stretches is None:
+        even = np.arange(len(scores)) % 2 == 0
+        turns = [(~even, even), (even, ~even)]
+    else:
+        turns = [(stretches < each, stretches == each) for each in np.unique(stretches)[1:]]
+    before, after = np.array([_losses(scores, actual, *turn) for turn in turns]).T
+    gains = before - after
+    surely = 0.0 if stretches is None else gains.std(ddof=1) / np.sqrt(len(gains))
+    return fit_sigmoid(scores, actual) if gains.mean() > max(WORTHWHILE * before.mean(), surely) else None
+
+
+def _losses(
+    scores: NDArray[np.float64],
+    actual: NDArray[Any],
+    seen: NDArray[np.bool_],
+    judging: NDArray[np.bool_],
+) -> tuple[float, float]:
+    """Gives the log loss of some rows as they are, and by a calibration that was fitted on others."""
+    calibrated = fit_sigmoid(scores[seen], actual[seen]).apply(scores[judging])
+    return (
+        compute("log_loss", actual[judging], scores[judging]),
+        compute("log_loss", actual[judging], calibrated),
+    )
 
 
 def _by_metric(

@@ -22,6 +22,10 @@ ONE_HOLDOUT_ABOVE = 100_000
 
 HOLDOUT = 0.2
 FEWEST_ROWS = 4
+STRETCHES = 8
+"""Held-out rows in the order of time are divided into so many stretches, to see what lasts."""
+
+FEWEST_STRETCHES = 3
 BY_LOT = "data: {split: {by: random}}"
 
 
@@ -199,6 +203,22 @@ def _drawn(actual: NDArray[Any], frame: Frame, plan: FoldPlan, first: NDArray[np
 
 def _parts(part: NDArray[np.int64], count: int) -> tuple[Fold, ...]:
     return tuple(Fold(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(count))
+
+
+def stretches_of(table: pl.DataFrame, frame: Frame) -> NDArray[np.int64] | None:
+    """Gives the stretch of time that each row is of, 0 the earliest, each with about as many rows.
+
+    Rows of one time are of one stretch. None where that leaves fewer than three, which show nothing.
+
+    Args:
+        table: The rows, the time column among them.
+        frame: The problem.
+    """
+    times = _times(table, frame)
+    order = np.sort(times)
+    starts = np.unique(order[np.arange(1, STRETCHES) * len(order) // STRETCHES])
+    found = np.searchsorted(starts, times, side="right")
+    return np.unique(found, return_inverse=True)[1] if len(np.unique(found)) >= FEWEST_STRETCHES else None
 
 
 def thinned(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.report import Fold, Picture, Table, Text, pictures
-from everloop.report.writing import money, number, plural, span
+from everloop.report.writing import chance, money, number, plural, span
 
 if TYPE_CHECKING:
     from everloop.measure.intervals import Interval
@@ -24,10 +24,10 @@ def slice_blocks(evaluation: Evaluation) -> list[Block]:
     drawn = pictures.intervals(places, x_label=evaluation.metric, level=level)
     caption = (
         f"The worst of {looked:,} slices by one or two columns, found on one half of the rows and worse on "
-        "the other as well."
+        "the other as well: how likely that is by chance is corrected for how many were tried there."
     )
     rows = [
-        [each.name, each.rows, number(each.score.estimate), number(each.rest), number(each.chance)]
+        [each.name, each.rows, number(each.score.estimate), number(each.rest), chance(each.chance)]
         for each in evaluation.slices
     ]
     columns = ["slice", "rows", evaluation.metric, "on all other rows", "by chance"]

@@ -15,7 +15,7 @@ from everloop.model.evaluating import Judged, evaluate
 from everloop.model.features import Features
 from everloop.model.finishing import Finished, finish
 from everloop.model.fitted_apart import proof_sentence, prove_members
-from everloop.model.folds import FoldPlan, make_folds
+from everloop.model.folds import FoldPlan, make_folds, stretches_of
 from everloop.model.learners.image_net import require_grids
 from everloop.model.learners.registry import learners_for
 from everloop.model.limits import within
@@ -351,8 +351,9 @@ def _decided(
     """Adds calibration and threshold, chosen on rows that the models behind the scores had not seen."""
     rows, scores = found.rows, done.scores
     table, actual = material.table[rows], material.actual[rows]
+    stretches = stretches_of(table, material.frame) if settings.by == "time" else None
     if material.frame.task == "binary":
-        trained = replace(trained, calibration=calibration_that_pays(scores, actual))
+        trained = replace(trained, calibration=calibration_that_pays(scores, actual, stretches))
         scores = calibrated(scores, trained.calibration)
     chosen = choose_decision(
         Choosing(
@@ -364,6 +365,7 @@ def _decided(
             None if settings.segments is None else label_texts(table[settings.segments]).to_list(),
             settings.segments,
             alike_of(table, material.frame, settings),
+            stretches,
         )
     )
     trained = replace(

@@ -166,12 +166,14 @@ class Section:
         blocks: What stands below it, from top to bottom.
         lead: A sentence that says what to take from the section.
         origin: What made every figure of the section; a link where the page is drawn with links.
+        tells: What the section tells of: there lead links to it that have no page of their own.
     """
 
     title: str
     blocks: Sequence[Block]
     lead: str = ""
     origin: Ref | None = None
+    tells: str = ""
 
     @property
     def anchor(self) -> str:

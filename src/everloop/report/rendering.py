@@ -27,7 +27,8 @@ def render(page: Page, *, link: Linker = no_links) -> str:
 
     Args:
         page: The page; all text in it is escaped, SVG drawings are taken as they are.
-        link: From what a `Ref` names to the address of its page; None leaves it as text.
+        link: From what a `Ref` names to the address of its page; where that is None it is a link to the
+            section that tells of it, or text.
 
     Returns:
         One HTML document that needs no other file.
@@ -35,7 +36,8 @@ def render(page: Page, *, link: Linker = no_links) -> str:
     Raises:
         MissingExtra: When Jinja2 is not installed.
     """
-    return _template().render(page=page, link=link)
+    told = {section.tells: f"#{section.anchor}" for section in page.sections if section.tells}
+    return _template().render(page=page, link=lambda identity: link(identity) or told.get(identity))
 
 
 def cell(value: Any) -> str:

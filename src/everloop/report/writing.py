@@ -65,6 +65,18 @@ def percent(share: float | None) -> str:
     return _with_sign(share, f"{size:.{digits}%}", signed=False)
 
 
+def chance(value: float | None) -> str:
+    """Writes how likely something is by chance; what is all but impossible is no 0.
+
+    Example:
+        >>> chance(0.0312), chance(0.0)
+        ('0.031', '< 0.001')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
 def span(interval: Mapping[str, float | None] | None, currency: str | None = None) -> str:
     """Writes where a number lies: its low and its high end.
 

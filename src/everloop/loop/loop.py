@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
+from everloop.loop.collecting import collect
 from everloop.loop.deciding import decide, retrain, trained_at
 from everloop.loop.detecting import detect
 from everloop.loop.looking import RolloutLog
@@ -99,6 +100,7 @@ class Loop:
         project(workspace.record, workspace.store, workspace.name, workspace.routing_path)
         if champion(workspace.record, workspace.name) is None:
             return
+        collect(workspace)
         self._tidy_log(now)
         # Read whole at each tick: what lies past is sealed as Parquet, and the log is the only memory.
         log = read_log(workspace.log_folder, until=now)

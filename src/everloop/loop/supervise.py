@@ -28,11 +28,11 @@ from everloop.loop.following import Following, followed_sources
 from everloop.loop.loop import Loop, Tick
 from everloop.loop.replay import HEARTBEAT
 from everloop.loop.serving import Servers, clear_leftovers
-from everloop.runtime.service.settings import ServerLimits, ServerSettings, Tls
+from everloop.runtime.service.settings import ServerLimits, ServerSettings, Tls, TopicSettings
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
-    from everloop.spec.deploy import LimitsSpec
+    from everloop.spec.deploy import LimitsSpec, LogSpec
 
 # With the clock of events, the log is looked at so often; a tick follows when it has grown.
 _EVENT_LOOK_SECONDS = 0.02
@@ -67,6 +67,11 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
             "With the clock of events one worker serves: each would live on its own rows' time.",
             hint="--workers 1",
         )
+    if clock == EVENTS and workspace.spec.deploy.log.to is not None:
+        raise UsageFault(
+            "With the clock of events the prediction log is on this machine, where its times are read.",
+            hint="leave out deploy.log.to for the rehearsal",
+        )
     grpc_port = serve.grpc_port if listening.grpc_port is None else listening.grpc_port
     if grpc_port == 0 and workers > 1:
         raise UsageFault(
@@ -75,6 +80,7 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
     settings = ServerSettings(
         routing=str(workspace.routing_path.resolve()),
         log=str(workspace.log_folder.resolve()),
+        topic=_topic(workspace.spec.deploy.log),
         private=dict(workspace.spec.deploy.log.private),
         log_key=str((workspace.state_folder / "log.key").resolve()),
         online=workspace.online_address,
@@ -89,6 +95,15 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
         limits=_limits(serve.limits),
     )
     return settings, workers
+
+
+def _topic(stated: LogSpec) -> TopicSettings | None:
+    if stated.to is None:
+        return None
+    options = {
+        name: value if isinstance(value, str) else value.reference for name, value in stated.options.items()
+    }
+    return TopicSettings(stated.to, options, stated.outage, int(stated.outage_gb * 1e9))
 
 
 def _limits(stated: LimitsSpec) -> ServerLimits:

@@ -19,6 +19,7 @@ from everloop.record.store import ArtifactStore
 from everloop.spec import Secret
 
 if TYPE_CHECKING:
+    from everloop.loop.collecting import Collecting
     from everloop.loop.served import ServedVersion
     from everloop.record import Record
     from everloop.record.rows import VersionRow
@@ -140,8 +141,17 @@ class Workspace:
             self._opened[version.id] = ServedVersion.of(self, version)
         return self._opened[version.id]
 
+    @cached_property
+    def collecting(self) -> Collecting:
+        """Fetches the prediction log from its topic; see `loop.collecting`."""
+        from everloop.loop.collecting import Collecting
+
+        return Collecting(self)
+
     def close(self) -> None:
         """Lets go of the record and the store."""
+        if "collecting" in self.__dict__:
+            self.collecting.close()
         self.record.close()
         self.store.close()
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from everloop.spec.fields import Count, Duration, GuardField, Share
 from everloop.spec.part import Part
-from everloop.spec.secret import SecretField
+from everloop.spec.secret import AddressField, SecretField
 
 _HOLD = "expected {requests: 500} or {time: 10m}"
 
@@ -115,6 +115,20 @@ class LogSpec(Part):
         default_factory=dict,
         description="Columns not logged as they are: `hash` keeps a text's keyed hash, `drop` nothing.",
     )
+    to: str | None = Field(
+        None,
+        description="A topic that lines are sent to, `kafka://HOST:PORT/TOPIC`; left out: `.everloop/log`.",
+    )
+    options: dict[str, AddressField] = Field(
+        default_factory=dict,
+        description="Options of librdkafka for `to`, such as `security.protocol`; a value may be env:NAME.",
+    )
+    outage: Literal["refuse", "disk"] = Field(
+        "refuse",
+        description="What happens while the topic's brokers do not confirm: requests are answered 503, or "
+        "lines wait on the server's disk.",
+    )
+    outage_gb: float = Field(1.0, gt=0, description="With `outage: disk`, how much may wait there.")
     keep: Duration | None = Field(None, description="How long lines are kept; left out: for ever.")
     most_gb: float | None = Field(
         None, gt=0, description="The largest the log may get; the oldest lines go first. Left out: no limit."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -71,6 +72,17 @@ class ServerProcess:
             time.sleep(0.02)
         self.stop()
         raise OutsideFault(f"{self.name} did not start on port {self.port}.")
+
+    def pause(self) -> None:
+        """Has it do nothing, as a machine that hangs: connections stay, answers do not come."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def resume(self) -> None:
+        """Has it go on after `pause`."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Kills it; nothing happens where it is not running."""

@@ -92,7 +92,12 @@ def payloads(content: bytes) -> Iterator[tuple[memoryview, int]]:
     """
     if content[: len(MAGIC)] != MAGIC:
         return
-    view, position, end = memoryview(content), len(MAGIC), len(content)
+    yield from frames(content, len(MAGIC))
+
+
+def frames(content: bytes, position: int) -> Iterator[tuple[memoryview, int]]:
+    """Gives each whole payload from a position on and the position behind it, up to the first not whole."""
+    view, end = memoryview(content), len(content)
     while position + _FRAME.size <= end:
         size, checksum = _FRAME.unpack_from(content, position)
         start = position + _FRAME.size

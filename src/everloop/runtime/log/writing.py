@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import threading
 import time
@@ -15,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from everloop.core.errors import EverloopError, OutsideFault, RecordBusy, StorageFull, UsageFault
+from everloop.core.errors import EverloopError, OutsideFault, StorageFull, UsageFault
 from everloop.core.files import storage_faults, sync_folder
+from everloop.runtime.log.holding import LockFile
 from everloop.runtime.log.lines import ActualLine, Line, encode_line
 from everloop.runtime.log.segment import (
     WORKER_NAME,
@@ -95,7 +95,7 @@ class PredictionLog:
         self._most_waiting = limits.most_waiting
         with storage_faults(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock_file = _LockFile(self.folder / f"worker-{worker}.lock")
+        self._lock_file = LockFile(self.folder / f"worker-{worker}.lock")
         own = [name for name in segment_names(self.folder) if name.worker == worker]
         self.recovery = _recover_last(self.folder, own)
         self._segments = _Segments(self.folder, worker, own[-1].number if own else 0, limits)
@@ -348,26 +348,3 @@ def _recover_last(folder: Path, own: list[SegmentName]) -> Recovery:
     if own and own[-1].segment(folder).exists():
         return recover(own[-1].segment(folder))
     return Recovery(None, 0, 0)
-
-
-class _LockFile:
-    """Holds a worker's name for as long as this process lives; the file's content says who."""
-
-    def __init__(self, path: Path) -> None:
-        with storage_faults(path):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._descriptor)
-            raise RecordBusy(
-                f"Process {holder} already writes the prediction log {path.parent} for this worker.",
-                hint=f"stop it, or give this server another worker name: ps {holder}",
-            ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode())
-
-    def close(self) -> None:
-        """Lets go of the name."""
-        os.close(self._descriptor)

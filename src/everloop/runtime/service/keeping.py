@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from everloop.core.errors import EverloopError, StorageFull
 from everloop.runtime.http import Refusal
 from everloop.runtime.log.lines import Line, RefusalLine
+from everloop.runtime.log.opening import WrittenLog, open_log
 from everloop.runtime.log.privacy import Privacy, key_in
-from everloop.runtime.log.writing import PredictionLog
 from everloop.runtime.routing import PINNED, chance_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Keeping:
 
     def __init__(self, settings: ServerSettings, arms: ArmTable, shedding: Shedding) -> None:
         self._settings, self._arms, self._shedding = settings, arms, shedding
-        self._log: PredictionLog | None = None
+        self._log: WrittenLog | None = None
         self._privacy: Privacy | None = None
 
     def open(self) -> None:
@@ -42,7 +42,7 @@ class Keeping:
             EverloopError: When it cannot be opened.
         """
         settings = self._settings
-        self._log = PredictionLog(Path(settings.log), settings.worker, settings.durability)
+        self._log = open_log(settings)
         if settings.private:
             key = settings.log_key or f"{settings.log}.key"
             self._privacy = Privacy(settings.private, key_in(Path(key)))
@@ -53,7 +53,7 @@ class Keeping:
             self._log.close()
 
     @property
-    def log(self) -> PredictionLog:
+    def log(self) -> WrittenLog:
         """The open log.
 
         Raises:
@@ -100,7 +100,7 @@ class Keeping:
         try:
             await asyncio.wait_for(promise, self._settings.limits.durable_seconds)
         except (EverloopError, TimeoutError):
-            raise self._shedding.unavailable("log", "The answer could not be written to disk.") from None
+            raise self._shedding.unavailable("log", "The answer could not be made durable.") from None
 
     def note_refusal(self, one: Asked, kind: str, latency: int) -> None:
         """Logs that an arm did not answer, while two versions are compared: the guards count it.

@@ -51,6 +51,23 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return _content(self.certificate), _content(self.key), clients
 
 
+class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A topic that the prediction log's lines are sent to.
+
+    Attributes:
+        address: `kafka://HOST:PORT/TOPIC`.
+        options: Further options of librdkafka; a value may be `env:NAME` or `file:PATH`.
+        outage: What happens while the brokers do not confirm: `refuse` answers 503, `disk` keeps the lines in
+            `outbox` below the log's folder and sends them later.
+        outage_bytes: With `disk`, as many bytes may wait before requests are answered 503.
+    """
+
+    address: str
+    options: dict[str, str] = {}
+    outage: str = "refuse"
+    outage_bytes: int = 2**30
+
+
 class ServerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may ask of a server.
 
@@ -94,6 +111,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         routing: The routing file that says what to serve; or
         package: the one package to serve.
         log: The prediction log's folder.
+        topic: The topic that lines are sent to instead; the folder then holds what is of this machine alone.
         private: Columns that the log does not show, each with `hash` or `drop`; see `runtime.log.privacy`.
         log_key: The file of the key that hashes are made with; beside the log where it is None.
         online: The online store of features: its address, or a reference such as `env:REDIS_URL`.
@@ -122,6 +140,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     routing: str | None = None
     package: str | None = None
     log: str
+    topic: TopicSettings | None = None
     private: dict[str, str] = {}
     log_key: str | None = None
     online: str | None = None

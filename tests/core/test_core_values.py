@@ -1,4 +1,7 @@
 import math
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum, IntEnum
@@ -91,6 +94,29 @@ def test_ids_sort_by_time_and_say_their_kind():
     assert kind_of(late) == "run"
     assert len(early) == len("run_") + 26
     assert new_id("run", datetime(2013, 1, 1, tzinfo=UTC)) != early
+
+
+def test_ids_of_one_moment_differ_in_every_thread_and_in_what_was_forked():
+    moment = datetime(2013, 1, 1, tzinfo=UTC)
+    with ThreadPoolExecutor(4) as threads:
+        made = [
+            one
+            for part in threads.map(lambda _: [new_id("p", moment) for _ in range(2000)], range(4))
+            for one in part
+        ]
+    assert len(set(made)) == 8000
+    assert {letter for one in made for letter in one[12:]} == set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+    code = """
+import os
+from everloop.core.ids import new_id_at
+new_id_at("p", 0)
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+print("\\n".join(new_id_at("p", 0) for _ in range(300)), flush=True)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert len(set(told.split())) == 600
 
 
 def test_clocks_tell_utc_and_never_go_back():

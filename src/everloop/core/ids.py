@@ -6,7 +6,7 @@ The form is that of ULID (https://github.com/ulid/spec) behind a word that says 
 
 from __future__ import annotations
 
-import secrets
+import os
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -14,6 +14,12 @@ from hashlib import sha256
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _TIME_LENGTH, _RANDOM_LENGTH = 10, 16
+_LETTERS = bytes(ord(_ALPHABET[byte % 32]) for byte in range(256))
+"""A letter for each byte; every letter for equally many."""
+
+_DRAW = 256
+_DRAWN: list[str] = []
+os.register_at_fork(after_in_child=_DRAWN.clear)  # else parent and child would give out the same
 
 
 def new_id(kind: str, at: datetime) -> str:
@@ -31,7 +37,7 @@ def new_id(kind: str, at: datetime) -> str:
 
 def new_id_at(kind: str, milliseconds: int) -> str:
     """Gives a new id of a time in milliseconds since 1970; as `new_id`, for those who make many."""
-    return f"{kind}_{_time_text(milliseconds)}{_encode(secrets.randbits(80), _RANDOM_LENGTH)}"
+    return f"{kind}_{_time_text(milliseconds)}{_random_text()}"
 
 
 def content_id(kind: str, at: datetime, content: bytes) -> str:
@@ -51,13 +57,24 @@ def kind_of(identity: str) -> str:
     return identity.rpartition("_")[0]
 
 
+def _random_text() -> str:
+    """Gives the random half of an id, from those drawn at once: asking the system for each costs more."""
+    try:
+        return _DRAWN.pop()
+    except IndexError:
+        letters = os.urandom(_DRAW * _RANDOM_LENGTH).translate(_LETTERS).decode()
+        drawn = [letters[place : place + _RANDOM_LENGTH] for place in range(0, len(letters), _RANDOM_LENGTH)]
+        _DRAWN.extend(drawn[1:])
+        return drawn[0]
+
+
 @lru_cache(maxsize=4)
 def _time_text(milliseconds: int) -> str:
     return _encode(milliseconds, _TIME_LENGTH)
 
 
 def _encode(number: int, length: int) -> str:
-    """Writes a number in an even count of characters, two at a time: an id is made for every prediction."""
+    """Writes a number in an even count of characters, two at a time."""
     pairs = []
     for _ in range(length // 2):
         pairs.append(_PAIRS[number & 1023])

@@ -30,6 +30,8 @@ class _Connection(HttpToolsProtocol):
     """One connection. It reads a cycle's scope, body and end of uvicorn's."""
 
     application: ClassVar[App]
+    listed: ClassVar[list[tuple[bytes, bytes]] | None] = None
+    written: ClassVar[bytes] = b""
     _held: tuple[Any, Any] | None = None
     _reading = False
 
@@ -64,18 +66,26 @@ class _Connection(HttpToolsProtocol):
             held, self._held = self._held, None
             super()._start_asgi_task(*held)
 
+    def _often(self) -> bytes:
+        """Gives the fields that every answer has; uvicorn lists them anew each second."""
+        listed = self.server_state.default_headers
+        if self.listed is not listed:
+            kind = type(self)
+            kind.listed, kind.written = listed, _lines(listed)
+        return self.written
+
     def _write(self, cycle: Any, response: Response) -> None:
         if cycle.disconnected or self.transport.is_closing():
             return
-        parts = [_STATUS_LINES[response.status]]
-        for name, value in (*self.server_state.default_headers, *response.fields()):
-            parts += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", response.body)
-        self.transport.write(b"".join(parts))
+        status, often, fields = _STATUS_LINES[response.status], self._often(), _lines(response.fields())
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((status, often, fields, end, response.body)))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
+
+
+def _lines(fields: list[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -1,5 +1,10 @@
 """A target or a column that nothing can be made of ends in a clear message, and every other in a model."""
 
+import ctypes
+import re
+import time
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 import pytest
@@ -44,19 +49,59 @@ def passed(capsys, folder, monkeypatch, rows):
     return status, said
 
 
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        (lambda: table(y=["yes"] * ROWS), "one class, 'yes', in all 400 labelled rows"),
-        (many_classes, "10000 different values) fits no task"),
-    ],
-    ids=["constant", "ten thousand classes"],
-)
+def numbers(*odd):
+    return [*odd, *(f"{value:.4f}" for value in table()["a"].to_list()[len(odd) :])]
+
+
+NO_INPUT = "No column is left to learn from: a: has no value in any row; b: has no value in any row"
+REFUSED = {
+    "constant": (lambda: table(y=["yes"] * ROWS), "one class, 'yes', in all 400 labelled rows"),
+    "a constant number": (lambda: table(y=[3.5] * ROWS), "one class, '3.5', in all 400 labelled rows"),
+    "ten thousand classes": (many_classes, "10000 different values) fits no task"),
+    "without a label": (lambda: table(y=[None] * ROWS), "has no value in any of 400 rows"),
+    "every column missing": (lambda: table(a=[None] * ROWS, b=[None] * ROWS), NO_INPUT),
+    "nothing but a target": (lambda: table().select("y"), "No column is left to learn from"),
+    "no row": (lambda: table().head(0), "The sources gave no row"),
+    "one row": (lambda: table().head(1), "one class, "),
+    "a rare class of one row": (
+        lambda: table(y=["no"] * (ROWS - 1) + ["yes"]),
+        "the rarest class has about ",
+    ),
+    "a word among the numbers of a target": (
+        lambda: table(y=numbers("oops")),
+        'try_cast("y" as double) as "y"',
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "said"), REFUSED.values(), ids=REFUSED)
 def test_a_target_that_nothing_can_be_made_of_is_named(capsys, tmp_path, monkeypatch, rows, said):
     status, told = passed(capsys, tmp_path, monkeypatch, rows())
     assert status == 2
     assert said in told
     assert "hint:" in told
+
+
+NOISE = {
+    "classes": lambda random: random.choice(["u", "v"], ROWS),
+    "three numbers": lambda random: random.choice([0.5, 1.25, 7.0], ROWS),
+    "a number": lambda random: random.normal(size=ROWS),
+}
+
+
+@pytest.mark.parametrize("drawn", NOISE.values(), ids=NOISE)
+def test_labels_that_are_noise_end_in_stop_and_no_model(capsys, tmp_path, monkeypatch, drawn):
+    random = np.random.default_rng(1)
+    noise = table(y=drawn(random), a=random.normal(size=ROWS))
+    status, told = passed(capsys, tmp_path, monkeypatch, noise)
+    assert status == 1
+    assert "The goal is not feasible: the inputs tell nothing of the target" in told
+    assert "v1 compiled" not in told
+
+
+def thirds():
+    odd = np.random.default_rng(3).normal(0, 0.4, ROWS)
+    return table(y=np.digitize(table()["a"].to_numpy() + odd, [-0.5, 0.5]) * 0.75 + 0.5)
 
 
 @pytest.mark.slow
@@ -66,8 +111,16 @@ def test_a_target_that_nothing_can_be_made_of_is_named(capsys, tmp_path, monkeyp
         half_missing,
         lambda: table(y=np.append(np.where(table()["a"].to_numpy()[:-1] > 0, "u", "v"), "lonely")),
         lambda: table(empty=[None] * ROWS),
+        thirds,
+        lambda: table(a=numbers("n/a?")),
     ],
-    ids=["half missing", "a class of one row", "a column all missing"],
+    ids=[
+        "half missing",
+        "a class of one row",
+        "a column all missing",
+        "a number with three values",
+        "a word among numbers",
+    ],
 )
 def test_what_can_be_learned_from_comes_to_a_model(capsys, tmp_path, monkeypatch, rows):
     status, told = passed(capsys, tmp_path, monkeypatch, rows())
@@ -76,9 +129,64 @@ def test_what_can_be_learned_from_comes_to_a_model(capsys, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_target_of_three_numbers_that_are_noise_ends_in_stop(capsys, tmp_path, monkeypatch):
-    random = np.random.default_rng(1)
-    noise = table(y=random.choice([0.5, 1.25, 7.0], ROWS), a=random.normal(size=ROWS))
-    status, told = passed(capsys, tmp_path, monkeypatch, noise)
-    assert status == 1
-    assert "The goal is not feasible: the inputs tell nothing of the target" in told
+def test_a_table_of_many_columns_and_few_rows_takes_no_more_than_its_share(capsys, tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    wide = pl.DataFrame({f"c{place}": random.normal(size=100) for place in range(1_500)})
+    told = wide.with_columns(y=pl.Series(np.where(random.normal(size=100) > 0, "u", "v")))
+    started = time.perf_counter()
+    status, said = passed(capsys, tmp_path, monkeypatch, told)
+    assert status in (0, 1), said
+    # Plans of one query over all columns take the square of their number: minutes, and many gigabytes.
+    assert time.perf_counter() - started < 120
+
+
+class Broken:
+    """A learner that fails in a way of its own, as one does that looks for a GPU where there is none."""
+
+    space: ClassVar = ()
+    portfolio: ClassVar = ({},)
+
+    def __init__(self, name):
+        from everloop.model.learners import Capabilities
+
+        self.name = name
+        self.capabilities = Capabilities(cost=0.01)
+
+    def fit(self, X, y, *, task, configuration, weights=None, seed=0, threads=1):
+        if self.name == "crashes":
+            ctypes.string_at(0)
+        if self.name == "eats":
+            return [bytearray(2**33) for _ in range(2**10)]
+        if self.name == "cuda":
+            from xgboost import DMatrix, train
+
+            return train({"device": "cuda", "verbosity": 2, "tree_method": "gpu_hist"}, DMatrix(X, y), 1)
+        from lightgbm import Dataset, train
+
+        return train({"device_type": "cuda", "verbose": -1}, Dataset(X, y), 1)
+
+
+BROKEN = {"crashes": "SIGSEGV", "eats": "", "cuda": "", "lightgbm_cuda": "CUDA"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_trial_that_breaks_is_named_and_the_search_goes_on(capsys, tmp_path, monkeypatch, name):
+    from everloop.model.learners import registry
+
+    known, plain = registry.known_learners, registry.learner
+    monkeypatch.setattr(registry, "known_learners", lambda: {**known(), name: "tests"})
+    monkeypatch.setattr(registry, "learner", lambda one: Broken(one) if one in BROKEN else plain(one))
+    table().write_csv(tmp_path / "rows.csv")
+    (tmp_path / "everloop.yaml").write_text(
+        FILE.replace("[linear], budget: {trials: 1}", f"[{name}, linear], budget: {{trials: 2}}")
+    )
+    monkeypatch.chdir(tmp_path)
+    status = main(["run", "--until", "model"])
+    said = "".join(capsys.readouterr())
+    assert status == 0, said
+    assert "Traceback" not in said
+    failed = re.search(rf"1 trial failed \({name}: (.*)", said)
+    assert failed, said
+    assert BROKEN[name] in failed[1]
+    assert "parity proven" in said

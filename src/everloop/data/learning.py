@@ -106,8 +106,8 @@ def _learned(
     if rows == 0:
         raise DataFault("A contract cannot be learned from a table without rows.")
     columns = tuple(
-        _rule(name, kind, rows, _of(facts, position), later=name in known_later)
-        for position, (name, kind) in enumerate(types.items())
+        _rule(name, kind, rows, found, later=name in known_later)
+        for (name, kind), found in zip(types.items(), _by_position(facts, len(types)), strict=True)
     )
     least = TableRule("row_count", minimum=max(1, math.floor(rows * ROW_SHARE)))
     known = {name: kind for name, kind in types.items() if name not in known_later}
@@ -279,8 +279,13 @@ def _counted(lazy: pl.LazyFrame, column: pl.Expr) -> list[tuple[str, int]]:
     return values.group_by("value").agg(pl.len()).collect(engine="streaming").rows()
 
 
-def _of(facts: dict[str, Any], position: int) -> dict[str, Any]:
-    return {key.split()[0]: value for key, value in facts.items() if key.endswith(f" {position}")}
+def _by_position(facts: dict[str, Any], columns: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{} for _ in range(columns)]
+    for key, value in facts.items():
+        name, _, position = key.partition(" ")
+        if position:
+            found[int(position)][name] = value
+    return found
 
 
 def _rule(name: str, kind: Any, rows: int, facts: dict[str, Any], *, later: bool) -> ColumnRule:

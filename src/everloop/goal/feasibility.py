@@ -6,6 +6,7 @@ what no model can mend: labels that tell nothing, prices at which even perfect d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -99,6 +100,9 @@ def _too_few(evidence: Evidence) -> Answer | None:
     if short <= 1:
         return None
     more = round(look.labels * (short - 1))
+    if look.fewest < FEWEST_OF_A_CLASS and math.isnan(look.score):
+        said = f"the rarest class has about {look.fewest} of {look.labels} labels, too few to tell anything"
+        return "more labels", f"{said}; get {more:,} more before giving up"
     return "more labels", f"{_chance(look)}, on {look.labels} labels; get {more:,} more before giving up"
 
 

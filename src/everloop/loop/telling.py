@@ -124,6 +124,7 @@ def _train(facts: Facts) -> str:
         f"{facts['learner']} of {len(facts['learners_tried'])} learners, {facts['trials']} trials; "
         f"{len(facts['features'])} inputs kept, {len(facts['left_out'])} left out"
     )
+    line += _failed(facts.get("failed_trials") or {})
     value, today = facts.get("value"), facts.get("value_today")
     if value and today:
         line += f"; on {facts['evaluated_on']} a decision is worth {value['estimate']:.2f}"
@@ -132,6 +133,19 @@ def _train(facts: Facts) -> str:
     elif facts.get("metric"):
         line += f"; {facts['metric']} {facts['metrics'][facts['metric']]['estimate']:.4g}"
     return line
+
+
+def _failed(errors: Facts) -> str:
+    """Names the first trial that failed, and why; the search went on without them."""
+    if not errors:
+        return ""
+    first = next(iter(errors.values()))
+    count = "1 trial" if len(errors) == 1 else f"{len(errors)} trials"
+    return f"; {count} failed ({first if len(first) <= _MOST_TOLD else f'{first[: _MOST_TOLD - 1]}…'})"
+
+
+_MOST_TOLD = 120
+"""So many characters of a trial's error are told in its line; the record keeps all of them."""
 
 
 def outlook_line(outlook: Facts | None) -> str:

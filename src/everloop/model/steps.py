@@ -195,7 +195,9 @@ def facts_of(trained: Trained, digest: str) -> dict[str, Any]:
         "notes": trained.notes,
         "fitted_apart": trained.fitted_apart,
         "trials": len(trained.trials),
-        "failed_trials": {str(trial.number): trial.error for trial in trained.trials if trial.error},
+        "failed_trials": {
+            str(trial.number): f"{trial.learner}: {trial.error}" for trial in trained.trials if trial.error
+        },
         "learners_tried": sorted({trial.learner for trial in trained.trials if trial.error is None}),
         "digest": digest,
     }

@@ -180,10 +180,19 @@ def _task(draft: _Draft, counts: dict[str, int]) -> str:
     else:
         raise DataFault(
             f"The target {draft.spec.target!r} ({facts.type}, {len(counts)} different values) fits no task.",
-            hint="state problem.task, or make the target a class or a number in data.table",
+            hint=_number_hint(draft.spec.target)
+            if facts.reads_as == "number"
+            else "state problem.task, or make the target a class or a number in data.table",
         )
     draft.reasons["task"] = why
     return task
+
+
+def _number_hint(target: str) -> str:
+    return (
+        f"{target} reads as a number but for a few values: in data.table, "
+        f'try_cast("{target}" as double) as "{target}"'
+    )
 
 
 def _repeats(facts: ColumnFacts, rows: int) -> bool:

@@ -80,12 +80,12 @@ def look_quickly(table: ColumnTable, frame: Frame, *, seed: int = 0) -> QuickLoo
     folds, independent = _folds(rows, frame, random), _independent(rows, frame, target, random)
     scores, rule_scores = _cross_fitted(inputs, target, folds, frame)
     known = np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
-    places, target, folds = places[known], target[known], folds[known]
+    places, target, folds, inputs = places[known], target[known], folds[known], inputs[known]
     scores, rule_scores = scores[known], rule_scores[known]
     metric = measured_metric(frame)
     noise = _noise(target, scores, frame)
     alone = independent[known]
-    p_value = _p_value(names, inputs[known][alone], target[alone], scores[alone], folds[alone], frame, seed)
+    p_value = _p_value(names, inputs[alone], target[alone], scores[alone], folds[alone], frame, seed)
     return QuickLook(
         metric=metric,
         score=_mean_over(folds, metric, target, scores),

@@ -22,6 +22,9 @@ IN_MEMORY_BYTES = 192 * 2**20
 ROWS_AT_ONCE = 5_000_000
 """With more rows than this, steps that could look at all columns in one pass look at a few at a time."""
 
+EXPRESSIONS_AT_ONCE = 100
+"""More aggregates take the square of their number to plan, in time and in memory."""
+
 VALUES_AT_ONCE = 60_000_000
 """How many values one pass of `aggregate` may hold: about 0.5 GiB of numbers."""
 
@@ -236,13 +239,13 @@ def count_distinct(table: Any, key: pl.Expr, present: pl.Expr) -> int:
 
 
 def _groups(expressions: Sequence[pl.Expr], rows: int) -> Iterator[list[pl.Expr]]:
-    """Divides expressions so that each group reads few columns."""
+    """Divides expressions so that each group reads few columns, and is planned in little time and memory."""
     most = max(1, VALUES_AT_ONCE // max(1, rows))
     group: list[pl.Expr] = []
     read: set[str] = set()
     for expression in sorted(expressions, key=lambda one: sorted(one.meta.root_names())):
         names = set(expression.meta.root_names())
-        if group and len(read | names) > most:
+        if group and (len(read | names) > most or len(group) >= EXPRESSIONS_AT_ONCE):
             yield group
             group, read = [], set()
         group.append(expression)

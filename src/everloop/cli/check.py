@@ -107,7 +107,8 @@ def _contract(findings: _Findings) -> None:
 def _frame(findings: _Findings) -> None:
     from everloop.problem.frame import build_frame
 
-    findings.frame = build_frame(findings.table, findings.spec.problem, findings.spec.data.clean)
+    spec = findings.spec
+    findings.frame = build_frame(findings.table, spec.problem, spec.data.clean, spec.goal.value)
 
 
 def _features(findings: _Findings) -> None:

@@ -130,7 +130,9 @@ def frame(this: Pass, taken: Done) -> Done:
     )
     kept["columns"] = {name: one for name, one in kept.get("columns", {}).items() if one}
     settings |= {"clean": kept} if any(kept.values()) else {}
-    return this.do(Step("frame", "problem", 4, frame_step, settings, {"snapshot": taken}))
+    if spec.goal.value is not None and spec.problem.optimise is None:
+        settings["value"] = _dump(spec.goal.value)
+    return this.do(Step("frame", "problem", 5, frame_step, settings, {"snapshot": taken}))
 
 
 def brief(this: Pass, taken: Done, framed: Done) -> Done:

@@ -59,14 +59,20 @@ def _warned(finding: Facts) -> str:
 
 def _frame(facts: Facts) -> str:
     frame, labels = facts["frame"], facts["sufficiency"]
-    line = f"{frame['task']}"
-    if frame["positive"] is not None:
-        line += f", {frame['positive']!r} is positive"
-    line += f", judged by {frame['metric']}"
-    if frame["time"]:
-        line += f", decided at {frame['time']}"
-    if frame["label_delay_seconds"]:
-        line += f", actuals within {frame['label_delay_seconds'] / 3600:.1f} h"
+    delay = frame["label_delay_seconds"]
+    told = {
+        "task": frame["task"],
+        "positive": f"{frame['positive']!r} is positive" if frame["positive"] is not None else None,
+        "metric": f"judged by {frame['metric']}",
+        "entity": f"about {frame['entity']}" if frame["entity"] else None,
+        "time": f"decided at {frame['time']}" if frame["time"] else None,
+        "label_time": f"known at {frame['label_time']}" if frame["label_time"] else None,
+        "label_delay": f"actuals within {delay / 3600:.1f} h" if delay else None,
+    }
+    reasons = frame["reasons"]
+    line = ", ".join(
+        f"{said} ({reasons[what]})" if what in reasons else said for what, said in told.items() if said
+    )
     return f"{line}; labels: {labels['verdict']} ({labels['reason']})"
 
 

@@ -12,6 +12,7 @@ from everloop.core.units import format_duration
 from everloop.problem.columns import ColumnFacts, column_facts, label_counts
 from everloop.problem.entities import infer_entity
 from everloop.problem.exclusions import exclusions
+from everloop.problem.metric import infer_metric, known_metric
 from everloop.problem.times import infer_label_time, infer_time
 from everloop.spec.cleaning import CleanSpec
 from everloop.spec.frame import Frame
@@ -20,6 +21,7 @@ from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
     from everloop.spec import ProblemSpec
+    from everloop.spec.goal import ValueSpec
     from everloop.table.stored import ColumnTable
 
 # More distinct whole numbers than this are amounts to predict, not classes.
@@ -29,7 +31,6 @@ MOST_NUMBER_CLASSES = 5
 ROWS_OF_A_CLASS = 20
 # More distinct texts than this are descriptions, not classes.
 MOST_NAMED_CLASSES = 1_000
-RARE_POSITIVES = 0.2
 POSITIVE_WORDS = frozenset(
     {
         *("1", "true", "yes", "y", "t", "positive"),
@@ -63,13 +64,19 @@ class _Draft:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def build_frame(table: ColumnTable, spec: ProblemSpec, clean: CleanSpec | None = None) -> Frame:
+def build_frame(
+    table: ColumnTable,
+    spec: ProblemSpec,
+    clean: CleanSpec | None = None,
+    value: ValueSpec | None = None,
+) -> Frame:
     """Resolves the problem: what the file says stands, the rest is inferred with a reason.
 
     Args:
         table: The rows to learn from, the target among the columns.
         spec: The file's `problem` part.
         clean: The file's `data.clean` part: which columns are inputs whatever they hold.
+        value: The file's `goal.value`: prices have a say in what models are chosen by.
 
     Returns:
         The frame; `reasons` says of each inference why.
@@ -92,7 +99,7 @@ def build_frame(table: ColumnTable, spec: ProblemSpec, clean: CleanSpec | None =
         target=spec.target,
         classes=classes,
         positive=positive,
-        metric=_metric(draft, task, positive, counts),
+        metric="",
         entity=spec.entity or None,
         time=None,
         label_time=None,
@@ -102,6 +109,11 @@ def build_frame(table: ColumnTable, spec: ProblemSpec, clean: CleanSpec | None =
         inputs=(),
         reasons={},
     )
+    if spec.optimise is not None:
+        frame = replace(frame, metric=known_metric(spec.optimise, task))
+    else:
+        metric, draft.reasons["metric"] = infer_metric(frame, counts, value, table)
+        frame = replace(frame, metric=metric)
     return _with_columns(draft, _with_times(draft, frame))
 
 
@@ -227,47 +239,6 @@ def _positive(draft: _Draft, counts: dict[str, int]) -> str:
     return rarer
 
 
-_LABELLED_REASON = {"anomaly": "labels choose and judge: it rewards anomalies that come first"}
-
-
-def _metric(draft: _Draft, task: str, positive: str | None, counts: dict[str, int]) -> str:
-    if draft.spec.optimise is not None:
-        return _known_metric(draft.spec.optimise, task)
-    if task == "regression":
-        draft.reasons["metric"] = "the usual one for a number: large errors weigh more"
-        return "rmse"
-    if task == "multiclass":
-        draft.reasons["metric"] = "it rewards honest chances for every class"
-        return "log_loss"
-    if not TASKS[task].supervised:
-        draft.reasons["metric"] = _LABELLED_REASON.get(task, TASKS[task].metric_reason)
-        return "average_precision" if task == "anomaly" else TASKS[task].metric
-    share = counts[positive or ""] / sum(counts.values())
-    if share < RARE_POSITIVES:
-        draft.reasons["metric"] = f"positives are rare ({share:.1%})"
-        return "average_precision"
-    draft.reasons["metric"] = f"classes are balanced enough ({share:.1%} positive)"
-    return "roc_auc"
-
-
-def _known_metric(name: str, task: str, *, labelled: bool = True) -> str:
-    from everloop.measure.metrics import METRICS
-
-    fitting = [
-        metric
-        for metric, facts in METRICS.items()
-        if task in facts.tasks and (labelled or not facts.needs_actual)
-    ]
-    if name not in fitting:
-        near = difflib.get_close_matches(name, fitting, n=1)
-        without = "" if labelled else " without labels"
-        raise SpecFault(
-            f"problem.optimise names {name!r}, which is no metric of a {task} problem{without}.",
-            hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fitting)}",
-        )
-    return name
-
-
 def _without_target(draft: _Draft) -> Frame:
     spec = draft.spec
     facts = TASKS.get(spec.task or "")
@@ -279,7 +250,7 @@ def _without_target(draft: _Draft) -> Frame:
         )
     metric = facts.metric
     if spec.optimise is not None:
-        metric = _known_metric(spec.optimise, spec.task, labelled=False)
+        metric = known_metric(spec.optimise, spec.task, labelled=False)
     else:
         draft.reasons["metric"] = facts.metric_reason
     return Frame(
@@ -295,14 +266,15 @@ def _without_target(draft: _Draft) -> Frame:
 
 def _with_times(draft: _Draft, frame: Frame) -> Frame:
     spec = draft.spec
-    time = spec.time
-    if time is None:
+    time = spec.time or None
+    if spec.time is None:
         found = infer_time(draft.table, draft.facts)
         if found is not None:
             time, draft.reasons["time"] = found
-    label_time = spec.label_time
+    label_time = spec.label_time or None
     delay = spec.label_delay.total_seconds() if spec.label_delay is not None else None
-    if spec.target and TASKS[frame.task].alone and time is not None and (label_time is None or delay is None):
+    sought = spec.label_time != "" and (label_time is None or delay is None)
+    if spec.target and TASKS[frame.task].alone and time is not None and sought:
         found_label = infer_label_time(draft.table, draft.facts, time, label_time, spec.target)
         if found_label is not None:
             if label_time is None:

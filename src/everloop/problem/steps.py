@@ -12,6 +12,7 @@ from everloop.problem.quick_look import look_quickly
 from everloop.problem.quick_model import measured_metric
 from everloop.problem.sufficiency import judge_labels
 from everloop.spec import CleanSpec, ProblemSpec
+from everloop.spec.goal import ValueSpec
 from everloop.table.stored import StoredTable
 from everloop.table.sufficiency import SUFFICIENCY_FILE
 from everloop.table.volume import rows_per_day
@@ -26,13 +27,14 @@ def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
     Args:
         folder: Where `frame.json`, `sufficiency.json` and what a quick model found are written.
         settings: `problem`, the file's part; `seed`; `clean`, what `data.clean` says of columns that are
-            left out, where it says anything.
+            left out, where it says anything; `value`, the prices, where they have a say in the metric.
         inputs: `snapshot`, with the rows in `table.parquet`.
     """
     rows = StoredTable.open(inputs["snapshot"] / "table.parquet")
     clean = CleanSpec.model_validate(settings.get("clean", {}))
     problem = ProblemSpec.model_validate(settings["problem"])
-    frame = build_frame(rows, problem, clean)
+    stated = settings.get("value")
+    frame = build_frame(rows, problem, clean, None if stated is None else ValueSpec.model_validate(stated))
     required = problem.require.get(measured_metric(frame))
     sufficiency = judge_labels(rows, frame, seed=settings["seed"], required=required)
     look = look_quickly(rows, frame, seed=settings["seed"])

@@ -33,8 +33,12 @@ class ProblemSpec(Part):
     entity: str | None = Field(
         None, description="The column that names whom or what a row is about; empty text where none does."
     )
-    time: str | None = Field(None, description="The column that says when the decision is made.")
-    label_time: str | None = Field(None, description="The column that says when the actual became known.")
+    time: str | None = Field(
+        None, description="The column that says when the decision is made; empty text where none does."
+    )
+    label_time: str | None = Field(
+        None, description="The column that says when the actual became known; empty text where none does."
+    )
     label_delay: Duration | None = Field(None, description="How long until an actual is known.")
     fixed: tuple[str, ...] = Field(
         (),

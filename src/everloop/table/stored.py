@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -97,7 +98,7 @@ class StoredTable:
             return cls.open(table)
         return cls(lazy, lazy.select(pl.len()).collect().item())
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         """The names, in the table's order."""
         return list(self.source.collect_schema().names())

@@ -46,6 +46,10 @@ BENCHMARKS = {
         "benchmarks.parity_package",
         "a million rows made to part packages from their models: no other decision, scores within 1e-9",
     ),
+    "python_runtime": Benchmark(
+        "benchmarks.python_runtime",
+        "what a row costs where a model was not compiled, beside the compiled one",
+    ),
     "text": Benchmark("benchmarks.text", "as accurate as tf-idf with logistic regression of scikit-learn"),
     "contract": Benchmark(
         "benchmarks.contract",

@@ -16,6 +16,8 @@ from pathlib import Path
 import everloop
 from everloop.core.errors import EverloopError
 from everloop.data.sources import SOURCES, source_class
+from everloop.model.compile.registry import EXPORTERS
+from everloop.model.python_package import LIBRARIES
 from everloop.spec.reference import reference_markdown
 from everloop.table.expression.reference import reference_page
 from everloop.table.feature_aggregates import AGGREGATES
@@ -111,12 +113,42 @@ def sources_page() -> str:
     return SOURCES_HEADING + "".join(lines)
 
 
+COMPILED_BEGIN, COMPILED_END = "<!-- compiled -->\n", "<!-- end of compiled -->"
+COMPILED_HEADING = """
+| library | compiles | any other estimator |
+|---|---|---|
+"""
+
+
+def packages_page() -> str:
+    """Gives the page about models from elsewhere with the table of what compiles."""
+    page = _read(FOLDER / "packages.md")
+    before, _, rest = page.partition(COMPILED_BEGIN)
+    after = rest.partition(COMPILED_END)[2]
+    found: dict[str, list[str]] = {}
+    for kind in EXPORTERS:
+        library, _, name = kind.partition(".")
+        found.setdefault(library, []).append(name)
+    found.pop("everloop")
+    rows = [
+        f"| {library} | {', '.join(f'`{name}`' for name in sorted(names))} "
+        f"| {'Python runtime' if library in LIBRARIES else 'refused'} |"
+        for library, names in sorted(found.items())
+    ]
+    rows += [
+        "| PyTorch, Keras | networks whose layers follow one another | refused |",
+        "| ONNX | graphs with one input of rows | refused |",
+    ]
+    return before + COMPILED_BEGIN + COMPILED_HEADING + "\n".join(rows) + "\n\n" + COMPILED_END + after
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "lifecycle-file.md": reference_markdown,
     "expressions.md": reference_page,
     "errors.md": errors_page,
     "sources.md": sources_page,
     "features.md": features_page,
+    "packages.md": packages_page,
 }
 
 

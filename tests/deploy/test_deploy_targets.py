@@ -68,17 +68,14 @@ def test_an_unknown_target_is_told_with_the_nearest():
     assert caught.value.hint == "everloop export kubernetes"
 
 
-def test_a_version_that_was_not_compiled_goes_nowhere(release):
-    manifest = type(release.manifest)(
-        **{
-            name: getattr(release.manifest, name)
-            for name in release.manifest.__struct_fields__
-            if name != "runtime"
-        },
-        runtime="python",
-    )
-    with pytest.raises(UsageFault, match="was not compiled"):
-        open_target("docker").files(replace(release, manifest=manifest))
+def test_a_version_that_was_not_compiled_is_installed_with_what_it_requires(release):
+    fields = {name: getattr(release.manifest, name) for name in release.manifest.__struct_fields__}
+    stated = {"scikit-learn": "1.7.0", "numpy": "2.2.0"}
+    manifest = type(release.manifest)(**(fields | {"runtime": "python", "requirements": stated}))
+    files = open_target("docker").files(replace(release, manifest=manifest))
+    lines = files["requirements.txt"].decode().splitlines()
+    assert {"scikit-learn==1.7.0", "numpy==2.2.0"} <= set(lines)
+    assert len([line for line in lines if line.startswith("numpy==")]) == 1
 
 
 @pytest.mark.parametrize(

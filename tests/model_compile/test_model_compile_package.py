@@ -17,7 +17,8 @@ import pytest
 from everloop.core.errors import ModelFault, PackageRefused, UsageFault
 from everloop.measure.calibration import Sigmoid
 from everloop.model.compile.graph import graph_feeds
-from everloop.model.packaging import package, read_certificate, write_package
+from everloop.model.foreign_package import package
+from everloop.model.packaging import read_certificate, write_package
 from everloop.model.parity import certify, difference
 from everloop.model.parity_rows import edge_rows, rows_of
 from everloop.model.trained import Trained
@@ -461,10 +462,11 @@ def test_what_cannot_be_packaged_says_so(tmp_path: Path) -> None:
     table = numeric_table(missing=False)
     X, y = table.to_numpy(), table["n"].to_numpy()
     forest = RandomForestRegressor(n_estimators=3).fit(X, y)
-    with pytest.raises(ModelFault, match="A pipeline cannot be packaged"):
-        package(make_pipeline(StandardScaler(), forest).fit(X, y), tmp_path / "p", sample=table)
+    pipeline = make_pipeline(StandardScaler(), forest).fit(X, y)
+    with pytest.raises(ModelFault, match="A pipeline cannot be compiled"):
+        package(pipeline, tmp_path / "p", sample=table, runtime="graph")
     with pytest.raises(ModelFault, match="cannot be compiled"):
-        package(KNeighborsClassifier().fit(X, y), tmp_path / "p", sample=table)
+        package(KNeighborsClassifier().fit(X, y), tmp_path / "p", sample=table, runtime="graph")
     with pytest.raises(ModelFault, match="was trained on 3 columns without names; the sample has 2"):
         package(forest, tmp_path / "p", sample=table.drop("a"))
     with pytest.raises(ModelFault, match="'n' of the sample is text"):

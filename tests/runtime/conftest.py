@@ -166,7 +166,7 @@ class RunningServer:
             text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
-        assert select.select([self.process.stdout], [], [], 20)[0], "not ready within 20 s"
+        assert select.select([self.process.stdout], [], [], 120)[0], "not ready within 120 s"
         line = self.process.stdout.readline()
         self.seconds = time.perf_counter() - start
         if not line.startswith("ready "):

@@ -161,7 +161,12 @@ BREAKS = {
     "nul": (with_file("a\x00b"), "plain file name"),
     "no digest": (lambda f: edit_manifest(f, files={"plan.json": "abc"}), "no SHA-256"),
     "unknown key": (lambda f: edit_manifest(f, execute="rm"), "cannot be read"),
-    "python": (lambda f: edit_manifest(f, runtime="python"), "not compiled"),
+    "python": (lambda f: edit_manifest(f, runtime="python"), "says what it requires"),
+    "requires": (lambda f: edit_manifest(f, requirements={"scikit-learn": "1.9"}), "says what it requires"),
+    "options": (
+        lambda f: edit_manifest(f, runtime="python", requirements={"a": "1 --index-url=x"}),
+        "by name and version",
+    ),
     "task": (lambda f: edit_manifest(f, task="guessing"), "task"),
     "classes": (lambda f: edit_manifest(f, classes=["no"]), "two classes"),
     "positive": (lambda f: edit_manifest(f, positive="no"), "positive"),

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from everloop.model.api import Model, evaluate, explain, search
     from everloop.model.evaluation import Evaluation
     from everloop.model.explanation import Explanation
-    from everloop.model.packaging import package, write_package
+    from everloop.model.foreign_package import package
+    from everloop.model.packaging import write_package
     from everloop.model.trained import FeatureChoice, Trained, Trial
 
 __all__ = [
@@ -43,7 +44,7 @@ _WHERE = {
     "Trial": "trained",
     "evaluate": "api",
     "explain": "api",
-    "package": "packaging",
+    "package": "foreign_package",
     "search": "api",
     "write_package": "packaging",
 }

@@ -11,47 +11,27 @@ from typing import Any
 
 from everloop.core.errors import ModelFault
 from everloop.core.files import write_file
+from everloop.runtime.python import TRUSTED_TYPES
+from everloop.runtime.python import reading as runtime_reading
 
-TRUSTED: frozenset[str] = frozenset(
-    {
-        "catboost.core.CatBoostClassifier",
-        "catboost.core.CatBoostRegressor",
-        "collections.OrderedDict",
-        "collections.defaultdict",
-        "everloop.model.ensemble.Ensemble",
-        "everloop.model.estimators.cluster_centres.ClusterCentres",
-        "everloop.model.estimators.cluster_exemplars.ClusterExemplars",
-        "everloop.model.estimators.item_scores.ItemFactors",
-        "everloop.model.estimators.item_scores.PopularItems",
-        "everloop.model.estimators.item_scores.SimilarItems",
-        "everloop.model.estimators.rescaled.Rescaled",
-        "everloop.model.estimators.reweighed.Reweighed",
-        "everloop.model.estimators.tail_detector.TailDetector",
-        "everloop.model.estimators.top_items.TopItems",
-        "everloop.model.foreign.Numbered",
-        "everloop.model.foreign_graph.GivenGraph",
-        "scipy.sparse._csr.csr_array",
-        "everloop.model.learners.knn.NearestRows",
-        "everloop.model.learners.local_outlier.LocalOutliers",
-        "everloop.model.learners.network.Network",
-        "lightgbm.basic.Booster",
-        "lightgbm.sklearn.LGBMClassifier",
-        "lightgbm.sklearn.LGBMRegressor",
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.IdentityLink",
-        "sklearn._loss.link.LogitLink",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn._loss.loss.HalfBinomialLoss",
-        "sklearn._loss.loss.HalfMultinomialLoss",
-        "sklearn._loss.loss.HalfSquaredError",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.tree._tree.Tree",
-        "xgboost.core.Booster",
-        "xgboost.sklearn.XGBClassifier",
-        "xgboost.sklearn.XGBRegressor",
-    }
-)
-"""Types that an estimator file may name beside those that skops itself trusts."""
+TRUSTED: frozenset[str] = TRUSTED_TYPES | {
+    "everloop.model.ensemble.Ensemble",
+    "everloop.model.estimators.cluster_centres.ClusterCentres",
+    "everloop.model.estimators.cluster_exemplars.ClusterExemplars",
+    "everloop.model.estimators.item_scores.ItemFactors",
+    "everloop.model.estimators.item_scores.PopularItems",
+    "everloop.model.estimators.item_scores.SimilarItems",
+    "everloop.model.estimators.rescaled.Rescaled",
+    "everloop.model.estimators.reweighed.Reweighed",
+    "everloop.model.estimators.tail_detector.TailDetector",
+    "everloop.model.estimators.top_items.TopItems",
+    "everloop.model.foreign.Numbered",
+    "everloop.model.foreign_graph.GivenGraph",
+    "everloop.model.learners.knn.NearestRows",
+    "everloop.model.learners.local_outlier.LocalOutliers",
+    "everloop.model.learners.network.Network",
+}
+"""Types that an estimator file may name beside those that skops itself trusts: our own among them."""
 
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)
 _PLAIN_LOADERS = frozenset({"JsonNode", "TypeNode"})
@@ -105,18 +85,7 @@ def estimator_of(content: bytes, path: str = "in memory") -> Any:
     Raises:
         ModelFault: When it is damaged, or names a type that is not trusted.
     """
-    import skops.io
-
-    try:
-        unknown = sorted(set(skops.io.get_untrusted_types(data=content)) - TRUSTED)
-    except Exception as error:
-        raise ModelFault(f"The estimator {path} is damaged: {error}.", hint="train it again") from error
-    if unknown:
-        raise ModelFault(f"The estimator {path} names types that are not trusted: {', '.join(unknown)}.")
-    try:
-        return skops.io.loads(content, trusted=sorted(TRUSTED))
-    except Exception as error:
-        raise ModelFault(f"The estimator {path} is damaged: {error}.", hint="train it again") from error
+    return runtime_reading.estimator_of(content, path, TRUSTED)
 
 
 def canonical_bytes(content: bytes) -> bytes:

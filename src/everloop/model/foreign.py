@@ -49,7 +49,7 @@ def trained_of(model: Any, sample: Any, target: str = "prediction", classes: Seq
         return inside
     if kind_of(model) == "sklearn.Pipeline" or hasattr(model, "named_steps"):
         raise ModelFault(
-            "A pipeline cannot be packaged; an estimator over numeric columns can.",
+            "A pipeline cannot be compiled; an estimator over numeric columns can.",
             hint="hand over its last step, with a sample that the steps before it have transformed",
         )
     if is_network(model):
@@ -62,14 +62,14 @@ def trained_of(model: Any, sample: Any, target: str = "prediction", classes: Seq
         )
     plan = _plan(model, form, sample, target)
     estimator, labels = _with_class_indices(model, classes)
-    frame = _frame(labels, target, plan)
+    frame = foreign_frame(labels, target, plan)
     return Trained(
         frame=frame,
         plan=plan,
         learner=kind_of(model),
         configuration={},
         estimator=estimator,
-        target_type=_target_type(labels),
+        target_type=target_type_of(labels),
         threshold=0.5 if frame.task == "binary" else None,
         threshold_reason="an even chance, since no prices are known" if frame.task == "binary" else "",
         notes=("It was trained elsewhere.",),
@@ -80,7 +80,7 @@ def _plan(model: Any, form: ScoreForm, sample: Any, target: str) -> Plan:
     from everloop.table.schema import schema_of
 
     types = {name: kind for name, kind in schema_of(sample).types.items() if name != target}
-    names = _feature_names(model, form, list(types))
+    names = named_columns(model, form.width, list(types))
     for name in names:
         if types[name] not in ("number", "integer", "boolean"):
             raise ModelFault(
@@ -107,16 +107,21 @@ def _limits(form: ScoreForm) -> tuple[float, float] | tuple[None, None]:
     return None, None
 
 
-def _feature_names(model: Any, form: ScoreForm, columns: list[str]) -> list[str]:
+def named_columns(model: Any, width: int, columns: list[str]) -> list[str]:
+    """Gives the columns that a model reads, in its order: those that it names, else all of the sample's.
+
+    Raises:
+        ModelFault: When the sample lacks one, or has another number of them.
+    """
     known = getattr(model, "feature_names_in_", getattr(model, "feature_names_", None))
     if known is not None and set(map(str, known)) <= set(columns):
         return [str(name) for name in known]
     if known is not None and not _invented(known):
         absent = sorted(set(map(str, known)) - set(columns))
         raise ModelFault(f"The sample lacks {absent}, which the model was trained on; it has {columns[:12]}.")
-    if len(columns) != form.width:
+    if len(columns) != width:
         raise ModelFault(
-            f"The model was trained on {form.width} columns without names; the sample has {len(columns)}.",
+            f"The model was trained on {width} columns without names; the sample has {len(columns)}.",
             hint="give a sample with exactly the model's columns, in their order",
         )
     return columns
@@ -174,7 +179,8 @@ def _with_class_indices(model: Any, classes: Sequence[str] = ()) -> tuple[Any, A
     return estimator, np.array(list(classes)) if classes else np.asarray(labels)
 
 
-def _frame(labels: Any, target: str, plan: Plan) -> Frame:
+def foreign_frame(labels: Any, target: str, plan: Plan) -> Frame:
+    """Gives the problem that a model answers, from its labels in their order; None where it says a number."""
     from everloop.table.labels import label_text
 
     classes = () if labels is None else tuple(str(label_text(label)) for label in labels.tolist())
@@ -197,7 +203,8 @@ def _frame(labels: Any, target: str, plan: Plan) -> Frame:
     )
 
 
-def _target_type(labels: Any) -> str:
+def target_type_of(labels: Any) -> str:
+    """Gives the type of predictions, from the labels."""
     if labels is None:
         return "number"
     return {"b": "boolean", "i": "integer", "u": "integer", "f": "number"}.get(labels.dtype.kind, "text")

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from everloop.core.clock import Clock
     from everloop.model.compile.form import ScoreForm
     from everloop.model.trained import Trained
     from everloop.runtime.manifest import Manifest
@@ -86,86 +85,47 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
     from everloop.runtime.manifest import write_manifest
     from everloop.table.tables import as_frame
 
-    final = Path(folder)
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise UsageFault(f"{final} is there already; a package is never changed.", hint="give another folder")
+    final = free_place(folder)
     rows = _invented(trained, seed) if sample is None else as_frame(sample)
     form = score_form(trained.estimator)
     with scratch_folder(final.absolute().parent) as work:
         made = InputFeatures.of(features or {}, tuple(item.name for item in trained.plan.inputs))
         rules = _contract(trained, form, contract, made)
-        manifest = _manifest(trained, lifecycle, version, created, lineage or {}, rules, made)
+        manifest = manifest_of(trained, lifecycle, version, created, lineage or {}, rules, made)
         manifest = structs.replace(manifest, fixed=_fixed(trained, fixed))
         _write_model(work, trained, form, created, f"{lifecycle} {version}")
-        _write_json(work / "contract.json", rules)
-        _write_explanation(work, trained, rows)
+        write_json(work / "contract.json", rules)
+        write_explanation(work, trained, rows)
         if made.joined is not None:
-            _write_json(work / FEATURES_NAME, made.joined)
+            write_json(work / FEATURES_NAME, made.joined)
         if reference is not None:
             content = reference if isinstance(reference, bytes) else _json_bytes(reference)
             write_file(work / "reference.json", content)
         if card_html is not None:
             write_file(work / "card.html", card_html.encode())
         write_manifest(work, manifest)
-        _write_json(work / "parity.json", certify(trained, work, rows, seed).require().to_dict())
+        write_json(work / "parity.json", certify(trained, work, rows, seed).require().to_dict())
         written = write_manifest(work, manifest)
         publish_folder(work, final)
     return written
+
+
+def free_place(folder: Path | str) -> Path:
+    """Gives where a package goes.
+
+    Raises:
+        UsageFault: When something is there already.
+    """
+    final = Path(folder)
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise UsageFault(f"{final} is there already; a package is never changed.", hint="give another folder")
+    return final
 
 
 def read_certificate(folder: Path | str) -> dict[str, Any]:
     """Reads a package's ``parity.json``."""
     data: dict[str, Any] = json.loads((Path(folder) / "parity.json").read_bytes())
     return data
-
-
-def package(  # noqa: PLR0913
-    model: Any,
-    folder: Path | str = "package",
-    *,
-    sample: Any = None,
-    name: str = "model",
-    version: int = 1,
-    target: str = "prediction",
-    classes: Sequence[str] = (),
-    contract: Any = None,
-    clock: Clock | None = None,
-) -> Manifest:
-    """Makes a package of a model, also of one that was trained elsewhere.
-
-    Args:
-        model: What `everloop.model.search` gave, or a fitted estimator over numeric columns: scikit-learn's
-            forests, trees, histogram boosting and linear models, LightGBM, XGBoost, CatBoost; a PyTorch
-            ``Sequential`` or a Keras ``Sequential``; what `model.foreign_file.read_model` reads.
-        folder: The package's future place.
-        sample: Rows such as the model will see: any table. Its columns are the model's, by name where the
-            model knows names, else in their order.
-        name: The lifecycle's name.
-        version: The version's number.
-        target: What the prediction is called, for an estimator.
-        classes: The labels in the order of the outputs, where the model does not say them.
-        contract: What a row must satisfy; without it the columns' types.
-        clock: Where the time of making comes from.
-
-    Returns:
-        The package's manifest.
-
-    Raises:
-        ModelFault: When the model cannot be compiled, or does not fit the sample.
-        PackageRefused: When the compiled model does not answer as the given one.
-    """
-    from everloop.core.clock import SystemClock
-    from everloop.model.foreign import trained_of
-
-    return write_package(
-        trained_of(model, sample, target, classes),
-        folder,
-        lifecycle=name,
-        version=version,
-        created=(clock or SystemClock()).now(),
-        sample=sample,
-        contract=contract,
-    )
 
 
 INVENTED_ROWS = 500
@@ -196,13 +156,14 @@ def _write_model(work: Path, trained: Trained, form: ScoreForm, created: datetim
     write_file(work / "MLmodel", text.encode())
 
 
-def _write_explanation(work: Path, trained: Trained, rows: pl.DataFrame) -> None:
+def write_explanation(work: Path, trained: Trained, rows: pl.DataFrame) -> None:
+    """Writes what reasons need, `explain.npz`, from rows such as the model sees."""
     from everloop.runtime.explain import EXPLAIN_NAME, save_reference_row
 
     save_reference_row(work / EXPLAIN_NAME, reference_row(trained.plan, rows))
 
 
-def _manifest(
+def manifest_of(
     trained: Trained,
     lifecycle: str,
     version: int,
@@ -211,6 +172,7 @@ def _manifest(
     contract: Mapping[str, Any],
     made: InputFeatures,
 ) -> Manifest:
+    """Gives what a package says of itself, its files left out."""
     from everloop.runtime.decision import PLAIN
     from everloop.runtime.manifest import Manifest, ManifestColumn
 
@@ -301,5 +263,6 @@ def _json_bytes(value: Any) -> bytes:
     return json.dumps(to_jsonable(value), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as the JSON of a package's files."""
     write_file(path, _json_bytes(value))

@@ -16,7 +16,7 @@ rounding alone decides. How many such rows there were, and how many of them diff
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ NEAR_DECISION = 200
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """The rows that are tried, what kind each is, and the trained model's scores."""
 
     table: pl.DataFrame
@@ -80,10 +80,10 @@ def certify(trained: Trained, folder: Path, rows: Any, seed: int = 0) -> Certifi
     form = score_form(trained.estimator)
     splits = form.split_values()
     trial = _trial(trained, rows, splits, seed)
-    compare = _Comparison(trained, form.tolerance)
+    compare = Comparison(trained, form.tolerance)
     again = load_estimator(folder / "pipeline.skops")
     runtimes = {"trained": compare(trial, _scores(trained, again, trained.encode(trial.table)))}
-    runtimes["plan_graph"] = _row_by_row(compare, package, trial, seed)
+    runtimes["plan_graph"] = row_by_row(compare, package, trial, seed)
     absent = {}
     if (folder / "model.onnx").exists():
         runtimes["graph"] = compare(trial, _graph_scores(trained, folder / "model.onnx", trial.rows))
@@ -102,14 +102,15 @@ def certify(trained: Trained, folder: Path, rows: Any, seed: int = 0) -> Certifi
     )
 
 
-class _Comparison:
+class Comparison:
     """Compares one runtime's scores with the trained model's."""
 
     def __init__(self, trained: Trained, tolerance: float) -> None:
         self.trained = trained
         self.tolerance = tolerance
 
-    def __call__(self, trial: _Trial, scores: Floats, decisions: Any = None) -> RuntimeParity:
+    def __call__(self, trial: Trial, scores: Floats, decisions: Any = None) -> RuntimeParity:
+        """Compares a runtime's scores of a trial's rows, and its decisions where they are its own."""
         expected = trial.expected
         apart = difference(expected, scores)
         mine = self._decided(expected, trial)
@@ -134,12 +135,12 @@ class _Comparison:
             worst=self._worst(trial, scores, worst, float(apart[worst]) if len(apart) else 0.0),
         )
 
-    def _decided(self, scores: Floats, trial: _Trial) -> Any:
+    def _decided(self, scores: Floats, trial: Trial) -> Any:
         task = self.trained.frame.task
         single = scores if scores.shape[1] > 1 else scores[:, 0]
         return decide(single, task, self.thresholds(trial), self.trained.decision)
 
-    def thresholds(self, trial: _Trial) -> Floats:
+    def thresholds(self, trial: Trial) -> Floats:
         """Gives the threshold of each row, (n,)."""
         rule, threshold = self.trained.decision, self.trained.threshold
         otherwise = 0.5 if threshold is None else threshold
@@ -147,7 +148,7 @@ class _Comparison:
             return np.full(len(trial.rows), otherwise)
         return rule.thresholds_for((row.get(rule.segment) for row in trial.rows), otherwise)
 
-    def _ties(self, expected: Floats, trial: _Trial) -> Any:
+    def _ties(self, expected: Floats, trial: Trial) -> Any:
         if decides_by(self.trained.frame.task, "threshold"):
             return np.abs(expected[:, 0] - self.thresholds(trial)) <= self.tolerance
         rule = self.trained.decision
@@ -157,7 +158,7 @@ class _Comparison:
             expected.shape[1] if rule.matrix else 1
         )
 
-    def _worst(self, trial: _Trial, scores: Floats, index: int, apart: float) -> Difference | None:
+    def _worst(self, trial: Trial, scores: Floats, index: int, apart: float) -> Difference | None:
         if not len(scores) or (apart == 0.0 and np.array_equal(scores, trial.expected, equal_nan=True)):
             return None
         return Difference(
@@ -186,7 +187,7 @@ def _scores(trained: Trained, estimator: Any, X: Floats) -> Floats:
     return np.asarray(scores, dtype=np.float64).reshape(len(X), answers(trained.frame))
 
 
-def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int) -> _Trial:
+def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int) -> Trial:
     import polars as pl
 
     from everloop.table.tables import as_frame
@@ -204,10 +205,10 @@ def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int)
     ]
     own = parity_rows.rows_of(plan, test)
     table = pl.concat([parity_rows.table_of(plan, own), parity_rows.table_of(plan, [row for _, row in made])])
-    expected, accepted = _accepted_scores(trained, trained.encode(table))
+    expected, accepted = _accepted(trained, trained.encode(table))
     kinds = ["test"] * test.height + [kind for kind, _ in made]
     everything = _in_segments(trained, test, own + [row for _, row in made])
-    return _Trial(
+    return Trial(
         table=table.filter(pl.Series(accepted)),
         rows=[row for row, fine in zip(everything, accepted, strict=True) if fine],
         kinds=[kind for kind, fine in zip(kinds, accepted, strict=True) if fine],
@@ -227,30 +228,48 @@ def _in_segments(trained: Trained, test: pl.DataFrame, rows: list[dict[str, Any]
     return [{**row, column: value} for row, value in zip(rows, [*known, *made], strict=True)]
 
 
-def _accepted_scores(trained: Trained, X: Floats) -> tuple[Floats, Any]:
-    """Scores vectors; those that the estimator itself refuses (an infinity, a missing value) are left out."""
-    parts: list[Floats] = []
-    accepted = np.ones(len(X), dtype=bool)
+def _accepted(trained: Trained, X: Floats) -> tuple[Floats, Any]:
+    with np.errstate(all="ignore"):  # an odd row may overflow; its score is compared like any other
+        return accepted_scores(
+            lambda rows: _scores(trained, trained.estimator, X[rows]), len(X), answers(trained.frame)
+        )
 
-    def score(start: int, end: int) -> None:
+
+def accepted_scores(score: Callable[[slice], Floats], rows: int, width: int) -> tuple[Floats, Any]:
+    """Scores rows; those that the estimator itself refuses (an infinity, a missing value) are left out.
+
+    Args:
+        score: Gives the scores of some rows, or raises.
+        rows: How many there are.
+        width: How many scores a row gets.
+
+    Returns:
+        The scores of the accepted rows, and which those are.
+    """
+    parts: list[Floats] = []
+    accepted = np.ones(rows, dtype=bool)
+
+    def look(start: int, end: int) -> None:
         try:
-            parts.append(_scores(trained, trained.estimator, X[start:end]))
-        except ValueError:
+            parts.append(score(slice(start, end)))
+        except (ValueError, DataFault):
             if end - start == 1:
                 accepted[start] = False
                 return
             middle = (start + end) // 2
-            score(start, middle)
-            score(middle, end)
+            look(start, middle)
+            look(middle, end)
 
-    with np.errstate(all="ignore"):  # an odd row may overflow; its score is compared like any other
-        score(0, len(X))
-    return np.concatenate(parts) if parts else np.zeros((0, answers(trained.frame))), accepted
+    if rows:
+        look(0, rows)
+    return np.concatenate(parts) if parts else np.zeros((0, width)), accepted
 
 
-def _row_by_row(compare: _Comparison, package: Package, trial: _Trial, seed: int) -> RuntimeParity:
+def row_by_row(
+    compare: Comparison, package: Package, trial: Trial, seed: int, most: int = MOST_SINGLE_ROWS
+) -> RuntimeParity:
     """Asks the package for single rows: all edges and splits, the nearest decisions, a sample of the rest."""
-    chosen = _single_rows(compare, trial, seed)
+    chosen = _single_rows(compare, trial, seed, most)
     part = _part(trial, chosen)
     given = [package.answer(_as_from_json(row, index)) for index, row in enumerate(part.rows)]
     scores, decisions = _said(given, compare.trained.frame)
@@ -269,20 +288,20 @@ def _said(given: Sequence[Answer], frame: Frame) -> tuple[Floats, Any]:
     return scores, [places[str(answer.prediction)] for answer in given]
 
 
-def _single_rows(compare: _Comparison, trial: _Trial, seed: int) -> list[int]:
+def _single_rows(compare: Comparison, trial: Trial, seed: int, most: int) -> list[int]:
     random = np.random.default_rng(seed)
     test = [index for index, kind in enumerate(trial.kinds) if kind == "test"]
     chosen = {index for index, kind in enumerate(trial.kinds) if kind != "test"}
     if decides_by(compare.trained.frame.task, "threshold"):
         distance = np.abs(trial.expected[test, 0] - compare.thresholds(trial)[test])
         chosen |= {test[place] for place in np.argsort(distance, kind="stable")[:NEAR_DECISION]}
-    more = min(len(test), max(0, MOST_SINGLE_ROWS - len(chosen)))
+    more = min(len(test), max(0, most - len(chosen)))
     chosen |= {test[place] for place in random.choice(len(test), size=more, replace=False)} if more else set()
     return sorted(chosen)
 
 
-def _part(trial: _Trial, chosen: Sequence[int]) -> _Trial:
-    return _Trial(
+def _part(trial: Trial, chosen: Sequence[int]) -> Trial:
+    return Trial(
         trial.table[list(chosen)],
         [trial.rows[index] for index in chosen],
         [trial.kinds[index] for index in chosen],
@@ -315,17 +334,17 @@ def _graph_scores(trained: Trained, path: Path, rows: Sequence[dict[str, Any]]) 
 
 
 def _batch(
-    compare: _Comparison, package: Package, trial: _Trial, splits: Mapping[int, Floats], seed: int
+    compare: Comparison, package: Package, trial: Trial, splits: Mapping[int, Floats], seed: int
 ) -> RuntimeParity:
     """Scores the whole table at once, and vectors that lie on the splits."""
     from everloop.runtime.graph import Graph
 
     trained = compare.trained
     vectors = parity_rows.split_vectors(splits, trained.encode(trial.table), MOST_SPLIT_ROWS, seed)
-    expected, accepted = _accepted_scores(trained, vectors)
+    expected, accepted = _accepted(trained, vectors)
     vectors = vectors[accepted]
     rows = [{f"x[{slot}]": value for slot, value in enumerate(vector)} for vector in vectors.tolist()]
-    both = _Trial(
+    both = Trial(
         trial.table,
         trial.rows + rows,
         trial.kinds + ["vector"] * len(vectors),
@@ -340,7 +359,7 @@ def _batch(
     return compare(both, np.concatenate(scores))
 
 
-def _by_many(package: Package, trial: _Trial) -> Floats:
+def _by_many(package: Package, trial: Trial) -> Floats:
     """Scores the table as small and as large tables are; of each row the answer that is farther off."""
     few = package.scores(trial.table)
     many = np.concatenate(list(package.table_scorer.scores(trial.table)))

@@ -26,6 +26,9 @@ OUTSIDE_MANIFEST = frozenset({MANIFEST_NAME, SIGNATURE_NAME})
 RUNTIMES = ("graph", "python")
 ORIGINS = ("row", "joined", "python")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# They become lines of a requirements file and arguments of pip.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.+!_]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES = 16 * 2**20
 
@@ -71,6 +74,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         lineage: Ids of what it was made from, such as `{"run": "run_01J...", "dataset": "..."}`.
         files: The SHA-256 of every file beside the manifest.
         runtime: `graph` where the compiled model serves, `python` where it could not be compiled.
+        requirements: What a Python runtime needs to be installed: distribution to version.
         missing_text: What stands for a missing text in `model.onnx`.
     """
 
@@ -92,6 +96,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: dict[str, float | None] = msgspec.field(default_factory=dict)
     lineage: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: str = "graph"
+    requirements: dict[str, str] = msgspec.field(default_factory=dict)
     missing_text: str | None = None
     format: int = MANIFEST_FORMAT
 
@@ -140,6 +145,7 @@ def _contradiction(manifest: Manifest) -> str | None:
     claims = (
         (task in TASKS, f"the task is {task!r}; expected one of {tuple(TASKS)}"),
         (manifest.runtime in RUNTIMES, f"the runtime is {manifest.runtime!r}; expected one of {RUNTIMES}"),
+        (_requires(manifest), "a Python runtime, and no other, says what it requires, by name and version"),
         (len(set(classes)) == len(classes), "a class is named twice"),
         (all(one.origin in ORIGINS for one in manifest.inputs), f"an origin is none of {ORIGINS}"),
         (not binary or len(classes) == 2, f"a task of the kind {task} has two classes, not {classes}"),
@@ -150,6 +156,12 @@ def _contradiction(manifest: Manifest) -> str | None:
         (_fits(manifest.decision, task, len(classes)), f"its decision does not fit a {task} task"),
     )
     return next((sentence for holds, sentence in claims if not holds), None)
+
+
+def _requires(manifest: Manifest) -> bool:
+    stated = manifest.requirements.items()
+    plain = all(_NAME.fullmatch(name) and _VERSION.fullmatch(version) for name, version in stated)
+    return plain and bool(stated) == (manifest.runtime == "python")
 
 
 def _fits(rule: DecisionRule | None, task: str, classes: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from stat import S_ISREG
@@ -16,27 +16,28 @@ import numpy as np
 from everloop.core.digest import digest_file
 from everloop.core.errors import DataFault, ModelFault, PackageRefused, SpecFault
 from everloop.core.tasks import decides_by, score_width
+from everloop.runtime.compiled import GRAPH_NAME, CompiledModel
 from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of, expected_worth
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
-from everloop.runtime.graph import Graph
 from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, manifest_bytes
-from everloop.runtime.plan import Plan, compile_rows
+from everloop.runtime.plan import Plan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.runtime.counterfactual import Counterfactual
     from everloop.runtime.many import TableScorer
+    from everloop.runtime.python import PythonModel
     from everloop.table.contract import Contract
 
 # What serving reads is held in memory; the rest is only digested, piece by piece.
-SERVING_FILES = {"plan.json": 64 * 2**20, "contract.json": 64 * 2**20, "score.onnx": 2 * 2**30}
+SERVING_FILES = {"plan.json": 64 * 2**20, "contract.json": 64 * 2**20}
+MODEL_FILES = {"graph": {GRAPH_NAME: 2 * 2**30}, "python": {"pipeline.skops": 2 * 2**30}}
+"""What the model is read from, by the manifest's runtime, with the most bytes that it may have."""
 _OPTIONAL_FILES = {EXPLAIN_NAME: 64 * 2**20, FEATURES_NAME: 16 * 2**20}
 _MOST_BYTES = 8 * 2**30
 _BATCH = 4096
-# Greater graphs are not looked into for small trees, nor kept beside the session that was made of them.
-_MOST_BYTES_OF_SMALL_TREES = 8 * 2**20
 MANY_ROWS = 20_000
 """Tables of so many rows are worth what making a `table_scorer` takes."""
 
@@ -84,19 +85,13 @@ class Package:
 
             require_signature(self.folder, said, trusted)
         self.manifest: Manifest = Manifest.from_json(said)
-        if self.manifest.runtime != "graph":
-            raise PackageRefused(
-                f"{self.folder} was not compiled (runtime: {self.manifest.runtime}); it cannot serve."
-            )
         contents = read_files(self.folder, self.manifest, verify=verify)
         self.plan: Plan = Plan.from_json(contents["plan.json"])
         self._contract_json = contents["contract.json"]
         self._explain = contents.get(EXPLAIN_NAME)
         self._features_json = contents.get(FEATURES_NAME)
-        self._graph = Graph(contents["score.onnx"], width=self.plan.width, outputs=_outputs(self.manifest))
-        model = contents["score.onnx"]
-        self._model = model if len(model) <= _MOST_BYTES_OF_SMALL_TREES else b""
-        self._encode_rows = compile_rows(self.plan)
+        self._model = _model_of(contents, self.plan, self.manifest)
+        self._encode_rows, self._scores = self._model.encode, self._model.scores
         self._threshold = math.nan if self.manifest.threshold is None else self.manifest.threshold
         self._rule: DecisionRule = self.manifest.decision or PLAIN
         self._by_one_threshold = decides_by(self.manifest.task, "threshold") and self._rule.segment is None
@@ -117,12 +112,16 @@ class Package:
         """The features over rows of other sources that the model reads, as `features.json` defines them."""
         return FeatureSet() if self._features_json is None else FeatureSet.from_json(self._features_json)
 
-    @cached_property
+    @property
     def table_scorer(self) -> TableScorer:
-        """What scores tables of `MANY_ROWS` and more; it takes a moment to make."""
-        from everloop.runtime.many import TableScorer
+        """What scores tables of `MANY_ROWS` and more; it takes a moment to make.
 
-        return TableScorer(self.plan, self._graph, self._model)
+        Raises:
+            ModelFault: When the package was not compiled.
+        """
+        if not isinstance(self._model, CompiledModel):
+            raise ModelFault(f"{self.folder} was not compiled, so it has no graph to score tables with.")
+        return self._model.table_scorer
 
     def prepare(self, row: Mapping[str, Any]) -> NDArray[np.float64]:
         """Encodes one raw row by the plan.
@@ -153,7 +152,7 @@ class Package:
             return [one for part in _parts(rows) for one in self.answers(part)]
         if not rows:
             return []
-        scores = self._graph.scores(self._encode_rows(rows))
+        scores = self._scores(self._encode_rows(rows))
         if self._by_one_threshold:
             classes, threshold = self.manifest.classes, self._threshold
             return [Answer(classes[score >= threshold], score) for score in scores[:, 0].tolist()]
@@ -216,7 +215,7 @@ class Package:
         Raises:
             ModelFault: When the package has no `explain.npz`.
         """
-        return reasons(row, self._reference_row, self.prepare, self._graph.scores, k)
+        return reasons(row, self._reference_row, self.prepare, self._scores, k)
 
     def counterfactual(
         self, row: Mapping[str, Any], wanted: str | None = None, *, fixed: Sequence[str] = (), most: int = 3
@@ -282,18 +281,26 @@ class Package:
             data = [data]
         if isinstance(data, (list, tuple)):
             for part in _parts([_mapping(row) for row in data]):
-                yield self._graph.scores(self._encode_rows(part))
+                yield self._scores(self._encode_rows(part))
             return
         from everloop.table.tables import as_frame
 
         frame = as_frame(data)
-        if frame.height >= MANY_ROWS:
+        if frame.height >= MANY_ROWS and isinstance(self._model, CompiledModel):
             yield from self.table_scorer.scores(frame)
             return
-        from everloop.runtime.plan_table import encode_table
-
         for start in range(0, max(frame.height, 1), _BATCH):
-            yield self._graph.scores(encode_table(self.plan, frame[start : start + _BATCH]))
+            yield self._scores(self._model.encode_table(frame[start : start + _BATCH]))
+
+
+def _model_of(contents: Mapping[str, bytes], plan: Plan, manifest: Manifest) -> CompiledModel | PythonModel:
+    """Gives what scores; a training library is imported for a Python runtime alone."""
+    (content,) = (contents[name] for name in MODEL_FILES[manifest.runtime])
+    if manifest.runtime == "graph":
+        return CompiledModel(plan, content, _outputs(manifest))
+    from everloop.runtime.python import PythonModel
+
+    return PythonModel.read(content, plan, manifest)
 
 
 def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
@@ -317,16 +324,18 @@ def read_files(folder: Path, manifest: Manifest, *, verify: bool) -> dict[str, b
     Raises:
         PackageRefused: When a file is missing, added, changed, a link or too large.
     """
-    _check_names(folder, manifest)
+    needed = SERVING_FILES | MODEL_FILES[manifest.runtime]
+    read = needed | _OPTIONAL_FILES
+    _check_names(folder, manifest, needed)
     contents: dict[str, bytes] = {}
     total = 0
     for name, digest in manifest.files.items():
         path = folder / name
         size = path.lstat().st_size
         total += size
-        if size > (SERVING_FILES | _OPTIONAL_FILES).get(name, _MOST_BYTES) or total > _MOST_BYTES:
+        if size > read.get(name, _MOST_BYTES) or total > _MOST_BYTES:
             raise PackageRefused(f"The package's file {name!r} is too large: {size} bytes.")
-        if name in SERVING_FILES or name in _OPTIONAL_FILES:
+        if name in read:
             contents[name] = path.read_bytes()
             found = hashlib.sha256(contents[name]).hexdigest()
         else:
@@ -340,9 +349,9 @@ def read_files(folder: Path, manifest: Manifest, *, verify: bool) -> dict[str, b
     return contents
 
 
-def _check_names(folder: Path, manifest: Manifest) -> None:
+def _check_names(folder: Path, manifest: Manifest, needed: Iterable[str]) -> None:
     present = {path.name: path for path in folder.iterdir() if path.name not in OUTSIDE_MANIFEST}
-    for name in [*manifest.files, *SERVING_FILES]:
+    for name in [*manifest.files, *needed]:
         if name not in manifest.files or name not in present:
             where = "its folder" if name in manifest.files else MANIFEST_NAME
             raise PackageRefused(f"The package lacks {name!r}: it is not in {where}.", place=str(folder))

@@ -27,7 +27,7 @@ class Onnx:
         """Gives graph, certificate and manifest, which tells inputs, classes and threshold."""
         if not (release.package / GRAPH).is_file():
             raise UsageFault(
-                f"Version {release.manifest.version} has no {GRAPH}: a feature of it has no form in a graph; "
+                f"Version {release.manifest.version} has no {GRAPH}: a part of it has no form in a graph; "
                 "parity.json says which.",
                 hint="everloop export docker",
             )

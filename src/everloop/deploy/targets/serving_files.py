@@ -1,7 +1,7 @@
 """What every place that serves needs: the serving rooms, what they import, the package, the settings.
 
 Only the rooms that serve are copied, and only what they import is installed: no training library, no
-data frame, no database.
+data frame, no database. A package that was not compiled brings what its manifest requires.
 """
 
 from __future__ import annotations
@@ -58,14 +58,8 @@ def serving_files(release: Release, settings: ServerSettings | None = None) -> d
         settings: What the server is told; None for a place that brings its own server.
 
     Raises:
-        UsageFault: When the version cannot serve from a package alone.
+        UsageFault: When what serving needs is not installed here, so that its version is not known.
     """
-    if release.manifest.runtime != "graph":
-        raise UsageFault(
-            f"Version {release.manifest.version} was not compiled; it serves in an environment that can "
-            "train.",
-            hint="everloop serve",
-        )
     files: dict[str, Content] = {**_code(), **_package(release.package)}
     files[REQUIREMENTS] = _requirements(release)
     files[INSTALL] = _install()
@@ -132,8 +126,9 @@ def _requirements(release: Release) -> bytes:
         names.append("redis")
     if _decodes_images(release.package):
         names.append("pillow")
-    lines = []
-    for name in sorted(names):
+    pinned = release.manifest.requirements
+    lines = [f"{name}=={version}" for name, version in pinned.items()]
+    for name in sorted({*names} - {*pinned}):
         try:
             lines.append(f"{name}=={metadata.version(name)}")
         except metadata.PackageNotFoundError:
@@ -141,7 +136,7 @@ def _requirements(release: Release) -> bytes:
                 f"The package {name!r} is to serve, and is not installed here.",
                 hint=f"pip install {name}",
             ) from None
-    return "\n".join([*lines, ""]).encode()
+    return "\n".join([*sorted(lines), ""]).encode()
 
 
 def _decodes_images(package: Path) -> bool:

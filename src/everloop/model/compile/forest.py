@@ -52,19 +52,27 @@ def _cython_trees(raw: Any, classes: int) -> list[Tree]:
     """One tree for each output; a regressor and a binary classifier have one."""
     values: Floats = raw.value[:, 0, :]
     columns = list(range(classes)) if classes > 2 else [min(1, values.shape[1] - 1)]
-    return [
-        Tree(
-            target=target,
-            feature=np.maximum(raw.feature, 0).astype(np.int64),
-            threshold=raw.threshold.astype(np.float64),
-            left=raw.children_left.astype(np.int64),
-            right=raw.children_right.astype(np.int64),
-            missing_left=raw.missing_go_to_left.astype(bool),
-            value=values[:, column].astype(np.float64),
-            mode=np.full(raw.node_count, LESS_OR_EQUAL, dtype=np.uint8),
-        )
-        for target, column in enumerate(columns)
-    ]
+    return [cython_tree(raw, target, values[:, column]) for target, column in enumerate(columns)]
+
+
+def cython_tree(raw: Any, target: int, values: Floats) -> Tree:
+    """Reads the arrays of one of scikit-learn's trees.
+
+    Args:
+        raw: An estimator's ``tree_``.
+        target: The output that its leaves add to.
+        values: What each leaf adds, (nodes,).
+    """
+    return Tree(
+        target=target,
+        feature=np.maximum(raw.feature, 0).astype(np.int64),
+        threshold=raw.threshold.astype(np.float64),
+        left=raw.children_left.astype(np.int64),
+        right=raw.children_right.astype(np.int64),
+        missing_left=raw.missing_go_to_left.astype(bool),
+        value=values.astype(np.float64),
+        mode=np.full(raw.node_count, LESS_OR_EQUAL, dtype=np.uint8),
+    )
 
 
 def histogram_form(estimator: Any) -> ScoreForm:

@@ -12,7 +12,11 @@ from everloop.model.compile.form import ScoreForm
 _CATBOOST = "everloop.model.compile.catboost:catboost_form"
 _FOREST = "everloop.model.compile.forest"
 _GIVEN = "everloop.model.foreign_graph:given_form"
+_AVERAGED = "everloop.model.compile.averaged"
+_GRADIENT = "everloop.model.compile.gradient_boosting:gradient_form"
 _LINEAR = "everloop.model.compile.linear:linear_form"
+_LOG_LINEAR = "everloop.model.compile.linear:log_linear_form"
+_PERCEPTRON = "everloop.model.compile.perceptron:perceptron_form"
 _LIGHTGBM = "everloop.model.compile.lightgbm:lightgbm_form"
 _NETWORK = "everloop.model.compile.network:network_form"
 _NEAREST = "everloop.model.compile.nearest:nearest_form"
@@ -38,6 +42,34 @@ EXPORTERS: dict[str, str] = {
     "sklearn.Ridge": _LINEAR,
     "sklearn.Lasso": _LINEAR,
     "sklearn.ElasticNet": _LINEAR,
+    "sklearn.ARDRegression": _LINEAR,
+    "sklearn.BayesianRidge": _LINEAR,
+    "sklearn.ElasticNetCV": _LINEAR,
+    "sklearn.HuberRegressor": _LINEAR,
+    "sklearn.Lars": _LINEAR,
+    "sklearn.LarsCV": _LINEAR,
+    "sklearn.LassoCV": _LINEAR,
+    "sklearn.LassoLars": _LINEAR,
+    "sklearn.LassoLarsCV": _LINEAR,
+    "sklearn.LassoLarsIC": _LINEAR,
+    "sklearn.LinearSVR": _LINEAR,
+    "sklearn.LogisticRegressionCV": _LINEAR,
+    "sklearn.OrthogonalMatchingPursuit": _LINEAR,
+    "sklearn.QuantileRegressor": _LINEAR,
+    "sklearn.RidgeCV": _LINEAR,
+    "sklearn.SGDRegressor": _LINEAR,
+    "sklearn.TheilSenRegressor": _LINEAR,
+    "sklearn.GammaRegressor": _LOG_LINEAR,
+    "sklearn.PoissonRegressor": _LOG_LINEAR,
+    "sklearn.TweedieRegressor": _LOG_LINEAR,
+    "sklearn.GradientBoostingClassifier": _GRADIENT,
+    "sklearn.GradientBoostingRegressor": _GRADIENT,
+    "sklearn.BaggingClassifier": f"{_AVERAGED}:bagging_form",
+    "sklearn.BaggingRegressor": f"{_AVERAGED}:bagging_form",
+    "sklearn.VotingClassifier": f"{_AVERAGED}:voting_form",
+    "sklearn.VotingRegressor": f"{_AVERAGED}:voting_form",
+    "sklearn.MLPClassifier": _PERCEPTRON,
+    "sklearn.MLPRegressor": _PERCEPTRON,
     "catboost.CatBoostClassifier": _CATBOOST,
     "catboost.CatBoostRegressor": _CATBOOST,
     "everloop.Ensemble": "everloop.model.compile.weighted:weighted_form",

@@ -67,7 +67,14 @@ class WeightedForm(ScoreForm):
 
 
 @dataclass(frozen=True)
-class _WeightedPart:
+class WeightedPart:
+    """The nodes of each member in turn, and of their weighted sum.
+
+    Attributes:
+        members: The members.
+        classes: How many chances to give; 0 for one chance, or a number.
+    """
+
     members: tuple[WeightedMember, ...]
     classes: int
 
@@ -103,6 +110,6 @@ def weighted_form(estimator: Ensemble) -> ScoreForm:
         width=estimator.n_features_in_,
         outputs=several or 1,
         link="identity",
-        part=_WeightedPart(members, several),
+        part=WeightedPart(members, several),
         members=members,
     )

@@ -79,7 +79,22 @@ def _drift(window: WindowRow) -> list[Block]:
         Verdict(answer, drift["reason"], label=label),
         *column_blocks(window, "In this window"),
         Table(["column", "distance", "is", "times its own variation"], rows),
+        *_apart(window.facts.get("apart") or {}),
     ]
+
+
+def _apart(apart: dict[str, Any]) -> list[Block]:
+    """Tells how well a learner told the rows from the reference's, and by which columns."""
+    if not apart:
+        return []
+    answer, said = ("no", "can be told") if apart["exceeded"] else ("yes", "cannot be told")
+    reason = (
+        f"On rows that it had not seen a learner reached an area of {number(apart['area'])}; "
+        f"{number(apart['threshold'])} is reached by chance within the budget."
+    )
+    rows = [[column, number(fall)] for column, fall in apart["columns"].items()][:_MOST_CAUSES]
+    verdict = Verdict(answer, reason, label=f"Rows {said} from the reference's.")
+    return [verdict, *([Table(["given away by", "area lost without it"], rows)] if rows else [])]
 
 
 def _causes(facts: dict[str, Any]) -> list[Block]:

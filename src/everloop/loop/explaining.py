@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from everloop.core.errors import DataFault
 from everloop.core.tasks import decides_by
+from everloop.loop.referring import reference_table
 from everloop.monitor.causes import ChangeCauses, explain_change
-from everloop.record.rows import RunRow
-from everloop.table.dataset import Dataset
 from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 2000
 _PAIRS = 300
-_UNSEEN = ("validation", "test")
 
 
 def causes_of(workspace: Workspace, served: ServedRows) -> ChangeCauses | None:
@@ -39,7 +37,7 @@ def causes_of(workspace: Workspace, served: ServedRows) -> ChangeCauses | None:
     version = served.by
     if decides_by(version.frame.task, "items") or not served.inputs.height:
         return None
-    before = _reference_rows(workspace, version)
+    before = reference_table(workspace, version)
     if before is None or not before.height:
         return None
     seed = workspace.spec.model.seed
@@ -70,19 +68,6 @@ def _expected(workspace: Workspace, version: ServedVersion, rows: pl.DataFrame) 
     negative = np.where(chosen, prices[:, 1], prices[:, 3])
     expected: NDArray[np.float64] = chance * positive + (1 - chance) * negative
     return expected
-
-
-def _reference_rows(workspace: Workspace, version: ServedVersion) -> pl.DataFrame | None:
-    """The rows that the version's reference was made of, from its run's dataset."""
-    import polars as pl
-
-    run = workspace.record.get(RunRow, version.row.run) if version.row.run else None
-    key = run.facts.get("steps", {}).get("dataset") if run else None
-    if key is None or not workspace.store.has(key):
-        return None
-    dataset = Dataset.load(workspace.store.open(key))
-    parts = [part for part in _UNSEEN if part in dataset.counts] or ["train"]
-    return pl.concat([dataset.table(part) for part in parts])
 
 
 def _sampled(rows: pl.DataFrame, seed: int) -> pl.DataFrame:

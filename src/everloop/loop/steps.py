@@ -71,7 +71,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
         times=rows[frame.time] if frame.time else None,
         rules=ReferenceRules(
             window=window,
-            alarm=DriftSpec.model_validate(settings["drift"]).alarm,
+            alarm=DriftSpec.model_validate(settings["drift"]).budget,
             window_rows=_rows_of_a_window(goal, window),
             seed=settings["seed"],
         ),

@@ -256,6 +256,27 @@ def _priced_features(spec: LifecycleSpec) -> Iterator[EverloopError]:
         )
 
 
+def _detectors(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.monitor.detectors import Detector
+
+    for choice in spec.monitor.drift.detectors:
+        try:
+            Detector(choice.kind, choice.options)
+        except EverloopError as error:
+            yield error
+        except (TypeError, ValueError) as error:
+            yield SpecFault(f"The detector {choice.kind} says: {error}", place="monitor.drift.detectors")
+
+
+def _estimates(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    if spec.monitor.estimate == "pape" and spec.problem.task not in (None, "binary"):
+        yield SpecFault(
+            f"The task is {spec.problem.task}, and only binary ones are estimated by `pape`.",
+            hint="leave monitor.estimate out",
+            place="monitor.estimate",
+        )
+
+
 RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _sources,
     _features,
@@ -271,5 +292,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _serving,
     _signing,
     _priced_features,
+    _detectors,
+    _estimates,
 )
 """What is looked at, in the order of the file."""

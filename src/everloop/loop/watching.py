@@ -12,6 +12,7 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
 from everloop.loop.explaining import causes_of
 from everloop.loop.notifying import silence_of
+from everloop.loop.referring import reference_rows
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
 from everloop.loop.truth import silenced
 from everloop.monitor.causes import ChangeCauses
@@ -119,16 +120,19 @@ def _judge(
         version=version.row.id,
         contract=version.package.contract,
     )
-    frame, manifest = version.frame, version.package.manifest
+    frame, manifest, spec = version.frame, version.package.manifest, workspace.spec.monitor
     rules = Rules(
         metrics=_metrics(frame),
         threshold=0.5 if manifest.threshold is None else manifest.threshold,
         task=frame.task,
         seed=workspace.spec.model.seed,
         silenced=silenced(workspace, version.row.id),
+        weighted=spec.estimate == "pape",
+        apart=spec.drift.budget if spec.drift.multivariate else None,
     )
-    finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now))
-    causes = causes_of(workspace, served) if finding.drift.exceeded else None
+    rows = reference_rows(workspace, version) if rules.weighted or rules.apart else None
+    finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now), rows=rows)
+    causes = causes_of(workspace, served) if finding.drifted else None
     return Judged(WindowRow("", workspace.name, now), finding, version, causes=causes)
 
 
@@ -177,10 +181,8 @@ def _facts(workspace: Workspace, found: Judged) -> dict[str, Any]:
 def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) -> tuple[AlertRow, ...]:
     finding, number = found.finding, found.version.row.number
     told = []
-    if finding.drift.exceeded:
-        moved = ", ".join(finding.drift.moved()[:3])
-        text = f"{moved} moved: {finding.drift.statistic:.1f} against {finding.drift.threshold:.1f} allowed"
-        told.append(("drift", text + _explained(found.causes)))
+    if finding.drifted:
+        told.append(("drift", finding.said_of_drift() + _explained(found.causes)))
     if finding.violation_share is not None and finding.violation_share > MANY_VIOLATIONS:
         told.append(("contract", _violations(finding)))
     gain, before = finding.against_today, found.version.reference.facts.get("gain")

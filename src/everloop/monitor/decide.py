@@ -131,10 +131,7 @@ def _known_value(finding: WindowFinding) -> Measured | None:
 
 
 def _on_drift(trigger: Trigger, situation: Situation) -> str:  # noqa: ARG001  (all triggers are asked alike)
-    last = situation.findings[-1].drift if situation.findings else None
-    if last is None or not last.exceeded:
-        return ""
-    return f"{', '.join(last.moved()[:3])} moved ({last.statistic:.1f} against {last.threshold:.1f} allowed)"
+    return situation.findings[-1].said_of_drift() if situation.findings else ""
 
 
 def _on_performance(trigger: Trigger, situation: Situation) -> str:  # noqa: ARG001

@@ -9,6 +9,7 @@ from typing import Any
 
 from everloop.core.values import to_jsonable
 from everloop.measure.intervals import Interval
+from everloop.monitor.telling_apart import ToldApart
 from everloop.table.contract.report import ContractReport
 
 
@@ -102,6 +103,7 @@ class WindowFinding:
         value: Value per decision from the known actuals; None without prices.
         against_today: The same less what today's rule would have earned on the same rows.
         estimated_value: Value per decision, estimated without actuals.
+        apart: How well a learner tells its rows from the reference's; None where that was not asked.
     """
 
     since: datetime
@@ -120,6 +122,25 @@ class WindowFinding:
     value: Measured | None = None
     against_today: Measured | None = None
     estimated_value: Measured | None = None
+    apart: ToldApart | None = None
+
+    @property
+    def drifted(self) -> bool:
+        """Whether a column moved further than the reference does, or the rows can be told apart."""
+        return self.drift.exceeded or (self.apart is not None and self.apart.exceeded)
+
+    def said_of_drift(self) -> str:
+        """Says in a line what drifted; empty where nothing did."""
+        said, drift, apart = [], self.drift, self.apart
+        if drift.exceeded:
+            moved = ", ".join(drift.moved()[:3])
+            said.append(f"{moved} moved: {drift.statistic:.1f} against {drift.threshold:.1f} allowed")
+        if apart is not None and apart.exceeded:
+            by = ", ".join(list(apart.columns)[:3])
+            said.append(
+                f"rows are told apart by {by}: area {apart.area:.2f} against {apart.threshold:.2f} allowed"
+            )
+        return "; ".join(said)
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the finding as what JSON can carry."""

@@ -17,7 +17,10 @@ from everloop.monitor.estimating import VALUE, estimates
 from everloop.monitor.finding import Measured, WindowFinding
 from everloop.monitor.references import Reference
 from everloop.monitor.state import SCORE, count_window
+from everloop.monitor.telling_apart import ToldApart, tell_apart
+from everloop.monitor.variation import ReferenceRows
 from everloop.monitor.window import Window
+from everloop.spec.fields import AlarmBudget
 from everloop.table.contract import ContractReport, check
 
 _LEAST_CHANCE = 0.05
@@ -35,6 +38,9 @@ class Rules:
         task: ``binary``, ``multiclass`` or ``regression``.
         seed: Of sampling and intervals.
         silenced: Metrics whose estimates were wrong too often to be told, and why.
+        weighted: Whether rows of the reference that are like the window's count more in estimates (PAPE).
+        apart: How many false alarms a learner may give that tells the window's rows from the reference's;
+            None does without.
     """
 
     metrics: tuple[str, ...] = ()
@@ -43,10 +49,17 @@ class Rules:
     task: str = "binary"
     seed: int = 0
     silenced: Mapping[str, str] = field(default_factory=dict)
+    weighted: bool = False
+    apart: AlarmBudget | None = None
 
 
 def judge(
-    window: Window, reference: Reference, rules: Rules, *, delay: DelayCurve | None = None
+    window: Window,
+    reference: Reference,
+    rules: Rules,
+    *,
+    delay: DelayCurve | None = None,
+    rows: ReferenceRows | None = None,
 ) -> WindowFinding:
     """Judges a window of the prediction log.
 
@@ -56,6 +69,7 @@ def judge(
         rules: How.
         delay: When actuals come; without it each actual that is there counts the same, and the share of
             actuals that are there is the window's maturity.
+        rows: The reference's rows, for what `rules.weighted` and `rules.apart` ask.
 
     Returns:
         The finding. What cannot be said yet says so.
@@ -71,7 +85,7 @@ def judge(
     value, against = _values(window, chances, rules)
     held = _held(window)
     state = count_window(window.inputs, reference, scores=window.scores, actuals=window.actuals)
-    estimated = estimates(window, reference, rules)
+    estimated = estimates(window, reference, rules, rows)
     worth = estimated.pop(VALUE, None) if VALUE not in rules.metrics else estimated.get(VALUE)
     return WindowFinding(
         since=window.since,
@@ -90,7 +104,21 @@ def judge(
         value=value,
         against_today=against,
         estimated_value=worth,
+        apart=_told_apart(window, rules, rows),
     )
+
+
+def _told_apart(window: Window, rules: Rules, rows: ReferenceRows | None) -> ToldApart | None:
+    """How well the window's rows are told from the reference's; None where too few were there."""
+    if rules.apart is None or rows is None:
+        return None
+    budget = rules.apart
+    try:
+        return tell_apart(
+            rows.inputs, window.inputs, alarms=budget.alarms, windows=budget.windows, seed=rules.seed
+        )
+    except DataFault:
+        return None
 
 
 def _check(window: Window) -> None:

@@ -48,11 +48,21 @@ class DriftSpec(Part):
     """When a change of the inputs is an alert."""
 
     alarm: AlarmField = Field(AlarmBudget(1, 100), description="How many false alarms are acceptable.")
+    multivariate: bool = Field(
+        default=False,
+        description="Whether a learner shall also try to tell a window's rows from the reference's, which "
+        "finds what no column shows alone; it gets half of the false alarms.",
+    )
     detectors: tuple[DetectorField, ...] = Field(
         (),
         description="Detectors that answer at each event, beside the windows: `adwin`, `page_hinkley`, "
         "`kswin`, or with options such as `{adwin: {delta: 0.001}}`.",
     )
+
+    @property
+    def budget(self) -> AlarmBudget:
+        """The false alarms of each look at a window, where there are several."""
+        return AlarmBudget(self.alarm.alarms, self.alarm.windows * (2 if self.multivariate else 1))
 
 
 class AlertPart(Part):
@@ -177,6 +187,11 @@ class MonitorSpec(Part):
         description="What is judged together: `1d`, or `{predictions: 1000}`.",
     )
     drift: DriftSpec = Field(default_factory=DriftSpec, description="When a change is an alert.")
+    estimate: Literal["cbpe", "pape"] = Field(
+        "cbpe",
+        description="How performance is estimated before the actuals: by what scores meant on the whole "
+        "reference (`cbpe`), or on those of its rows that are like the window's (`pape`; binary tasks).",
+    )
     alerts: tuple[AlertTarget, ...] = Field((), description="Who is told.")
     silences: tuple[SilenceSpec, ...] = Field((), description="What nobody is told of for a while.")
     retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When a retrain is considered.")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from ruamel.yaml import YAML
@@ -16,7 +17,8 @@ from everloop.deploy.targets import Release, export, known_targets, open_target
 from everloop.runtime.encoders import GridEncoder, PlanInput, Spectrogram
 from everloop.runtime.manifest import read_manifest
 from everloop.runtime.plan import Plan
-from everloop.runtime.server import ServerSettings
+from everloop.runtime.server import ServerLimits, ServerSettings
+from everloop.runtime.service.settings import TopicSettings
 from everloop.testing.target_suite import TargetSuite
 
 
@@ -86,6 +88,16 @@ def test_names_are_labels_of_dns(release, lifecycle, name):
 
     named = msgspec.structs.replace(release.manifest, lifecycle=lifecycle)
     assert replace(release, manifest=named).name == name
+
+
+def test_a_container_hides_what_the_file_hides_and_keeps_its_limits(release, monkeypatch):
+    monkeypatch.setattr("everloop.deploy.targets.serving_files.metadata.version", lambda _: "1.0")
+    topic = TopicSettings("kafka://broker:9092/loans", {"sasl.password": "env:PASSWORD"}, "disk")
+    stated = {"private": {"name": "drop"}, "topic": topic, "limits": ServerLimits(version_requests=5)}
+    files = open_target("docker").files(replace(release, **stated))
+    told = msgspec.json.decode(files["settings.json"], type=ServerSettings)
+    assert {name: getattr(told, name) for name in stated} == stated
+    assert b"confluent-kafka==" in files["requirements.txt"]
 
 
 def test_what_a_server_in_a_container_is_told_can_be_read_back(release):

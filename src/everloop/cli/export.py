@@ -156,6 +156,7 @@ def _of_lifecycle(file: Path, version: int | None, port: int | None) -> Release:
     from everloop.cli.reading import opened
     from everloop.deploy.targets import Release
     from everloop.deploy.versions import require_champion, require_version
+    from everloop.loop.supervise import log_topic, server_limits
     from everloop.runtime.service.settings import ROLES
 
     with opened(file) as workspace:
@@ -173,6 +174,9 @@ def _of_lifecycle(file: Path, version: int | None, port: int | None) -> Release:
             port=port or deploy.serve.port or 8700,
             grpc_port=deploy.serve.grpc_port or None,
             durability=deploy.serve.durability,
+            private=deploy.log.private,
+            topic=log_topic(deploy.log),
+            limits=server_limits(deploy.serve.limits),
             roles=tuple(deploy.serve.tokens.references()) or ROLES,
             trusted=workspace.trusted_keys,
             strategy=deploy.strategy,

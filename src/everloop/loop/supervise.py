@@ -80,7 +80,7 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
     settings = ServerSettings(
         routing=str(workspace.routing_path.resolve()),
         log=str(workspace.log_folder.resolve()),
-        topic=_topic(workspace.spec.deploy.log),
+        topic=log_topic(workspace.spec.deploy.log),
         private=dict(workspace.spec.deploy.log.private),
         log_key=str((workspace.state_folder / "log.key").resolve()),
         online=workspace.online_address,
@@ -92,12 +92,13 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
         tls=_tls(workspace),
         trusted=workspace.trusted_keys,
         secrets=serve.tokens.references(),
-        limits=_limits(serve.limits),
+        limits=server_limits(serve.limits),
     )
     return settings, workers
 
 
-def _topic(stated: LogSpec) -> TopicSettings | None:
+def log_topic(stated: LogSpec) -> TopicSettings | None:
+    """Gives the topic that the prediction log is sent to, with references to secrets as they are stated."""
     if stated.to is None:
         return None
     options = {
@@ -106,7 +107,8 @@ def _topic(stated: LogSpec) -> TopicSettings | None:
     return TopicSettings(stated.to, options, stated.outage, int(stated.outage_gb * 1e9))
 
 
-def _limits(stated: LimitsSpec) -> ServerLimits:
+def server_limits(stated: LimitsSpec) -> ServerLimits:
+    """Gives what a server may be asked at once."""
     wait = None if stated.wait is None else stated.wait.total_seconds()
     return ServerLimits(version_requests=stated.requests, version_wait=wait)
 

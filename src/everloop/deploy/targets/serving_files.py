@@ -77,6 +77,9 @@ def settings_of(release: Release, **changes: object) -> ServerSettings:
         "port": release.port,
         "grpc_port": release.grpc_port,
         "durability": release.durability,
+        "private": dict(release.private),
+        "topic": release.topic,
+        "limits": release.limits,
         "online": f"env:{ONLINE_VARIABLE}" if release.joins else None,
         "trusted": release.trusted,
         "secrets": {role: f"env:{token_variable(role)}" for role in release.roles},
@@ -124,6 +127,8 @@ def _requirements(release: Release) -> bytes:
         names.append("cryptography")
     if release.joins:
         names.append("redis")
+    if release.topic is not None:
+        names.append("confluent-kafka")
     if _decodes_images(release.package):
         names.append("pillow")
     pinned = release.manifest.requirements

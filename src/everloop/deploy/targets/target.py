@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from everloop.runtime.features.definitions import FEATURES_NAME
-from everloop.runtime.service.settings import ROLES
+from everloop.runtime.service.settings import ROLES, ServerLimits, TopicSettings
 
 if TYPE_CHECKING:
     from everloop.runtime.manifest import Manifest
@@ -28,6 +28,9 @@ class Release:
         port: Where HTTP is answered.
         grpc_port: Where gRPC is answered too; None is nowhere.
         durability: `buffer` or `fsync`.
+        private: Columns that the prediction log does not show, each with `hash` or `drop`.
+        topic: The topic that the prediction log is sent to, if to any.
+        limits: What may be asked at once.
         roles: The roles that have a token.
         trusted: The public keys of which one must have signed the package; empty asks for no signature.
         strategy: How a new version takes over.
@@ -40,6 +43,9 @@ class Release:
     port: int = 8700
     grpc_port: int | None = None
     durability: str = "buffer"
+    private: Mapping[str, str] = field(default_factory=dict)
+    topic: TopicSettings | None = None
+    limits: ServerLimits = field(default_factory=ServerLimits)
     roles: tuple[str, ...] = ROLES
     trusted: tuple[str, ...] = ()
     strategy: str = "canary"

@@ -161,7 +161,18 @@ def test_a_failed_run_says_why(lived, tmp_path):
 
 
 def policy(name, net, months):
+    windows = [
+        {
+            "since": f"2013-0{month}-01T00:00:00Z",
+            "value": net / 2,
+            "cost": 2.5,
+            "retrains": 1,
+            "alarms": month - 5,
+        }
+        for month in (5, 6)
+    ]
     return {
+        "windows": windows, "best_in": 0.5, "failed": 0,
         "name": name, "months": months, "value": net + 5.0, "value_per_decision": net / 100,
         "against_never": None if name == "never" else {"low": 0.1, "estimate": 0.2, "high": 0.3},
         "retrains": 2, "promoted": 1, "alarms": 3, "cost": 5.0, "net": net,
@@ -173,8 +184,9 @@ def test_a_backtest_compares_policies():
     result = {
         "since": "2013-05-01T00:00:00Z", "until": "2013-07-01T00:00:00Z", "decisions": 100, "currency": "EUR",
         "policies": [policy("never", -2000.0, months), policy("pays", -1500.0, months)], "best": "pays",
+        "window": 30 * 86400, "verdict": "pays earned most after its costs.",
     }  # fmt: skip
     page = backtest_page(result, lifecycle="flights")
     html = checked(page)
-    assert len(pictures_in(page)) == 3
+    assert len(pictures_in(page)) == 4
     assert "pays" in html

@@ -7,30 +7,51 @@ import numpy as np
 import polars as pl
 import pytest
 
+from everloop.cli import main
 from everloop.core.errors import SpecFault, UsageFault
-from everloop.loop.backtest import backtest
+from everloop.loop.backtest import Rehearsal, backtest
+from everloop.loop.compared import BacktestResult, Lived, compare
+from everloop.loop.policies import Policy, policies_of
 from everloop.loop.workspace import Workspace
 from everloop.record.rows import RunRow
 from everloop.runtime.log import read_log
 from everloop.spec import load
+from everloop.spec.fields import Trigger
 
 SINCE = datetime(2024, 6, 1, tzinfo=UTC)
+RULE = "days >= 80 and new_labels >= 200"
+POLICY = """
+def when(days: float, drift: float | None) -> str:
+    return f"{days:.0f} days" if days >= 90 else ""
+"""
 
 
 @pytest.mark.slow
 def test_retraining_pays_where_the_world_has_changed(lifecycle: Path) -> None:
+    (lifecycle / "policy.py").write_text(POLICY)
     with Workspace.open(load(lifecycle)) as workspace:
-        result = backtest(workspace, ["monthly"], SINCE, every=timedelta(days=2))
+        how = Rehearsal(SINCE, every=timedelta(days=2), jobs=2)
+        result = backtest(workspace, ["monthly", RULE, "policy.py:when"], how)
         assert workspace.record.find(RunRow) == []
-    never, monthly = result.policies
-    assert (never.name, monthly.name, result.best.name) == ("never", "monthly", "monthly")
+    never, monthly, rule, python = result.policies
+    assert [one.name for one in result.policies] == ["never", "monthly", RULE, "policy.py:when"]
+    assert result.best.name != "never"
     assert (never.retrains, never.cost) == (0, 0.0)
     assert monthly.retrains >= 2
     assert monthly.against_never is not None
     assert monthly.against_never.low > 0
     assert monthly.cost > 0
+    assert 1 <= rule.retrains <= monthly.retrains
+    assert 1 <= python.retrains <= monthly.retrains
     assert not (lifecycle / "contract.yaml").exists()
-    assert result.to_dict()["best"] == "monthly"
+    # What windows say adds up to the whole.
+    for policy in result.policies:
+        assert sum(window.value for window in policy.windows) == pytest.approx(policy.value)
+        assert sum(window.cost for window in policy.windows) == pytest.approx(policy.cost)
+        assert sum(window.alarms for window in policy.windows) == policy.alarms
+        assert sum(window.retrains for window in policy.windows) == policy.retrains
+    assert sum(policy.best_in for policy in result.policies) == pytest.approx(1.0)
+    assert never.best_in < 0.05
     # Counted anew from the log and the user's own file.
     log = read_log(lifecycle / ".everloop" / "backtest" / "monthly" / "log").predictions
     raw = pl.read_csv(lifecycle / "rows.csv", try_parse_dates=True)
@@ -43,13 +64,101 @@ def test_retraining_pays_where_the_world_has_changed(lifecycle: Path) -> None:
     assert list(monthly.months) == ["2024-06", "2024-07", "2024-08", "2024-09", "2024-10", "2024-11"]
 
 
+@pytest.mark.slow
+def test_the_command_prints_a_table_and_writes_a_report(
+    lifecycle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lifecycle)
+    options = ["--since", "2024-10-15", "--every", "5d", "--budget", "1 trials", "--jobs", "1"]
+    assert main(["backtest", "--policy", "schedule: first of the month at 6", *options]) == 0
+    told = capsys.readouterr().out
+    assert "schedule: first of the month at 6" in told
+    assert "earned most after its costs" in told
+    page = (lifecycle / "backtest.html").read_text()
+    assert "resampled histories" in page
+    (lifecycle / "backtest.html").unlink()
+    assert main(["report", "backtest", "--output", "again.html"]) == 0
+    assert (lifecycle / "again.html").read_text() == page
+
+
+def test_policies_are_read_as_they_are_written(lifecycle: Path) -> None:
+    spec = load(lifecycle)
+    (lifecycle / "policy.py").write_text(POLICY)
+    words = ["pays", "file", "drift > 2", "drift; labels: 500", "policy.py:when", "schedule: 0 6 * * 1"]
+    never, pays, file, rule, both, python, cron = policies_of(words, spec)
+    assert never == Policy("never")
+    assert pays.if_it_pays
+    assert file.on == spec.monitor.retrain.on
+    assert rule.on == (Trigger("rule", "drift > 2"),)
+    assert both.on == (Trigger("drift"), Trigger("labels", "500"))
+    assert python.on == (Trigger("python", "policy.py:when"),)
+    assert cron.on == (Trigger("schedule", "0 6 * * 1"),)
+    assert rule.applied(spec).monitor.retrain.on == rule.on
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("wekly", "no policy 'wekly'"),
+        ("drfit > 2", "drfit"),
+        ("drift + days", "a condition was expected"),
+        ("schedule: often", "is no schedule"),
+        ("nowhere.py:when", "nowhere.py is not there"),
+        ("policy.py:what", "has no function what"),
+        ("policy.py:odd", "reads moon, which is no fact"),
+        ("broken.py:when", "cannot be loaded"),
+    ],
+)
+def test_what_is_no_policy_says_why(lifecycle: Path, word: str, told: str) -> None:
+    (lifecycle / "policy.py").write_text(POLICY + "\ndef odd(moon): return moon\n")
+    (lifecycle / "broken.py").write_text("def when(: pass")
+    with pytest.raises((UsageFault, SpecFault), match=told):
+        policies_of([word], load(lifecycle))
+
+
+def histories(*worth: np.ndarray, cost: float = 0.0) -> BacktestResult:
+    """Policies whose decisions are worth so much, one an hour."""
+    times = pl.Series([SINCE + timedelta(hours=hour) for hour in range(worth[0].size)])
+    lived = [
+        Lived(f"p{place}", one, ((SINCE, cost * place),) if place else (), (), (SINCE,) * place)
+        for place, one in enumerate(worth)
+    ]
+    span = (SINCE, SINCE + timedelta(hours=worth[0].size))
+    return compare(lived, times, span, timedelta(days=1), "EUR")
+
+
+def test_how_sure_the_best_is_follows_the_windows() -> None:
+    random = np.random.default_rng(0)
+    base = random.normal(0, 1, 24 * 60)
+    day = np.repeat(random.normal(0, 1, 60), 24)
+    better, lucky = histories(base, base + 1.0), histories(base, base + day - day.mean() + 0.01)
+    assert better.best.name == "p1"
+    assert better.best.best_in == 1.0
+    assert better.margin is not None
+    assert better.margin.estimate == pytest.approx(24 * 60)
+    assert "That is no proof" not in better.verdict
+    # Rows of a day go together: a difference between days is not taken for certain.
+    assert lucky.margin is not None
+    assert lucky.margin.low < 0 < lucky.margin.high
+    assert 0.3 < lucky.best.best_in < 0.7
+    assert "That is no proof" in lucky.verdict
+
+
+def test_costs_decide_between_policies_of_equal_value() -> None:
+    base = np.ones(240)
+    result = histories(base, base, cost=5.0)
+    assert result.best.name == "p0"
+    assert result.policies[1].net == 235.0
+    assert [window.cost for window in result.policies[1].windows] == [5.0, *[0.0] * 9]
+
+
 def test_what_cannot_be_compared_is_said(lifecycle: Path) -> None:
     with Workspace.open(load(lifecycle)) as workspace:
         with pytest.raises(UsageFault, match="no policy 'wekly'") as found:
             backtest(workspace, ["wekly"])
         assert found.value.hint == "did you mean weekly?"
         with pytest.raises(UsageFault, match="ends"):
-            backtest(workspace, ["weekly"], SINCE, SINCE)
+            backtest(workspace, ["weekly"], Rehearsal(SINCE, SINCE))
     text = (lifecycle / "everloop.yaml").read_text()
     kept = [line for line in text.splitlines() if "value:" not in line]
     (lifecycle / "everloop.yaml").write_text("\n".join(kept))

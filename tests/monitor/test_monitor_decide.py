@@ -7,8 +7,8 @@ import pytest
 from everloop.core.errors import EverloopError
 from everloop.measure.intervals import UNKNOWN, Interval
 from everloop.monitor import DriftFinding, Situation, WindowFinding, advise
-from everloop.monitor.decide import expected_gain
 from everloop.monitor.finding import ColumnDrift, Measured
+from everloop.monitor.situation import FACTS
 from everloop.spec.fields import Trigger
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_the_estimate_stands_in_for_what_is_not_known_yet():
         value=Measured("too early", UNKNOWN),
         estimated_value=Measured("estimated", LOST),
     )
-    assert expected_gain(situation(early)).estimate == 2950.0
+    assert situation(early).expected_gain.estimate == 2950.0
     assert "estimated" in advise((Trigger("value"),), situation(early)).reasons[0]
 
 
@@ -91,5 +91,41 @@ def test_standing_orders():
     assert advise((Trigger("contract"),), situation(finding(violation_share=0.2))).retrain
     with pytest.raises(EverloopError, match="a number was expected"):
         advise((Trigger("labels", "many"),), situation())
-    with pytest.raises(EverloopError, match="not a duration"):
+    with pytest.raises(EverloopError, match="is no schedule"):
         advise((Trigger("schedule", "sometimes"),), situation())
+
+
+def test_what_must_not_pay_is_followed_whatever_is_expected():
+    given = situation(finding(MOVED, Interval(10.1, 10.5, 11.0)))
+    assert not advise((Trigger("drift"),), given).retrain
+    assert advise((Trigger("drift"),), given, if_it_pays=False).retrain
+
+
+@pytest.mark.parametrize(
+    ("rule", "fires"),
+    [
+        ("drift > 1.5 and days >= 3", True),
+        ("drift > 1.5 and days >= 4", False),
+        ("value_lost > 2 and expected_gain > 10 * cost", True),
+        ("drifted", True),
+        ("metric < 0.5", False),  # it is not known
+        ("metric is null and now > timestamp '2024-02-01'", True),
+    ],
+)
+def test_a_rule_of_the_users_own_reads_the_situation(rule, fires):
+    advice = advise((Trigger("rule", rule),), situation(finding(MOVED, LOST)))
+    assert advice.retrain == fires
+    if fires and "drift >" in rule:
+        assert advice.reasons[0] == f"rule: {rule}: drift 1.8, days 3"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"), [("drfit > 1", "drfit"), ("drift + 1", "a condition"), ("drift >", "SQL")]
+)
+def test_a_rule_that_cannot_be_read_says_why(rule, told):
+    with pytest.raises(EverloopError, match=told):
+        advise((Trigger("rule", rule),), situation(finding()))
+
+
+def test_facts_are_those_that_are_documented():
+    assert tuple(situation(finding(MOVED, LOST)).facts()) == tuple(FACTS)

@@ -176,8 +176,8 @@ MISTAKES = {
     ),
     "monitor: {retrain: {on: [drft]}}": (
         (
-            "monitor.retrain.on[0]: expected one of drift, performance, value, schedule, labels, contract, "
-            "found 'drft'."
+            "monitor.retrain.on[0]: expected one of drift, performance, value, schedule, labels, contract, rule, "
+            "python, found 'drft'."
         ),
         26,
         None,
@@ -189,8 +189,9 @@ MISTAKES = {
     ),
     "monitor: {retrain: {on: [drift, 'schedule: often']}}": (
         (
-            "monitor.retrain.on[1]: expected 'schedule: ' with hourly, daily, weekly, monthly or a duration, "
-            "found 'schedule: often'."
+            "monitor.retrain.on[1]: expected a schedule: 'often' is no schedule; such as weekly, 10d, "
+            "'every Monday at 6', 'daily at 02:30 Europe/Oslo', 'first of the month', '30 2 * * 1' "
+            "(schedule: weekly), found 'schedule: often'."
         ),
         33,
         None,

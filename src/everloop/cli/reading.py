@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -57,3 +58,11 @@ def optional_time(text: str | None) -> datetime | None:
 def shown_time(moment: datetime | None) -> str:
     """Writes a time to the minute, in UTC; a dash where there is none."""
     return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def user_name() -> str:
+    """Gives the name of who is logged in."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"

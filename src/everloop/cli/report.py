@@ -17,7 +17,10 @@ DEFAULT_OUTPUT = Path("report.html")
 def command(
     identity: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="A run, version (v7), window or decision; else the whole story."),
+        typer.Argument(
+            metavar="[ID]",
+            help="A run, version (v7), window or decision; or backtest, the last one; else the whole story.",
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="PATH", help="The file to write.")
@@ -29,11 +32,27 @@ def command(
     Example:
         everloop report
         everloop report v7 --output card.html
+        everloop report backtest
     """
     from everloop.console.pages import page_for
-    from everloop.core.errors import UsageFault
     from everloop.core.files import write_file
     from everloop.report import render
+
+    path = writable(output)
+    with opened(file) as workspace:
+        page = page_for(workspace, identity)
+    write_file(path, render(page).encode())
+    facts = {"path": str(path), "title": page.title, "sections": [section.title for section in page.sections]}
+    return Answer(facts, str(path))
+
+
+def writable(output: Path) -> Path:
+    """Gives the path of a report that can be written.
+
+    Raises:
+        UsageFault: When it is a folder, or in one that is not there.
+    """
+    from everloop.core.errors import UsageFault
 
     path = output.resolve()
     if path.is_dir() or not path.parent.is_dir():
@@ -41,8 +60,4 @@ def command(
         raise UsageFault(
             f"{output} {wrong}; a file was expected.", hint="everloop report --output report.html"
         )
-    with opened(file) as workspace:
-        page = page_for(workspace, identity)
-    write_file(path, render(page).encode())
-    facts = {"path": str(path), "title": page.title, "sections": [section.title for section in page.sections]}
-    return Answer(facts, str(path))
+    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer, pairs
-from everloop.cli.reading import opened, shown_time, version_number
+from everloop.cli.reading import opened, shown_time, user_name, version_number
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -87,7 +86,7 @@ def _by_hand(verb: str, purpose: str) -> Callable[..., Answer]:
 
     def move(file: LifecycleFile = DEFAULT_FILE, who: Who = None, reason: Reason = "") -> Answer:
         with opened(file) as workspace:
-            facts = move_rollout(workspace, verb, who=who or _user(), reason=reason)
+            facts = move_rollout(workspace, verb, who=who or user_name(), reason=reason)
         return Answer(
             facts, pairs([(verb, facts["reason"]), ("state", facts["state"]), ("id", facts["decision"])])
         )
@@ -182,13 +181,6 @@ def _guard_lines(look: dict[str, Any] | None) -> list[str]:
 
 def _goes_on(facts: dict[str, Any]) -> bool:
     return facts["look"] is not None and facts["state"] in ("running", "paused", "waiting")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
-        return "unknown"
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {

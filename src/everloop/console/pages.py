@@ -20,6 +20,9 @@ PAGES: dict[str, str] = {
 }
 """From the kind of a row to the function that builds its page from workspace and row."""
 
+BACKTEST = "backtest"
+"""The name of the last backtest's page."""
+
 _DIGITS = 9
 
 
@@ -28,7 +31,8 @@ def page_for(workspace: Workspace, identity: str | None = None) -> Page:
 
     Args:
         workspace: The lifecycle.
-        identity: An id; `v7` or `7` for a version; None for the lifecycle's whole story.
+        identity: An id; `v7` or `7` for a version; `backtest` for the last one; None for the lifecycle's
+            whole story.
 
     Returns:
         The page.
@@ -40,6 +44,8 @@ def page_for(workspace: Workspace, identity: str | None = None) -> Page:
 
     if identity is None:
         return run_page(workspace)
+    if identity == BACKTEST:
+        return _backtest(workspace)
     row = _row(workspace, identity)
     kind = kind_of(row.id)
     if kind not in PAGES:
@@ -47,6 +53,19 @@ def page_for(workspace: Workspace, identity: str | None = None) -> Page:
     module, _, name = PAGES[kind].partition(":")
     page: Page = getattr(import_module(module), name)(workspace, row)
     return page
+
+
+def _backtest(workspace: Workspace) -> Page:
+    import json
+
+    from everloop.console.backtest_page import backtest_page
+    from everloop.loop.backtest import result_path
+
+    try:
+        result = json.loads(result_path(workspace).read_bytes())
+    except FileNotFoundError:
+        raise NotFound(f"{workspace.name} has no backtest yet.", hint="everloop backtest") from None
+    return backtest_page(result, lifecycle=workspace.name)
 
 
 def _row(workspace: Workspace, identity: str) -> Any:

@@ -1,163 +1,97 @@
 """What each retraining policy would have earned: history through the same loop, on a simulated clock.
 
-Each policy is the lifecycle with another `monitor.retrain.on`, a record and a log of its own. Artifacts
-are shared, so what two policies both need is made once, the first training before all.
+Each policy is the lifecycle with another `monitor.retrain`, a record and a log of its own. Artifacts are
+shared, so what two policies both need is made once, the first training before all.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from difflib import get_close_matches
+from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.core.clock import SimulatedClock, as_utc
+from everloop.core.digest import digest_bytes
 from everloop.core.errors import GateRefused, SpecFault, UsageFault
-from everloop.core.progress import Event
-from everloop.core.values import to_jsonable
+from everloop.core.files import write_file
+from everloop.core.progress import Event, Progress, silent
 from everloop.deploy.versions import champion
 from everloop.loop.answering import Answering
+from everloop.loop.compared import BacktestResult, Lived, compare
 from everloop.loop.hindsight import Hindsight
-from everloop.loop.history import History, history
+from everloop.loop.history import History, history, time_range
 from everloop.loop.loop import Loop
+from everloop.loop.policies import USUAL, Policy, policies_of
 from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
-from everloop.measure.intervals import Interval, paired_interval
 from everloop.record import open_record
-from everloop.record.rows import AlertRow, RolloutRow, RunRow, StepRow
+from everloop.record.rows import AlertRow, DecisionRow, RunRow, StepRow
+from everloop.record.store import ArtifactStore
 from everloop.runtime.log import read_log
-from everloop.spec.fields import Trigger
 from everloop.table.worth import PRICED_TASKS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from everloop.core.clock import Clock
     from everloop.spec import LifecycleSpec
+    from everloop.spec.model import Budget
 
-NEVER = "never"
-POLICIES: dict[str, tuple[Trigger, ...]] = {
-    NEVER: (),
-    "weekly": (Trigger("schedule", "weekly"),),
-    "monthly": (Trigger("schedule", "monthly"),),
-    "drift": (Trigger("drift"),),
-    "pays": (Trigger("drift"), Trigger("performance"), Trigger("value")),
-}
-FOLDER = "backtest"
+FOLDER, RESULT = "backtest", "result.json"
+_TOLD = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class PolicyResult:
-    """What one policy came to.
+class Rehearsal:
+    """How history is replayed.
 
     Attributes:
-        name: The policy.
-        months: Value per decision by month.
-        value: What all decisions together were worth.
-        value_per_decision: The same for one.
-        against_never: What a decision was worth more than without any retrain, paired by row.
-        retrains: How many passes were made after the first.
-        promoted: How many challengers took over.
-        alarms: How many alerts there were.
-        cost: What the retrains and the labels that they learned from cost.
-    """
-
-    name: str
-    months: dict[str, float]
-    value: float
-    value_per_decision: float
-    against_never: Interval | None
-    retrains: int
-    promoted: int
-    alarms: int
-    cost: float
-
-    @property
-    def net(self) -> float:
-        """The value less the cost."""
-        return self.value - self.cost
-
-    def to_dict(self) -> dict[str, Any]:
-        """Gives the result as what JSON can carry."""
-        return dict(to_jsonable(vars(self) | {"net": self.net}))
-
-
-@dataclass(frozen=True)
-class BacktestResult:
-    """What the policies came to, on the same rows.
-
-    Attributes:
-        since: Where history began; the first version was trained on what was known then.
-        until: Where it ended.
-        decisions: How many decisions are compared.
-        currency: The money's name.
-        policies: In the order in which they were asked for.
-    """
-
-    since: datetime
-    until: datetime
-    decisions: int
-    currency: str
-    policies: tuple[PolicyResult, ...]
-
-    @property
-    def best(self) -> PolicyResult:
-        """The policy that earned most after its costs."""
-        return max(self.policies, key=lambda policy: policy.net)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Gives the result as what JSON can carry."""
-        facts = {name: getattr(self, name) for name in ("since", "until", "decisions", "currency")}
-        policies = [policy.to_dict() for policy in self.policies]
-        return dict(to_jsonable(facts | {"policies": policies, "best": self.best.name}))
-
-
-@dataclass(frozen=True)
-class _Lived:
-    """A policy that has lived through history: what each row's decision was worth, and what it took."""
-
-    name: str
-    worth: NDArray[np.float64]
-    retrains: int
-    promoted: int
-    alarms: int
-    cost: float
-
-
-def backtest(
-    workspace: Workspace,
-    policies: Sequence[str] = tuple(POLICIES),
-    since: datetime | None = None,
-    until: datetime | None = None,
-    *,
-    sample: float = 1.0,
-    seed: int = 0,
-    every: timedelta = timedelta(days=1),
-) -> BacktestResult:
-    """Replays history through the loop under several retraining policies and compares what they earn.
-
-    Args:
-        workspace: The lifecycle; its own record, log and deployment stay as they are.
-        policies: Names in `POLICIES`; `never` is always compared with, and lived first.
         since: Where to begin; by default after the first half of the rows' time.
         until: Where to end; by default after the last row.
         sample: The share of the rows that are answered.
         seed: Of the sample.
         every: The simulated time between two ticks of the loop.
+        budget: How long each training may search; by default as the file says.
+        jobs: How many policies live at once; by default one a core.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    sample: float = 1.0
+    seed: int = 0
+    every: timedelta = timedelta(days=1)
+    budget: Budget | None = None
+    jobs: int | None = None
+
+
+def backtest(
+    workspace: Workspace, policies: Sequence[str] = USUAL, rehearsal: Rehearsal | None = None
+) -> BacktestResult:
+    """Replays history through the loop under several retraining policies and compares what they earn.
+
+    Args:
+        workspace: The lifecycle; its own record, log and deployment stay as they are.
+        policies: See `everloop.loop.policies.policies_of`; `never` is always compared with.
+        rehearsal: How history is replayed.
 
     Returns:
         The policies, on the decisions that all of them made and whose actual came.
 
     Raises:
-        UsageFault: When there is no such policy.
-        SpecFault: When decisions have no price.
+        UsageFault: When there is no such policy, or no such span.
+        SpecFault: When decisions have no price, or a rule cannot be read.
         GateRefused: When the first version does not pass its gate.
     """
-    names = _names(policies)
+    how = rehearsal or Rehearsal()
+    asked = policies_of(policies, workspace.spec)
     if workspace.spec.goal.value is None:
         raise SpecFault(
             "Decisions have no price, so there is nothing to compare policies by.",
@@ -170,142 +104,183 @@ def backtest(
             "another list, or of acting on other rows, is not known.",
             place="problem.task",
         )
-    since, until = _span(workspace, since, until)
-    rows = history(workspace, since, until, sample=sample, seed=seed)
-    lived: list[_Lived] = []
-    currency = ""
-    for name in names:
-        with _workspace_of(workspace, name, since) as own:
-            _live(own, rows, (since, until), every)
-            hindsight = Hindsight.of(own, rows)
-            if hindsight.worth is None:
-                raise SpecFault("Decisions of this task have no price.", place="goal.value")
-            lived.append(_account(own, name, rows, hindsight))
-            currency = hindsight.currency
-        _tell(workspace, lived[-1], currency)
-    return _compare(lived, rows, since, until, currency)
+    if how.every <= timedelta():
+        raise UsageFault("The loop looks after a time above 0.", hint="--every 1d")
+    span = _span(workspace, how)
+    rows = history(workspace, *span, sample=how.sample, seed=how.seed)
+    lives = _Lives(workspace, rows, span, how)
+    found = [lives.live(asked[0]), *lives.live_all(asked[1:])]
+    lived = [one for one, _ in found]
+    result = compare(lived, rows.facts["time"], span, _window(workspace), found[0][1])
+    write_file(result_path(workspace), json.dumps(result.to_dict()).encode())
+    return result
 
 
-def _names(policies: Sequence[str]) -> list[str]:
-    for name in policies:
-        if name not in POLICIES:
-            near = get_close_matches(name, POLICIES, n=1)
-            raise UsageFault(
-                f"There is no policy {name!r}; there are {', '.join(POLICIES)}.",
-                hint=f"did you mean {near[0]}?" if near else None,
-            )
-    return list(dict.fromkeys([NEVER, *policies]))
+def result_path(workspace: Workspace) -> Path:
+    """Where the last backtest's result lies, as JSON."""
+    return workspace.state_folder / FOLDER / RESULT
 
 
-def _span(workspace: Workspace, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
-    if since is None or until is None:
-        times = history(workspace).facts["time"]
-        first, last = times[0], times[-1]
-        since = since or first + (last - first) / 2
-        until = until or last + timedelta(seconds=1)
-    since, until = as_utc(since), as_utc(until)
+def _span(workspace: Workspace, how: Rehearsal) -> tuple[datetime, datetime]:
+    first, last = time_range(workspace)
+    since = as_utc(how.since or first + (last - first) / 2)
+    until = as_utc(how.until or last + timedelta(seconds=1))
     if until <= since:
         raise UsageFault(f"The backtest ends ({until}) before it begins ({since}).")
     return since, until
 
 
+def _window(workspace: Workspace) -> timedelta:
+    return workspace.spec.monitor.window.time or timedelta(days=7)
+
+
+@dataclass
+class _Lives:
+    """The policies on their way through history."""
+
+    workspace: Workspace
+    rows: History
+    span: tuple[datetime, datetime]
+    how: Rehearsal
+
+    def live(self, policy: Policy) -> tuple[Lived, str]:
+        """Lets a policy live in this process; gives what it came to, and the currency."""
+        place = _Place.of(self.workspace)
+        found = _live(
+            place, self._spec(policy), policy.name, self.rows, self.span, self.how.every, self._told
+        )
+        self._tell(*found)
+        return found
+
+    def live_all(self, policies: Sequence[Policy]) -> list[tuple[Lived, str]]:
+        """Lets policies live at once, in processes of their own; tables in memory stay in this one."""
+        jobs = min(self.how.jobs or os.cpu_count() or 1, len(policies))
+        if jobs <= 1 or self.workspace.tables:
+            return [self.live(policy) for policy in policies]
+        place = _Place.of(self.workspace)
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            begun = [
+                pool.submit(
+                    _live, place, self._spec(policy), policy.name, self.rows, self.span, self.how.every
+                )
+                for policy in policies
+            ]
+            found = []
+            for one in begun:
+                found.append(one.result())
+                self._tell(*found[-1])
+        return found
+
+    def _spec(self, policy: Policy) -> LifecycleSpec:
+        spec = policy.applied(self.workspace.spec)
+        changes: dict[str, Any] = {}
+        if not self.workspace.contract_path.exists():
+            # A contract that is learned here is not written beside the user's file.
+            changes["data"] = spec.data.model_copy(update={"contract": None})
+        if self.how.budget is not None:
+            changes["model"] = spec.model.model_copy(update={"budget": self.how.budget})
+        return spec.model_copy(update=changes).in_folder(spec.folder)
+
+    def _told(self, event: Event) -> None:
+        if event.kind != "result" or event.phase == "backtest":
+            self.workspace.progress(event)
+
+    def _tell(self, one: Lived, currency: str) -> None:
+        line = (
+            f"{one.name}: {np.nansum(one.worth):,.0f} {currency}, {len(one.retrains)} retrains, "
+            f"{len(one.alarms)} alarms"
+        )
+        self.workspace.progress(Event("backtest", line, kind="result"))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a policy finds what it shares, and may leave its own."""
+
+    folder: Path
+    artifacts: str
+    cache: Path | None
+    tables: dict[str, Any]
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> _Place:
+        store = workspace.store
+        return cls(workspace.state_folder / FOLDER, store.url, store.cache, dict(workspace.tables))
+
+
 @contextmanager
-def _workspace_of(workspace: Workspace, policy: str, since: datetime) -> Iterator[Workspace]:
+def _workspace_of(place: _Place, spec: LifecycleSpec, name: str, clock: Clock) -> Iterator[Workspace]:
     """Gives a policy's workspace: empty, with the artifacts of the lifecycle."""
-    folder = workspace.state_folder / FOLDER / policy
+    folder = place.folder / (name if name.isalnum() else f"rule-{digest_bytes(name.encode())[:12]}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with open_record(f"sqlite:///{(folder / 'record.db').resolve()}") as record:
-        yield Workspace(
-            spec=_spec_of(workspace, policy),
-            record=record,
-            store=workspace.store,
-            clock=SimulatedClock(since),
-            state=folder,
-            tables=workspace.tables,
-        )
+    record = open_record(f"sqlite:///{(folder / 'record.db').resolve()}")
+    store = ArtifactStore(place.artifacts, cache=place.cache)
+    with Workspace(spec, record, store, clock, state=folder, tables=place.tables) as own:
+        yield own
 
 
-def _spec_of(workspace: Workspace, policy: str) -> LifecycleSpec:
-    spec = workspace.spec
-    retrain = spec.monitor.retrain.model_copy(update={"on": POLICIES[policy], "approve": "automatic"})
-    # Nobody is told of what happened in a rehearsal.
-    monitor = spec.monitor.model_copy(update={"retrain": retrain, "alerts": ()})
-    changes: dict[str, Any] = {"monitor": monitor}
-    if not workspace.contract_path.exists():
-        # A contract that is learned here is not written beside the user's file.
-        changes["data"] = spec.data.model_copy(update={"contract": None})
-    return spec.model_copy(update=changes).in_folder(spec.folder)
-
-
-def _live(own: Workspace, rows: History, span: tuple[datetime, datetime], every: timedelta) -> None:
+def _live(
+    place: _Place,
+    spec: LifecycleSpec,
+    name: str,
+    rows: History,
+    span: tuple[datetime, datetime],
+    every: timedelta,
+    progress: Progress = silent,
+) -> tuple[Lived, str]:
+    """Lets a policy live through history, and accounts for it."""
     since, until = span
-    first = run_once(own, as_of=since, reason="backtest")
-    if champion(own.record, own.name) is None:
-        told = first.gate.reason if first.gate is not None else "it was not judged"
-        raise GateRefused(f"The first version does not pass its gate: {told}.", hint="begin later: --since")
-    clock, loop = own.clock, Loop(own)
-    answering = Answering(own, rows)
-    try:
-        start = since
-        while start < until:
-            end = min(start + every, until)
-            answering.span(start, end)
-            if isinstance(clock, SimulatedClock):
+    clock = SimulatedClock(since)
+    with _workspace_of(place, spec, name, clock) as own:
+        first = run_once(own, as_of=since, reason="backtest")
+        if champion(own.record, own.name) is None:
+            why = first.gate.reason if first.gate is not None else "it was not judged"
+            raise GateRefused(
+                f"The first version does not pass its gate: {why}.", hint="begin later: --since"
+            )
+        loop, answering, told = Loop(own), Answering(own, rows), since
+        try:
+            start = since
+            while start < until:
+                end = min(start + every, until)
+                answering.span(start, end)
                 clock.advance_to(end)
-            loop.tick()
-            start = end
-    finally:
-        answering.close()
+                loop.tick()
+                start = end
+                if end - told >= _TOLD or end == until:
+                    told = end
+                    done = (end - since) / (until - since)
+                    progress(Event("backtest", f"{name}: lived until {end:%Y-%m-%d}", fraction=done))
+        finally:
+            answering.close()
+        hindsight = Hindsight.of(own, rows)
+        if hindsight.worth is None:
+            raise SpecFault("Decisions of this task have no price.", place="goal.value")
+        return _account(own, name, rows, hindsight), hindsight.currency
 
 
-def _account(own: Workspace, name: str, rows: History, hindsight: Hindsight) -> _Lived:
+def _account(own: Workspace, name: str, rows: History, hindsight: Hindsight) -> Lived:
     import polars as pl
 
     log = read_log(own.log_folder)
     answered = log.predictions.filter(pl.col("arm") != "shadow").select("id", "prediction")
     predictions = rows.facts.select("id").join(answered, on="id", how="left", maintain_order="left")
     worth = hindsight.values(np.arange(predictions.height), predictions["prediction"].to_list())
-    runs = own.record.find(RunRow, lifecycle=own.name)[1:]
-    seconds = sum(step.seconds for run in runs for step in own.record.find(StepRow, run=run.id, name="train"))
-    learned = runs[-1].as_of if runs else None
-    labels = log.known_actuals().filter(pl.col("known_at") < learned).height if learned else 0
-    costs = own.spec.goal.costs
-    promoted = own.record.find(RolloutRow, lifecycle=own.name, state="promoted")
-    return _Lived(
+    costs, known = own.spec.goal.costs, log.known_actuals()["known_at"].sort()
+    retrains, learned = [], 0
+    for run in own.record.find(RunRow, lifecycle=own.name)[1:]:
+        seconds = sum(step.seconds for step in own.record.find(StepRow, run=run.id, name="train"))
+        labels = int(known.search_sorted(run.as_of or run.at))
+        retrains.append((run.at, costs.training_hour * seconds / 3600 + costs.label * (labels - learned)))
+        learned = labels
+    failed = own.record.find(DecisionRow, lifecycle=own.name, kind="retrain", answer="failed")
+    promoted = own.record.find(DecisionRow, lifecycle=own.name, kind="rollout", answer="promote")
+    return Lived(
         name,
         worth,
-        retrains=len(runs),
-        promoted=len(promoted),
-        alarms=len(own.record.find(AlertRow, lifecycle=own.name)),
-        cost=costs.training_hour * seconds / 3600 + costs.label * labels,
+        retrains=tuple(retrains),
+        promoted=tuple(row.at for row in promoted),
+        alarms=tuple(row.at for row in own.record.find(AlertRow, lifecycle=own.name)),
+        failed=tuple(row.at for row in failed),
     )
-
-
-def _compare(
-    lived: list[_Lived], rows: History, since: datetime, until: datetime, currency: str
-) -> BacktestResult:
-    known = ~np.isnan(np.stack([one.worth for one in lived])).any(axis=0)
-    months = rows.facts["time"].dt.strftime("%Y-%m").to_numpy()[known]
-    base = lived[0].worth[known]
-
-    def result(one: _Lived) -> PolicyResult:
-        worth = one.worth[known]
-        return PolicyResult(
-            name=one.name,
-            months={month: float(worth[months == month].mean()) for month in sorted(set(months))},
-            value=float(worth.sum()),
-            value_per_decision=float(worth.mean()) if worth.size else float("nan"),
-            against_never=None if one.name == NEVER else paired_interval(base, worth),
-            retrains=one.retrains,
-            promoted=one.promoted,
-            alarms=one.alarms,
-            cost=one.cost,
-        )
-
-    return BacktestResult(since, until, int(known.sum()), currency, tuple(result(one) for one in lived))
-
-
-def _tell(workspace: Workspace, one: _Lived, currency: str) -> None:
-    line = f"{one.name}: {np.nansum(one.worth):,.0f} {currency}, {one.retrains} retrains, {one.alarms} alarms"
-    workspace.progress(Event("backtest", line, kind="result"))

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from everloop.core.clock import as_utc, parse_time
 from everloop.core.errors import UsageFault
 from everloop.deploy.versions import champion
-from everloop.runtime.log.lines import decode_line
-from everloop.runtime.log.segment import MAGIC, SegmentName, payloads, segment_names
+from everloop.runtime.log.segment import SegmentName, read_lines, segment_names
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -66,21 +65,11 @@ class EventClock:
         if begun < 0:
             return None
         try:
-            with name.segment(self._folder).open("rb") as file:
-                file.seek(begun)
-                content = file.read()
+            lines, self._read[name] = read_lines(name.segment(self._folder), begun)
         except FileNotFoundError:
             return self._sealed(name)
-        if begun == 0:
-            whole = list(payloads(content))
-            lines, end = whole[1:], whole[-1][1] if whole else 0
-        else:
-            lines = list(payloads(MAGIC + content))
-            end = begun + (lines[-1][1] - len(MAGIC) if lines else 0)
-        self._read[name] = end
         self._lines[name] = self._lines.get(name, 0) + len(lines)
-        times = [decode_line(payload).time for payload, _ in lines]
-        return _EPOCH + timedelta(microseconds=max(times)) if times else None
+        return _EPOCH + timedelta(microseconds=max(line.time for line in lines)) if lines else None
 
     def _sealed(self, name: SegmentName) -> datetime | None:
         import polars as pl

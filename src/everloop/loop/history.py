@@ -111,21 +111,7 @@ def history(
 
     if not 0.0 < sample <= 1.0:
         raise UsageFault(f"{sample:g} is no share of the rows; expected above 0% and up to 100%.")
-    snapshot = _snapshot(workspace)
-    time = snapshot.time
-    problem = workspace.spec.problem
-    if not problem.target or problem.task == "recommendation":
-        raise SpecFault(
-            "The problem's rows have no actuals of their own: a rehearsal could learn nothing.",
-            hint="everloop up; windows are judged by their inputs and scores",
-            place="problem",
-        )
-    if time is None:
-        raise SpecFault(
-            "The table has no column that says when a decision is made, so it has no history.",
-            hint="problem: {time: COLUMN}",
-            place="problem.time",
-        )
+    snapshot, time = _past(workspace)
     moment = pl.col(time)
     bounds = [moment >= as_utc(since)] if since else []
     bounds += [moment < as_utc(until)] if until else []
@@ -133,6 +119,39 @@ def history(
     if taken.is_empty():
         raise _nothing(snapshot, since, until)
     return _sampled(_told(workspace, taken, time), sample, seed)
+
+
+def time_range(workspace: Workspace) -> tuple[datetime, datetime]:
+    """Gives the time of the first and of the last row of the lifecycle's past.
+
+    Raises:
+        SpecFault: When the table has no column of decision times.
+        DataFault: When it has no row with one.
+    """
+    snapshot, _ = _past(workspace)
+    if snapshot.time_range is None:
+        raise _nothing(snapshot, None, None)
+    first, last = snapshot.time_range
+    return as_utc(first), as_utc(last)
+
+
+def _past(workspace: Workspace) -> tuple[Snapshot, str]:
+    """Takes the whole table, whose rows must have times and actuals of their own."""
+    problem = workspace.spec.problem
+    if not problem.target or problem.task == "recommendation":
+        raise SpecFault(
+            "The problem's rows have no actuals of their own: a rehearsal could learn nothing.",
+            hint="everloop up; windows are judged by their inputs and scores",
+            place="problem",
+        )
+    snapshot = _snapshot(workspace)
+    if snapshot.time is None:
+        raise SpecFault(
+            "The table has no column that says when a decision is made, so it has no history.",
+            hint="problem: {time: COLUMN}",
+            place="problem.time",
+        )
+    return snapshot, snapshot.time
 
 
 def _snapshot(workspace: Workspace) -> Snapshot:
@@ -183,18 +202,22 @@ def _sampled(whole: History, sample: float, seed: int) -> History:
         (pl.col("text") + pl.cum_count("text").over("text").cast(pl.String)).alias("text")
     )
     contents = [text.encode() for text in numbered["text"]]
-    limit, key = int(sample * _SPACE), seed.to_bytes(8, "big", signed=True)
-    kept = [
-        place
-        for place, content in enumerate(contents)
-        if int.from_bytes(blake2b(content, digest_size=8, key=key).digest(), "big") < limit
-    ]
+    kept = list(range(len(contents))) if sample == 1.0 else _drawn(contents, sample, seed)
     facts = whole.facts[kept]
     ids = [
         content_id("prediction", moment, contents[place])
         for place, moment in zip(kept, facts["time"], strict=True)
     ]
     return History(whole.rows[kept], facts.insert_column(0, pl.Series("id", ids, pl.String)), whole.time)
+
+
+def _drawn(contents: list[bytes], sample: float, seed: int) -> list[int]:
+    limit, key = int(sample * _SPACE), seed.to_bytes(8, "big", signed=True)
+    return [
+        place
+        for place, content in enumerate(contents)
+        if int.from_bytes(blake2b(content, digest_size=8, key=key).digest(), "big") < limit
+    ]
 
 
 def _nothing(snapshot: Snapshot, since: datetime | None, until: datetime | None) -> DataFault:

@@ -8,7 +8,7 @@ goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
 from everloop.loop.collecting import collect
-from everloop.loop.deciding import decide, retrain, trained_at
+from everloop.loop.deciding import Asking, decide, retrain
 from everloop.loop.detecting import detect
 from everloop.loop.looking import RolloutLog
 from everloop.loop.notifying import tell
@@ -25,7 +25,7 @@ from everloop.loop.observing import observe
 from everloop.loop.rolling import advance
 from everloop.loop.watching import Judged, judge_due, settle
 from everloop.record.rows import DecisionRow
-from everloop.runtime.log import read_log, retire, seal
+from everloop.runtime.log import LogReader, retire, seal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,6 +70,7 @@ class Loop:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self._log = LogReader(workspace.log_folder)
 
     def tick(self, *, act: bool = True) -> Tick:
         """Does what is due now.
@@ -102,12 +103,20 @@ class Loop:
             return
         collect(workspace)
         self._tidy_log(now)
-        # Read whole at each tick: what lies past is sealed as Parquet, and the log is the only memory.
-        log = read_log(workspace.log_folder, until=now)
+        # The whole log is looked at: it is the only memory. What was decoded before is kept.
+        log = self._log.read(until=now)
         joined = log.joined()
-        if joined.is_empty():
-            return
         answered = joined.filter(pl.col("arm") != "shadow")
+        judged: list[Judged] = []
+        if not joined.is_empty():
+            judged = yield from self._look(answered, now)
+            if act:
+                yield from self._roll(RolloutLog(joined, log.refusals), now)
+        yield from self._decide(judged, answered, now, act=act)
+
+    def _look(self, answered: pl.DataFrame, now: datetime) -> Generator[Happening, None, list[Judged]]:
+        """Judges what is due; gives the windows that were judged for the first time."""
+        workspace = self.workspace
         for found in settle(workspace, answered, now):
             yield Happening("settled", _window_line(found), found.row.id)
         judged = judge_due(workspace, answered, now)
@@ -116,10 +125,7 @@ class Loop:
             yield from (Happening("alert", alert.message, alert.id) for alert in found.alerts)
         for alert in detect(workspace, answered, now):
             yield Happening("alert", alert.message, alert.id)
-        if act:
-            yield from self._roll(RolloutLog(joined, log.refusals), now)
-        if judged:
-            yield from self._decide(judged, answered, now, act=act)
+        return judged
 
     def _tidy_log(self, now: datetime) -> None:
         """Seals what is finished, and retires what the file says is kept no longer."""
@@ -140,9 +146,14 @@ class Loop:
     ) -> Iterator[Happening]:
         import polars as pl
 
-        since = trained_at(judged[-1].version)
-        known = answered.filter((pl.col("time") >= since) & pl.col("actual").is_not_null()).height
-        decision = decide(self.workspace, judged, known, now)
+        def labels_since(moment: datetime) -> int:
+            return answered.filter((pl.col("time") >= moment) & pl.col("actual").is_not_null()).height
+
+        if not (judged or act):
+            return
+        decision = decide(self.workspace, Asking(judged, labels_since, now))
+        if decision is None:
+            return
         yield Happening("retrain", f"{decision.answer}: {decision.reason}", decision.id)
         if decision.answer == "retrain" and act:
             done = retrain(self.workspace, decision, now)
@@ -165,7 +176,7 @@ def _window_line(found: Judged) -> str:
 
 
 def _failed(decision: DecisionRow) -> Happening:
-    return Happening("retrain", f"failed: {decision.reason}", decision.id)
+    return Happening("retrain", f"{decision.answer}: {decision.reason}", decision.id)
 
 
 def _ran(result: RunResult) -> Happening:

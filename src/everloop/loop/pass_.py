@@ -16,6 +16,8 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.release import PACKAGE_FOLDER, project, release, released_by
 from everloop.deploy.versions import champion, find_version, new_version, open_rollout, register, set_status
 from everloop.engine import Done, Engine, Step
+from everloop.loop.ruling import contract_digest
+from everloop.loop.sole_pass import sole_pass
 from everloop.loop.support import refuse_unsupported
 from everloop.loop.telling import result_line
 from everloop.record.rows import DecisionRow, RunRow, VersionRow
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 PHASES = ("goal", "problem", "data", "model", "deploy")
 # Goal and problem are looked at together: the one cannot be priced without the other.
 _ENDS = {"goal": "problem"}
+LATEST = "latest_run"
+"""Under this key of the record lies what the last whole run was made on."""
 
 
 class _Stopped(Exception):
@@ -117,7 +121,7 @@ class Pass:
             if phase is not None and phase not in PHASES:
                 raise UsageFault(f"{phase!r} is no phase of a run; there are {', '.join(PHASES)}.")
         refuse_unsupported(workspace.spec)
-        with workspace.sole("run"):
+        with sole_pass(workspace):
             _close_abandoned(workspace)
             now = workspace.clock.now()
             run = RunRow(id=new_id("run", now), lifecycle=workspace.name, at=now, as_of=as_of, reason=reason)
@@ -266,6 +270,11 @@ class Pass:
         )
         self.run = done
         self.workspace.record.put(done)
+        if status == "done" and "gate" in self.steps:
+            # What a schedule, new labels and a new contract are counted from, whatever the gate said.
+            of = to_jsonable(self.as_of or done.finished_at)
+            seen = {"at": of, "contract": contract_digest(self.workspace)}
+            self.workspace.record.set_state(self.workspace.name, LATEST, seen)
         if status == "done" and "train" in self.steps:
             trained = self.steps["train"].facts
             numbers = {name: value["estimate"] for name, value in trained.get("metrics", {}).items()}

@@ -247,6 +247,16 @@ def _signing(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield error
 
 
+def _triggers(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.loop.ruling import check_trigger
+
+    for trigger in spec.monitor.retrain.on:
+        try:
+            check_trigger(trigger, spec.folder)
+        except EverloopError as error:
+            yield error
+
+
 def _priced_features(spec: LifecycleSpec) -> Iterator[EverloopError]:
     if spec.goal.costs.features and spec.goal.value is None:
         yield SpecFault(
@@ -291,6 +301,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _guards,
     _serving,
     _signing,
+    _triggers,
     _priced_features,
     _detectors,
     _estimates,

@@ -16,9 +16,9 @@ from everloop.loop.referring import reference_rows
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
 from everloop.loop.truth import silenced
 from everloop.monitor.causes import ChangeCauses
-from everloop.monitor.decide import MANY_VIOLATIONS
 from everloop.monitor.finding import WindowFinding
 from everloop.monitor.judging import Rules, judge
+from everloop.monitor.triggers import MANY_VIOLATIONS
 from everloop.monitor.window import Window, ages_of, delay_of, rows_of, windows_due
 from everloop.record.rows import AlertRow, WindowRow
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from everloop.monitor.api import detector, drift, estimate, judge, reference
     from everloop.monitor.causes import ChangeCauses, explain_change
     from everloop.monitor.comparing import DriftReport
-    from everloop.monitor.decide import RetrainAdvice, Situation, advise
+    from everloop.monitor.decide import RetrainAdvice, advise
     from everloop.monitor.detectors import Detector
     from everloop.monitor.drifting import judge_state
     from everloop.monitor.finding import DriftFinding, WindowFinding
     from everloop.monitor.judging import Rules
     from everloop.monitor.references import Reference, ReferenceRules
+    from everloop.monitor.situation import Situation
     from everloop.monitor.state import WindowState, count_window
     from everloop.monitor.telling_apart import ToldApart, tell_apart
     from everloop.monitor.window import Window, windows_due
@@ -37,7 +38,7 @@ _HOMES = {
     "ReferenceRules": "references",
     "RetrainAdvice": "decide",
     "Rules": "judging",
-    "Situation": "decide",
+    "Situation": "situation",
     "ToldApart": "telling_apart",
     "Window": "window",
     "WindowFinding": "finding",

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.core.errors import DataFault
-from everloop.measure.intervals import UNKNOWN, bootstrap_interval
+from everloop.measure.intervals import UNKNOWN, Interval, bootstrap_interval
 from everloop.measure.maturity import DelayCurve, MaturedMean, matured_mean
+from everloop.measure.metric_intervals import metric_interval
 from everloop.measure.metrics import compute, metric_named
 from everloop.monitor.drifting import judge_state
 from everloop.monitor.estimating import VALUE, estimates
@@ -178,14 +179,23 @@ def _measure(name: str, window: Window, chances: NDArray[np.float64], rules: Rul
     predicted = _predicted(name, window, rules)
     if predicted is None:
         return Measured("none", UNKNOWN, int(used.sum()), "the window has no probabilities of all classes")
-    weights = 1 / chances[used]
-    statistic: Callable[..., float] = lambda a, p, w: compute(name, a, p, w)  # noqa: E731
-    interval = bootstrap_interval(
-        statistic, window.actuals[used], predicted[used], weights, seed=rules.seed, repeats=_BOOTSTRAP
-    )
+    interval = _interval(name, window.actuals[used], predicted[used], 1 / chances[used], rules.seed)
     return Measured(
         "known", interval, int(used.sum()), "each known actual counts 1 / its chance to be known by now"
     )
+
+
+def _interval(
+    name: str,
+    actuals: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    seed: int,
+) -> Interval:
+    if np.ptp(weights) == 0:  # all count alike, as they do once a window is mature
+        return metric_interval(name, actuals, predicted, seed=seed)
+    statistic: Callable[..., float] = lambda a, p, w: compute(name, a, p, w)  # noqa: E731
+    return bootstrap_interval(statistic, actuals, predicted, weights, seed=seed, repeats=_BOOTSTRAP)
 
 
 def _predicted(name: str, window: Window, rules: Rules) -> NDArray[np.float64] | None:

@@ -43,7 +43,7 @@ class ArtifactStore:
     """
 
     def __init__(self, url: str | Path, *, cache: Path | None = None) -> None:
-        self.url = str(url)
+        self.url, self.cache = str(url), cache
         self._kept: LocalStore | RemoteStore
         scheme = self.url.partition("://")[0] if "://" in self.url else "file"
         if scheme == "file":

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, Wi
 
 from everloop.core.clock import parse_time
 from everloop.core.errors import UsageFault
+from everloop.core.schedule import EXAMPLES, Schedule
 from everloop.core.units import (
     BOUND_PATTERN,
     DURATION_PATTERN,
@@ -29,13 +30,14 @@ from everloop.core.units import (
 )
 
 ALARM_PATTERN = r"^\s*(\d+)\s+false alarms?\s+in\s+(\d+)\s+windows?\s*$"
-TRIGGER_KINDS = ("drift", "performance", "value", "schedule", "labels", "contract")
+TRIGGER_KINDS = ("drift", "performance", "value", "schedule", "labels", "contract", "rule", "python")
 # Which triggers say more, and how that is written.
 TRIGGER_ARGUMENTS = {
-    "schedule": "'schedule: ' with hourly, daily, weekly, monthly or a duration",
+    "schedule": f"'schedule: ' with {EXAMPLES}",
     "labels": "'labels: ' with a whole number, such as 'labels: 5000'",
+    "rule": "'rule: ' with a condition in SQL, such as 'rule: drift > 1.5 and days >= 14'",
+    "python": "'python: ' with a file and a function, such as 'python: policy.py:when'",
 }
-SCHEDULES = ("hourly", "daily", "weekly", "monthly")
 AGAINST_PATTERN = r"^\s*(better|not worse( by (?P<amount>\d+(\.\d+)?\s*%?))?)\s*$"
 
 
@@ -154,7 +156,12 @@ def _alarm(value: Any) -> AlarmBudget:
     return AlarmBudget(int(match[1]), int(match[2]))
 
 
-def _trigger(value: Any) -> Trigger:
+def read_trigger(value: Any) -> Trigger:
+    """Reads what makes the loop consider a retrain, such as ``drift`` or ``schedule: weekly``.
+
+    Raises:
+        ValueError: When it is none.
+    """
     if isinstance(value, Trigger):
         return value
     if isinstance(value, dict) and len(value) == 1:
@@ -166,18 +173,23 @@ def _trigger(value: Any) -> Trigger:
         raise ValueError(f"expected one of {', '.join(TRIGGER_KINDS)}")
     if (kind in TRIGGER_ARGUMENTS) != bool(argument):
         raise ValueError(f"expected {TRIGGER_ARGUMENTS.get(kind, repr(kind))}")
-    if argument and not _says_when(kind, argument):
-        raise ValueError(f"expected {TRIGGER_ARGUMENTS[kind]}")
+    if argument:
+        _check_argument(kind, argument)
     return Trigger(kind, argument or None)
 
 
-def _says_when(kind: str, argument: str) -> bool:
-    if kind == "labels":
-        return re.fullmatch(r"[1-9]\d{0,17}", argument) is not None
-    try:
-        return argument in SCHEDULES or parse_duration(argument).total_seconds() > 0
-    except UsageFault:
-        return False
+_WRITTEN = {"labels": r"[1-9]\d{0,17}", "python": r"[\w./-]+\.py\s*:\s*[A-Za-z_]\w*"}
+
+
+def _check_argument(kind: str, argument: str) -> None:
+    if kind in _WRITTEN and re.fullmatch(_WRITTEN[kind], argument) is None:
+        raise ValueError(f"expected {TRIGGER_ARGUMENTS[kind]}")
+    if kind == "schedule":
+        try:
+            Schedule.parse(argument)
+        except UsageFault as fault:
+            told = fault.message.removesuffix(".") + (f" ({fault.hint})" if fault.hint else "")
+            raise ValueError(f"expected a schedule: {told}") from fault
 
 
 def _guard(value: Any) -> Any:
@@ -270,14 +282,14 @@ AlarmField = Annotated[
 ]
 TriggerField = Annotated[
     Trigger,
-    PlainValidator(_trigger),
+    PlainValidator(read_trigger),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(
         {
             "anyOf": [
                 {
                     "type": "string",
-                    "pattern": r"^\s*(drift|performance|value|contract|schedule:.+|labels:.+)$",
+                    "pattern": r"^\s*(drift|performance|value|contract|(schedule|labels|rule|python):.+)$",
                 },
                 {"type": "object", "minProperties": 1, "maxProperties": 1},
             ]

@@ -148,7 +148,9 @@ AlertTarget = Annotated[
 class SilenceSpec(Part):
     """Alerts that nobody is told of for a while, since their cause is known; they stay on record."""
 
-    alert: Literal["drift", "contract", "value", "rollout"] = Field(description="The kind of alert.")
+    alert: Literal["drift", "contract", "value", "rollout", "retrain"] = Field(
+        description="The kind of alert."
+    )
     since: Time | None = Field(None, description="From when; left out: already.")
     until: Time = Field(description="Until when; a silence always ends.")
     reason: str = Field(min_length=1, description="Why, as the record keeps it.")
@@ -169,7 +171,12 @@ class RetrainSpec(Part):
 
     on: tuple[TriggerField, ...] = Field(
         (Trigger("drift"), Trigger("performance"), Trigger("value")),
-        description="`drift`, `performance`, `value`, `contract`, `schedule: weekly`, `labels: 5000`.",
+        description="`drift`, `performance`, `value`, `contract`, `schedule: every Monday at 6`, "
+        "`labels: 5000`, `rule: drift > 1.5 and days >= 14`, `python: policy.py:when`.",
+    )
+    if_it_pays: bool = Field(
+        True,
+        description="Whether what drift, performance and value ask for must also be expected to pay.",
     )
     approve: Literal["automatic", "manual"] = Field(
         "automatic", description="Whether a promotion waits for a person."

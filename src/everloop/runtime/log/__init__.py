@@ -16,7 +16,7 @@ Example:
 from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
 from everloop.runtime.log.privacy import Privacy
 from everloop.runtime.log.query import query_log
-from everloop.runtime.log.reading import LogTables, read_log
+from everloop.runtime.log.reading import LogReader, LogTables, read_log
 from everloop.runtime.log.retiring import retire
 from everloop.runtime.log.sealing import seal
 from everloop.runtime.log.segment import Recovery
@@ -25,6 +25,7 @@ from everloop.runtime.log.writing import LogLimits, PredictionLog
 __all__ = [
     "ActualLine",
     "LogLimits",
+    "LogReader",
     "LogTables",
     "PredictionLine",
     "PredictionLog",

@@ -12,7 +12,7 @@ import msgspec
 
 from everloop.core.clock import as_utc
 from everloop.runtime.log.lines import ActualLine, Line, PredictionLine, RefusalLine
-from everloop.runtime.log.segment import SegmentName, read_segment, segment_names
+from everloop.runtime.log.segment import SegmentName, read_lines, segment_names
 from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
@@ -100,28 +100,53 @@ def read_log(folder: str | Path, since: datetime | None = None, until: datetime 
     Raises:
         DataFault: When a segment cannot be read.
     """
-    import polars as pl
+    return LogReader(folder).read(since, until)
 
-    folder = Path(folder)
-    names = segment_names(folder) if folder.is_dir() else []
-    parts = [_read_part(folder, name).tables for name in names]
-    bounds = [pl.col("time") >= as_utc(since)] if since else []
-    bounds += [pl.col("time") < as_utc(until)] if until else []
-    tables = [
-        pl.concat([_empty(index), *(part[index] for part in parts)])
-        .filter(*bounds)
-        .sort("time", maintain_order=True)
-        for index in range(len(_schemas()))
-    ]
-    # A client that did not hear the answer asks again under the same id: that is one prediction.
-    shadow = pl.col("arm") == "shadow"
-    first = pl.struct("id", shadow.alias("shadow")).is_first_distinct()
-    fresh = pl.col("actual").ne_missing(pl.col("actual").shift(1).over("id"))
-    return LogTables(
-        tables[0].filter(first),
-        tables[1].filter(fresh),
-        tables[2].unique(["id", "arm"], keep="first", maintain_order=True),
-    )
+
+class LogReader:
+    """Reads a prediction log again and again: each time only what was added is decoded.
+
+    Args:
+        folder: Where the segments are; one that is not there is an empty log.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._parts: dict[SegmentName, _Part] = {}
+
+    def read(self, since: datetime | None = None, until: datetime | None = None) -> LogTables:
+        """Gives what the log holds now; see `read_log`."""
+        import polars as pl
+
+        names = segment_names(self._folder) if self._folder.is_dir() else []
+        self._parts = {name: _read_part(self._folder, name, self._parts.get(name)) for name in names}
+        parts = [part.tables.tables for part in self._parts.values()]
+        bounds = [pl.col("time") >= as_utc(since)] if since else []
+        bounds += [pl.col("time") < as_utc(until)] if until else []
+        tables = [
+            pl.concat([_empty(index), *(part[index] for part in parts)])
+            .filter(*bounds)
+            .sort("time", maintain_order=True)
+            for index in range(len(_schemas()))
+        ]
+        # A client that did not hear the answer asks again under the same id: that is one prediction.
+        shadow = pl.col("arm") == "shadow"
+        first = pl.struct("id", shadow.alias("shadow")).is_first_distinct()
+        fresh = pl.col("actual").ne_missing(pl.col("actual").shift(1).over("id"))
+        return LogTables(
+            tables[0].filter(first),
+            tables[1].filter(fresh),
+            tables[2].unique(["id", "arm"], keep="first", maintain_order=True),
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was read of a segment, up to the position behind its last whole line; or its sealed form."""
+
+    tables: LogTables
+    end: int = 0
+    sealed: bool = False
 
 
 def tables_of(lines: Sequence[Line], worker: str) -> LogTables:
@@ -181,17 +206,28 @@ def _told(prediction: str | float | tuple[str, ...]) -> str | None:
     )
 
 
-def _read_part(folder: Path, name: SegmentName) -> LogTables:
-    """Reads one segment or its sealed form; the one may become the other meanwhile."""
+def _read_part(folder: Path, name: SegmentName, known: _Part | None) -> _Part:
+    """Reads what is new of one segment, or its sealed form; the one may become the other meanwhile."""
+    if known is not None and known.sealed:
+        return known
     for _ in range(_TRIES):
         try:
             if name.sealed_predictions(folder).exists():
-                return _read_sealed(folder, name)
-            return tables_of(read_segment(name.segment(folder)), name.worker)
+                return _Part(_read_sealed(folder, name), sealed=True)
+            lines, end = read_lines(name.segment(folder), known.end if known else 0)
+            fresh = tables_of(lines, name.worker)
+            return _Part(_appended(known.tables, fresh) if known else fresh, end)
         except FileNotFoundError:
             if not (name.sealed_predictions(folder).exists() or name.segment(folder).exists()):
                 break
-    return tables_of((), name.worker)  # retired meanwhile
+    return _Part(tables_of((), name.worker))  # retired meanwhile
+
+
+def _appended(tables: LogTables, fresh: LogTables) -> LogTables:
+    import polars as pl
+
+    both = zip(tables.tables, fresh.tables, strict=True)
+    return LogTables(*(pl.concat(pair) if pair[1].height else pair[0] for pair in both))
 
 
 def _read_sealed(folder: Path, name: SegmentName) -> LogTables:

@@ -114,19 +114,38 @@ def read_segment(path: Path) -> list[Line]:
     Raises:
         DataFault: When the segment is of a newer form, or a line with a right checksum is none.
     """
-    whole = payloads(path.read_bytes())
-    about = next(whole, None)
-    if about is None:
-        return []
+    return read_lines(path, 0)[0]
+
+
+def read_lines(path: Path, begin: int) -> tuple[list[Line], int]:
+    """Reads the whole lines of a segment behind a position, and the position behind the last of them.
+
+    Args:
+        path: The segment.
+        begin: Where an earlier reading ended; 0 from the start.
+
+    Raises:
+        DataFault: When the segment is of a newer form, or a line with a right checksum is none.
+    """
+    with path.open("rb") as file:
+        file.seek(begin)
+        content = file.read()
+    whole = list(payloads(content) if begin == 0 else payloads(MAGIC + content))
+    if not whole:
+        return [], begin
+    end = whole[-1][1] + (begin - len(MAGIC) if begin else 0)
     try:
-        newer = msgspec.json.decode(about[0])["format"] > SEGMENT_FORMAT
-        if not newer:
-            return [decode_line(payload) for payload, _ in whole]
+        if begin == 0:
+            about = msgspec.json.decode(whole[0][0])
+            if about["format"] > SEGMENT_FORMAT:
+                raise DataFault(
+                    f"The segment {path} has a newer form than this Everloop reads.",
+                    hint="pip install -U everloop",
+                )
+            whole = whole[1:]
+        return [decode_line(payload) for payload, _ in whole], end
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise DataFault(f"The segment {path} cannot be read: {error}.", place=str(path)) from None
-    raise DataFault(
-        f"The segment {path} has a newer form than this Everloop reads.", hint="pip install -U everloop"
-    )
 
 
 def recover(path: Path) -> Recovery:

@@ -10,7 +10,7 @@ import pytest
 from everloop.core.clock import SimulatedClock
 from everloop.core.errors import SpecFault
 from everloop.deploy.candidate import Candidate
-from everloop.loop.backtest import backtest
+from everloop.loop.backtest import Rehearsal, backtest
 from everloop.loop.run import run_once
 from everloop.loop.steps import held_out
 from everloop.loop.workspace import Workspace
@@ -180,7 +180,7 @@ def test_a_backtest_accounts_for_classes(tmp_path) -> None:
     (tmp_path / "everloop.yaml").write_text(file.replace("'high' else", "'high' else"))
     clock = SimulatedClock(START + timedelta(days=70))
     with Workspace.open(load(tmp_path / "everloop.yaml"), clock=clock) as workspace:
-        found = backtest(workspace, [], START + timedelta(days=40), every=timedelta(days=10))
+        found = backtest(workspace, [], Rehearsal(START + timedelta(days=40), every=timedelta(days=10)))
     assert found.policies[0].value != 0
     assert found.decisions > 300
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from everloop.core.errors import DataFault
+from everloop.core.errors import DataFault, SpecFault
 from everloop.core.tasks import TASKS
 from everloop.data.cleaning_log import CleaningEntry
 from everloop.data.duplicates import near_repeats, repeats, repeats_by
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from typing import Literal
 
     import numpy as np
@@ -20,6 +21,30 @@ if TYPE_CHECKING:
     from everloop.table.stored import ColumnTable, StoredTable
 
     DuplicatesRule = Literal["drop", "near", "keep"] | RepeatedRows
+
+
+def recent_rows(
+    table: StoredTable, frame: Frame, last: timedelta | None
+) -> tuple[StoredTable, tuple[CleaningEntry, ...]]:
+    """Leaves out the rows that are older than the latest by more than a time; None leaves out none.
+
+    Raises:
+        SpecFault: When rows have no time.
+    """
+    if last is None:
+        return table, ()
+    if frame.time is None:
+        raise SpecFault(
+            "monitor.retrain.history says how old rows may be, but they have no time.",
+            hint="problem: {time: COLUMN}",
+            place="monitor.retrain.history",
+        )
+    times = table[frame.time]
+    latest = times.max()
+    kept = table if latest is None else table.where(times >= latest - last)
+    left_out = table.height - kept.height
+    told = f"rows older than {last.days} days before the latest"
+    return kept, (CleaningEntry("old", left_out, told),) if left_out else ()
 
 
 def drop_rows(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import DataFault, SpecFault
-from everloop.data.clean import drop_rows, exclude_columns
+from everloop.data.clean import drop_rows, exclude_columns, recent_rows
+from everloop.data.cleaning_log import CleaningEntry
 from everloop.data.engines import open_engine
 from everloop.data.features import row_features
 from everloop.data.fitting import fit_cleaning
@@ -40,7 +42,14 @@ class Prepared:
 
 
 def prepare_dataset(
-    snapshot: Snapshot, frame: Frame, data: DataSpec, folder: Path, *, seed: int = 0, engine: str = "polars"
+    snapshot: Snapshot,
+    frame: Frame,
+    data: DataSpec,
+    folder: Path,
+    *,
+    seed: int = 0,
+    engine: str = "polars",
+    last: timedelta | None = None,
 ) -> Prepared:
     """Cleans, splits and features a snapshot, and stops where it leaks.
 
@@ -51,6 +60,7 @@ def prepare_dataset(
         folder: Where the dataset is written.
         seed: Of a split by chance.
         engine: Where the rows are worked on; see `everloop.data.engines`.
+        last: Rows that are older than the latest by more than this are left out.
 
     Raises:
         DataFault: When no row or no part stays.
@@ -58,10 +68,18 @@ def prepare_dataset(
         LeakFound: When a leak blocks.
     """
     with open_engine(engine).open(snapshot.path) as table:
-        return _prepare(table, frame, data, folder, seed)
+        recent, cleaning = recent_rows(table, frame, last)
+        return _prepare(recent, frame, data, folder, seed, cleaning)
 
 
-def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, seed: int) -> Prepared:
+def _prepare(
+    table: StoredTable,
+    frame: Frame,
+    data: DataSpec,
+    folder: Path,
+    seed: int,
+    before: tuple[CleaningEntry, ...],
+) -> Prepared:
     _check_columns(table, frame)
     kept, cleaning = drop_rows(table, frame, data.clean.duplicates)
     split = split_rows(kept, frame, _plan(kept, data, frame, seed))
@@ -99,7 +117,7 @@ def _prepare(table: StoredTable, frame: Frame, data: DataSpec, folder: Path, see
             "inputs": list(inputs),
             "leaks": [finding.to_dict() for finding in findings],
         },
-        cleaning=[entry.to_dict() for entry in (*cleaning, *excluded, *cleaned)],
+        cleaning=[entry.to_dict() for entry in (*before, *cleaning, *excluded, *cleaned)],
         plan=plan,
     )
     return Prepared(dataset, findings)

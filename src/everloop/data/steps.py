@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -110,11 +110,13 @@ def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:
 
 def dataset_settings(spec: LifecycleSpec) -> dict[str, Any]:
     """Gives the settings of `dataset_step`."""
-    return {
+    settings = {
         "data": _part(spec.data, "clean", "features", "split", "leaks"),
         "seed": spec.model.seed,
         "engine": spec.engine.data,
     }
+    last = spec.monitor.retrain.history.last
+    return settings if last is None else settings | {"last_seconds": last.total_seconds()}
 
 
 def _part(model: Any, *keys: str) -> dict[str, Any]:
@@ -230,5 +232,6 @@ def dataset_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
         folder,
         seed=settings["seed"],
         engine=settings["engine"],
+        last=timedelta(seconds=settings["last_seconds"]) if "last_seconds" in settings else None,
     )
     return facts_of(prepared)

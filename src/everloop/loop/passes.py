@@ -165,6 +165,8 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
         "data": dataset_settings(spec)["data"],
         "model": _dump(spec.model),
     }
+    half_life = spec.monitor.retrain.history.half_life
+    settings |= {"half_life": half_life.total_seconds()} if half_life else {}
     inputs = {"dataset": prepared, "frame": framed}
     watched = this.watched(train_step)
     step = Step("train", "model", 2, watched, settings, inputs)

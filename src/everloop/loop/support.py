@@ -247,6 +247,22 @@ def _signing(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield error
 
 
+def _history(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    history, place = spec.monitor.retrain.history, "monitor.retrain.history"
+    if (history.last or history.half_life) and spec.problem.time is None:
+        yield SpecFault(
+            f"{place} goes by the time of rows, and no column of times is named.",
+            hint="problem: {time: COLUMN}",
+            place=place,
+        )
+    if history.half_life and spec.problem.task in ("anomaly", "clustering", "recommendation"):
+        yield SpecFault(
+            f"{place}: rows of the task {spec.problem.task} are not weighed by their age.",
+            hint="history: {last: 180d}",
+            place=place,
+        )
+
+
 def _triggers(spec: LifecycleSpec) -> Iterator[EverloopError]:
     from everloop.loop.ruling import check_trigger
 
@@ -302,6 +318,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _serving,
     _signing,
     _triggers,
+    _history,
     _priced_features,
     _detectors,
     _estimates,

@@ -60,20 +60,27 @@ def weights_for(table: pl.DataFrame, frame: Frame, actual: NDArray[np.int64]) ->
     return independence_weights(crossed_groups(table, frame.sensitive), actual)
 
 
-def fit_unweighted(found: Found, done: Finished, material: Material, workers: int) -> Finished | None:
-    """Fits the same members with the same configurations on rows that all weigh the same.
+def fit_unweighted(
+    found: Found,
+    done: Finished,
+    material: Material,
+    workers: int,
+    by_age: NDArray[np.float64] | None = None,
+) -> Finished | None:
+    """Fits the same members with the same configurations on rows that do not weigh by their groups.
 
     Args:
         found: The search that led to the model.
         done: The model.
         material: What it was developed on, with weights.
         workers: How many fits side by side.
+        by_age: What rows count by their age, where they do, (n,).
 
     Returns:
-        The model without weights, with what it says of the rows that judged; None where one of its members
-        could not be fitted, since a model of fewer is not the same one.
+        The model without weights by group, with what it says of the rows that judged; None where one of
+        its members could not be fitted, since a model of fewer is not the same one.
     """
-    plain = replace(material, weights=None)
+    plain = replace(material, weights=by_age)
     folds = range(len(material.folds))
     tasks = [_task(found, plain, one, fold) for one in done.members for fold in folds]
     outcomes = run_all(tasks, workers)

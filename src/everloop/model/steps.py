@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.files import write_file
@@ -121,6 +122,7 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         max_latency=model.max_latency,
         max_size=model.max_size,
         feature_costs=dict(goal.costs.features),
+        half_life=timedelta(seconds=settings["half_life"]) if "half_life" in settings else None,
         tuner=model.tuner,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.progress import Event, silent
+from everloop.model.ageing import age_weights, weighable
 from everloop.model.columns import column_kinds
 from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
 from everloop.model.evaluating import Judged, evaluate
@@ -84,6 +85,7 @@ class TrainingSettings:
         max_size: So is one whose compiled form has more bytes.
         feature_costs: What a column or feature costs in each prediction that reads it.
         tuner: Whose workers fit the folds of trials; see `workers.workers_of`.
+        half_life: The age at which a row counts half as much as the latest; None counts all alike.
     """
 
     learners: tuple[str, ...] = ()
@@ -101,6 +103,7 @@ class TrainingSettings:
     max_size: int | None = None
     feature_costs: Mapping[str, float] = field(default_factory=dict)
     tuner: str = "optuna"
+    half_life: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ def train(
     learners = learners_for(frame.task, settings.learners)
     require_groups(parts.train, frame, settings)  # before hours are spent on what cannot be decided
     learners, budget = mitigable(learners, settings)
+    learners = weighable(learners) if settings.half_life else learners
     material, kinds = _material(parts, frame, settings)
     require_grids(learners, kinds.kept)
     material, features, note = _selected(material, kinds, settings, started, progress)
@@ -261,9 +265,20 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         folds=folds,
         seed=settings.seed,
         threads=1,  # folds run side by side instead
-        weights=weights_for(table, frame, actual) if settings.mitigate == REWEIGHING else None,
+        weights=_weights(table, frame, actual, settings),
     )
     return material, kinds
+
+
+def _weights(
+    table: pl.DataFrame, frame: Frame, actual: NDArray[Any], settings: TrainingSettings
+) -> NDArray[np.float64] | None:
+    """What each row counts: by its group where groups are to be treated alike, by its age where it ages."""
+    by_group = weights_for(table, frame, actual) if settings.mitigate == REWEIGHING else None
+    if settings.half_life is None:
+        return by_group
+    by_age = age_weights(table, frame.time, settings.half_life)
+    return by_age if by_group is None else by_age * by_group
 
 
 def _with_definitions(table: pl.DataFrame, parts: Parts) -> tuple[pl.DataFrame, dict[str, Expression]]:
@@ -385,7 +400,8 @@ def _unmitigated(
     """Gives the same model without mitigation; None where it could not be fitted."""
     if settings.mitigate != REWEIGHING:
         return replace(trained, decision=PLAIN)
-    twin = fit_unweighted(found, done, material, settings.threads)
+    by_age = _weights(material.table, trained.frame, material.actual, replace(settings, mitigate=None))
+    twin = fit_unweighted(found, done, material, settings.threads, by_age)
     if twin is None:
         return None
     plain = replace(trained, plan=twin.plan, estimator=twin.estimator, calibration=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -166,6 +166,31 @@ class SilenceSpec(Part):
         return kind == self.alert and (self.since is None or self.since <= at) and at < self.until
 
 
+_HISTORY = "expected growing, {last: 180d} or {half_life: 90d}"
+
+
+class HistorySpec(Part):
+    """What a training learns from: `growing` (all there is), `{last: 180d}` or `{half_life: 90d}`."""
+
+    last: Duration | None = Field(None, description="Rows of this time before the latest, and no older ones.")
+    half_life: Duration | None = Field(None, description="A row that is so much older counts half as much.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if value == "growing":
+            return {}
+        if not isinstance(value, (dict, cls)):
+            raise ValueError(_HISTORY)
+        return value
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if any(span is not None and span <= timedelta() for span in (self.last, self.half_life)):
+            raise ValueError("expected a time longer than nothing")
+        return self
+
+
 class RetrainSpec(Part):
     """When the loop considers a retrain, and who approves a promotion."""
 
@@ -177,6 +202,11 @@ class RetrainSpec(Part):
     if_it_pays: bool = Field(
         True,
         description="Whether what drift, performance and value ask for must also be expected to pay.",
+    )
+    history: HistorySpec = Field(
+        default_factory=HistorySpec,
+        description="What each training learns from: `growing` (all there is), `{last: 180d}` (a sliding "
+        "window) or `{half_life: 90d}` (older rows count less).",
     )
     approve: Literal["automatic", "manual"] = Field(
         "automatic", description="Whether a promotion waits for a person."

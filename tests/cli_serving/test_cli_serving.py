@@ -2,18 +2,31 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
+import polars as pl
 import pytest
 
 from everloop.loop.serving import read_ready, ready_path
-from everloop.record.rows import DecisionRow, RolloutRow, VersionRow, WindowRow
+from everloop.record.rows import (
+    AlertRow,
+    DecisionRow,
+    DeploymentRow,
+    RolloutRow,
+    RunRow,
+    VersionRow,
+    WindowRow,
+)
 from everloop.runtime.log import read_log
 
 AS_OF = "2024-07-01"
@@ -151,6 +164,106 @@ def test_a_killed_server_comes_back_and_a_killed_up_is_continued(trained: Path, 
     assert after.stop(signal.SIGINT) == 130
     assert after.output.read_text().count("Traceback") == 0
     assert not answers(url)
+
+
+UNTIL = "2024-10-01"
+KILLS = 6
+SEED = 6
+
+
+def replay(folder: Path) -> subprocess.Popen:
+    words = command("replay", "--since", AS_OF, "--until", UNTIL, "--pause", "5d")
+    return subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def server_of(running: Running) -> int:
+    while (about := running.ready) is None:
+        time.sleep(0.05)
+    return int(str(about["pid"]))
+
+
+def kill_server(running: Running, start) -> Running:
+    with suppress(ProcessLookupError):
+        os.kill(server_of(running), signal.SIGKILL)
+    return running
+
+
+def kill_loop(running: Running, start) -> Running:
+    running.stop(signal.SIGKILL)
+    return start("up", "--clock", "events")
+
+
+def kill_both(running: Running, start) -> Running:
+    kill_server(running, start)
+    return kill_loop(running, start)
+
+
+PARTS: tuple[Callable[..., Running], ...] = (kill_server, kill_loop, kill_both)
+
+
+@pytest.mark.slow
+def test_whatever_is_killed_it_goes_on_and_nothing_is_lost_or_done_twice(trained: Path, start) -> None:
+    chance = random.Random(SEED)
+    running = start("up", "--clock", "events")
+    running.url()
+    sending = replay(trained)
+    try:
+        for number in range(KILLS):
+            time.sleep(chance.uniform(0.2, 3.0))
+            running = PARTS[number % len(PARTS)](running, start)
+            running.url()
+            if sending.poll() is not None:
+                sending = replay(trained)
+        # A client whose server was killed ends; the same replay again goes on where it was.
+        for _ in range(10):
+            if sending.wait(240) == 0:
+                break
+            sending = replay(trained)
+        assert sending.returncode == 0, running.output.read_text()
+    finally:
+        if sending.poll() is None:
+            sending.kill()
+            sending.wait()
+        running.stop()
+    check_log(trained)
+    check_record(trained)
+    assert running.output.read_text().count("Traceback") == 0
+
+
+def check_log(folder: Path) -> None:
+    """Every row was answered once, and every actual that had come is there once."""
+    log = read_log(folder / ".everloop" / "log")
+    raw = pl.read_csv(folder / "rows.csv", try_parse_dates=True)["asked_at"]
+    asked = raw.to_frame().filter(
+        pl.col("asked_at").dt.strftime("%Y-%m-%d").is_between(pl.lit(AS_OF), pl.lit(UNTIL), closed="left")
+    )
+    answered = log.predictions.filter(pl.col("arm") != "shadow")
+    assert answered.height == asked.height
+    assert answered["id"].n_unique() == answered.height
+    assert log.actuals["id"].n_unique() == log.actuals.height
+    assert set(log.actuals["id"]) <= set(answered["id"])
+    known = answered["time"].dt.strftime("%Y-%m-%d") < "2024-09-28"
+    assert set(answered.filter(known)["id"]) <= set(log.actuals["id"])
+
+
+def check_record(folder: Path) -> None:
+    """Windows follow each other, each judged and decided on once; no run or rollout is left half done."""
+    with record_of(folder) as record:
+        windows = sorted(record.find(WindowRow), key=lambda row: row.since)
+        assert len(windows) >= 2
+        assert all(before.until <= after.since for before, after in pairwise(windows))
+        decisions = record.find(DecisionRow, kind="retrain")
+        asked = Counter(row.facts["window"] for row in decisions if row.answer in ("retrain", "nothing"))
+        assert max(asked.values()) == 1
+        alerts = Counter(
+            (alert.kind, link.cause) for alert in record.find(AlertRow) for link in record.causes(alert.id)
+        )
+        assert max(alerts.values(), default=1) == 1
+        assert [row.status for row in record.find(RunRow) if row.status not in ("done", "interrupted")] == []
+        open_ones = [row for row in record.find(RolloutRow) if row.state in ("running", "waiting", "paused")]
+        assert len(open_ones) <= 1
+        generations = [row.generation for row in record.find(DeploymentRow)]
+        assert len(set(generations)) == len(generations)
 
 
 def test_serve_becomes_a_server_without_what_trains_or_records(trained: Path, start) -> None:

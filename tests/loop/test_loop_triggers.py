@@ -23,7 +23,7 @@ from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
 from everloop.loop.sole_pass import LEASE, sole_pass
 from everloop.loop.workspace import Workspace
-from everloop.record.rows import AlertRow, DecisionRow, RunRow
+from everloop.record.rows import AlertRow, DecisionRow, RunRow, WindowRow
 from everloop.runtime.log import ActualLine, PredictionLine, PredictionLog
 from everloop.spec import load
 
@@ -174,6 +174,53 @@ def test_by_hand_it_is_a_decision_with_who_and_why(folder, monkeypatch, capsys):
         assert (decision.answer, decision.reason) == ("retrain", "by hand, anna: prices were changed")
         run = workspace.record.find(RunRow, lifecycle=workspace.name)[-1]
         assert [link.effect for link in workspace.record.effects(decision.id)] == [run.id]
+
+
+@pytest.mark.slow
+def test_a_loop_that_is_killed_while_it_trains_goes_on_with_the_same_data(folder, monkeypatch):
+    with opened(folder, ["schedule: 3d"]) as workspace:
+        begun = []
+
+        def killed(*_, as_of, **__):
+            begun.append(as_of)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(deciding, "run_once", killed)
+            with pytest.raises(KeyboardInterrupt):
+                tick(workspace, START + timedelta(days=3))
+        assert tick(workspace, START + timedelta(days=3, hours=5)) == []  # it was decided before
+        run = workspace.record.find(RunRow, lifecycle=workspace.name)[-1]
+        assert (run.status, [run.as_of]) == ("done", begun)
+        decision = workspace.record.find(DecisionRow, kind="retrain")[-1]
+        assert [link.effect for link in workspace.record.effects(decision.id)] == [run.id]
+        assert tick(workspace, START + timedelta(days=3, hours=6)) == []
+        assert runs(workspace) == 2
+
+
+@pytest.mark.slow
+def test_a_loop_that_is_killed_between_a_window_and_its_decision_decides_later(folder, monkeypatch):
+    with opened(folder, ["drift"]) as workspace:
+        answered(workspace, START, 60)
+
+        def killed(*_, **__):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("everloop.loop.loop.decide", killed)
+            with pytest.raises(KeyboardInterrupt):
+                tick(workspace, START + timedelta(days=5, hours=1))
+        assert workspace.record.find(DecisionRow, kind="retrain") == []
+        told = tick(workspace, START + timedelta(days=5, hours=2))
+        assert len(told) == 1
+        window = workspace.record.find(WindowRow)[0]
+        decision = workspace.record.find(DecisionRow, kind="retrain")[0]
+        assert decision.facts["window"] == window.id
+        assert [alert.at for alert in workspace.record.find(AlertRow)] == [
+            alert.at for alert in workspace.record.find(AlertRow) if alert.at == window.at
+        ]
+        assert tick(workspace, START + timedelta(days=5, hours=3)) == []
+        assert len(workspace.record.find(WindowRow)) == 1
 
 
 HOLDING = """

@@ -102,6 +102,18 @@ def decide(workspace: Workspace, asking: Asking) -> DecisionRow | None:
     return decision
 
 
+def unfinished(workspace: Workspace) -> DecisionRow | None:
+    """Gives the last decision where it says to retrain and was not carried out: its process was killed.
+
+    What a person asked for is left to the person.
+    """
+    found = workspace.record.find(DecisionRow, lifecycle=workspace.name, kind="retrain", order="-at", limit=1)
+    if not found or found[0].answer != "retrain" or "who" in found[0].facts:
+        return None
+    links = workspace.record.effects(found[0].id)
+    return None if any(link.role == "retrain" for link in links) else found[0]
+
+
 def retrain_by_hand(workspace: Workspace, who: str, reason: str, as_of: datetime | None) -> RunResult:
     """Retrains since a person asked for it, at once and whatever is expected; the decision is on record.
 
@@ -128,11 +140,13 @@ def retrain_by_hand(workspace: Workspace, who: str, reason: str, as_of: datetime
 def retrain(workspace: Workspace, decision: DecisionRow, now: datetime) -> RunResult | DecisionRow:
     """Carries a decision to retrain out; a pass that fails is a decision to try later.
 
+    The data is taken as it was known when that was decided, so that a pass that was killed goes on.
+
     Returns:
         The pass, or the decision that says why it failed.
     """
     try:
-        result = run_once(workspace, as_of=now, reason=f"retrain: {decision.reason}")
+        result = run_once(workspace, as_of=decision.at, reason=f"retrain: {decision.reason}")
     except RecordBusy as busy:  # somebody else is at it: that is no failure
         return _postponed(workspace, decision, busy, now)
     except Exception as error:  # noqa: BLE001  (whatever a learner raises, the next try waits longer)

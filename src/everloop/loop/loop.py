@@ -17,13 +17,13 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
 from everloop.loop.collecting import collect
-from everloop.loop.deciding import Asking, decide, retrain
+from everloop.loop.deciding import Asking, decide, retrain, unfinished
 from everloop.loop.detecting import detect
 from everloop.loop.looking import RolloutLog
 from everloop.loop.notifying import tell
 from everloop.loop.observing import observe
 from everloop.loop.rolling import advance
-from everloop.loop.watching import Judged, judge_due, settle
+from everloop.loop.watching import Judged, judge_due, settle, undecided
 from everloop.record.rows import DecisionRow
 from everloop.runtime.log import LogReader, retire, seal
 
@@ -149,6 +149,11 @@ class Loop:
         def labels_since(moment: datetime) -> int:
             return answered.filter((pl.col("time") >= moment) & pl.col("actual").is_not_null()).height
 
+        waiting = unfinished(self.workspace) if act else None
+        if waiting is not None:
+            yield from self._retrain(waiting, now)
+            return
+        judged = judged or undecided(self.workspace, answered, now)
         if not (judged or act):
             return
         decision = decide(self.workspace, Asking(judged, labels_since, now))
@@ -156,8 +161,11 @@ class Loop:
             return
         yield Happening("retrain", f"{decision.answer}: {decision.reason}", decision.id)
         if decision.answer == "retrain" and act:
-            done = retrain(self.workspace, decision, now)
-            yield _failed(done) if isinstance(done, DecisionRow) else _ran(done)
+            yield from self._retrain(decision, now)
+
+    def _retrain(self, decision: DecisionRow, now: datetime) -> Iterator[Happening]:
+        done = retrain(self.workspace, decision, now)
+        yield _failed(done) if isinstance(done, DecisionRow) else _ran(done)
 
     def _project(self) -> None:
         workspace = self.workspace

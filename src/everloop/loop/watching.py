@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import parse_time
-from everloop.core.ids import new_id
+from everloop.core.ids import kind_of, new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
 from everloop.loop.explaining import causes_of
@@ -98,6 +98,22 @@ def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Ju
         if again.actuals > row.actuals:
             settled.append(replace(found, row=again))
     return settled
+
+
+def undecided(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
+    """Gives the last window that was judged where nothing was decided on it yet: its process was killed."""
+    record = workspace.record
+    last = record.find(WindowRow, lifecycle=workspace.name, order="-until", limit=1)
+    if not last or last[0].since is None or last[0].until is None:
+        return []
+    if rows_of(joined, last[0].since, last[0].until).is_empty():  # retired meanwhile
+        return []
+    effects = record.effects(last[0].id)
+    if any(kind_of(link.effect) == "decision" for link in effects):
+        return []
+    found = _judge(workspace, joined, last[0].since, last[0].until, now)
+    raised = [record.get(AlertRow, link.effect) for link in effects if kind_of(link.effect) == "alert"]
+    return [replace(found, row=last[0], alerts=tuple(raised))]
 
 
 def _judge(

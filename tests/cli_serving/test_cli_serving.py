@@ -69,7 +69,7 @@ class Running:
         return about
 
     def url(self) -> str:
-        eventually(lambda: self.ready)
+        eventually(lambda: self.ready, 120.0)
         assert self.ready is not None
         return str(self.ready["url"])
 

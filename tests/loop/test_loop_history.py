@@ -57,7 +57,9 @@ def test_a_half_life_follows_a_world_that_changed(folder):
         ageing = run_once(workspace, as_of=END).version
     assert ageing.number == growing.number + 1
     # The test part lies after the change, which half of the training rows know nothing of.
-    assert ageing.metrics["value_per_decision"] > growing.metrics["value_per_decision"]
+    known = [name for name in ("roc_auc", "average_precision") if name in growing.metrics]
+    assert known
+    assert all(ageing.metrics[name] > growing.metrics[name] for name in known)
 
 
 def test_weights_halve_with_every_half_life_and_have_the_mean_one():

@@ -26,6 +26,7 @@ from everloop.spec.model import Budget, ModelSpec
 from everloop.spec.monitor import (
     ALERT_KINDS,
     DriftSpec,
+    HistorySpec,
     MonitorSpec,
     RetrainSpec,
     SilenceSpec,
@@ -91,6 +92,7 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     *((f"monitor.alerts: {kind}", model) for kind, model in ALERT_KINDS.items()),
     ("monitor.silences", SilenceSpec),
     ("monitor.retrain", RetrainSpec),
+    ("monitor.retrain.history", HistorySpec),
     ("engine", EngineSpec),
 )
 _WRITTEN = {

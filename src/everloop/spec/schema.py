@@ -13,6 +13,7 @@ _SHORT_FORMS: dict[str, dict[str, Any]] = {
     "HttpAuth": {"type": "string", "pattern": SECRET_PATTERN},
     "Budget": {"type": "string", "examples": ["2m"]},
     "WindowSpec": {"type": "string", "examples": ["1d"]},
+    "HistorySpec": {"const": "growing"},
 }
 
 

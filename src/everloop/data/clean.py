@@ -11,7 +11,7 @@ from everloop.data.duplicates import near_repeats, repeats, repeats_by
 
 if TYPE_CHECKING:
     from datetime import timedelta
-    from typing import Literal
+    from typing import Any, Literal
 
     import numpy as np
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def recent_rows(
             place="monitor.retrain.history",
         )
     times = table[frame.time]
-    latest = times.max()
+    latest: Any = times.max()
     kept = table if latest is None else table.where(times >= latest - last)
     left_out = table.height - kept.height
     told = f"rows older than {last.days} days before the latest"

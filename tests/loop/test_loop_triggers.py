@@ -276,8 +276,6 @@ def test_the_loop_waits_while_another_pass_is_made(folder):
             assert "Another process is at work" in told[1]
             assert tick(workspace, START + timedelta(days=3, hours=1)) == []
         assert champion(workspace.record, "small").number == 1
-        assert [row.answer for row in workspace.record.find(DecisionRow, kind="retrain")] == [
-            "retrain",
-            "postponed",
-        ]
+        answers = {row.answer for row in workspace.record.find(DecisionRow, kind="retrain")}
+        assert answers == {"retrain", "postponed"}
         assert workspace.record.find(AlertRow, kind="retrain") == []

@@ -105,7 +105,19 @@ def task_refusals(spec: LifecycleSpec) -> Iterator[SpecFault]:
     """Gives an error for each thing in the file that its stated task cannot have."""
     task = spec.problem.task
     if task is None or task not in TASKS:
+        if spec.problem.weight is not None:
+            yield SpecFault(
+                "problem.weight says how much an event of a recommendation says; no task is stated.",
+                hint="problem: {task: recommendation}",
+                place="problem.weight",
+            )
         return
+    if spec.problem.weight is not None and task != "recommendation":
+        yield SpecFault(
+            f"problem.weight says how much an event of a recommendation says; the task is {task}.",
+            hint="leave it out",
+            place="problem.weight",
+        )
     yield from _foreign_metrics(spec, task)
     yield from _foreign_learners(spec, task)
     if TASKS[task].supervised:

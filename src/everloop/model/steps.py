@@ -123,6 +123,7 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         max_size=model.max_size,
         feature_costs=dict(goal.costs.features),
         half_life=timedelta(seconds=settings["half_life"]) if "half_life" in settings else None,
+        weight=problem.weight,
         tuner=model.tuner,
     )
 

@@ -84,6 +84,7 @@ class TrainingSettings:
         max_latency: A model that answers one row slower is made smaller.
         max_size: So is one whose compiled form has more bytes.
         feature_costs: What a column or feature costs in each prediction that reads it.
+        weight: Of a recommendation: how much an event says, SQL over it.
         tuner: Whose workers fit the folds of trials; see `workers.workers_of`.
         half_life: The age at which a row counts half as much as the latest; None counts all alike.
     """
@@ -102,6 +103,7 @@ class TrainingSettings:
     max_latency: timedelta | None = None
     max_size: int | None = None
     feature_costs: Mapping[str, float] = field(default_factory=dict)
+    weight: str | None = None
     tuner: str = "optuna"
     half_life: timedelta | None = None
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from everloop.spec.fields import BoundField, Duration
+from everloop.spec.fields import BoundField, Duration, Sql
 from everloop.spec.part import Part
 
 PixelCount = Annotated[int, Field(ge=1, le=1024, strict=True)]
@@ -45,6 +45,11 @@ class ProblemSpec(Part):
         description="Columns that nobody can change, such as a date of birth: no counterfactual proposes to.",
     )
     sensitive: tuple[str, ...] = Field((), description="Columns whose groups must be treated alike.")
+    weight: Sql | None = Field(
+        None,
+        description="Recommendation: how much an event says, SQL over it, such as a purchase against a view; "
+        "0 says nothing, and an event of weight 2 says as much as two of 1.",
+    )
     exclude: tuple[str, ...] = Field(
         (),
         description="Columns that are no inputs, such as what is known only after the decision; prices and "

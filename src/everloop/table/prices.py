@@ -112,14 +112,29 @@ def read_price(name: str, sql: str, types: Mapping[str, str] | None) -> Expressi
     Raises:
         SpecFault: When it is no expression, names a column that is not there or gives no number.
     """
-    place = f"goal.value.{name}"
+    return read_number(sql, types, f"goal.value.{name}", "A price")
+
+
+def read_number(sql: str, types: Mapping[str, str] | None, place: str, what: str = "A weight") -> Expression:
+    """Reads an expression of the lifecycle file that has to give a number.
+
+    Args:
+        sql: The expression.
+        types: Of the columns; None reads them without looking whether they are there.
+        place: The key that says it.
+        what: What it is, for the message.
+
+    Raises:
+        SpecFault: When it is no expression, names a column that is not there or gives no number.
+    """
     try:
         expression = parse(sql, types)
     except SpecFault as fault:
         raise SpecFault(fault.message, hint=fault.hint, place=place) from fault
     if expression.type != "number":
+        name = place.rpartition(".")[2]
         raise SpecFault(
-            f"A price is a number; {sql!r} gives {expression.type}.",
+            f"{what} is a number; {sql!r} gives {expression.type}.",
             hint=f"{name}: case when {sql} then 1 else 0 end" if expression.type == "boolean" else None,
             place=place,
         )

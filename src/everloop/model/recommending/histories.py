@@ -13,6 +13,8 @@ from everloop.measure.recommendation import held
 from everloop.model.interactions import matrix_of
 from everloop.table.labels import label_texts
 from everloop.table.list_worth import FEWEST_ENTITIES, rank_items
+from everloop.table.prices import prices_of_rows, read_number
+from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,22 +33,31 @@ class Histories:
         entities: The entities' texts, in the order of their numbers.
         items: The items' texts, the most frequent first.
         events: Numbers of entity and item of each event, (n, 2).
+        weights: How much each event says, (n,); None where all say the same.
     """
 
     entities: tuple[str, ...]
     items: tuple[str, ...]
     events: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
 
     @classmethod
-    def of(cls, table: pl.DataFrame, entity: str, item: str) -> Histories:
+    def of(cls, table: pl.DataFrame, entity: str, item: str, weight: str | None = None) -> Histories:
         """Numbers the entities and items of a table; rows without one, and rare items, are left out.
 
+        Args:
+            table: The events.
+            entity: The column that names who.
+            item: The column that names what.
+            weight: How much an event says, SQL over it; one of weight 0 is left out.
+
         Raises:
-            DataFault: When no item is left that two entities had.
+            DataFault: When no item is left that two entities had, or a weight is negative or missing.
+            SpecFault: When the weight cannot be read.
         """
         import polars as pl
 
-        pairs = _pairs(table, entity, item)
+        pairs = _pairs(table, entity, item, weight)
         items = rank_items(pairs)["item"].to_list()
         if len(items) < 2:
             raise DataFault(
@@ -60,11 +71,12 @@ class Histories:
             kept[name].replace_strict(texts, list(range(len(texts))), return_dtype=pl.Float64).to_numpy()
             for name, texts in (("entity", entities), ("item", items))
         ]
-        return cls(tuple(entities), tuple(items), np.column_stack(numbers))
+        weights = None if weight is None else kept["weight"].to_numpy()
+        return cls(tuple(entities), tuple(items), np.column_stack(numbers), weights)
 
     def matrix(self) -> Any:
-        """Gives how often each entity had each item, sparse (entities, items)."""
-        return matrix_of(self.events)
+        """Gives how often each entity had each item, by weight, sparse (entities, items)."""
+        return matrix_of(self.events, self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +143,31 @@ def judged_lists(
     return held({who: set(what) for who, what in truth.iter_rows()}, lists, strangers)
 
 
-def _pairs(table: pl.DataFrame, entity: str, item: str) -> pl.DataFrame:
+def _pairs(table: pl.DataFrame, entity: str, item: str, weight: str | None) -> pl.DataFrame:
     import polars as pl
 
-    texts = {"entity": label_texts(table[entity]), "item": label_texts(table[item])}
-    return pl.DataFrame(texts).drop_nulls()
+    pairs = pl.DataFrame({"entity": label_texts(table[entity]), "item": label_texts(table[item])})
+    if weight is not None:
+        pairs = pairs.with_columns(pl.Series("weight", event_weights(table, weight)))
+        pairs = pairs.filter(pl.col("weight") > 0)
+    return pairs.drop_nulls()
+
+
+def event_weights(table: pl.DataFrame, weight: str) -> NDArray[np.float64]:
+    """Gives how much each event says, (n,).
+
+    Raises:
+        SpecFault: When the expression cannot be read, or gives no number.
+        DataFault: When a weight is negative or missing.
+    """
+    expression = read_number(weight, schema_of(table).types, "problem.weight")
+    found = prices_of_rows(table.lazy(), (expression,))[:, 0]
+    wrong = int((~(found >= 0) | np.isinf(found)).sum())
+    if wrong:
+        raise DataFault(
+            f"The weight of {wrong} of {len(found)} events is negative, missing or infinite; a number from 0 "
+            "on was expected.",
+            hint=f"problem: {{weight: greatest(coalesce({weight}, 0), 0)}}",
+            place="problem.weight",
+        )
+    return np.asarray(found)

@@ -70,6 +70,10 @@ BENCHMARKS = {
     "label_forecast": Benchmark(
         "benchmarks.label_forecast", "what 2 and 4 times the labels bring lies in its 95 % interval"
     ),
+    "portfolio": Benchmark(
+        "benchmarks.portfolio",
+        "the order of configurations that was learned leaves less regret than declared",
+    ),
     "automl": Benchmark(
         "benchmarks.automl",
         "at an equal budget: mean rank no worse than AutoGluon's, better than FLAML's and H2O's; no failure",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SECONDS = 1.0
+SECONDS = 0.5
 SHARE = 0.02
-PER_ROW = 1.5e-4
+PER_ROW = 7e-5
 PER_NUMBER = 2e-6
 """Of what weights are chosen by: a number for each row that judged and each class, up to `MOST_NUMBERS`."""
 

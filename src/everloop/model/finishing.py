@@ -35,7 +35,7 @@ SELECTED_ON = 12_000
 LEAST_SECONDS = 0.2
 """A last fit may always take so long."""
 
-CHOOSING = -0.25
+CHOOSING = -0.5
 """Weights are chosen until so much of what is kept for the end is used; then those so far are taken."""
 
 MOST_SMALLER = 8

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.model import class_weights, target_scale
@@ -20,13 +23,8 @@ if TYPE_CHECKING:
     from everloop.spec.frame import Frame
 
 STARTUP_TRIALS = 8
-
-
-WEIGHED_ROUND = 2
-"""Learners with weighted classes come after so many rounds of the portfolio."""
-
-RESCALED_ROUND = 1
-"""So do learners of a scaled target, of which more depends."""
+LEARNED = Path(__file__).with_name("portfolio.json")
+"""Configurations in the order that `benchmarks/portfolio.py` learned from tables of many kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +56,37 @@ PLAIN = Variants()
 def portfolio_of(
     learners: tuple[Learner, ...], variants: Variants = PLAIN
 ) -> list[tuple[Learner, dict[str, Any]]]:
-    """Gives every learner's first configuration, the cheapest learner first, then the second ones.
+    """Gives what is tried before anything is searched.
+
+    First comes every learner's first configuration, the cheapest learner first, so that there is a model
+    at once and each one's pace is known; then those on a scaled target, on which much depends where they
+    are tried at all; then the configurations that were strong on other tables, in the order that was learned;
+    then the first ones with weighted classes, and what else the learners declare.
 
     Args:
         learners: The cheapest first.
         variants: In what else each one's first configuration is tried.
     """
-    rounds = list(zip_longest(*([(one, dict(c)) for c in one.portfolio] for one in learners)))
-    if variants.weighs:
-        weighed = [one for one in learners if one.capabilities.takes_weights]
-        rounds.insert(WEIGHED_ROUND, _firsts(weighed, {CLASS_WEIGHT: "balanced"}))
-    if variants.rescales:
-        rounds.insert(RESCALED_ROUND, _firsts(learners, {TARGET_SCALE: "log"}))
-    return [pair for row in rounds for pair in row if pair is not None]
+    firsts = _firsts(learners, {})
+    weighed = [one for one in learners if one.capabilities.takes_weights]
+    by_name = {one.name: one for one in learners}
+    learned = [(by_name[name], dict(each)) for name, each in learned_order() if name in by_name]
+    declared = zip_longest(*([(one, dict(each)) for each in one.portfolio] for one in learners))
+    ordered = [
+        *firsts,
+        *(_firsts(learners, {TARGET_SCALE: "log"}) if variants.rescales else ()),
+        *learned,
+        *(_firsts(weighed, {CLASS_WEIGHT: "balanced"}) if variants.weighs else ()),
+        *(pair for row in declared for pair in row if pair is not None),
+    ]
+    once = {(one.name, json.dumps(each, sort_keys=True, default=str)): (one, each) for one, each in ordered}
+    return list(once.values())
+
+
+@cache
+def learned_order() -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Gives the learners' names and the configurations of the portfolio that ships."""
+    return tuple((one["learner"], one["configuration"]) for one in json.loads(LEARNED.read_text()))
 
 
 def _firsts(

@@ -77,6 +77,12 @@ HANG_SECONDS = 900.0
 STOPPING = 0.75
 """A fit stops adding rounds after so much of what is left, to have time for its scores."""
 
+LOADING = 3.0
+"""A library is loaded only where so many times the longest load so far is left: it cannot be ended."""
+
+BUSY = 2.0
+"""On a machine that is so many times slower than it computes small fits are made in children too."""
+
 GRACE = 0.03
 """A fit that stops by itself is ended when it is so much of the budget late."""
 
@@ -135,6 +141,7 @@ class _Search:
     trials: list[Trial] = field(default_factory=list)
     running: OrderedDict[int, RunningTrial] = field(default_factory=OrderedDict)
     loaded: dict[str, str | None] = field(default_factory=dict)
+    longest_load: float = 0.0
     best: Trial | None = None
 
     # Time -------------------------------------------------------------------------------------------
@@ -221,7 +228,11 @@ class _Search:
                 return one
             one = replace(one, most_rows=max(one.most_rows // 2, FEWEST_ROWS))
         first = FIRST_TRIES * self.spending.seconds - self.spending.spent
-        return one if self.expected(one) <= first else None
+        return one if self.expected(one) <= first and self.loads_in_time(one.learner) else None
+
+    def loads_in_time(self, learner: Learner) -> bool:
+        """Whether a learner's library is there, or likely to be in good time: it is loaded here."""
+        return learner.name in self.loaded or self.spending.left >= LOADING * self.longest_load
 
     def fits(self, one: Planned, share: float = 1.0) -> bool:
         """Whether a trial is likely to end in time; the first is always tried."""
@@ -229,6 +240,8 @@ class _Search:
             return True
         if self.best is None:
             return True
+        if not self.loads_in_time(one.learner):
+            return False
         return self.expected(one) <= min(self.left(), share * self.spending.seconds - self.spending.spent)
 
     def limits(self) -> tuple[float, float]:
@@ -289,7 +302,9 @@ class _Search:
     def _start(self, one: RunningTrial) -> None:
         learner = one.planned.learner
         if learner.name not in self.loaded:
+            begun = self.spending.timer()
             self.loaded[learner.name] = self._load(learner)
+            self.longest_load = max(self.longest_load, self.spending.timer() - begun)
         error = self.loaded[learner.name]
         if error is not None:
             one.fail(error)
@@ -302,7 +317,8 @@ class _Search:
         except Exception as found:  # noqa: BLE001  (a preparation that fails is this trial's failure)
             one.fail(failure(found))
             return
-        self.workers.start(task)
+        in_time = self.spending.budget.seconds is not None
+        self.workers.start(replace(task, here=task.here and not (in_time and self.pace.slowness > BUSY)))
 
     def _load(self, learner: Learner) -> str | None:
         """Loads a learner's library once, for all children; another's code runs in children alone."""

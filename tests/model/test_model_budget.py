@@ -75,6 +75,26 @@ def test_no_library_is_loaded_late_where_loading_is_slow(monkeypatch) -> None:
     assert now[0] == 20.0
 
 
+@pytest.mark.parametrize(("begun", "first"), [(0.0, "linear"), (-20.0, "lightgbm")])
+def test_where_much_time_is_gone_the_learner_that_is_loaded_comes_first(begun: float, first: str) -> None:
+    from everloop.model.learners import learners_for
+    from everloop.model.searching import run_search
+    from everloop.model.train import material_of
+
+    table = table_of()
+    material = material_of(Parts(table), quick_frame(table, "bad"), TrainingSettings())
+    now = [0.0]
+
+    def tick(_event) -> None:
+        now[0] += 15.0
+
+    learners = learners_for("binary", ("linear", "lightgbm"))
+    found = run_search(
+        material, learners, Budget(seconds=40), progress=tick, timer=lambda: now[0], started=begun
+    )
+    assert found.trials[0].learner == first
+
+
 class NeverEnding(Linear):
     """A linear model whose fit on all rows hangs, as it may on a machine that is busy."""
 

@@ -28,6 +28,7 @@ from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
 from everloop.model.running import PRUNED, Planned, RunningTrial
 from everloop.model.search_space import Proposals, Variants, portfolio_of
+from everloop.model.selection import QUICK_LEARNER
 from everloop.model.trained import Trial
 from everloop.model.trial import FoldMatrices, judged_positions, largest_fold, warm_up
 from everloop.model.workers import HERE, Workers, workers_of
@@ -436,7 +437,12 @@ def _explored(search: _Search, most_rows: int, promoted: int, share: float) -> I
     trials = search.spending.budget.trials
     count = float("inf") if trials is None else max(1, trials - promoted)
     variants = Variants.of(search.material.frame, search.material.actual)
-    for learner, configuration in portfolio_of(search.learners, variants):
+    portfolio = portfolio_of(search.learners, variants)
+    if search.spending.spent >= FIRST_SHARE * search.spending.seconds:
+        # There may be time for one trial alone: that of the learner whose library selection has loaded.
+        loaded = [pair for pair in portfolio if pair[0].name == QUICK_LEARNER][:1]
+        portfolio = [*loaded, *(pair for pair in portfolio if pair not in loaded)]
+    for learner, configuration in portfolio:
         if len(search.trials) + len(search.running) >= count:
             return
         one = search.affordable(Planned(learner, configuration, most_rows), share)

@@ -86,6 +86,9 @@ BENCHMARKS = {
         "benchmarks.serving",
         "60 times the requests of other servers (25 at one connection), half of an echo; 0.8 s, 90 MB",
     ),
+    "reasons": Benchmark(
+        "benchmarks.reasons", "an answer over HTTP with its strongest reasons in under 5 ms"
+    ),
     "batch": Benchmark(
         "benchmarks.batch", "a million rows predicted at least 3 times faster than by scikit-learn's pipeline"
     ),

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -232,6 +233,32 @@ def test_noise_columns_are_left_out_and_the_signal_stays() -> None:
     dropped = next(choice for choice in found.features if not choice.kept)
     assert dropped.gain is not None
     assert "noise" in dropped.reason
+
+
+def test_values_that_are_missing_are_counted_over_columns_of_every_type() -> None:
+    random, size = np.random.default_rng(0), 1_200
+    gone = random.random((size, 3)) < random.random((size, 1))
+    z, v = random.normal(size=(2, size))
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    columns = {
+        "kind": [f"kind {k % 3}" for k in range(size)],
+        "at": [start + timedelta(minutes=37 * k) for k in range(size)],
+        "x": random.normal(size=size).tolist(),
+    }
+    table = pl.DataFrame(
+        {
+            **{
+                name: [None if hole else value for hole, value in zip(gone[:, place], values, strict=True)]
+                for place, (name, values) in enumerate(columns.items())
+            },
+            "z": z,
+            "v": v,
+            "y": np.where(2 * gone.sum(axis=1) + z + v + random.normal(0, 0.3, size) > 3, "yes", "no"),
+        }
+    )
+    model = search(table, target="y", learners=["linear"], budget={"trials": 1}, seed=0)
+    row = {"kind": None, "at": None, "x": None, "z": 0.0, "v": 0.0}
+    assert model.predict(pl.DataFrame([row], schema=table.drop("y").schema)).tolist() == ["yes"]
 
 
 def test_few_rows_leave_no_column_out() -> None:

@@ -93,7 +93,7 @@ def _promising(
     from everloop.table.expression import to_polars
 
     held = material.table[rows]
-    types = dict.fromkeys(material.features.columns, "number")
+    types = {**dict.fromkeys(material.features.columns, "number"), **material.features.types}
     scored = []
     for name, sql in _candidates(held, numbers, list(material.features.kinds)):
         if name in material.table.columns:

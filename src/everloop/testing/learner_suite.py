@@ -198,6 +198,25 @@ class LearnerSuite:
         chances[:, np.asarray(estimator.classes_)] = estimator.predict_proba(X[kept])
         assert (chances.argmax(axis=1) == y[kept]).mean() > MARGIN
 
+    def test_a_fold_of_one_class_gives_a_model(self) -> None:
+        """In a fold whose rows are all of one class what is fitted always says so."""
+        import polars as pl
+
+        from everloop.model.features import Features
+        from everloop.model.scoring import raw_scores
+        from everloop.model.trial import Material, fit_on
+
+        for task in self.learner.capabilities.tasks:
+            if task not in ("binary", "multiclass"):
+                continue
+            X, _ = self.rows(task)
+            frame, y = _frame(task), np.ones(ROWS, dtype=np.int64)
+            material = Material(pl.DataFrame(), frame, y, Features({}, {}), ())
+            estimator = fit_on(self.learner, X, y, material, dict(self.learner.portfolio[0]))
+            said = raw_scores(estimator, X, frame).reshape(ROWS, -1)
+            certain = [1.0] if task == "binary" else [0.0, 1.0, 0.0]
+            assert np.array_equal(said, np.tile(certain, (ROWS, 1)))
+
     def test_weights_count(self) -> None:
         """Rows of weight 0 have no say: the answers follow the others. Who takes no weights, refuses them."""
         for task in self.learner.capabilities.tasks:

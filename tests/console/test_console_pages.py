@@ -1,10 +1,12 @@
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
 from everloop.console import page_for
 from everloop.console.backtest_page import backtest_page
+from everloop.console.deploy_section import gate_blocks
 from everloop.console.monitor_section import served_gain
 from everloop.console.status_page import status_page
 from everloop.console.story import Story
@@ -12,6 +14,7 @@ from everloop.core.errors import NotFound
 from everloop.record.rows import AlertRow, DecisionRow, RunRow, VersionRow, WindowRow
 from everloop.report import Picture, render
 
+START = datetime(2025, 1, 1, tzinfo=UTC)
 VOID = {"meta", "br", "hr", "img", "link", "path", "use", "rect", "circle", "input"}
 
 
@@ -190,3 +193,28 @@ def test_a_backtest_compares_policies():
     html = checked(page)
     assert len(pictures_in(page)) == 4
     assert "pays" in html
+
+
+def test_a_gate_draws_what_it_compared_by_paired_differences():
+    def check(name, **evidence):
+        return {"name": name, "required": "", "found": "", "passed": True, "evidence": evidence}
+
+    ends = {"low": -0.1, "estimate": 0.2, "high": 0.5}
+    checks = [
+        check("parity", rows=3),
+        check("better than today", **ends),
+        check("not worse than the champion", **ends, margin=0.1),
+    ]
+
+    def drawn(*checks):
+        gate = DecisionRow(
+            "decision_1", "loans", START, "gate", "passed", "all passed", {"checks": list(checks)}
+        )
+        return [block for block in gate_blocks(gate) if isinstance(block, Picture)]
+
+    (money,) = drawn(*checks)
+    for words in ("than today", "than the champion", "value of a decision: better by"):
+        assert words in money.svg
+    by_metric = check("not worse than the champion", **ends, champion=0.7)
+    assert len(drawn(checks[1], by_metric)) == 2
+    assert not drawn(checks[0], check("not worse than the champion", low=None, estimate=0.1, high=None))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from everloop.report.page import Block
 
 TONES = {"promoted": "yes", "rolled_back": "no", "aborted": "no", "running": "open", "waiting": "open"}
+_COMPARED = {"better than today": "than today", "not worse than the champion": "than the champion"}
 _SAID = {"promoted": "promoted", "rolled_back": "rolled back", "aborted": "aborted"}
 
 
@@ -65,6 +66,25 @@ def gate_blocks(gate: DecisionRow) -> list[Block]:
     return [
         Verdict("yes" if passed else "no", f"{gate.reason}.", label=f"Gate{of} {gate.answer}:"),
         Table(["", "check", "required", "found"], checks),
+        *_comparisons(gate.facts.get("checks") or ()),
+    ]
+
+
+def _comparisons(checks: Sequence[dict[str, Any]]) -> list[Block]:
+    """Draws how much better the version is than what it was compared with, on the same rows."""
+    by_unit: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for check in checks:
+        found = check.get("evidence") or {}
+        ends = [found.get(end) for end in ("low", "estimate", "high")]
+        if check["name"] in _COMPARED and None not in ends:
+            unit = "the metric" if "champion" in found else "value of a decision"
+            by_unit.setdefault(unit, {})[_COMPARED[check["name"]]] = tuple(ends)
+    return [
+        Picture(
+            pictures.intervals(places, x_label=f"{unit}: better by", level=(0.0, "as good")),
+            "The version less what it was compared with on the same rows, paired, with 95 % intervals.",
+        )
+        for unit, places in by_unit.items()
     ]
 
 

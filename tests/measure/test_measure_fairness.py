@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy import stats
 
-from everloop.measure.fairness import FAIRNESS, group_rates
+from everloop.measure.fairness import FAIRNESS, disparity_interval, group_rates
 
 ACTUAL = [1, 1, 0, 0, 1, 1, 1, 0]
 DECISION = [1, 0, 1, 0, 1, 1, 1, 0]
@@ -40,3 +41,32 @@ def test_a_group_without_positives_is_left_out_and_missing_is_a_group():
         "missing",
         "true",
     ]
+
+
+def test_few_rows_prove_no_more_than_they_can():
+    """A group whose three positives were all missed may have been treated as the others."""
+    actual = np.r_[np.ones(300), np.zeros(700), np.ones(3), np.zeros(37)].astype(int)
+    decision = np.r_[np.ones(240), np.zeros(760), np.zeros(40)].astype(int)
+    groups = np.r_[np.repeat("many", 1000), np.repeat("few", 40)]
+    found = disparity_interval("equal_opportunity_difference", actual, decision, groups)
+    assert found.estimate == pytest.approx(0.8)
+    # Jeffreys' interval of 0 of 3 ends at 0.54 (beta with 1/2 and 3 1/2).
+    assert found.low == pytest.approx(0.8 - stats.beta(0.5, 3.5).ppf(0.975), abs=0.06)
+    ratio = disparity_interval("equal_opportunity_ratio", actual, decision, groups)
+    assert ratio.estimate == 0
+    assert ratio.high > 0.5
+    nobody = np.r_[np.ones(500), np.zeros(500), np.zeros(40)].astype(int)
+    assert disparity_interval("equal_opportunity_difference", nobody, decision, groups).high == 0
+
+
+def test_intervals_hold_the_true_difference_as_often_as_they_say():
+    random = np.random.default_rng(0)
+    held, trials = 0, 300
+    groups = np.r_[np.zeros(400), np.ones(40)].astype(int)
+    for _ in range(trials):
+        actual = (random.random(440) < 0.25).astype(int)
+        hit = np.where(groups == 0, 0.9, 0.5)
+        decision = (random.random(440) < np.where(actual == 1, hit, 0.1)).astype(int)
+        found = disparity_interval("equal_opportunity_difference", actual, decision, groups)
+        held += found.low <= 0.4 <= found.high
+    assert 0.91 <= held / trials <= 0.99

@@ -75,10 +75,11 @@ def _comparisons(checks: Sequence[dict[str, Any]]) -> list[Block]:
     by_unit: dict[str, dict[str, tuple[float, float, float]]] = {}
     for check in checks:
         found = check.get("evidence") or {}
-        ends = [found.get(end) for end in ("low", "estimate", "high")]
-        if check["name"] in _COMPARED and None not in ends:
-            unit = "the metric" if "champion" in found else "value of a decision"
-            by_unit.setdefault(unit, {})[_COMPARED[check["name"]]] = tuple(ends)
+        low, estimate, high = (found.get(end) for end in ("low", "estimate", "high"))
+        if check["name"] not in _COMPARED or low is None or estimate is None or high is None:
+            continue
+        unit = "the metric" if "champion" in found else "value of a decision"
+        by_unit.setdefault(unit, {})[_COMPARED[check["name"]]] = low, estimate, high
     return [
         Picture(
             pictures.intervals(places, x_label=f"{unit}: better by", level=(0.0, "as good")),

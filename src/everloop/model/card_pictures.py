@@ -158,7 +158,8 @@ def feature_blocks(features: Sequence[FeatureChoice], metric: str) -> list[Block
             dict(top), x_label=f"{metric} lost when the column is shuffled", highlight=left_out,
             names=("kept", "left out"),
         )  # fmt: skip
-        blocks.append(Picture(drawn, "What each column brings on held-out rows."))
+        said = "What each column brought when columns were chosen: to a quick model, on rows it had not seen."
+        blocks.append(Picture(drawn, said))
     rows = [
         [each.name, Badge("kept", "yes") if each.kept else Badge("left out"), each.gain, each.reason]
         for each in sorted(features, key=lambda each: (not each.kept, -(each.gain or 0.0), each.name))

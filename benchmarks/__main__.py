@@ -89,6 +89,17 @@ BENCHMARKS = {
     "reasons": Benchmark(
         "benchmarks.reasons", "an answer over HTTP with its strongest reasons in under 5 ms"
     ),
+    "kills": Benchmark(
+        "benchmarks.kills",
+        "kill -9 200 times under load with durability fsync: no acknowledged prediction lost, no line torn",
+    ),
+    "overload": Benchmark(
+        "benchmarks.overload",
+        "two minutes at 5 times capacity: accepted requests' p99 under 5 times the unloaded, others 503",
+    ),
+    "fuzz": Benchmark(
+        "benchmarks.fuzz", "100,000 spoiled requests over every route: no 5xx but 503, no crash, memory flat"
+    ),
     "batch": Benchmark(
         "benchmarks.batch", "a million rows predicted at least 3 times faster than by scikit-learn's pipeline"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -178,7 +179,9 @@ def test_what_does_not_fit_says_so(tmp_path) -> None:
 
 @pytest.mark.skipif(find_spec("keras") is not None, reason="Keras is installed here")
 def test_a_missing_library_names_its_extra(tmp_path) -> None:
-    (tmp_path / "model.keras").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", "")
     with pytest.raises(MissingExtra) as raised:
         read_model(tmp_path / "model.keras")
     assert "everloop[tensorflow]" in str(raised.value.hint)

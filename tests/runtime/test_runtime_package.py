@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from everloop.core.errors import DataFault, ModelFault, PackageRefused
 from everloop.runtime.manifest import read_manifest, write_manifest
-from everloop.runtime.onnx_guard import refuse_external_data
+from everloop.runtime.onnx_guard import refuse_unknown
 from everloop.runtime.package import Package
 
 ROW = {"amount": 12.0, "region": "north"}
@@ -262,12 +262,12 @@ def test_a_graph_that_does_not_fit_is_refused(packages, tmp_path, name):
 @pytest.mark.parametrize("name", ["external data", "external in an attribute"])
 def test_external_data_is_found_before_the_graph_is_loaded(name):
     with pytest.raises(PackageRefused, match="another file"):
-        refuse_external_data(GRAPHS[name].SerializeToString(), "score.onnx")
+        refuse_unknown(GRAPHS[name].SerializeToString(), "score.onnx")
 
 
 def test_the_word_alone_is_no_external_data():
     model = graph_of([helper.make_node("Identity", ["x"], ["location"])], [value("x")], [value("location")])
-    refuse_external_data(model.SerializeToString(), "score.onnx")
+    refuse_unknown(model.SerializeToString(), "score.onnx")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_the_word_alone_is_no_external_data():
 )
 def test_what_is_no_graph_is_refused(content):
     with pytest.raises(PackageRefused):
-        refuse_external_data(content, "score.onnx")
+        refuse_unknown(content, "score.onnx")
 
 
 def test_a_broken_contract_is_refused(packages, tmp_path):

@@ -7,13 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everloop.core.errors import ModelFault, NotFound
+from everloop.core.errors import ModelFault, NotFound, PackageRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloudpickle")
 """Endings of files that are pickles, or may be: reading one runs whatever its maker put in it."""
+
+
+NATIVE = (".cbm", ".ubj", ".json", ".onnx")
+"""Endings of files that a library parses in native code, where a mistake ends the process."""
+
+CHILD_MEMORY, CHILD_MEMORY_OF_SIZE = 4 * 2**30, 40
+CHILD_SECONDS, CHILD_BYTES_A_SECOND = 60.0, 2**20
+LEAST_UNPACKED, MOST_UNPACKED = 64 * 2**20, 40
+"""A zip file may unpack to so many times its size, and to so much in any case."""
 
 
 def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
@@ -47,12 +56,63 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
             f"{file.name} is of no kind that is known; known are {', '.join(sorted(READERS))}.",
             hint="convert the model to ONNX, or call everloop.model.package on it",
         )
+    _refuse_harmful(file)
     try:
+        if ending in NATIVE:
+            _try_in_child(file, tuple(classes))
         return READERS[ending](file, tuple(classes))
-    except ModelFault:
-        raise
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except ModelFault as error:
+        if file.name in error.message:
+            raise
+        raise ModelFault(f"{file.name} cannot be read: {error.message}", hint=error.hint) from None
+    except (ValueError, TypeError, KeyError, OSError, MemoryError, RecursionError) as error:
         raise _damaged(file, error) from error
+
+
+def _refuse_harmful(file: Path) -> None:
+    """Refuses pickles under any name, and archives that unpack outside themselves or beyond their limit."""
+    from everloop.runtime.file_forms import HEAD_BYTES, is_pickle, refuse_archive
+
+    with file.open("rb") as opened:
+        head = opened.read(HEAD_BYTES)
+    if is_pickle(head):
+        raise ModelFault(f"{file.name} is a pickle: reading it would run whatever code is in it.")
+    if not head.startswith(b"PK"):
+        return
+    try:
+        refuse_archive(file, file.name, max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size))
+    except PackageRefused as error:
+        raise ModelFault(error.message) from None
+
+
+def _try_in_child(file: Path, classes: tuple[str, ...]) -> None:
+    """Reads a file in a child first: what crashes or eats memory there, a native parser does to itself.
+
+    Raises:
+        ModelFault: When the child crashed or took too long; what else is wrong shows when it is read here.
+    """
+    from everloop.model.contained import Children, Task
+
+    size = file.stat().st_size
+
+    def read() -> dict[str, Any]:
+        _bound_memory(CHILD_MEMORY + CHILD_MEMORY_OF_SIZE * size)
+        READERS[file.suffix.lower()](file, classes)
+        return {}
+
+    with Children(1) as children:
+        children.start(Task(file.name, read, seconds=CHILD_SECONDS + size / CHILD_BYTES_A_SECOND))
+        error = children.wait().error or ""
+    if error.startswith(("crashed", "out of time")):
+        raise ModelFault(f"{file.name} cannot be read: its reader {error}.", hint="convert the model to ONNX")
+
+
+def _bound_memory(most: int) -> None:
+    import resource
+
+    present, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    most = most if present == resource.RLIM_INFINITY else min(most, present)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _damaged(file: Path, error: BaseException) -> ModelFault:
@@ -106,9 +166,10 @@ def _onnx(file: Path, classes: tuple[str, ...]) -> Any:
 def _keras(file: Path, classes: tuple[str, ...]) -> Any:
     from everloop.core.extras import require
     from everloop.model.foreign_network import network_of
+    from everloop.model.keras_file import refuse_code
 
+    refuse_code(file)
     keras = require("keras", extra="tensorflow")
-    # Safe mode refuses code that is kept in the file.
     return network_of(keras.saving.load_model(file, compile=False, safe_mode=True), classes)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from everloop.core.errors import EverloopError, ModelFault
 from everloop.model.compile.form import ScoreForm
-from everloop.runtime.onnx_guard import refuse_external_data
+from everloop.runtime.graph import open_session
+from everloop.runtime.onnx_guard import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,19 +102,11 @@ class GivenGraph:
         return "identity" if within and np.allclose(answers.sum(axis=1), 1.0, atol=1e-4) else "softmax"
 
     def _session(self) -> Any:
-        import onnxruntime
-
         try:
-            refuse_external_data(self.content, "The ONNX file")
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
-            options.log_severity_level = 4
-            return onnxruntime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
+            refuse_unknown(self.content, "The ONNX file")
+            return open_session(self.content, "The ONNX file")
         except EverloopError as error:
             raise ModelFault(error.message) from None
-        except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
-            line = str(error).strip().splitlines()[0][:200]
-            raise ModelFault(f"The ONNX file cannot be loaded: {line}") from None
 
 
 def _answering(session: Any, classes: int, feed: dict[str, Any]) -> tuple[str, int]:

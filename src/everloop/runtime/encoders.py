@@ -11,7 +11,7 @@ import numpy as np
 from everloop.core.errors import PackageRefused
 
 _MOST_SAMPLES = 2**23
-_MOST_SLOTS = 2**22
+MOST_SLOTS = 2**22
 INPUT_TYPES = ("boolean", "integer", "number", "text", "time")
 
 
@@ -230,11 +230,7 @@ def _check_grid(encoder: GridEncoder) -> None:
     if not all(math.isfinite(number) for number in numbers) or encoder.scale == 0:
         raise PackageRefused(f"The plan has a constant for {encoder.column!r} that cannot be.")
     how = encoder.sound
-    if (
-        min(encoder.rows, encoder.columns) < 1
-        or encoder.channels not in (1, 3)
-        or encoder.width > _MOST_SLOTS
-    ):
+    if min(encoder.rows, encoder.columns) < 1 or encoder.channels not in (1, 3) or encoder.width > MOST_SLOTS:
         raise PackageRefused(f"The plan brings {encoder.column!r} to a size that cannot be.")
     if how is None:
         return

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ import numpy as np
 from everloop.core.errors import PackageRefused
 from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
+from everloop.runtime.file_forms import refuse_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,14 +68,12 @@ def read_reference_row(content: bytes) -> dict[str, Any]:
     Raises:
         PackageRefused: When the content is no such file.
     """
+    refuse_archive(content, EXPLAIN_NAME, _MOST_BYTES)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(item.file_size for item in archive.infolist()) > _MOST_BYTES:
-                raise PackageRefused(f"{EXPLAIN_NAME} unpacks to more than {_MOST_BYTES} bytes.")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             columns, values = arrays["columns"].tolist(), arrays["values"].tolist()
         return {column: json.loads(value) for column, value in zip(columns, values, strict=True)}
-    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, OSError, MemoryError, RecursionError) as error:
         raise PackageRefused(f"{EXPLAIN_NAME} cannot be read: {error}.") from None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.core.errors import PackageRefused
-from everloop.runtime.onnx_guard import refuse_external_data
+from everloop.runtime.onnx_guard import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +23,12 @@ _OUTPUTS = ["score"]
 
 ROWS_AT_ONCE = 4_096
 """More rows are scored in parts, so that what lies between is bounded."""
+
+MOST_MEMORY = 4 * 2**30
+"""Bytes that all graphs of a process may hold between their nodes; a graph that asks for more fails."""
+
+TRIAL_SECONDS = 5.0
+"""A graph that takes longer for one row is refused."""
 
 
 class Graph:
@@ -37,12 +45,12 @@ class Graph:
     """
 
     def __init__(self, model: bytes, *, width: int, outputs: int, name: str = "score.onnx") -> None:
-        refuse_external_data(model, name)
+        refuse_unknown(model, name)
         self._session = open_session(model, name)
         self._run = self._session.run
         self.outputs = outputs
         _check_doors(self._session, width, name)
-        self.scores(np.zeros((1, width)))
+        self._try(np.zeros((1, width)))
 
     def scores(self, vectors: Matrix) -> Matrix:
         """Scores encoded rows.
@@ -61,6 +69,20 @@ class Graph:
             return np.concatenate([self.scores(vectors[part : part + ROWS_AT_ONCE]) for part in parts])
         return run_graph(self._run, {"x": vectors}, (vectors.shape[0], self.outputs))
 
+    def _try(self, vector: Matrix) -> None:
+        """Scores one row within a bounded time: what takes days would otherwise hang whoever loads it."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = 4
+        timer = Timer(TRIAL_SECONDS, partial(setattr, options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            run_graph(partial(self._run, run_options=options), {"x": vector}, (1, self.outputs))
+        finally:
+            timer.cancel()
+
 
 def run_graph(run: Callable[..., Any], feeds: Mapping[str, Any], shape: tuple[int, int]) -> Matrix:
     """Runs a session's graph to its scores.
@@ -76,9 +98,9 @@ def run_graph(run: Callable[..., Any], feeds: Mapping[str, Any], shape: tuple[in
     try:
         scores: Matrix = run(_OUTPUTS, feeds)[0]
     except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
-        raise PackageRefused(f"The graph cannot be run: {_first_line(error)}") from None
+        raise PackageRefused(f"score.onnx cannot be run: {_first_line(error)}") from None
     if scores.shape != shape:
-        raise PackageRefused(f"The graph gave scores of shape {scores.shape}; expected {shape}.")
+        raise PackageRefused(f"score.onnx gave scores of shape {scores.shape}; expected {shape}.")
     return scores
 
 
@@ -94,10 +116,23 @@ def open_session(model: bytes, name: str) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    _bound_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
         raise PackageRefused(f"{name} cannot be loaded: {_first_line(error)}") from None
+
+
+@lru_cache(maxsize=1)
+def _bound_memory() -> None:
+    """Makes one place, of bounded size, out of which all graphs of the process take their memory."""
+    import onnxruntime
+
+    device, whole = onnxruntime.OrtMemType.DEFAULT, onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    as_asked, first_bytes, unused_bytes = 1, 2**20, -1
+    arena = onnxruntime.OrtArenaCfg(MOST_MEMORY, as_asked, first_bytes, unused_bytes)
+    onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", whole, 0, device), arena)
 
 
 def _check_doors(session: Any, width: int, name: str) -> None:

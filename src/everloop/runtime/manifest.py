@@ -13,6 +13,7 @@ from everloop.core.errors import PackageRefused
 from everloop.core.files import write_file
 from everloop.core.tasks import TASKS, decides_by
 from everloop.runtime.decision import DecisionRule
+from everloop.runtime.file_forms import refuse_json
 from everloop.runtime.json_form import encode_json
 
 if TYPE_CHECKING:
@@ -111,10 +112,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             PackageRefused: When it is none, is of a newer form, or contradicts itself.
         """
+        refuse_json(text, MANIFEST_NAME)
         try:
             if msgspec.json.decode(text, type=_FormatOnly).format > MANIFEST_FORMAT:
                 raise PackageRefused(
-                    f"The package's form is newer than {MANIFEST_FORMAT}, the newest that is known.",
+                    f"{MANIFEST_NAME} is of a form newer than {MANIFEST_FORMAT}, the newest that is known.",
                     hint="pip install -U everloop",
                 )
             manifest = msgspec.json.decode(text, type=Manifest)

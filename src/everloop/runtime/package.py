@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from stat import S_ISREG
@@ -14,14 +15,15 @@ import msgspec
 import numpy as np
 
 from everloop.core.digest import digest_file
-from everloop.core.errors import DataFault, ModelFault, PackageRefused, SpecFault
+from everloop.core.errors import DataFault, EverloopError, ModelFault, PackageRefused, SpecFault
 from everloop.core.tasks import decides_by, score_width
 from everloop.runtime.compiled import GRAPH_NAME, CompiledModel
 from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of, expected_worth
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
+from everloop.runtime.file_forms import HEAD_BYTES, refuse_form, refuse_json
 from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, manifest_bytes
-from everloop.runtime.plan import Plan
+from everloop.runtime.plan import Plan, compile_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +88,9 @@ class Package:
             require_signature(self.folder, said, trusted)
         self.manifest: Manifest = Manifest.from_json(said)
         contents = read_files(self.folder, self.manifest, verify=verify)
-        self.plan: Plan = Plan.from_json(contents["plan.json"])
+        with _naming_the_plan(self.folder / "plan.json"):
+            self.plan: Plan = Plan.from_json(contents["plan.json"])
+            compile_rows(self.plan)
         self._contract_json = contents["contract.json"]
         self._explain = contents.get(EXPLAIN_NAME)
         self._features_json = contents.get(FEATURES_NAME)
@@ -94,6 +98,8 @@ class Package:
         self._encode_rows, self._scores = self._model.encode, self._model.scores
         self._threshold = math.nan if self.manifest.threshold is None else self.manifest.threshold
         self._rule: DecisionRule = self.manifest.decision or PLAIN
+        # What is read when it is first used is read now, so that a package is refused whole.
+        _ = self.contract, self.features, self._explain and self._reference_row
         self._by_one_threshold = decides_by(self.manifest.task, "threshold") and self._rule.segment is None
 
     @cached_property
@@ -322,7 +328,8 @@ def read_files(folder: Path, manifest: Manifest, *, verify: bool) -> dict[str, b
         File name to content.
 
     Raises:
-        PackageRefused: When a file is missing, added, changed, a link or too large.
+        PackageRefused: When a file is missing, added, changed, a link, too large, a pickle or of no kind
+            that a package holds.
     """
     needed = SERVING_FILES | MODEL_FILES[manifest.runtime]
     read = needed | _OPTIONAL_FILES
@@ -337,8 +344,10 @@ def read_files(folder: Path, manifest: Manifest, *, verify: bool) -> dict[str, b
             raise PackageRefused(f"The package's file {name!r} is too large: {size} bytes.")
         if name in read:
             contents[name] = path.read_bytes()
+            head = contents[name][:HEAD_BYTES]
             found = hashlib.sha256(contents[name]).hexdigest()
         else:
+            head = _head(path)
             found = digest_file(path) if verify else digest
         if found != digest:
             raise PackageRefused(
@@ -346,7 +355,26 @@ def read_files(folder: Path, manifest: Manifest, *, verify: bool) -> dict[str, b
                 place=str(path),
                 hint="copy the package again from where it was released",
             )
+        refuse_form(name, head)
+        if name in contents and name.endswith(".json"):
+            refuse_json(contents[name], name)
     return contents
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+@contextmanager
+def _naming_the_plan(path: Path) -> Iterator[None]:
+    """Makes whatever is wrong with the plan name its file."""
+    try:
+        yield
+    except (EverloopError, RecursionError) as error:
+        told = error.message if isinstance(error, EverloopError) else "it nests too deep."
+        hint = error.hint if isinstance(error, PackageRefused) else None
+        raise PackageRefused(f"plan.json cannot be used: {told}", place=str(path), hint=hint) from None
 
 
 def _check_names(folder: Path, manifest: Manifest, needed: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ from everloop.core.errors import PackageRefused
 from everloop.core.files import write_file
 from everloop.runtime.encoders import (
     INPUT_TYPES,
+    MOST_SLOTS,
     DerivedColumn,
     Encoder,
     GridEncoder,
@@ -140,6 +141,8 @@ def _check_columns(plan: Plan) -> None:
 
 
 def _check_slots(plan: Plan) -> None:
+    if plan.width > MOST_SLOTS:
+        raise PackageRefused(f"The plan has {plan.width} slots; expected at most {MOST_SLOTS}.")
     taken = [slot for encoder in plan.encoders for slot in (encoder.offset, encoder.offset + encoder.width)]
     if min(taken, default=0) < 0 or max(taken, default=0) > plan.width:
         raise PackageRefused(f"The plan writes outside its {plan.width} slots.")

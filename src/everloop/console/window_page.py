@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.console.monitor_section import column_blocks, decision_rows, measured
 from everloop.console.story import Story
 from everloop.report import Facts, Figures, Page, Ref, Section, Table, Text, Verdict
-from everloop.report.writing import moment, number, percent
+from everloop.report.writing import moment, money, number, percent
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -24,6 +24,11 @@ def window_page(workspace: Workspace, window: WindowRow) -> Page:
     facts = window.facts
     sections = [
         Section("Drift", _drift(window), lead="Whether inputs or scores moved further than chance explains."),
+        Section(
+            "Loss",
+            _loss(facts),
+            lead="What moved, ranked by what it is estimated to cost.",
+        ),
         Section(
             "Causes",
             _causes(facts),
@@ -95,6 +100,29 @@ def _apart(apart: dict[str, Any]) -> list[Block]:
     rows = [[column, number(fall)] for column, fall in apart["columns"].items()][:_MOST_CAUSES]
     verdict = Verdict(answer, reason, label=f"Rows {said} from the reference's.")
     return [verdict, *([Table(["given away by", "area lost without it"], rows)] if rows else [])]
+
+
+def _loss(facts: dict[str, Any]) -> list[Block]:
+    """Tells what each column that moved is estimated to cost, the dearest first, or why that is not known."""
+    ranking = facts.get("ranking") or {}
+    if not ranking.get("columns"):
+        return []
+    if ranking["reason"]:
+        ranked = ", ".join(one["column"] for one in ranking["columns"][:_MOST_CAUSES])
+        return [Text(f"No loss is estimated: {ranking['reason']}. By how far they moved: {ranked}.")]
+    unit, decisions = ranking["currency"], ranking["predictions"]
+    rows = [
+        [
+            one["column"],
+            money(one["loss"], unit),
+            money(None if one["loss"] is None else one["loss"] * decisions, unit),
+            money(one["error"], unit),
+            number(one["standardised"]),
+        ]
+        for one in ranking["columns"]
+    ]
+    heads = ["column", "loss a decision", "loss in this window", "standard error", "times its own variation"]
+    return [Facts({"Estimated loss of the window": money(ranking["loss"], unit)}), Table(heads, rows)]
 
 
 def _causes(facts: dict[str, Any]) -> list[Block]:

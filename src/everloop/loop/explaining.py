@@ -1,7 +1,8 @@
-"""Why a window's decisions are expected to earn more or less than the reference's."""
+"""Why a window's decisions are expected to earn more or less than the reference's, and what that costs."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from everloop.core.errors import DataFault
 from everloop.core.tasks import decides_by
 from everloop.loop.referring import reference_table
 from everloop.monitor.causes import ChangeCauses, explain_change
+from everloop.monitor.ranking import LossRanking, rank_moved
 from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
@@ -18,9 +20,67 @@ if TYPE_CHECKING:
 
     from everloop.loop.served import ServedRows, ServedVersion
     from everloop.loop.workspace import Workspace
+    from everloop.monitor.finding import WindowFinding
 
 _MOST_ROWS = 2000
 _PAIRS = 300
+_PRICED = ("binary", "multiclass")
+"""Tasks whose scores are the chances of all that can come true, so that a decision has an expected worth."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a window that drifted is expected to earn more or less.
+
+    Attributes:
+        causes: What each input's move changes of what a decision is expected to be worth, or of the mean
+            score; None where that cannot be said.
+        ranking: What moved, ranked by what it is estimated to cost.
+    """
+
+    causes: ChangeCauses | None
+    ranking: LossRanking
+
+
+def explain(workspace: Workspace, served: ServedRows, finding: WindowFinding) -> Explanation:
+    """Explains a window that drifted.
+
+    Args:
+        workspace: The lifecycle.
+        served: Its rows.
+        finding: What was found in it.
+    """
+    causes = causes_of(workspace, served)
+    value = workspace.spec.goal.value
+    ranking = rank_moved(
+        _moved(served.by, finding),
+        causes,
+        predictions=finding.predictions,
+        currency="" if value is None else value.currency,
+        reason=_unpriced(workspace, served.by, causes),
+    )
+    return Explanation(causes, ranking)
+
+
+def _moved(version: ServedVersion, finding: WindowFinding) -> dict[str, float]:
+    """How far each column moved; what a column carries (prose, a picture) counts as the column."""
+    carrier = {name: facet.column for facet in version.reference.facets for name in facet.names}
+    moved: dict[str, float] = {}
+    for each in finding.drift.columns:
+        if finding.drift.exceeded and each.standardised > finding.drift.threshold:
+            moved.setdefault(carrier.get(each.column, each.column), each.standardised)
+    return moved
+
+
+def _unpriced(workspace: Workspace, version: ServedVersion, causes: ChangeCauses | None) -> str:
+    """Says why no loss can be estimated; empty where it can."""
+    if workspace.spec.goal.value is None:
+        return "goal.value states no price"
+    if version.frame.task not in _PRICED:
+        return f"what a decision of a {version.frame.task} is worth is known with its actual alone"
+    if causes is None:
+        return "the rows of the reference are not kept any more, or cannot be scored again"
+    return ""
 
 
 def causes_of(workspace: Workspace, served: ServedRows) -> ChangeCauses | None:
@@ -31,7 +91,7 @@ def causes_of(workspace: Workspace, served: ServedRows) -> ChangeCauses | None:
         served: The rows of a window.
 
     Returns:
-        The causes, in the goal's money where a decision has four prices; None where the rows of the
+        The causes, in the goal's money where classes are decided and priced; None where the rows of the
         version's reference are not kept any more, or a row is no case of its own.
     """
     version = served.by
@@ -56,17 +116,17 @@ def causes_of(workspace: Workspace, served: ServedRows) -> ChangeCauses | None:
 
 
 def _expected(workspace: Workspace, version: ServedVersion, rows: pl.DataFrame) -> NDArray[np.float64]:
-    """What each decision is expected to be worth, from the calibrated chance; the score without prices."""
+    """What each decision is expected to be worth, from the calibrated chances; the score without prices."""
     scores = version.package.scores(rows)
-    worth = worth_of(workspace.spec.goal.value, version.frame, rows)
-    prices = None if worth is None else worth.four
-    if prices is None:
+    value = workspace.spec.goal.value if version.frame.task in _PRICED else None
+    worth = worth_of(value, version.frame, rows)
+    if worth is None:
         return np.asarray(scores.max(axis=1), dtype=np.float64)
-    chosen = version.package.decide(scores, rows) == version.frame.positive
-    chance = scores[:, 0]
-    positive = np.where(chosen, prices[:, 0], prices[:, 2])
-    negative = np.where(chosen, prices[:, 1], prices[:, 3])
-    expected: NDArray[np.float64] = chance * positive + (1 - chance) * negative
+    decided = version.package.chosen(scores, rows).astype(np.float64)
+    chances = scores if scores.shape[1] > 1 else np.column_stack([1 - scores[:, 0], scores[:, 0]])
+    expected = np.zeros(rows.height)
+    for place, chance in enumerate(chances.T):
+        expected += chance * worth.values(np.full(rows.height, float(place)), decided)
     return expected
 
 

@@ -10,12 +10,11 @@ from everloop.core.clock import parse_time
 from everloop.core.ids import kind_of, new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.versions import require_version
-from everloop.loop.explaining import causes_of
+from everloop.loop.explaining import Explanation, explain
 from everloop.loop.notifying import silence_of
 from everloop.loop.referring import reference_rows
 from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
 from everloop.loop.truth import silenced
-from everloop.monitor.causes import ChangeCauses
 from everloop.monitor.finding import WindowFinding
 from everloop.monitor.judging import Rules, judge
 from everloop.monitor.triggers import MANY_VIOLATIONS
@@ -42,14 +41,14 @@ class Judged:
         finding: What was found.
         version: The version that answered most of it.
         alerts: What deserves attention.
-        causes: Why its decisions are expected to be worth more or less, where it drifted.
+        explained: Why its decisions are expected to be worth more or less, where it drifted.
     """
 
     row: WindowRow
     finding: WindowFinding
     version: ServedVersion
     alerts: tuple[AlertRow, ...] = ()
-    causes: ChangeCauses | None = None
+    explained: Explanation | None = None
 
 
 def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
@@ -148,8 +147,8 @@ def _judge(
     )
     rows = reference_rows(workspace, version) if rules.weighted or rules.apart else None
     finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now), rows=rows)
-    causes = causes_of(workspace, served) if finding.drifted else None
-    return Judged(WindowRow("", workspace.name, now), finding, version, causes=causes)
+    explained = explain(workspace, served, finding) if finding.drifted else None
+    return Judged(WindowRow("", workspace.name, now), finding, version, explained=explained)
 
 
 _BESIDE = {
@@ -190,7 +189,8 @@ def _facts(workspace: Workspace, found: Judged) -> dict[str, Any]:
     return facts_of(found.finding) | {
         "number": found.version.row.number,
         "delay_seconds": delay,
-        "causes": found.causes.to_dict() if found.causes else None,
+        "causes": found.explained.causes.to_dict() if found.explained and found.explained.causes else None,
+        "ranking": found.explained.ranking.to_dict() if found.explained else None,
     }
 
 
@@ -198,7 +198,7 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
     finding, number = found.finding, found.version.row.number
     told = []
     if finding.drifted:
-        told.append(("drift", finding.said_of_drift() + _explained(found.causes)))
+        told.append(("drift", "; ".join(_said(found))))
     if finding.violation_share is not None and finding.violation_share > MANY_VIOLATIONS:
         told.append(("contract", _violations(finding)))
     gain, before = finding.against_today, found.version.reference.facts.get("gain")
@@ -218,6 +218,7 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
                 "since": to_jsonable(row.since),
                 "until": to_jsonable(row.until),
                 "version": number,
+                "loss": _loss(found) if kind == "drift" else None,
                 **silence_of(workspace, kind, now),
             },
         )
@@ -225,12 +226,24 @@ def _alerts(workspace: Workspace, row: WindowRow, found: Judged, now: datetime) 
     )
 
 
-def _explained(causes: ChangeCauses | None) -> str:
-    """Says what explains most of the change that is expected, where anything does."""
-    if causes is None or not causes.columns or not causes.columns[0].amount:
-        return ""
-    most = causes.columns[0]
-    return f"; {most.column} explains {most.amount:+.3g} of {causes.change:+.3g} expected of a decision"
+def _said(found: Judged) -> list[str]:
+    """Says what drifted, what of it costs most, and what explains most of the change that is expected."""
+    said = [found.finding.said_of_drift()]
+    if found.explained is None:
+        return said
+    causes = found.explained.causes
+    said += [text] if (text := found.explained.ranking.sentence()) else []
+    if causes is not None and causes.columns and causes.columns[0].amount:
+        most = causes.columns[0]
+        said.append(
+            f"{most.column} explains {most.amount:+.3g} of {causes.change:+.3g} expected of a decision"
+        )
+    return said
+
+
+def _loss(found: Judged) -> float | None:
+    """The estimated loss of what moved, over the window, in the goal's money."""
+    return None if found.explained is None else found.explained.ranking.loss
 
 
 def _violations(finding: WindowFinding) -> str:

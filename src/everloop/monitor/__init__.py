@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from everloop.monitor.drifting import judge_state
     from everloop.monitor.finding import DriftFinding, WindowFinding
     from everloop.monitor.judging import Rules
+    from everloop.monitor.ranking import LossRanking, rank_moved
     from everloop.monitor.references import Reference, ReferenceRules
     from everloop.monitor.situation import Situation
     from everloop.monitor.state import WindowState, count_window
@@ -34,6 +35,7 @@ _HOMES = {
     "Detector": "detectors",
     "DriftFinding": "finding",
     "DriftReport": "comparing",
+    "LossRanking": "ranking",
     "Reference": "references",
     "ReferenceRules": "references",
     "RetrainAdvice": "decide",
@@ -51,6 +53,7 @@ _HOMES = {
     "explain_change": "causes",
     "judge": "api",
     "judge_state": "drifting",
+    "rank_moved": "ranking",
     "reference": "api",
     "tell_apart": "telling_apart",
     "windows_due": "window",
@@ -61,6 +64,7 @@ __all__ = [
     "Detector",
     "DriftFinding",
     "DriftReport",
+    "LossRanking",
     "Reference",
     "ReferenceRules",
     "RetrainAdvice",
@@ -78,6 +82,7 @@ __all__ = [
     "explain_change",
     "judge",
     "judge_state",
+    "rank_moved",
     "reference",
     "tell_apart",
     "windows_due",

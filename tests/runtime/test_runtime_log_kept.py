@@ -4,14 +4,19 @@ import json
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
 
 import duckdb
+import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from everloop.core.errors import OutsideFault, UsageFault
 from everloop.runtime.log import (
     ActualLine,
     LogLimits,
+    LogReader,
     PredictionLine,
     PredictionLog,
     Privacy,
@@ -152,3 +157,45 @@ def test_duckdb_reads_while_lines_are_written(tmp_path):
     seal(tmp_path)
     sealed = duckdb.sql(f"select count(*) from '{tmp_path}/predictions-*.parquet'").fetchall()
     assert 0 < sealed[0][0] <= 400
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("write"), st.integers(1, 40)),
+    st.tuples(st.just("seal"), st.just(0)),
+    st.tuples(st.just("read"), st.integers(0, 120)),
+)
+
+
+@given(steps=st.lists(STEPS, min_size=2, max_size=8))
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_a_reader_that_lets_go_reads_as_a_new_one_does(steps):
+    with TemporaryDirectory() as folder, PredictionLog(folder, limits=SMALL) as log:
+        reader, written = LogReader(folder), 0
+        for step, number in [*steps, ("read", 0)]:
+            if step == "write":
+                for one in range(written, written + number):
+                    log.append(line(one))
+                    log.append(ActualLine(f"p{one}", "yes", line(one).time + 1))
+                    log.flush()
+                written += number
+            elif step == "seal":
+                seal(folder)
+            else:
+                since = START + timedelta(hours=number)
+                found, fresh = reader.read(since), read_log(folder, since)
+                assert all(a.equals(b) for a, b in zip(found.tables, fresh.tables, strict=True))
+                assert reader.lines == 2 * max(0, written - number)
+
+
+def test_lines_that_are_old_are_not_decoded_after_a_restart(tmp_path):
+    write(tmp_path, range(100))
+    seal(tmp_path)
+    old = min(tmp_path.glob("predictions-*.parquet"))
+    content = bytearray(old.read_bytes())
+    footer = int.from_bytes(content[-8:-4], "little") + 8
+    content[4:-footer] = bytes(len(content) - footer - 4)
+    old.write_bytes(content)
+    reader = LogReader(tmp_path)
+    assert reader.read(START + timedelta(hours=60)).predictions.height == 40
+    with pytest.raises(pl.exceptions.ComputeError):
+        reader.read(START)

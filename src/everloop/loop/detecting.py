@@ -55,15 +55,10 @@ def detect(workspace: Workspace, answered: pl.DataFrame, now: datetime) -> list[
     Returns:
         An alert for each change that was found; they are in the record, with what the detectors remember.
     """
-    choices, serving = workspace.spec.monitor.drift.detectors, deployment(workspace.record, workspace.name)
-    if not choices or serving is None or serving.champion is None:
+    choices, kept = workspace.spec.monitor.drift.detectors, _kept(workspace)
+    if kept is None:
         return []
-    version = workspace.served(workspace.record.get(VersionRow, serving.champion))
-    kept: dict[str, Any] = workspace.record.state(workspace.name, DETECTORS) or {}
-    asked = [[choice.kind, choice.options] for choice in choices]
-    if kept.get("version") != version.row.id or kept.get("asked") != asked:
-        begun = to_jsonable(serving.at)
-        kept = {"version": version.row.id, "asked": asked, "until": begun, "memory": {}}
+    version = workspace.served(workspace.record.get(VersionRow, kept["version"]))
     since, until = parse_time(kept["until"]), now - LAG
     if until <= since:
         return []
@@ -83,6 +78,29 @@ def detect(workspace: Workspace, answered: pl.DataFrame, now: datetime) -> list[
         kept = {**kept, "until": to_jsonable(until), "memory": memory}
         workspace.record.set_state(workspace.name, DETECTORS, kept)
     return alerts
+
+
+def read_from(workspace: Workspace) -> datetime | None:
+    """Gives the time of the first event that the detectors have not read; None where there are none."""
+    kept = _kept(workspace)
+    return None if kept is None else parse_time(kept["until"])
+
+
+def _kept(workspace: Workspace) -> dict[str, Any] | None:
+    """What the detectors remember of the champion's events; they begin anew with each champion."""
+    choices, serving = workspace.spec.monitor.drift.detectors, deployment(workspace.record, workspace.name)
+    if not choices or serving is None or serving.champion is None:
+        return None
+    kept: dict[str, Any] = workspace.record.state(workspace.name, DETECTORS) or {}
+    asked = [[choice.kind, choice.options] for choice in choices]
+    if kept.get("version") == serving.champion and kept.get("asked") == asked:
+        return kept
+    return {
+        "version": serving.champion,
+        "asked": asked,
+        "until": to_jsonable(serving.at),
+        "memory": {},
+    }
 
 
 def _streams(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from everloop.core.values import to_jsonable
@@ -22,6 +23,7 @@ from everloop.loop.detecting import detect
 from everloop.loop.looking import RolloutLog
 from everloop.loop.notifying import tell
 from everloop.loop.observing import observe
+from everloop.loop.remembering import Memory, needed_since
 from everloop.loop.rolling import advance
 from everloop.loop.watching import Judged, judge_due, settle, undecided
 from everloop.record.rows import DecisionRow
@@ -103,8 +105,8 @@ class Loop:
             return
         collect(workspace)
         self._tidy_log(now)
-        # The whole log is looked at: it is the only memory. What was decoded before is kept.
-        log = self._log.read(until=now)
+        memory, needed = Memory.of(workspace), needed_since(workspace)
+        log = self._log.read(since=memory.read_from(needed), until=now)
         joined = log.joined()
         answered = joined.filter(pl.col("arm") != "shadow")
         judged: list[Judged] = []
@@ -112,7 +114,13 @@ class Loop:
             judged = yield from self._look(answered, now)
             if act:
                 yield from self._roll(RolloutLog(joined, log.refusals), now)
-        yield from self._decide(judged, answered, now, act=act)
+        labels = partial(memory.labels_since, answered=answered)
+        if act and (waiting := unfinished(workspace)) is not None:
+            yield from self._retrain(waiting, now)
+        elif (judged := judged or undecided(workspace, answered, now)) or act:
+            yield from self._decide(Asking(judged, labels, now), act=act)
+        if (moved := memory.moved(needed, answered)) is not memory:
+            moved.keep(workspace)
 
     def _look(self, answered: pl.DataFrame, now: datetime) -> Generator[Happening, None, list[Judged]]:
         """Judges what is due; gives the windows that were judged for the first time."""
@@ -141,27 +149,13 @@ class Loop:
             self._project()
             yield Happening("rollout", f"{moved.answer}: {moved.reason}", moved.id)
 
-    def _decide(
-        self, judged: list[Judged], answered: pl.DataFrame, now: datetime, *, act: bool
-    ) -> Iterator[Happening]:
-        import polars as pl
-
-        def labels_since(moment: datetime) -> int:
-            return answered.filter((pl.col("time") >= moment) & pl.col("actual").is_not_null()).height
-
-        waiting = unfinished(self.workspace) if act else None
-        if waiting is not None:
-            yield from self._retrain(waiting, now)
-            return
-        judged = judged or undecided(self.workspace, answered, now)
-        if not (judged or act):
-            return
-        decision = decide(self.workspace, Asking(judged, labels_since, now))
+    def _decide(self, asking: Asking, *, act: bool) -> Iterator[Happening]:
+        decision = decide(self.workspace, asking)
         if decision is None:
             return
         yield Happening("retrain", f"{decision.answer}: {decision.reason}", decision.id)
         if decision.answer == "retrain" and act:
-            yield from self._retrain(decision, now)
+            yield from self._retrain(decision, asking.now)
 
     def _retrain(self, decision: DecisionRow, now: datetime) -> Iterator[Happening]:
         done = retrain(self.workspace, decision, now)

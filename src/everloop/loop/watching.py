@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 # Until this share of a window's actuals can be known, it is judged once more later.
 SETTLED = 0.99
-_STATE = "windows_judged_until"
+JUDGED_UNTIL = "windows_judged_until"
+"""Under this key of the record lies where the last window that was judged ended."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list
         What was found, oldest first; rows and alerts are in the record.
     """
     record = workspace.record
-    kept = record.state(workspace.name, _STATE)
+    kept = record.state(workspace.name, JUDGED_UNTIL)
     since = parse_time(kept) if kept else None
     judged = []
     for start, end in windows_due(joined["time"], workspace.spec.monitor.window, now=now, since=since):
@@ -76,7 +77,7 @@ def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list
             for alert in alerts:
                 record.add(alert)
                 record.link(row.id, alert.id, "window")
-            record.set_state(workspace.name, _STATE, to_jsonable(end))
+            record.set_state(workspace.name, JUDGED_UNTIL, to_jsonable(end))
         judged.append(replace(found, row=row, alerts=alerts))
     return judged
 
@@ -90,6 +91,9 @@ def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Ju
             continue
         delay = timedelta(seconds=float(row.facts.get("delay_seconds") or 0))
         if now < row.until + delay:
+            continue
+        if rows_of(joined, row.since, row.until).is_empty():  # retired meanwhile
+            record.put(replace(row, status="settled"))
             continue
         found = _judge(workspace, joined, row.since, row.until, now)
         again = replace(row, status="settled", actuals=found.finding.actuals, facts=_facts(workspace, found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +106,9 @@ def read_log(folder: str | Path, since: datetime | None = None, until: datetime 
 class LogReader:
     """Reads a prediction log again and again: each time only what was added is decoded.
 
+    It holds the lines since the time that was last asked for, and no others: what is older is let go, and of
+    sealed parts it is not even decoded. Asking for an earlier time than before reads again.
+
     Args:
         folder: Where the segments are; one that is not there is an empty log.
     """
@@ -114,17 +117,22 @@ class LogReader:
         self._folder = Path(folder)
         self._parts: dict[SegmentName, _Part] = {}
 
+    @property
+    def lines(self) -> int:
+        """How many lines are held since the last reading."""
+        return sum(table.height for part in self._parts.values() for table in part.tables.tables)
+
     def read(self, since: datetime | None = None, until: datetime | None = None) -> LogTables:
         """Gives what the log holds now; see `read_log`."""
         import polars as pl
 
         names = segment_names(self._folder) if self._folder.is_dir() else []
-        self._parts = {name: _read_part(self._folder, name, self._parts.get(name)) for name in names}
+        since = as_utc(since) if since else None
+        self._parts = {name: _read_part(self._folder, name, self._parts.get(name), since) for name in names}
         parts = [part.tables.tables for part in self._parts.values()]
-        bounds = [pl.col("time") >= as_utc(since)] if since else []
-        bounds += [pl.col("time") < as_utc(until)] if until else []
+        bounds = [pl.col("time") < as_utc(until)] if until else []
         tables = [
-            pl.concat([_empty(index), *(part[index] for part in parts)])
+            pl.concat([_empty(index), *(part[index] for part in parts if part[index].height)])
             .filter(*bounds)
             .sort("time", maintain_order=True)
             for index in range(len(_schemas()))
@@ -142,11 +150,29 @@ class LogReader:
 
 @dataclass(frozen=True)
 class _Part:
-    """What was read of a segment, up to the position behind its last whole line; or its sealed form."""
+    """What was read of a segment, up to the position behind its last whole line; or its sealed form.
+
+    Attributes:
+        tables: Its lines of the time `since` and later; all of them where that is None.
+        end: Behind which byte the next reading goes on.
+        sealed: Whether nothing comes any more.
+        since: From when on lines are held.
+    """
 
     tables: LogTables
     end: int = 0
     sealed: bool = False
+    since: datetime | None = None
+
+    def since_time(self, since: datetime | None) -> _Part:
+        """Lets go of the lines before a time."""
+        if since == self.since:
+            return self
+        return replace(self, tables=_later(self.tables, since), since=since)
+
+    def lacks(self, since: datetime | None) -> bool:
+        """Whether lines since a time were let go."""
+        return self.since is not None and (since is None or since < self.since)
 
 
 def tables_of(lines: Sequence[Line], worker: str) -> LogTables:
@@ -206,21 +232,24 @@ def _told(prediction: str | float | tuple[str, ...]) -> str | None:
     )
 
 
-def _read_part(folder: Path, name: SegmentName, known: _Part | None) -> _Part:
+def _read_part(folder: Path, name: SegmentName, known: _Part | None, since: datetime | None) -> _Part:
     """Reads what is new of one segment, or its sealed form; the one may become the other meanwhile."""
+    if known is not None and known.lacks(since):
+        known = None
     if known is not None and known.sealed:
-        return known
+        return known.since_time(since)
     for _ in range(_TRIES):
         try:
             if name.sealed_predictions(folder).exists():
-                return _Part(_read_sealed(folder, name), sealed=True)
+                return _Part(_read_sealed(folder, name, since), sealed=True, since=since)
             lines, end = read_lines(name.segment(folder), known.end if known else 0)
-            fresh = tables_of(lines, name.worker)
-            return _Part(_appended(known.tables, fresh) if known else fresh, end)
+            fresh = _later(tables_of(lines, name.worker), since)
+            before = known.since_time(since).tables if known else None
+            return _Part(_appended(before, fresh) if before else fresh, end, since=since)
         except FileNotFoundError:
             if not (name.sealed_predictions(folder).exists() or name.segment(folder).exists()):
                 break
-    return _Part(tables_of((), name.worker))  # retired meanwhile
+    return _Part(tables_of((), name.worker), since=since)  # retired meanwhile
 
 
 def _appended(tables: LogTables, fresh: LogTables) -> LogTables:
@@ -230,16 +259,29 @@ def _appended(tables: LogTables, fresh: LogTables) -> LogTables:
     return LogTables(*(pl.concat(pair) if pair[1].height else pair[0] for pair in both))
 
 
-def _read_sealed(folder: Path, name: SegmentName) -> LogTables:
+def _later(tables: LogTables, since: datetime | None) -> LogTables:
     import polars as pl
 
-    predictions = pl.read_parquet(name.sealed_predictions(folder))
+    if since is None:
+        return tables
+    return LogTables(*(table.filter(pl.col("time") >= since) for table in tables.tables))
+
+
+def _read_sealed(folder: Path, name: SegmentName, since: datetime | None) -> LogTables:
+    """Reads a sealed part; the row groups whose statistics say that they are older are left alone."""
+    import polars as pl
+
+    def lines(path: Path) -> pl.DataFrame:
+        found = pl.scan_parquet(path)
+        return (found if since is None else found.filter(pl.col("time") >= since)).collect()
+
+    predictions = lines(name.sealed_predictions(folder))
     if "chance" not in predictions.columns:  # sealed by a release that did not note it
         predictions = predictions.with_columns(chance=pl.lit(1.0))
-    actuals, refusals = pl.read_parquet(name.sealed_actuals(folder)), name.sealed_refusals(folder)
+    actuals, refusals = lines(name.sealed_actuals(folder)), name.sealed_refusals(folder)
     if not refusals.exists():
         return LogTables(predictions, actuals)
-    return LogTables(predictions, actuals, pl.read_parquet(refusals))
+    return LogTables(predictions, actuals, lines(refusals))
 
 
 def _empty(index: int) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from everloop.runtime.server.pages import ROUTES as PAGES
 from everloop.runtime.server.route_table import RouteTable
 from everloop.runtime.service.lifecycles import Lifecycles
 from everloop.runtime.service.served import Served
+from everloop.runtime.service.waiting import Waiting
 
 if TYPE_CHECKING:
     from everloop.runtime.server.grpc import GrpcServer
@@ -51,12 +52,14 @@ class App:
 
     Attributes:
         lifecycles: What it answers for.
+        waiting: Says which requests waited too long.
         start_fault: Why it did not start.
         grpc: The gRPC server beside it, if there is one.
     """
 
     def __init__(self, lifecycles: Lifecycles, routes: Iterable[Route | ServerRoute]) -> None:
         self.lifecycles = lifecycles
+        self.waiting = Waiting()
         self._routes = RouteTable(routes)
         self._at_once: dict[str, Service] = {}
         self.start_fault: EverloopError | None = None
@@ -127,13 +130,15 @@ class App:
         request = Request(scope, _nothing_more)
         if len(content) > service.settings.limits.body_bytes or not request.sends_json:
             return False
-        if service.requests_now >= service.settings.limits.concurrent or service.shedding.crowded():
-            refusal = service.shedding.unavailable("overload", "The server has too much to do.")
+        most = service.settings.limits.concurrent
+        if service.requests_now >= most or not self.waiting.admits_at_once(most):
+            refusal = service.shedding.overloaded()
             _count(service.metrics, native.PATH, "POST", refusal.response(), request)
             reply(refusal.response())
             return True
         row = service.read_row(content)
         if row is None:
+            self.waiting.hand_over()
             return False
         service.requests_now += 1
 
@@ -165,8 +170,8 @@ class App:
     async def _of_lifecycle(self, service: Service, route: Route, request: Request) -> Response:
         service.requests_now += 1
         try:
-            if route.counts and service.requests_now > service.settings.limits.concurrent:
-                raise service.shedding.unavailable("overload", "The server has too much to do.")
+            if route.counts and not self._bears(service):
+                raise service.shedding.overloaded()
             require_role(service.settings.tokens, route.role, request.header(b"authorization"))
             return await route.function(service, request)
         except (Refusal, ClientGone):
@@ -175,6 +180,10 @@ class App:
             raise _mistake(error) from None
         finally:
             service.requests_now -= 1
+
+    def _bears(self, service: Service) -> bool:
+        """Says whether a request that a task answers is let in."""
+        return service.requests_now <= service.settings.limits.concurrent and self.waiting.admits()
 
     async def _of_server(self, route: ServerRoute, request: Request) -> Response:
         who = request.header(b"authorization")
@@ -220,7 +229,7 @@ class App:
     async def _start_grpc(self, settings: ServerSettings) -> None:
         from everloop.runtime.server.grpc import GrpcServer
 
-        self.grpc = GrpcServer(self.lifecycles, settings)
+        self.grpc = GrpcServer(self.lifecycles, settings, self.waiting)
         await self.grpc.start()
 
 

@@ -41,7 +41,7 @@ class _Connection(HttpToolsProtocol):
         if coming and not cycle.waiting_for_100_continue and not self.flow.write_paused:
             self._held = cycle, app
         else:
-            super()._start_asgi_task(cycle, app)
+            self._hand_over(cycle, app)
 
     def on_message_complete(self) -> None:
         """Answers a request that is whole, if that can be done at once."""
@@ -55,7 +55,7 @@ class _Connection(HttpToolsProtocol):
             self._write(cycle, response)
 
         if not self.application.answer_at_once(cycle.scope, cycle.body, reply):
-            super()._start_asgi_task(cycle, app)
+            self._hand_over(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Reads what has come; a request whose end has not takes the ordinary way, with its time limit."""
@@ -64,7 +64,11 @@ class _Connection(HttpToolsProtocol):
         self._reading = False
         if self._held is not None:
             held, self._held = self._held, None
-            super()._start_asgi_task(*held)
+            self._hand_over(*held)
+
+    def _hand_over(self, cycle: Any, app: Any) -> None:
+        self.application.waiting.read()
+        super()._start_asgi_task(cycle, app)
 
     def _often(self) -> bytes:
         """Gives the fields that every answer has; uvicorn lists them anew each second."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from everloop.runtime.service.metrics import Metrics
     from everloop.runtime.service.service import Service
     from everloop.runtime.service.settings import ServerSettings, Tls
+    from everloop.runtime.service.waiting import Waiting
 
 _STATUS = {
     401: "UNAUTHENTICATED",
@@ -39,10 +40,11 @@ class GrpcServer:
     Args:
         lifecycles: What it answers for.
         settings: Where it listens, and how.
+        waiting: Says which requests waited too long.
     """
 
-    def __init__(self, lifecycles: Lifecycles, settings: ServerSettings) -> None:
-        self._lifecycles, self._settings = lifecycles, settings
+    def __init__(self, lifecycles: Lifecycles, settings: ServerSettings, waiting: Waiting) -> None:
+        self._lifecycles, self._settings, self._waiting = lifecycles, settings, waiting
         self._server: Any = None
         self.port = 0
 
@@ -113,7 +115,7 @@ class GrpcServer:
         return answer
 
     def _of_model(self, name: str, method: Method, field: str, role: str | None) -> Any:
-        lifecycles = self._lifecycles
+        lifecycles, waiting = self._lifecycles, self._waiting
 
         async def answer(request: Any, context: Any) -> Any:
             lifecycle, who = getattr(request, field), _authorization(context)
@@ -123,7 +125,8 @@ class GrpcServer:
                 if service is None:
                     lifecycles.only(admitted(lifecycles.services, role, who)).find(lifecycle)
                     return None
-                return await _asked(service, method, role, who, request)
+                bears = role is None or _bears(service, waiting)
+                return await _asked(service, method, role, who, request, bears=bears)
 
             numbers = lifecycles.metrics if service is None else service.metrics
             return await _guarded(name, numbers, context, answered)
@@ -131,12 +134,19 @@ class GrpcServer:
         return answer
 
 
-async def _asked(service: Service, method: Method, role: str | None, who: bytes, request: Any) -> Any:
+def _bears(service: Service, waiting: Waiting) -> bool:
+    """Says whether one more request is let in."""
+    return service.requests_now < service.settings.limits.concurrent and waiting.admits()
+
+
+async def _asked(
+    service: Service, method: Method, role: str | None, who: bytes, request: Any, *, bears: bool
+) -> Any:
     """Has a lifecycle answer, if whoever asks may and it has not too much to do."""
     service.requests_now += 1
     try:
-        if service.requests_now > service.settings.limits.concurrent and role is not None:
-            raise service.shedding.unavailable("overload", "The server has too much to do.")
+        if not bears:
+            raise service.shedding.overloaded()
         require_role(service.settings.tokens, role, who)
         return await method(service, request)
     finally:

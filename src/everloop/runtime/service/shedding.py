@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -26,19 +25,15 @@ class Shedding:
 
     def __init__(self, limits: ServerLimits, metrics: Metrics) -> None:
         self._limits, self._metrics = limits, metrics
-        self._arrived = 0
 
     def unavailable(self, reason: str, title: str) -> Refusal:
         """Gives the refusal that asks the client to come back, and counts it."""
         self._metrics.add("everloop_shed_total", reason)
         return Refusal(503, title, headers={"retry-after": str(self._limits.retry_after)})
 
-    def crowded(self) -> bool:
-        """Counts a request of this turn of the event loop; says whether they are too many at once."""
-        if self._arrived == 0:
-            asyncio.get_running_loop().call_soon(self._end_turn)
-        self._arrived += 1
-        return self._arrived > self._limits.concurrent
+    def overloaded(self) -> Refusal:
+        """Gives the refusal of a request for which the server as a whole has too much to do."""
+        return self.unavailable("overload", "The server has too much to do.")
 
     def enter(self, asked: Sequence[Asked]) -> None:
         """Takes rows for the versions that will answer them; `leave` has to follow.
@@ -63,9 +58,6 @@ class Shedding:
             return
         for bound, rows in _by_bound(asked):
             bound.leave(rows)
-
-    def _end_turn(self) -> None:
-        self._arrived = 0
 
 
 def _by_bound(asked: Sequence[Asked]) -> list[tuple[VersionBound, int]]:

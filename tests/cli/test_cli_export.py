@@ -6,12 +6,17 @@ import pytest
 
 from everloop.deploy.targets import known_targets
 from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
+from everloop.monitor.formats import known_formats
 
 SERVE = "deploy: {strategy: blue_green, serve: {port: 9100, tokens: {predict: env:OUR_TOKEN}}}\n"
 
 
 def test_targets_are_listed(cli):
-    assert set(cli("export", "--list", "--json").facts["targets"]) == {*known_targets(), *LIFECYCLE_EXPORTS}
+    assert set(cli("export", "--list", "--json").facts["targets"]) == {
+        *known_targets(),
+        *LIFECYCLE_EXPORTS,
+        *known_formats(),
+    }
 
 
 @pytest.mark.parametrize(
@@ -21,6 +26,10 @@ def test_targets_are_listed(cli):
         (("export", "dokcer"), "everloop export docker"),
         (("export", "docker"), "no champion yet"),
         (("export", "docker", "--version", 3), "no version 3"),
+        (("export", "docker", "--window", "window_0"), "--window says nothing there"),
+        (("export", "evidently", "--version", 1), "--version says nothing there"),
+        (("export", "evidently", "--window", "window_0"), "window_0"),
+        (("export", "evidently"), "No window of loans was judged yet"),
     ],
 )
 def test_what_cannot_be_exported_is_told_and_nothing_is_written(cli, home, words, said):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +21,8 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         typer.Argument(metavar="TARGET", help="Where it runs, such as docker.", show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where to write; else export-TARGET.")
+        Path | None,
+        typer.Option("--output", "--out", "-o", metavar="PATH", help="Where to write; else export-TARGET."),
     ] = None,
     version: Annotated[int | None, typer.Option(min=1, help="The version; by default the champion.")] = None,
     package: Annotated[
@@ -30,10 +32,13 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The port; else as the file says.")
     ] = None,
+    window: Annotated[
+        str | None, typer.Option(metavar="ID", help="The window, of a target that takes one; else the last.")
+    ] = None,
     list_targets: Annotated[bool, typer.Option("--list", help="List the targets.")] = False,
     file: LifecycleFile = DEFAULT_FILE,
 ) -> Answer:
-    """Writes a version as the files with which it runs elsewhere; or what another system is told of the file.
+    """Writes a version as the files with which it runs elsewhere; or what others are told of file or window.
 
     Nothing is built, sent or started.
 
@@ -46,17 +51,25 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         everloop export kubernetes --output deploy/ --version 3
         everloop export airflow
         everloop export prometheus
+        everloop export evidently --window window_01JD2Q8M2V9S1R7T4W6Y8Z0A2C --out monday.json
     """
+    from everloop.cli.export_window import export_window
     from everloop.cli.sign import read_trusted
     from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
+    from everloop.monitor.formats import known_formats
 
     if list_targets:
         return _listed()
     target = _known(target)
+    of_version = {"--version": version, "--package": package, "--port": port}
+    if target in known_formats():
+        _refuse_options(target, of_version, "a window")
+        return export_window(target, file, window, output)
+    _refuse_options(target, {"--window": window}, "no window")
     folder = output or Path(f"export-{target}")
     keys = read_trusted(trusted, package)
     if target in LIFECYCLE_EXPORTS:
-        _refuse_version_options(target, {"--version": version, "--package": package, "--port": port})
+        _refuse_options(target, of_version, "the lifecycle file alone")
         return _of_file(target, file, folder)
     release = _of_package(package, port, keys) if package else _of_lifecycle(file, version, port)
     return _of_release(release, target, folder)
@@ -69,8 +82,9 @@ def _known(target: str | None) -> str:
     from everloop.core.errors import UsageFault
     from everloop.deploy.targets import known_targets
     from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
+    from everloop.monitor.formats import known_formats
 
-    known = sorted({*known_targets(), *LIFECYCLE_EXPORTS})
+    known = sorted({*known_targets(), *LIFECYCLE_EXPORTS, *known_formats()})
     if target in known:
         return str(target)
     near = get_close_matches(target or "", known, n=1) or ["docker"]
@@ -79,14 +93,14 @@ def _known(target: str | None) -> str:
     raise UsageFault(f"{said}{separator} {', '.join(known)}.", hint=f"everloop export {near[0]}")
 
 
-def _refuse_version_options(target: str, options: dict[str, object]) -> None:
-    """Refuses options about a version where none is written."""
+def _refuse_options(target: str, options: Mapping[str, object], source: str) -> None:
+    """Refuses options about what a target is not written from."""
     from everloop.core.errors import UsageFault
 
     stated = [name for name, value in options.items() if value is not None]
     if stated:
         raise UsageFault(
-            f"{target} is written from the lifecycle file alone; {' and '.join(stated)} says nothing there.",
+            f"{target} is written from {source}; {' and '.join(stated)} says nothing there.",
             hint=f"everloop export {target}",
         )
 
@@ -134,9 +148,11 @@ def _of_file(name: str, file: Path, folder: Path) -> Answer:
 def _listed() -> Answer:
     from everloop.deploy.targets import known_targets, open_target
     from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS, open_lifecycle_export
+    from everloop.monitor.formats import known_formats, open_format
 
-    found = {name: open_target(name).capabilities for name in known_targets()}
+    found: dict[str, Any] = {name: open_target(name).capabilities for name in known_targets()}
     found |= {name: open_lifecycle_export(name).capabilities for name in LIFECYCLE_EXPORTS}
+    found |= {name: open_format(name) for name in known_formats()}
     width = max(len(name) for name in found)
     lines = (f"{name:<{width}}  {one.summary} ({one.platform})" for name, one in found.items())
     facts = {name: {"summary": one.summary, "platform": one.platform} for name, one in found.items()}

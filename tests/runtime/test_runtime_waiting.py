@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from everloop.runtime.http import Refusal
 from everloop.runtime.protocols import PROTOCOLS
 from everloop.runtime.protocols.route import Route
 from everloop.runtime.server.app import create_app
+from everloop.runtime.server.grpc import GrpcServer
 from everloop.runtime.service.settings import ServerSettings
 from everloop.runtime.service.waiting import LEAST_WAIT, Waiting
 
@@ -239,4 +241,25 @@ def test_every_route_is_refused_before_its_body_is_read(packages, tmp_path, unde
     for path in paths:
         asked = (under + path).replace("{name}", name).replace("{version}", "7")
         assert asyncio.run(status_of(asked)) == (503, b"1"), asked
+    app.stop()
+
+
+@pytest.mark.parametrize(("role", "refused"), [("predict", True), (None, False)])
+def test_a_method_of_grpc_is_refused_before_its_request_is_looked_at(packages, tmp_path, role, refused):
+    app = create_app(ServerSettings(package=str(packages["binary"]), log=str(tmp_path / "log")))
+    app.start()
+    service, asked = app.lifecycles.sole, []
+    server = GrpcServer(app.lifecycles, service.settings, Late())
+
+    async def method(_service, request):
+        asked.append(request)
+        return "answered"
+
+    if refused:
+        with pytest.raises(Refusal) as found:
+            asyncio.run(server.answer(service, method, role, b"", "request"))
+        assert (found.value.status, found.value.headers["retry-after"], asked) == (503, "1", [])
+    else:
+        assert asyncio.run(server.answer(service, method, role, b"", "request")) == "answered"
+    assert service.requests_now == 0
     app.stop()

@@ -87,6 +87,26 @@ class GrpcServer:
         if self._server is not None:
             await self._server.stop(seconds)
 
+    async def answer(
+        self, service: Service, method: Method, role: str | None, who: bytes, request: Any
+    ) -> Any:
+        """Has a lifecycle answer, if whoever asks may and it has not too much to do.
+
+        Raises:
+            Refusal: 503 when the lifecycle has too much to do, 401 and 403 for who may not ask.
+        """
+        service.requests_now += 1
+        try:
+            if role is not None and not self._bears(service):
+                raise service.shedding.overloaded()
+            require_role(service.settings.tokens, role, who)
+            return await method(service, request)
+        finally:
+            service.requests_now -= 1
+
+    def _bears(self, service: Service) -> bool:
+        return service.requests_now <= service.settings.limits.concurrent and self._waiting.admits()
+
     def _handlers(self) -> Any:
         import grpc
 
@@ -115,7 +135,7 @@ class GrpcServer:
         return answer
 
     def _of_model(self, name: str, method: Method, field: str, role: str | None) -> Any:
-        lifecycles, waiting = self._lifecycles, self._waiting
+        lifecycles = self._lifecycles
 
         async def answer(request: Any, context: Any) -> Any:
             lifecycle, who = getattr(request, field), _authorization(context)
@@ -125,32 +145,12 @@ class GrpcServer:
                 if service is None:
                     lifecycles.only(admitted(lifecycles.services, role, who)).find(lifecycle)
                     return None
-                bears = role is None or _bears(service, waiting)
-                return await _asked(service, method, role, who, request, bears=bears)
+                return await self.answer(service, method, role, who, request)
 
             numbers = lifecycles.metrics if service is None else service.metrics
             return await _guarded(name, numbers, context, answered)
 
         return answer
-
-
-def _bears(service: Service, waiting: Waiting) -> bool:
-    """Says whether one more request is let in."""
-    return service.requests_now < service.settings.limits.concurrent and waiting.admits()
-
-
-async def _asked(
-    service: Service, method: Method, role: str | None, who: bytes, request: Any, *, bears: bool
-) -> Any:
-    """Has a lifecycle answer, if whoever asks may and it has not too much to do."""
-    service.requests_now += 1
-    try:
-        if not bears:
-            raise service.shedding.overloaded()
-        require_role(service.settings.tokens, role, who)
-        return await method(service, request)
-    finally:
-        service.requests_now -= 1
 
 
 async def _guarded(name: str, numbers: Metrics, context: Any, answer: Callable[[], Awaitable[Any]]) -> Any:

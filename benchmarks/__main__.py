@@ -86,6 +86,9 @@ BENCHMARKS = {
         "benchmarks.serving",
         "60 times the requests of other servers (25 at one connection), half of an echo; 0.8 s, 90 MB",
     ),
+    "streaming_cost": Benchmark(
+        "benchmarks.streaming_cost", "monitoring adds under 5 % to the server's time for a request"
+    ),
     "reasons": Benchmark(
         "benchmarks.reasons", "an answer over HTTP with its strongest reasons in under 5 ms"
     ),

@@ -20,7 +20,7 @@ from benchmarks.peers import SCRIPTS, python_of
 from everloop.loop.serving import command_of, environment
 from everloop.runtime.server import ServerSettings
 
-OURS = "everloop"
+OURS, UNWATCHED = "everloop", "everloop, unwatched"
 _START_SECONDS = 120.0
 _LEAST_PORT, _MOST_PORT = 20_000, 30_000
 
@@ -86,6 +86,9 @@ PEERS = {
     "BentoML, batching": Kind(_BENTOML, "serving-bentoml", "serving_bentoml.py", ("32",)),
 }
 
+_VARIANTS = {UNWATCHED: Kind(_PLAIN, None, "serving_unwatched.py")}
+"""Ours with parts of it left out: beside itself alone, not beside others."""
+
 
 @dataclass
 class Running:
@@ -125,7 +128,7 @@ class Running:
 @contextmanager
 def started(name: str, folder: Path, *, install: bool) -> Iterator[Running | None]:
     """Starts a server on the first core and ends it; None where its environment was not asked for."""
-    kind = PEERS[name]
+    kind = (PEERS | _VARIANTS)[name]
     python = (
         Path(sys.executable) if kind.environment is None else python_of(kind.environment, install=install)
     )

@@ -1,0 +1,101 @@
+"""What monitoring costs a server: its processor time for a request, beside itself unwatched.
+
+Watched is the server as it ships: each answer with its row in the prediction log, everything counted, a 10 %
+canary told apart. Unwatched is the same program whose log and counters do nothing. Both run on one core and
+answer the same rows over one connection, in turns. What the kernel says that the process and its threads
+have used is compared, so the time that other programs take does not count. The loop is a process of its own:
+what it takes to read a line is told beside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.figures import Figure, Options, Report
+from benchmarks.serving_model import make_deployment, table
+from benchmarks.serving_servers import OURS, UNWATCHED, Running, started
+from benchmarks.timing import interleave
+from everloop.runtime.log import LogReader
+
+_SHARE = "processor time for a request that monitoring adds"
+
+
+def run(options: Options) -> Report:
+    """Asks both servers in turns, then reads what was logged as the loop does."""
+    training, requests = (2_000, 3_000) if options.quick else (20_000, 20_000)
+    with contextlib.ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        rows = table(training)
+        rows.write_json(folder / "training.json")
+        make_deployment(rows, folder)
+        bodies = [json.dumps(row).encode() for row in rows.drop("y").head(500).to_dicts()]
+        works = {}
+        for name in (OURS, UNWATCHED):
+            server = opened.enter_context(started(name, folder, install=False))
+            if server is None:
+                raise RuntimeError(f"{name} was not started")
+            works[name] = _asked(server, bodies, requests)
+        took = interleave(works, options.rounds)
+        reading = _reading(folder / "log")
+    watched, bare = took[OURS], took[UNWATCHED]
+    shares = [one / other - 1 for one, other in zip(watched.rounds, bare.rounds, strict=True)]
+    return Report(
+        (
+            Figure(
+                "processor time of the server for a request",
+                **watched.scaled(1e6),
+                unit="us",
+                beside=UNWATCHED,
+                other=bare.median * 1e6,
+            ),
+            Figure(
+                _SHARE,
+                (watched.median / bare.median - 1) * 100,
+                "%",
+                low=min(shares) * 100,
+                high=max(shares) * 100,
+                goal="< 5",
+            ),
+            Figure("reading a line of the log, in the loop's process", reading * 1e6, "us"),
+        )
+    )
+
+
+def _asked(server: Running, bodies: Sequence[bytes], requests: int) -> Callable[[], float]:
+    """A round: rows asked one after the other; the processor seconds that the server used for each."""
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    turns = itertools.cycle(bodies)
+
+    def work() -> float:
+        before = _processor_seconds(server.process.pid)
+        for body in itertools.islice(turns, requests):
+            connection.request("POST", server.form.path, body, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{server.slug} answered {answer.status}")
+        time.sleep(0.2)  # the log's thread writes the last group
+        return (_processor_seconds(server.process.pid) - before) / requests
+
+    return work
+
+
+def _processor_seconds(pid: int) -> float:
+    """What the threads of a process have used since they started, to the nanosecond."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def _reading(log: Path) -> float:
+    reader = LogReader(log)
+    start = time.process_time()
+    reader.read()
+    return (time.process_time() - start) / max(1, reader.lines)

@@ -13,9 +13,21 @@ if TYPE_CHECKING:
     from everloop.record.rows import DecisionRow, RolloutRow
     from everloop.report.page import Block
 
-TONES = {"promoted": "yes", "rolled_back": "no", "aborted": "no", "running": "open", "waiting": "open"}
+TONES = {
+    "promoted": "yes",
+    "rolled_back": "no",
+    "aborted": "no",
+    "taken_back": "no",
+    "running": "open",
+    "waiting": "open",
+}
 _COMPARED = {"better than today": "than today", "not worse than the champion": "than the champion"}
-_SAID = {"promoted": "promoted", "rolled_back": "rolled back", "aborted": "aborted"}
+_SAID = {
+    "promoted": "promoted",
+    "rolled_back": "rolled back",
+    "aborted": "aborted",
+    "taken_back": "promoted, and taken back",
+}
 
 
 def deploy_section(story: Story) -> Section:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from everloop.report.page import Block
 
 _SHOWN_DECISIONS = 12
-_SPAN_TONES = {"promoted": "yes", "rolled_back": "no", "aborted": "no"}
+_SPAN_TONES = {"promoted": "yes", "rolled_back": "no", "aborted": "no", "taken_back": "no"}
 
 
 def monitor_section(story: Story) -> Section:

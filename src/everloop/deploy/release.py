@@ -124,6 +124,25 @@ def apply_move(
     return _change(record, rollout, move, _STATES[move.kind], facts, at)
 
 
+def take_back(
+    record: Record, rollout: RolloutRow, reason: str, facts: dict[str, Any], at: datetime
+) -> DecisionRow:
+    """Takes a version back that was promoted: the one before it serves again.
+
+    Args:
+        record: The record.
+        rollout: The rollout by which the version was promoted.
+        reason: Why.
+        facts: The evidence.
+        at: Now.
+
+    Raises:
+        UsageFault: When the version does not serve any more, or another rollout is under way.
+        RecordBusy: When somebody else moved it meanwhile.
+    """
+    return _change(record, rollout, Move("roll_back", rollout.step, 0.0, reason), "taken_back", facts, at)
+
+
 def move_by_hand(
     record: Record,
     rollout: RolloutRow,
@@ -305,11 +324,28 @@ def _require_current(record: Record, rollout: RolloutRow) -> None:
         RecordBusy: When it has moved; looking at it again and deciding anew helps.
     """
     now = record.get(RolloutRow, rollout.id, hold=True)
-    require_open(now)
+    if rollout.state == "promoted" == now.state:
+        _require_serving(record, now)
+    else:
+        require_open(now)
     if now != rollout:
         raise RecordBusy(
             f"The rollout {rollout.id} has moved since: it is {now.state} at step {now.step} with "
             f"{now.share:.0%}, the move was decided at step {rollout.step}, {rollout.state}.",
+            hint="everloop rollout status",
+        )
+
+
+def _require_serving(record: Record, rollout: RolloutRow) -> None:
+    """Refuses to take a version back that does not serve any more, or that a challenger stands beside.
+
+    Raises:
+        UsageFault: When it is so.
+    """
+    serving = deployment(record, rollout.lifecycle)
+    if serving is None or serving.champion != rollout.challenger or serving.challenger is not None:
+        raise UsageFault(
+            f"What the rollout {rollout.id} promoted does not serve alone any more.",
             hint="everloop rollout status",
         )
 
@@ -319,9 +355,10 @@ def _settle(record: Record, rollout: RolloutRow, state: str, at: datetime, decis
         _deploy(record, rollout.lifecycle, at, rollout.challenger, None, decision)
         set_status(record, rollout.challenger, "champion")
         set_status(record, rollout.champion, "retired")
-    elif state in ("rolled_back", "aborted"):
+    elif state in ("rolled_back", "aborted", "taken_back"):
         _deploy(record, rollout.lifecycle, at, rollout.champion, None, decision)
         set_status(record, rollout.challenger, "refused")
+        set_status(record, rollout.champion, "champion")
     else:
         _deploy(record, rollout.lifecycle, at, rollout.champion, rollout.challenger, decision)
 

@@ -10,6 +10,7 @@
                                            └──────reject──▶ aborted
        running, waiting ──harm, arms not divided as meant──▶ rolled_back
        any of them ──by hand──▶ promoted, aborted
+       promoted ──worse than the version before it, while it is watched──▶ taken_back
 
 `next_move` is a pure function from what is known to one move; `everloop.deploy.release` writes
 moves to the record.
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from everloop.spec import DeploySpec
 
 OPEN_STATES = ("running", "paused", "waiting")
-CLOSED_STATES = ("promoted", "rolled_back", "aborted")
+CLOSED_STATES = ("promoted", "rolled_back", "aborted", "taken_back")
 MOST_EXTENSIONS = 3
 """How often `undecided: extend` gives as many holds again, before the challenger goes back."""
 BANDIT_SHARES = (0.05, 0.95)

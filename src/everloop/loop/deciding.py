@@ -161,25 +161,25 @@ def settled(workspace: Workspace, decision: DecisionRow, result: RunResult, now:
     with record.transaction():
         record.link(decision.id, result.run.id, "retrain")
         record.set_state(workspace.name, FAILURES, 0)
-        until = now + SETTLING_WINDOWS * _window(workspace)
-        _wait(workspace, until, "the last retrain is given time to show itself", orders=False)
+        until = now + SETTLING_WINDOWS * window_length(workspace)
+        wait(workspace, until, "the last retrain is given time to show itself", orders=False)
 
 
 def _postponed(workspace: Workspace, decision: DecisionRow, busy: RecordBusy, now: datetime) -> DecisionRow:
-    until = now + _window(workspace)
+    until = now + window_length(workspace)
     told = f"{busy.message} It is asked again after {to_jsonable(until)}."
     later = _follow_up(workspace, decision, "postponed", told, now)
     with workspace.record.transaction():
         workspace.record.add(later)
         workspace.record.link(decision.id, later.id, "retrain")
-        _wait(workspace, until, "another run was under way", orders=True)
+        wait(workspace, until, "another run was under way", orders=True)
     return later
 
 
 def _failed(workspace: Workspace, decision: DecisionRow, error: Exception, now: datetime) -> DecisionRow:
     record = workspace.record
     failures = int(record.state(workspace.name, FAILURES) or 0) + 1
-    until = now + _window(workspace) * min(FIRST_BACK_OFF * 2 ** (failures - 1), MOST_BACK_OFF)
+    until = now + window_length(workspace) * min(FIRST_BACK_OFF * 2 ** (failures - 1), MOST_BACK_OFF)
     if isinstance(error, EverloopError):
         told, cause = error.message, error.to_dict()
     else:
@@ -207,7 +207,7 @@ def _failed(workspace: Workspace, decision: DecisionRow, error: Exception, now: 
         record.link(failed.id, alert.id, "retrain")
         record.set_state(workspace.name, FAILURES, failures)
         in_a_row = f"{failures} retrain{'s' * (failures > 1)} in a row failed"
-        _wait(workspace, until, in_a_row, orders=True)
+        wait(workspace, until, in_a_row, orders=True)
     return failed
 
 
@@ -283,11 +283,12 @@ def _held_back(workspace: Workspace, advice: RetrainAdvice, now: datetime) -> st
     return f"not before {kept['until'][:16]}: {kept['why']}"
 
 
-def _wait(workspace: Workspace, until: datetime, why: str, *, orders: bool) -> None:
+def wait(workspace: Workspace, until: datetime, why: str, *, orders: bool) -> None:
     """Notes until when no retrain is made; whether standing orders wait, too."""
     kept = {"until": to_jsonable(until), "why": why, "orders": orders}
     workspace.record.set_state(workspace.name, WAITS, kept)
 
 
-def _window(workspace: Workspace) -> timedelta:
+def window_length(workspace: Workspace) -> timedelta:
+    """Gives how long a window is; a day where it is a number of predictions."""
     return workspace.spec.monitor.window.time or timedelta(days=1)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
+from everloop.loop.after_release import watch_release
 from everloop.loop.collecting import collect
 from everloop.loop.deciding import Asking, decide, retrain, unfinished
 from everloop.loop.detecting import detect
@@ -144,7 +145,7 @@ class Loop:
             retire(folder, before=None if kept.keep is None else now - kept.keep, most_bytes=most)
 
     def _roll(self, log: RolloutLog, now: datetime) -> Iterator[Happening]:
-        moved = advance(self.workspace, log, now)
+        moved = advance(self.workspace, log, now) or watch_release(self.workspace, log, now)
         if moved is not None:
             self._project()
             yield Happening("rollout", f"{moved.answer}: {moved.reason}", moved.id)

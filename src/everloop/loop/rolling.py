@@ -61,11 +61,12 @@ def advance(workspace: Workspace, log: RolloutLog, now: datetime) -> DecisionRow
         # A person, or another controller, moved or ended it meanwhile: the next tick looks again.
         return None
     if decision is not None and move.kind in _ALERTS:
-        _alert(workspace, decision)
+        tell_move(workspace, decision)
     return decision
 
 
-def _alert(workspace: Workspace, decision: DecisionRow) -> None:
+def tell_move(workspace: Workspace, decision: DecisionRow) -> None:
+    """Raises the alert of a move that people are told of."""
     alert = AlertRow(
         id=new_id("alert", decision.at),
         lifecycle=workspace.name,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from everloop.spec.loading import load, parse
     from everloop.spec.model import Budget, ModelSpec
     from everloop.spec.monitor import (
+        AfterReleaseSpec,
         AlertTarget,
         DriftSpec,
         EmailAlert,
@@ -66,6 +67,7 @@ _HOME = {
             "EmailAlert",
             "FileAlert",
             "MonitorSpec",
+            "AfterReleaseSpec",
             "HistorySpec",
             "RetrainSpec",
             "WebhookAlert",
@@ -95,6 +97,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AfterReleaseSpec",
     "AlarmBudget",
     "AlertTarget",
     "AsOfFeature",

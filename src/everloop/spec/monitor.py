@@ -216,6 +216,17 @@ class RetrainSpec(Part):
     )
 
 
+class AfterReleaseSpec(Part):
+    """How long a version is held against the one before it, once it was promoted."""
+
+    windows: int = Field(
+        10,
+        ge=0,
+        description="For the predictions of so many windows; the version before it serves again where it "
+        "is shown to be worse. 0 does without.",
+    )
+
+
 class MonitorSpec(Part):
     """How the model is watched."""
 
@@ -231,4 +242,8 @@ class MonitorSpec(Part):
     )
     alerts: tuple[AlertTarget, ...] = Field((), description="Who is told.")
     silences: tuple[SilenceSpec, ...] = Field((), description="What nobody is told of for a while.")
+    after_release: AfterReleaseSpec = Field(
+        default_factory=AfterReleaseSpec,
+        description="How long a version that was promoted is held against the one before it.",
+    )
     retrain: RetrainSpec = Field(default_factory=RetrainSpec, description="When a retrain is considered.")

@@ -25,6 +25,7 @@ from everloop.spec.lifecycle import EngineSpec, LifecycleSpec
 from everloop.spec.model import Budget, ModelSpec
 from everloop.spec.monitor import (
     ALERT_KINDS,
+    AfterReleaseSpec,
     DriftSpec,
     HistorySpec,
     MonitorSpec,
@@ -92,6 +93,7 @@ PARTS: tuple[tuple[str, type[Part]], ...] = (
     *((f"monitor.alerts: {kind}", model) for kind, model in ALERT_KINDS.items()),
     ("monitor.silences", SilenceSpec),
     ("monitor.retrain", RetrainSpec),
+    ("monitor.after_release", AfterReleaseSpec),
     ("monitor.retrain.history", HistorySpec),
     ("engine", EngineSpec),
 )

@@ -11,5 +11,16 @@ from everloop.deploy.guards.look import Budget, Look, Requests
 from everloop.deploy.guards.seen import seen
 from everloop.deploy.guards.split import split_finding
 from everloop.deploy.guards.table import GUARDS, look_at, require_known
+from everloop.deploy.guards.value import FROM_ACTUALS
 
-__all__ = ["GUARDS", "Budget", "Look", "Requests", "look_at", "require_known", "seen", "split_finding"]
+__all__ = [
+    "FROM_ACTUALS",
+    "GUARDS",
+    "Budget",
+    "Look",
+    "Requests",
+    "look_at",
+    "require_known",
+    "seen",
+    "split_finding",
+]

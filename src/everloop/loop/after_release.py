@@ -79,6 +79,15 @@ def watch_release(workspace: Workspace, log: RolloutLog, now: datetime) -> Decis
         return _keep(workspace, rollout, findings, lacking, now) if rows.over else None
 
 
+def watched_since(workspace: Workspace) -> datetime | None:
+    """Gives the time from which on a new champion is watched; None where none is any more."""
+    rollout = _promoted(workspace)
+    if rollout is None or not workspace.spec.monitor.after_release.windows:
+        return None
+    seen: dict[str, Any] = workspace.record.state(workspace.name, WATCHED) or {}
+    return None if seen.get("over") and seen.get("rollout") == rollout.id else rollout.updated_at
+
+
 def _promoted(workspace: Workspace) -> RolloutRow | None:
     """The rollout by which the champion came to serve; None where a challenger stands beside it."""
     record = workspace.record

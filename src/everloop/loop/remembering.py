@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.clock import parse_time
 from everloop.core.values import to_jsonable
 from everloop.deploy.versions import open_rollout
+from everloop.loop.after_release import watched_since
 from everloop.loop.detecting import read_from
 from everloop.loop.watching import JUDGED_UNTIL
 from everloop.record.rows import WindowRow
@@ -37,7 +38,8 @@ def needed_since(workspace: Workspace) -> datetime | None:
     """Gives the time from which on the log is still needed; None while all of it is.
 
     That is from the oldest of these: the last window that was judged (it may wait for its decision), the
-    windows that wait for their actuals, the rollout under way, the events that detectors have not read.
+    windows that wait for their actuals, the rollout under way, the watch over a new
+    champion, the events that detectors have not read.
     """
     record, name = workspace.record, workspace.name
     judged = record.find(WindowRow, lifecycle=name, order="-until", limit=1)
@@ -47,7 +49,7 @@ def needed_since(workspace: Workspace) -> datetime | None:
     rollout = open_rollout(record, name)
     last = judged[0]
     moments = [last.since, *(row.since for row in waiting), rollout.at if rollout else None]
-    moments.append(read_from(workspace))
+    moments += [read_from(workspace), watched_since(workspace)]
     if last.until is not None and last.facts.get("delay_seconds") is None:
         moments.append(last.until - UNSTATED)
     return min(moment for moment in moments if moment is not None)

@@ -59,7 +59,8 @@ def _engine(url: str, wait: float) -> tuple[sa.Engine, str]:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise _unknown_address(url) from None
+        # What cannot be taken apart may hold a password anywhere.
+        raise _unknown_address(url if "@" not in url else f"{url.partition('://')[0]}://...") from None
     if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
         path = Path(parsed.database)
         _make_folder(path)

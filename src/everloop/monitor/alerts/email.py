@@ -42,8 +42,7 @@ class EmailReceiver:
     grouped: bool = True
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.server)
-        if parts.scheme not in _PORTS or not parts.hostname:
+        if not _is_mail_server(self.server):
             raise UsageFault(
                 "The mail server's address is none.", hint="smtp://user:password@host:587, or smtps://..."
             )
@@ -109,3 +108,11 @@ class EmailReceiver:
         message["Message-ID"] = f"<{alerts[-1].get('id')}.{len(alerts)}@everloop>"
         message.set_content(text(alerts))
         return message
+
+
+def _is_mail_server(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, such as half a password with a slash in it
+        return False

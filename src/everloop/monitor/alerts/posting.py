@@ -40,9 +40,10 @@ class Post:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if urlsplit(self.address).scheme not in ("http", "https") or not urlsplit(self.address).hostname:
+        if not _is_web_address(self.address):
             raise UsageFault(
-                f"The {self.kind}'s address is no http or https address.", hint="https://host/path"
+                f"The {self.kind}'s address is no http or https address without a user and blanks.",
+                hint="https://host/path",
             )
 
     def __repr__(self) -> str:
@@ -96,3 +97,20 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirect)
+
+
+def _is_web_address(address: str) -> bool:
+    """Tells whether urllib can ask it; what it would say of others shows the address."""
+    try:
+        parts = urlsplit(address)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and address.isascii()
+            and address.isprintable()
+            and " " not in address
+        )
+    except ValueError:
+        return False

@@ -16,6 +16,7 @@ import pytest
 
 from everloop.core.errors import ModelFault, PackageRefused, UsageFault
 from everloop.measure.calibration import Sigmoid
+from everloop.model import parity_rows
 from everloop.model.compile.graph import graph_feeds
 from everloop.model.foreign_package import package
 from everloop.model.packaging import read_certificate, write_package
@@ -390,6 +391,19 @@ def test_edge_rows_hold_every_kind_of_oddity() -> None:
     assert {np.inf, -np.inf, 1e308} <= set(amounts)
     assert "" in {row["region"] for row in rows}
     assert {None, True, False} <= {row["member"] for row in rows}
+
+
+def test_edge_rows_of_a_wide_table_are_few_and_leave_no_oddity_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = train("linear", "binary").plan
+    typical = rows_of(plan, raw_table(5))
+    apart = edge_rows(plan, typical)
+    monkeypatch.setattr(parity_rows, "_MOST_CELLS", 30 * len(plan.inputs))
+    together = edge_rows(plan, typical)
+    assert len(together) < len(apart) / 1.5
+    odd = {item.name: parity_rows.odd_values(plan, item) for item in plan.inputs}
+    with_some = together[1 : -max(map(len, odd.values()))]
+    for name, values in odd.items():
+        assert set(map(repr, values)) <= {repr(row[name]) for row in with_some}
 
 
 def test_difference_is_relative_above_one() -> None:

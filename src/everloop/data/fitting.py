@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from everloop.table.stored import ColumnTable
 
 MOST_COMPARED = 100_000
+VALUES_HELD = 2_000_000
+"""So many values are read by one query: a query of its own for each of thousands of columns takes minutes."""
+
 _TAIL = 3.0  # An outlier lies this many times as far beyond the 1st or 99th percentile as that lies out.
 
 
@@ -79,9 +82,13 @@ class _Fit:
     def of_kind(self, kind: str) -> list[str]:
         return [name for name in self.actions if self.kind(name) == kind]
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
-        """The finite values of a column after the actions so far, from the least to the greatest."""
-        return in_order(self.table.select(self.form(name).alias(name)).collect(engine="streaming")[name])
+    def numbers(self, names: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        """Each column's finite values after the actions so far, from the least to the greatest."""
+        at_once = max(1, VALUES_HELD // max(1, self.rows))
+        for start in range(0, len(names), at_once):
+            forms = [self.form(name).alias(name) for name in names[start : start + at_once]]
+            for column in self.table.select(forms).collect(engine="streaming"):
+                yield column.name, in_order(column)
 
     def count(self, name: str, test: Callable[[pl.Expr], pl.Expr]) -> int:
         """Counts the rows of which something holds."""
@@ -96,9 +103,11 @@ class _Fit:
         if not made:
             return
         named = [fact.alias(str(place)) for place, fact in enumerate(made.values())]
-        found = dict(zip(made, self.table.select(named).collect(engine="streaming").row(0), strict=True))
-        for name in names:
-            yield name, {key: value for (column, key), value in found.items() if column == name}
+        found: dict[str, dict[str, Any]] = {name: {} for name in names}
+        values = self.table.select(named).collect(engine="streaming").row(0)
+        for (name, key), value in zip(made, values, strict=True):
+            found[name][key] = value
+        yield from found.items()
 
 
 def fit_cleaning(
@@ -300,22 +309,20 @@ def _types(fit: _Fit) -> None:
 def _numbers(fit: _Fit) -> None:
     """Looks at each column of numbers in order once: for marks that mean missing, then for outliers."""
     looks = fit.clean.missing != "keep" and fit.clean.sentinels == "find"
-    for name in fit.of_kind("number"):
-        rule = fit.rule(name)
-        clips = (rule.outliers or fit.clean.outliers) == "clip"
-        given = rule.missing_values
-        seeks = looks and given is None
-        if not (clips or seeks or given):
-            continue
-        ordered = fit.numbers(name)
-        marks: dict[float, int] = number_sentinels(number_facts(ordered)) if seeks else {}
+    columns = fit.of_kind("number")
+    clipped = {name for name in columns if (fit.rule(name).outliers or fit.clean.outliers) == "clip"}
+    sought = {name for name in columns if looks and fit.rule(name).missing_values is None}
+    told = {name for name in columns if fit.rule(name).missing_values}
+    for name, found in fit.numbers([name for name in columns if name in clipped | sought | told]):
+        ordered, given = found, fit.rule(name).missing_values
+        marks: dict[float, int] = number_sentinels(number_facts(ordered)) if name in sought else {}
         if given and fit.types[name] != "text":
             values = np.array([_number(name, value) for value in given])
             marks = {float(value): int((ordered == value).sum()) for value in values}
         if marks:
             _add_missing(fit, name, tuple(marks), sum(marks.values()))
             ordered = ordered[~np.isin(ordered, list(marks))]
-        if clips:
+        if name in clipped:
             _clip(fit, name, ordered)
 
 

@@ -56,23 +56,27 @@ _TEXTS: tuple[str | None, ...] = (
     "\u200b", "\U0001f6eb", "日本", "a\tb\n", "x" * 2000,
 )  # fmt: skip
 _MOST_CATEGORIES = 8
+_MOST_CELLS = 20_000_000  # rows x columns: a row for each odd value of 5,000 columns would be 500 million
 
 
 def edge_rows(plan: Plan, bases: Sequence[Row]) -> list[Row]:
     """Gives rows with one odd value each, then rows of nothing but odd values.
+
+    Of a table of thousands of columns a row has odd values in several columns, so that all are tried.
 
     Args:
         plan: The preparation; its inputs say which columns there are.
         bases: Ordinary rows, at least one; the other columns' values are taken from them in turn.
     """
     odd = {item.name: odd_values(plan, item) for item in plan.inputs}
-    rows = [{**dict.fromkeys(odd)}]
-    rows += [
-        {**bases[index % len(bases)], name: value}
-        for name, values in odd.items()
-        for index, value in enumerate(values)
-    ]
     longest = max(len(values) for values in odd.values())
+    pairs = [(name, value) for name, values in odd.items() for value in values]
+    count = min(len(pairs), max(longest + 1, _MOST_CELLS // len(odd)))
+    mixed = [dict(bases[index % len(bases)]) for index in range(count)]
+    for place, (name, value) in enumerate(pairs):
+        # One further each time round, or the same kind of oddity would always meet itself.
+        mixed[(place + place // count) % count][name] = value
+    rows = [{**dict.fromkeys(odd)}, *mixed]
     rows += [
         {name: values[(index + shift) % len(values)] for shift, (name, values) in enumerate(odd.items())}
         for index in range(longest)

@@ -40,11 +40,12 @@ def watched_columns(table: pl.DataFrame, names: tuple[str, ...] | None = None) -
 
     Of prose, images and sounds `everloop.monitor.facets` are watched.
     """
+    types = table.schema
     return tuple(
         name
-        for name in (table.columns if names is None else names)
-        if name in table.columns
-        and not (table.schema[name].is_temporal() or table.schema[name].is_nested())
+        for name in (types if names is None else names)
+        if name in types
+        and not (types[name].is_temporal() or types[name].is_nested())
         and kind_of(table[name]) is None
     )
 

@@ -411,7 +411,8 @@ def test_a_search_by_time_ends_in_time_and_tries_every_learner() -> None:
         material, learners_for("binary", QUICK), Budget(seconds=12), progress=tick, timer=lambda: now[0]
     )
     assert {trial.learner for trial in found.trials} == set(QUICK)
-    assert 8 <= len(found.trials) <= 12
+    # Two may be under way, side by side, as the twelfth second passes.
+    assert 8 <= len(found.trials) <= 13
     assert found.best.score == max(trial.score for trial in found.trials if trial.score is not None)
 
 

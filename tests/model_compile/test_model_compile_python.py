@@ -254,7 +254,7 @@ def test_trees_that_point_outside_are_refused_before_they_are_asked(folder, tmp_
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04" + b"\x00" * 40])
 def test_a_damaged_estimator_is_refused(folder, tmp_path, content) -> None:
-    with pytest.raises(PackageRefused, match=r"pipeline\.skops is damaged"):
+    with pytest.raises(PackageRefused, match=r"pipeline\.skops'? is (damaged|no \.skops file)"):
         el.runtime.Package(with_estimator(folder, tmp_path / "package", content))
 
 

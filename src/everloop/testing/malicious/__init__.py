@@ -2,7 +2,7 @@
 
 Example:
     >>> from everloop.testing.malicious import PACKAGE_ATTACKS
-    >>> "pickle as a card" in PACKAGE_ATTACKS
+    >>> "pickle as card.html" in PACKAGE_ATTACKS
     True
 """
 

@@ -14,7 +14,7 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.tree import DecisionTreeClassifier
 
@@ -64,6 +64,13 @@ MODELS = {
     "quantile": ("regression", linear_model.QuantileRegressor()),
     "ridge with folds": ("regression", linear_model.RidgeCV()),
     "support vectors on a line": ("regression", svm.LinearSVR(max_iter=20_000, random_state=0)),
+    "several chosen lines": ("multiclass", LogisticRegressionCV(Cs=3, cv=2, l1_ratios=(0.0,), use_legacy_attributes=False, scoring="accuracy")),
+} | {
+    name: ("regression", getattr(linear_model, name)())
+    for name in (
+        "ARDRegression", "ElasticNetCV", "Lars", "LarsCV", "LassoCV", "LassoLars", "LassoLarsCV",
+        "LassoLarsIC", "OrthogonalMatchingPursuit", "SGDRegressor", "TheilSenRegressor",
+    )
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from everloop.core.errors import EverloopError, ModelFault
 from everloop.model.compile.form import ScoreForm
-from everloop.runtime.graph import open_session
+from everloop.runtime.graph import TRIAL_SECONDS, open_session, trial_options
 from everloop.runtime.onnx_guard import refuse_unknown
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _answering(session: Any, classes: int, feed: dict[str, Any]) -> tuple[str, i
     found = {}
     for one in session.get_outputs():
         if one.type in (DOUBLE, SINGLE):
-            answer = np.asarray(session.run([one.name], feed)[0])
+            answer = _tried(session, one.name, feed)
             if answer.ndim in (1, 2) and len(answer) == 2:
                 found[one.name] = 1 if answer.ndim == 1 else answer.shape[1]
     wanted = (classes, 1) if classes == 2 else (classes or 1,)
@@ -127,6 +127,16 @@ def _answering(session: Any, classes: int, feed: dict[str, Any]) -> tuple[str, i
         f"{', '.join(f'{name} with {outputs}' for name, outputs in found.items()) or 'none of numbers'}.",
         hint="name the classes in the order of the outputs: --classes no,yes",
     )
+
+
+def _tried(session: Any, output: str, feed: dict[str, Any]) -> Matrix:
+    try:
+        with trial_options() as options:
+            return np.asarray(session.run([output], feed, run_options=options)[0])
+    except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
+        raise ModelFault(
+            f"The graph does not answer two rows within {TRIAL_SECONDS:.0f} s: {str(error).splitlines()[0]}."
+        ) from None
 
 
 def given_form(estimator: Any) -> ScoreForm:

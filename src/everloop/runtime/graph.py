@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from threading import Timer
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from everloop.core.errors import PackageRefused
 from everloop.runtime.onnx_guard import refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -70,18 +71,24 @@ class Graph:
         return run_graph(self._run, {"x": vectors}, (vectors.shape[0], self.outputs))
 
     def _try(self, vector: Matrix) -> None:
-        """Scores one row within a bounded time: what takes days would otherwise hang whoever loads it."""
-        import onnxruntime
-
-        options = onnxruntime.RunOptions()
-        options.log_severity_level = 4
-        timer = Timer(TRIAL_SECONDS, partial(setattr, options, "terminate", True))
-        timer.daemon = True
-        timer.start()
-        try:
+        with trial_options() as options:
             run_graph(partial(self._run, run_options=options), {"x": vector}, (1, self.outputs))
-        finally:
-            timer.cancel()
+
+
+@contextmanager
+def trial_options() -> Iterator[Any]:
+    """Gives options with which a run ends in bounded time: work for days would hang whoever loads it."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    timer = Timer(TRIAL_SECONDS, partial(setattr, options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield options
+    finally:
+        timer.cancel()
 
 
 def run_graph(run: Callable[..., Any], feeds: Mapping[str, Any], shape: tuple[int, int]) -> Matrix:

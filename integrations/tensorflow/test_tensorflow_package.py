@@ -98,7 +98,7 @@ def test_a_network_of_one_score(tmp_path) -> None:
 def test_code_in_a_file_is_refused(tmp_path) -> None:
     model = keras.Sequential([layers.Input((3,)), layers.Lambda(lambda x: x * 2), layers.Dense(1)])
     model.save(tmp_path / "model.keras")
-    with pytest.raises(ModelFault, match="Lambda.*code"):
+    with pytest.raises(ModelFault, match=r"Lambda.*code"):
         read_model(tmp_path / "model.keras")
 
 

@@ -28,7 +28,7 @@ deploy:
   strategy: canary
   steps: [50%, 100%]
   hold: {requests: 20}
-  serve: {port: 0}
+  serve: {port: 0, durability: fsync}
 monitor:
   window: {predictions: 200}
   retrain: {on: [drift]}

@@ -302,7 +302,7 @@ def _change(
     moved = replace(rollout, state=state, step=move.step, share=move.share, facts=notes, updated_at=at)
     try:
         with record.transaction():
-            _require_current(record, rollout)
+            _require_current(record, rollout, taken_back=state == "taken_back")
             record.add(decision)
             record.link(rollout.id, decision.id, "rollout")
             record.put(moved)
@@ -316,7 +316,7 @@ def _change(
     return decision
 
 
-def _require_current(record: Record, rollout: RolloutRow) -> None:
+def _require_current(record: Record, rollout: RolloutRow, *, taken_back: bool) -> None:
     """Refuses a move that was decided on an older state: another controller, or a person, was faster.
 
     Raises:
@@ -324,7 +324,7 @@ def _require_current(record: Record, rollout: RolloutRow) -> None:
         RecordBusy: When it has moved; looking at it again and deciding anew helps.
     """
     now = record.get(RolloutRow, rollout.id, hold=True)
-    if rollout.state == "promoted" == now.state:
+    if taken_back and rollout.state == "promoted" == now.state:
         _require_serving(record, now)
     else:
         require_open(now)

@@ -238,6 +238,16 @@ def _unknown(place: str, asked: str, known: Iterable[str]) -> SpecFault:
     )
 
 
+def _log(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    from everloop.runtime.log.topic_address import TopicAddress
+
+    if spec.deploy.log.to is not None:
+        try:
+            TopicAddress.parse(spec.deploy.log.to)
+        except EverloopError as error:
+            yield error
+
+
 def _signing(spec: LifecycleSpec) -> Iterator[EverloopError]:
     from everloop.loop.signing import signer_of
 
@@ -316,6 +326,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _fairness,
     _guards,
     _serving,
+    _log,
     _signing,
     _triggers,
     _history,

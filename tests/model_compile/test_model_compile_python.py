@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -210,42 +211,26 @@ def test_a_type_that_is_not_trusted_is_refused_before_it_is_imported(folder, tmp
         el.runtime.Package(place)
 
 
-def far_away(file: str, content: bytes) -> bytes:
-    """Sends every inner node of every tree to a node that is not there."""
-    if not file.endswith(".npy"):
-        return content
-    array = np.load(BytesIO(content), allow_pickle=False)
-    if array.dtype.names is None or "left_child" not in array.dtype.names:
-        return content
-    array["left_child"][array["left_child"] >= 0] = 2**40
-    out = BytesIO()
-    np.save(out, array, allow_pickle=False)
-    return out.getvalue()
+def pointing(field: str, where: int) -> Callable[[str, bytes], bytes]:
+    """Has every inner node of every tree point somewhere else."""
+
+    def changed(file: str, content: bytes) -> bytes:
+        array = np.load(BytesIO(content), allow_pickle=False) if file.endswith(".npy") else None
+        if array is None or array.dtype.names is None or field not in array.dtype.names:
+            return content
+        array[field][array[field] >= 0] = where
+        out = BytesIO()
+        np.save(out, array, allow_pickle=False)
+        return out.getvalue()
+
+    return changed
 
 
-def around(file: str, content: bytes) -> bytes:
-    """Sends every inner node of every tree back to the root: a walk would never end."""
-    array = np.load(BytesIO(content), allow_pickle=False) if file.endswith(".npy") else None
-    if array is None or array.dtype.names is None or "left_child" not in array.dtype.names:
-        return content
-    array["left_child"][array["left_child"] >= 0] = 0
-    out = BytesIO()
-    np.save(out, array, allow_pickle=False)
-    return out.getvalue()
-
-
-def other_column(file: str, content: bytes) -> bytes:
-    """Has trees ask for a column that no row has."""
-    array = np.load(BytesIO(content), allow_pickle=False) if file.endswith(".npy") else None
-    if array is None or array.dtype.names is None or "feature" not in array.dtype.names:
-        return content
-    array["feature"][array["feature"] >= 0] = 1_000_000
-    out = BytesIO()
-    np.save(out, array, allow_pickle=False)
-    return out.getvalue()
-
-
-@pytest.mark.parametrize("change", [far_away, around, other_column])
+@pytest.mark.parametrize(
+    "change",
+    [pointing("left_child", 2**40), pointing("left_child", 0), pointing("feature", 1_000_000)],
+    ids=["a node that is not there", "the root: a walk would never end", "a column that no row has"],
+)
 def test_trees_that_point_outside_are_refused_before_they_are_asked(folder, tmp_path, change) -> None:
     place = with_estimator(folder, tmp_path / "package", edited(folder, change))
     with pytest.raises(PackageRefused, match="indices of a Tree point outside"):

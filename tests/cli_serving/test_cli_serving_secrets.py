@@ -110,9 +110,9 @@ def stated(lifecycle: Path, hostile: str, monkeypatch: pytest.MonkeyPatch) -> No
             f"{{http: {hostile}/rows, auth: env:ROWS_TOKEN, parameters: {{api_key: env:ROWS_KEY}}}}",
         ),
         (
-            "serve: {port: 0}",
+            "serve: {port: 0, durability: fsync}",
             (
-                f"serve: {{port: 0, tokens: {{predict: env:PREDICT_TOKEN, feedback: env:FEEDBACK_TOKEN, "
+                f"serve: {{port: 0, durability: fsync, tokens: {{predict: env:PREDICT_TOKEN, feedback: env:FEEDBACK_TOKEN, "
                 f"admin: file:{secrets}/admin_token}}}}\n"
                 f"  signing: {{key: file:{secrets}/release.pem, trusted: [secrets/release.pub.pem]}}"
             ),

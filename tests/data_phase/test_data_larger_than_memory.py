@@ -34,7 +34,7 @@ rows = int(sys.argv[3])
 stored.IN_MEMORY_BYTES = checking.ROWS_AT_ONCE = 0
 value_counts.ROWS_AT_ONCE = rows // 4
 stored.VALUES_AT_ONCE = profiling.VALUES_AT_ONCE = checking.VALUES_AT_ONCE = 3 * rows
-duck.MEMORY_LIMIT, duplicates.MOST_ROWS = "150MB", 20_000
+duck.MEMORY_LIMIT, duplicates.MOST_ROWS = "200MB", 20_000
 from benchmarks.larger_than_memory import PARTS
 print(PARTS[sys.argv[1]](Path(sys.argv[2])))
 """

@@ -134,6 +134,7 @@ def test_memory_does_not_grow_with_a_packed_file(tmp_path, ending):
         else:
             (tmp_path / "rows.csv").rename(plain)
         write(path, plain.read_bytes())
-        peaks.append(peak_memory([sys.executable, "-c", PART, path])[0])
+        # What an allocator keeps for its threads differs from run to run; the least is what is needed.
+        peaks.append(min(peak_memory([sys.executable, "-c", PART, path])[0] for _ in range(2)))
     grown = (peaks[1] - peaks[0]) / (SIZES[1] - SIZES[0])
     assert grown < MOST_BYTES_OF_A_ROW, (grown, peaks)

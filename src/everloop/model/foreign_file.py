@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import ModelFault, NotFound, PackageRefused
+from everloop.model.foreign_trial import try_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,6 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloud
 NATIVE = (".cbm", ".ubj", ".json", ".onnx")
 """Endings of files that a library parses in native code, where a mistake ends the process."""
 
-CHILD_MEMORY, CHILD_MEMORY_OF_SIZE = 4 * 2**30, 40
-CHILD_SECONDS, CHILD_BYTES_A_SECOND = 60.0, 2**20
 LEAST_UNPACKED, MOST_UNPACKED = 64 * 2**20, 40
 """A zip file may unpack to so many times its size, and to so much in any case."""
 
@@ -59,7 +58,7 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
     _refuse_harmful(file)
     try:
         if ending in NATIVE:
-            _try_in_child(file, tuple(classes))
+            try_to_read(file, classes)
         return READERS[ending](file, tuple(classes))
     except ModelFault as error:
         if file.name in error.message:
@@ -83,36 +82,6 @@ def _refuse_harmful(file: Path) -> None:
         refuse_archive(file, file.name, max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size))
     except PackageRefused as error:
         raise ModelFault(error.message) from None
-
-
-def _try_in_child(file: Path, classes: tuple[str, ...]) -> None:
-    """Reads a file in a child first: what crashes or eats memory there, a native parser does to itself.
-
-    Raises:
-        ModelFault: When the child crashed or took too long; what else is wrong shows when it is read here.
-    """
-    from everloop.model.contained import Children, Task
-
-    size = file.stat().st_size
-
-    def read() -> dict[str, Any]:
-        _bound_memory(CHILD_MEMORY + CHILD_MEMORY_OF_SIZE * size)
-        READERS[file.suffix.lower()](file, classes)
-        return {}
-
-    with Children(1) as children:
-        children.start(Task(file.name, read, seconds=CHILD_SECONDS + size / CHILD_BYTES_A_SECOND))
-        error = children.wait().error or ""
-    if error.startswith(("crashed", "out of time")):
-        raise ModelFault(f"{file.name} cannot be read: its reader {error}.", hint="convert the model to ONNX")
-
-
-def _bound_memory(most: int) -> None:
-    import resource
-
-    present, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    most = most if present == resource.RLIM_INFINITY else min(most, present)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _damaged(file: Path, error: BaseException) -> ModelFault:

@@ -18,6 +18,9 @@ RAN = frozenset(
 )  # fmt: skip
 """Audit events that nothing harmful may bring about (https://docs.python.org/3/library/audit_events.html)."""
 
+READER = "everloop.model.foreign_trial"
+"""The module that reads a file in a process of its own first; what reads it after that is watched."""
+
 WROTE = frozenset({"os.remove", "os.rename", "os.link", "os.symlink", "os.mkdir", "os.rmdir", "os.truncate"})
 
 
@@ -140,7 +143,9 @@ class Watcher:
     def _note(self, event: str, arguments: Sequence[Any]) -> None:
         if not self.looks:
             return
-        if event in RAN or (event in WROTE and self._outside(_whole(arguments))):
+        if (event in RAN and not _our_reader(event, arguments)) or (
+            event in WROTE and self._outside(_whole(arguments))
+        ):
             self.acts.append((event, repr(arguments)[:300]))
         elif event == "open" and self._writes(arguments) and self._outside(arguments[0]):
             self.acts.append((event, repr(arguments[0])[:300]))
@@ -156,6 +161,10 @@ class Watcher:
             return False
         real = os.path.realpath(os.fsdecode(path))
         return real != self.scratch and not real.startswith(self.scratch + os.sep)
+
+
+def _our_reader(event: str, arguments: Sequence[Any]) -> bool:
+    return event == "subprocess.Popen" and list(arguments[1][:3]) == [sys.executable, "-m", READER]
 
 
 def _whole(arguments: Sequence[Any]) -> Any:

@@ -86,13 +86,13 @@ def failing_model():
 def slow_model():
     """A graph that multiplies large matrices for each row before it answers."""
     random = np.random.default_rng(0)
-    many = [helper.make_node("MatMul", [f"m{n}", "large"], [f"m{n + 1}"]) for n in range(3)]
+    many = [helper.make_node("MatMul", [f"m{n}", "large"], [f"m{n + 1}"]) for n in range(30)]
     return small_graph(
         [
             helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=0),
             helper.make_node("Mul", ["large", "mean"], ["m0"]),
             *many,
-            helper.make_node("ReduceMean", ["m3"], ["all"], keepdims=0),
+            helper.make_node("ReduceMean", ["m30"], ["all"], keepdims=0),
             helper.make_node("MatMul", ["x", "w"], ["z"]),
             helper.make_node("Mul", ["all", "zero"], ["nothing"]),
             helper.make_node("Add", ["z", "nothing"], ["y"]),

@@ -262,31 +262,13 @@ def test_a_seal_that_was_killed_reads_the_same_and_is_finished(tmp_path, crash):
     assert not (tmp_path / "predictions-0-00000001.seg").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of its own with room for half a mebibyte."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = (
-        shutil.which("mount")
-        and os.geteuid() == 0
-        and subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)], capture_output=True, check=False
-        ).returncode
-        == 0
-    )
-    if not mounted:
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 @pytest.mark.parametrize("durability", ["buffer", "fsync"])
 def test_a_full_disk_refuses_and_loses_nothing(small_disk, durability):
-    ballast = small_disk / "ballast"
+    disk = small_disk("512k")
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(300_000))
     taken = []
-    log = PredictionLog(small_disk / "log", durability=durability, limits=LogLimits(group_seconds=0.002))
+    log = PredictionLog(disk / "log", durability=durability, limits=LogLimits(group_seconds=0.002))
     with pytest.raises(StorageFull, match="No room left"):  # noqa: PT012
         for n in range(100_000):
             place = log.append(line(n))
@@ -297,14 +279,14 @@ def test_a_full_disk_refuses_and_loses_nothing(small_disk, durability):
     assert isinstance(log.fault, StorageFull)
     with pytest.raises(StorageFull):
         log.append(line(0))
-    assert set(read_log(small_disk / "log").predictions["id"]) <= {f"p{n}" for n in range(len(taken) + 1)}
+    assert set(read_log(disk / "log").predictions["id"]) <= {f"p{n}" for n in range(len(taken) + 1)}
     ballast.unlink()
     deadline = time.perf_counter() + 5
     while log.fault is not None and time.perf_counter() < deadline:
         time.sleep(0.02)
     log.append(line(0, id="after"))
     log.close()
-    read = read_log(small_disk / "log").predictions["id"].to_list()
+    read = read_log(disk / "log").predictions["id"].to_list()
     assert set(taken) <= set(read)
     assert len(read) == len(set(read))
     assert "after" in read

@@ -324,40 +324,26 @@ def test_sigterm_answers_what_is_under_way_and_commits(packages, start_server):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("durability", ["buffer", "fsync"])
-def test_a_full_disk_is_a_503_and_nothing_acknowledged_is_lost(packages, start_server, durability, tmp_path):
-    import shutil
-    import subprocess
-
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    if (
-        not shutil.which("mount")
-        or os.geteuid() != 0
-        or subprocess.run(mount, capture_output=True, check=False).returncode
-    ):
-        pytest.skip("mounting a small file system needs root")
-    try:
-        (disk / "ballast").write_bytes(bytes(150_000))
-        server = start_server(package=str(packages["binary"]), log=str(disk / "log"), durability=durability)
-        accepted = []
-        for n in range(3000):
-            response = server.client.post(
-                "/predict", json={"row": ROW | {"customer": "x" * 60}, "id": f"p{n}"}
-            )
-            if response.status_code != 200:
-                break
-            accepted.append(f"p{n}")
-        assert response.status_code == 503
-        assert response.headers["retry-after"] == "1"
-        assert server.client.get("/health/ready").status_code == 503
-        (disk / "ballast").unlink()
-        eventually(lambda: server.client.get("/health/ready").status_code == 200)
-        assert server.client.post("/predict", json=ROW).status_code == 200
-        server.stop()
-        assert set(accepted) <= set(read_log(server.log).predictions["id"])
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+def test_a_full_disk_is_a_503_and_nothing_acknowledged_is_lost(
+    packages, start_server, durability, small_disk
+):
+    disk = small_disk("256k")
+    (disk / "ballast").write_bytes(bytes(150_000))
+    server = start_server(package=str(packages["binary"]), log=str(disk / "log"), durability=durability)
+    accepted = []
+    for n in range(3000):
+        response = server.client.post("/predict", json={"row": ROW | {"customer": "x" * 60}, "id": f"p{n}"})
+        if response.status_code != 200:
+            break
+        accepted.append(f"p{n}")
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert server.client.get("/health/ready").status_code == 503
+    (disk / "ballast").unlink()
+    eventually(lambda: server.client.get("/health/ready").status_code == 200)
+    assert server.client.post("/predict", json=ROW).status_code == 200
+    server.stop()
+    assert set(accepted) <= set(read_log(server.log).predictions["id"])
 
 
 def test_an_answer_under_fsync_is_on_disk(packages, start_server):

@@ -126,8 +126,16 @@ class Running:
 
 
 @contextmanager
-def started(name: str, folder: Path, *, install: bool) -> Iterator[Running | None]:
-    """Starts a server on the first core and ends it; None where its environment was not asked for."""
+def started(name: str, folder: Path, *, install: bool, own: Path | None = None) -> Iterator[Running | None]:
+    """Starts a server on the first core and ends it; None where its environment was not asked for.
+
+    Args:
+        name: Which.
+        folder: What it serves.
+        install: Whether its environment may be made.
+        own: Where ours keeps its log and settings, where several are started; the same folder by default.
+    """
+    own = own or folder
     kind = (PEERS | _VARIANTS)[name]
     python = (
         Path(sys.executable) if kind.environment is None else python_of(kind.environment, install=install)
@@ -145,11 +153,11 @@ def started(name: str, folder: Path, *, install: bool) -> Iterator[Running | Non
         *kind.words,
     ]
     if name == OURS:
-        path = folder / "settings.json"
-        settings = ServerSettings(routing=str(folder / "routing.json"), log=str(folder / "log"), port=port)
+        path = own / "settings.json"
+        settings = ServerSettings(routing=str(folder / "routing.json"), log=str(own / "log"), port=port)
         settings.save(path)
         words = command_of(path)
-    with (folder / f"{slug}.out").open("wb") as output:
+    with (own / f"{slug}.out").open("wb") as output:
         start = time.perf_counter()
         process = subprocess.Popen(
             _on_first_core(words),
@@ -160,7 +168,7 @@ def started(name: str, folder: Path, *, install: bool) -> Iterator[Running | Non
         )
         running = Running(kind, process, f"http://127.0.0.1:{port}", slug)
         try:
-            _await(running, port, folder / f"{slug}.out")
+            _await(running, port, own / f"{slug}.out")
             running.ready_seconds = time.perf_counter() - start
             running.ready_bytes = running.bytes_now()
             yield running

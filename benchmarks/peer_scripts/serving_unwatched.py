@@ -9,5 +9,5 @@ from everloop.runtime.service.metrics import Metrics
 
 folder, port = Path(sys.argv[1]), int(sys.argv[2])
 Keeping.write = lambda _self, _lines: 0
-Metrics.add = Metrics.put = Metrics.observe = lambda *_, **__: None
-serve(ServerSettings(routing=str(folder / "routing.json"), log=str(folder / "unwatched"), port=port))
+Metrics.add = Metrics.put = Metrics.answered = lambda *_, **__: None
+serve(ServerSettings(routing=str(folder / "routing.json"), log=str(folder / f"unwatched-{port}"), port=port))

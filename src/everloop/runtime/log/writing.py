@@ -99,7 +99,9 @@ class PredictionLog:
         own = [name for name in segment_names(self.folder) if name.worker == worker]
         self.recovery = _recover_last(self.folder, own)
         self._segments = _Segments(self.folder, worker, own[-1].number if own else 0, limits)
-        self._changed = threading.Condition()
+        # Appending takes the bare lock: a condition's own methods cost as much as encoding a line.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._appended = 0
@@ -124,14 +126,16 @@ class PredictionLog:
             OutsideFault: When the disk fails or does not keep up; the line was not taken.
         """
         framed = frame(encode_line(line))
-        with self._changed:
-            self._refuse_when_stuck()
-            self._waiting.append(framed)
+        with self._lock:
+            if self._closed or self._fault is not None or self._waiting_bytes > self._most_waiting:
+                raise self._refusal()
+            waiting = self._waiting
+            waiting.append(framed)
             self._waiting_bytes += len(framed)
-            self._appended += 1
-            if len(self._waiting) == 1 or len(self._waiting) == self._group_lines:
+            self._appended = place = self._appended + 1
+            if len(waiting) == 1 or len(waiting) == self._group_lines:
                 self._changed.notify()
-            return self._appended
+        return place
 
     def append_actual(self, line: ActualLine) -> int:
         """Takes an actual into the log, as `append` does."""
@@ -218,15 +222,13 @@ class PredictionLog:
     ) -> None:
         self.close()
 
-    def _refuse_when_stuck(self) -> None:
+    def _refusal(self) -> EverloopError:
+        """Says why no line is taken now."""
         if self._closed:
-            raise OutsideFault(f"The log of worker {self.worker!r} is closed.")
-        if self._fault is not None:
-            raise self._fault
-        if self._waiting_bytes > self._most_waiting:
-            raise OutsideFault(
-                f"The disk under {self.folder} does not keep up: {self._waiting_bytes} bytes wait."
-            )
+            return OutsideFault(f"The log of worker {self.worker!r} is closed.")
+        return self._fault or OutsideFault(
+            f"The disk under {self.folder} does not keep up: {self._waiting_bytes} bytes wait."
+        )
 
     def _commit_forever(self) -> None:
         group: list[bytes] = []

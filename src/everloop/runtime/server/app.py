@@ -234,8 +234,7 @@ class App:
 
 
 def _count(numbers: Metrics, route: str, method: str, response: Response, request: Request) -> None:
-    numbers.add("everloop_requests_total", route, method, str(response.status))
-    numbers.observe(route, time.perf_counter() - request.started)
+    numbers.answered(route, method, response.status, time.perf_counter() - request.started)
 
 
 def _mistake(error: Exception) -> Refusal:

@@ -172,8 +172,7 @@ async def _guarded(name: str, numbers: Metrics, context: Any, answer: Callable[[
         traceback.print_exc(file=sys.stderr)
         return await context.abort(grpc.StatusCode.INTERNAL, "The server made a mistake.")
     finally:
-        numbers.add("everloop_requests_total", f"/{SERVICE}/{name}", "GRPC", str(status))
-        numbers.observe(f"/{SERVICE}/{name}", time.perf_counter() - started)
+        numbers.answered(f"/{SERVICE}/{name}", "GRPC", status, time.perf_counter() - started)
 
 
 def _credentials(tls: Tls) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,8 @@ class Keeping:
         self._settings, self._arms, self._shedding = settings, arms, shedding
         self._log: WrittenLog | None = None
         self._privacy: Privacy | None = None
+        # One call for each line: what a line passes on its way is found when the log is opened.
+        self._take: Callable[[Line], int] = self._not_open
 
     def open(self) -> None:
         """Opens the log.
@@ -42,10 +44,12 @@ class Keeping:
             EverloopError: When it cannot be opened.
         """
         settings = self._settings
-        self._log = open_log(settings)
+        self._log = log = open_log(settings)
+        self._take = log.append
         if settings.private:
             key = settings.log_key or f"{settings.log}.key"
-            self._privacy = Privacy(settings.private, key_in(Path(key)))
+            self._privacy = privacy = Privacy(settings.private, key_in(Path(key)))
+            self._take = lambda line: log.append(privacy.line(line))
 
     def close(self) -> None:
         """Commits the log."""
@@ -70,7 +74,7 @@ class Keeping:
 
     def append(self, line: Line) -> int:
         """Takes a line as it may be kept; gives its place. Safe to call from any thread."""
-        return self.log.append(line if self._privacy is None else self._privacy.line(line))
+        return self._take(line)
 
     def write(self, lines: Sequence[Line]) -> int:
         """Takes lines; gives the place of the last.
@@ -81,7 +85,7 @@ class Keeping:
         place = 0
         try:
             for line in lines:
-                place = self.append(line)
+                place = self._take(line)
         except OverflowError:
             raise Refusal(422, "A number is out of range.", "Expected integers of at most 64 bits.") from None
         except EverloopError as error:
@@ -101,6 +105,9 @@ class Keeping:
             await asyncio.wait_for(promise, self._settings.limits.durable_seconds)
         except (EverloopError, TimeoutError):
             raise self._shedding.unavailable("log", "The answer could not be made durable.") from None
+
+    def _not_open(self, line: Line) -> int:
+        return self.log.append(line)  # the log's own refusal: it is not open
 
     def note_refusal(self, one: Asked, kind: str, latency: int) -> None:
         """Logs that an arm did not answer, while two versions are compared: the guards count it.

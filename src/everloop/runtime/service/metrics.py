@@ -7,9 +7,8 @@ set of values: routes, known fields, versions; never what a client sent.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -26,8 +25,9 @@ class Family:
     kind: str = "counter"
 
 
+REQUESTS = Family("everloop_requests_total", "Requests answered.", ("route", "method", "status"))
 FAMILIES = (
-    Family("everloop_requests_total", "Requests answered.", ("route", "method", "status")),
+    REQUESTS,
     Family("everloop_predictions_total", "Predictions made.", ("version", "arm")),
     Family("everloop_contract_violations_total", "What rows violated.", ("field", "rule")),
     Family("everloop_actuals_total", "Actuals taken."),
@@ -52,8 +52,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._values: dict[str, dict[Labels, float]] = {family.name: {} for family in FAMILIES}
-        self._latency: dict[str, list[int]] = defaultdict(lambda: [0] * (len(LATENCY_BUCKETS) + 1))
-        self._seconds: dict[str, float] = defaultdict(float)
+        self._answered: dict[tuple[str, str, int], _Answers] = {}
 
     def add(self, name: str, *labels: str, amount: float = 1) -> None:
         """Adds to a counter."""
@@ -64,28 +63,47 @@ class Metrics:
         """Sets a gauge, or a counter that is kept elsewhere."""
         self._values[name][labels] = value
 
-    def observe(self, route: str, seconds: float) -> None:
-        """Counts how long a route took."""
-        self._latency[route][bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        self._seconds[route] += seconds
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Counts an answer and how long it took."""
+        one = self._answered.get((route, method, status))
+        if one is None:
+            one = self._answered[route, method, status] = _Answers()
+        one.times[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        one.seconds += seconds
 
     def lines(self, family: Family, lifecycle: str = "") -> Iterator[str]:
         """Gives a family's values as lines of Prometheus text, with the label `lifecycle` if one is named."""
         if family is SECONDS:
             yield from self._histogram(lifecycle)
+        elif family is REQUESTS:
+            counted = self._answered.items()
+            values = {(*at, str(status)): float(sum(one.times)) for (*at, status), one in counted}
+            yield from _lines(family, values, lifecycle)
         else:
             yield from _lines(family, self._values[family.name], lifecycle)
 
     def _histogram(self, lifecycle: str) -> Iterator[str]:
         name = SECONDS.name
-        for route, counts in self._latency.items():
-            total = 0
+        for route in dict.fromkeys(route for route, _, _ in self._answered):
+            of_route = [one for (known, _, _), one in self._answered.items() if known == route]
+            counts, total = (
+                (sum(of_bound) for of_bound in zip(*(one.times for one in of_route), strict=True)),
+                0,
+            )
             for bound, count in zip((*map(str, LATENCY_BUCKETS), "+Inf"), counts, strict=True):
                 total += count
                 yield f"{name}_bucket{_labels(('route', 'le'), (route, bound), lifecycle)} {total}"
-            of_route = _labels(SECONDS.labels, (route,), lifecycle)
-            yield f"{name}_sum{of_route} {self._seconds[route]:.9g}"
-            yield f"{name}_count{of_route} {total}"
+            labels = _labels(SECONDS.labels, (route,), lifecycle)
+            yield f"{name}_sum{labels} {sum(one.seconds for one in of_route):.9g}"
+            yield f"{name}_count{labels} {total}"
+
+
+@dataclass(slots=True)
+class _Answers:
+    """Answers of a route, a method and a status: how many took how long, and seconds in all."""
+
+    times: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
+    seconds: float = 0.0
 
 
 def metrics_text(parts: Sequence[tuple[str, Metrics]]) -> str:

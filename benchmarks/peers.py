@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import shutil
 import subprocess
 import sys
@@ -82,16 +83,31 @@ class Peer:
     def __init__(self, child: subprocess.Popen[str]) -> None:
         self._child = child
 
-    def measure(self, runs: int) -> list[float]:
-        """Has the peer do its work a number of times; gives the seconds of each."""
-        return [float(value) for value in self.ask(f"{runs}")]
+    def measure(self, runs: int, *, within: float | None = None) -> list[float]:
+        """Has the peer do its work a number of times; gives the seconds of each.
 
-    def ask(self, line: str) -> Any:
-        """Writes a line to the peer; gives what it answers."""
+        Raises:
+            TimeoutError: As `ask`.
+        """
+        return [float(value) for value in self.ask(f"{runs}", within=within)]
+
+    def ask(self, line: str, *, within: float | None = None) -> Any:
+        """Writes a line to the peer; gives what it answers.
+
+        Args:
+            line: What it is asked.
+            within: How many seconds it may take; it is ended after them.
+
+        Raises:
+            TimeoutError: When it takes longer.
+        """
         if self._child.stdin is None or self._child.stdout is None:
             raise RuntimeError("the peer's process has no pipes")
         self._child.stdin.write(f"{line}\n")
         self._child.stdin.flush()
+        if within is not None and not select.select([self._child.stdout], [], [], within)[0]:
+            self._child.kill()
+            raise TimeoutError(f"the peer did not answer within {within:g} s")
         answer = self._child.stdout.readline()
         if not answer:
             raise RuntimeError("the peer's script ended early")

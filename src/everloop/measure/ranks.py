@@ -24,6 +24,7 @@ _CELLS = 1 << 14
 _CHUNK = 1 << 15
 _MANY = 1 << 16
 _SAMPLE = 1000
+_TAIL = 250
 # Cells that hold more than this share of the numbers are not worth telling from the rest.
 _CROWDED = 0.4
 
@@ -44,6 +45,7 @@ class Ranked:
     lowest: int = 0
     highest: int = 0
     _grid: _Grid | None = field(default=None, repr=False)
+    _kept: list[_Held] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, values: ArrayLike) -> Ranked:
@@ -64,8 +66,9 @@ class Ranked:
     @cached_property
     def ends(self) -> tuple[float, float]:
         """The lowest and the highest finite number; +infinity and -infinity where there is none."""
-        if self._grid is not None:
-            return self._grid.ends
+        held = self._held(np.empty(0, dtype=np.int64))
+        if held is not None:
+            return float(held.rising[0]), float(held.rising[-1])
         return float(self.finite.min(initial=np.inf)), float(self.finite.max(initial=-np.inf))
 
     def moments(self, centre: float) -> tuple[float, float]:
@@ -82,10 +85,8 @@ class Ranked:
     def below(self, edges: ArrayLike) -> Integers:
         """Counts the finite numbers below each edge, shape (edges,)."""
         wanted = np.asarray(edges, dtype=np.float64)
-        grid = self._grid
-        if grid is not None:
-            chosen = np.unique(grid.cells_of(wanted))
-            held = grid.held(self.finite, chosen)
+        if self._grid is not None:
+            held = self._held(self._grid.cells_of(wanted))
             if held is not None:
                 return held.below(wanted)
         return np.searchsorted(self._rising, wanted, side="left").astype(np.int64)
@@ -97,10 +98,8 @@ class Ranked:
             The numbers, and how many are equal to each, both of shape (places,).
         """
         wanted = np.asarray(places, dtype=np.int64)
-        grid = self._grid
-        if grid is not None:
-            chosen = np.unique(np.searchsorted(grid.upto, wanted, side="right"))
-            held = grid.held(self.finite, chosen)
+        if self._grid is not None:
+            held = self._held(np.searchsorted(self._grid.upto, wanted, side="right"))
             if held is not None:
                 return held.at(wanted)
         return _standing(self._rising, wanted)
@@ -113,6 +112,19 @@ class Ranked:
         rising = self._rising
         firsts = np.flatnonzero(np.diff(rising, prepend=np.nan) != 0)
         return rising[firsts] if firsts.size <= most else None
+
+    def _held(self, cells: Integers) -> _Held | None:
+        """Sorts what is in some cells and in the outermost ones; kept, for edges that lie at places."""
+        grid = self._grid
+        if grid is None:
+            return None
+        wanted = grid.with_tails(cells)
+        if self._kept and np.isin(wanted, self._kept[-1].chosen, assume_unique=True).all():
+            return self._kept[-1]
+        held = grid.held(self.finite, wanted)
+        if held is not None:
+            self._kept[:] = [held]
+        return held
 
     @cached_property
     def _rising(self) -> Floats:
@@ -131,7 +143,6 @@ class _Grid:
         first: The place of the middle among the cells.
         places: The cell of each number, shape (n,).
         upto: How many numbers are in the cells up to each, shape (cells,).
-        ends: The lowest and the highest number.
         sums: The sums of the numbers less the middle, and of their squares.
     """
 
@@ -140,7 +151,6 @@ class _Grid:
     first: float
     places: NDArray[np.uint16]
     upto: Integers
-    ends: tuple[float, float]
     sums: tuple[float, float]
 
     @classmethod
@@ -156,28 +166,19 @@ class _Grid:
         if not (np.isfinite(first) and np.isfinite(scale) and scale > 0):
             return None
         places, counts = np.empty(numbers.size, dtype=np.uint16), np.zeros(_CELLS, dtype=np.int64)
-        ends, sums = [], np.zeros(2)
+        sums = np.zeros(2)
         for start, part in _chunks(numbers):
-            ends.append((part.min(), part.max()))
-            if not np.isfinite(ends[-1]).all():
-                return None
             with np.errstate(over="ignore", invalid="ignore"):
                 moved = part - middle
                 sums += moved.sum(), np.einsum("i,i", moved, moved)
+            # One number that is not finite makes the sums so, too.
+            if not np.isfinite(sums).all():
+                return None
             cells = _cells(moved, scale, first)
             places[start : start + part.size] = cells
             counts += np.bincount(cells, minlength=_CELLS)
-        lows, highs = zip(*ends, strict=True)
         total, square = sums.tolist()
-        return cls(
-            middle,
-            float(scale),
-            first,
-            places,
-            np.cumsum(counts),
-            (float(min(lows)), float(max(highs))),
-            (total, square),
-        )
+        return cls(middle, float(scale), first, places, np.cumsum(counts), (total, square))
 
     def moments(self, centre: float, count: int) -> tuple[float, float]:
         """Moves the sums to another centre."""
@@ -187,6 +188,15 @@ class _Grid:
     def cells_of(self, numbers: Floats) -> Integers:
         with np.errstate(over="ignore"):
             return _cells(numbers - self.middle, self.scale, self.first)
+
+    def with_tails(self, cells: Integers) -> Integers:
+        """Adds the cells of the lowest and highest few numbers, where edges lie beside the places."""
+        few = self.upto[-1] // _TAIL
+        low, high = np.searchsorted(self.upto, (few, self.upto[-1] - few), side="right")
+        chosen = np.zeros(_CELLS, dtype=np.bool_)
+        chosen[: low + 1] = chosen[high:] = True
+        chosen[cells] = True
+        return np.flatnonzero(chosen)
 
     def held(self, finite: Floats, chosen: Integers) -> _Held | None:
         """Sorts what is in some cells; None where that is much of all."""

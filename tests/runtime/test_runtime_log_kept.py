@@ -127,6 +127,27 @@ class TestRetiring:
         assert left
         assert left[-1] == "p29"
 
+    def test_of_a_part_only_its_footer_is_read(self, tmp_path):
+        write(tmp_path, range(100))
+        seal(tmp_path)
+        parts = sorted(tmp_path.glob("*.parquet"))
+        for part in parts:
+            content = part.read_bytes()
+            footer = int.from_bytes(content[-8:-4], "little") + 8
+            part.write_bytes(content[:4] + bytes(len(content) - footer - 4) + content[-footer:])
+        removed = retire(tmp_path, before=START + timedelta(hours=50))
+        assert 0 < len(removed) < len([part for part in parts if part.name.startswith("predictions")])
+
+    def test_a_file_without_statistics_is_read(self, tmp_path):
+        write(tmp_path, range(100))
+        seal(tmp_path)
+        for part in tmp_path.glob("*.parquet"):
+            pl.read_parquet(part).write_parquet(part, statistics=False)
+        assert retire(tmp_path, before=START + timedelta(hours=50))
+        assert set(read_log(tmp_path).predictions["time"]) >= {
+            START + timedelta(hours=number) for number in range(50, 100)
+        }
+
     def test_a_log_that_is_not_there(self, tmp_path):
         assert retire(tmp_path / "none", most_bytes=0) == []
 

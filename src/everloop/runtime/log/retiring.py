@@ -52,10 +52,23 @@ def _files(folder: Path, name: SegmentName) -> list[Path]:
 
 
 def _end(folder: Path, name: SegmentName) -> datetime:
-    """Gives the latest time of any line of a part, from the files' own statistics."""
-    import polars as pl
-
-    ends = [
-        pl.scan_parquet(path).select(pl.col("time").max()).collect().item() for path in _files(folder, name)
-    ]
+    """Gives the latest time of any line of a part."""
+    ends = [_latest(path) for path in _files(folder, name)]
     return max((as_utc(end) for end in ends if end is not None), default=_NEVER)
+
+
+def _latest(path: Path) -> datetime | None:
+    """Gives the latest time in a file, from its footer; None where it has no line.
+
+    This is asked of every part at every tick, so lines are read only of a file whose footer does not say it.
+    """
+    import polars as pl
+    from pyarrow import parquet
+
+    told = parquet.read_metadata(path)
+    place = told.schema.names.index("time")
+    found = [told.row_group(group).column(place).statistics for group in range(told.num_row_groups)]
+    if all(one is not None and one.has_min_max for one in found):
+        return max((one.max for one in found), default=None)
+    latest: datetime | None = pl.scan_parquet(path).select(pl.col("time").max()).collect().item()
+    return latest

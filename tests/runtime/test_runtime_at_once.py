@@ -8,15 +8,22 @@ import signal
 import socket
 import threading
 import time
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
 
 from everloop.runtime.log import read_log
 from everloop.runtime.package import Package
 from everloop.runtime.routing import Arm, Routing, choose_arm, write_routing
 from everloop.runtime.server import ServerLimits, ServerSettings
+from everloop.runtime.server.app import create_app
+from everloop.runtime.server.at_once import LONGEST_HEAD, MOST_HEADS, protocol_of
 from everloop.runtime.service.together import MOST_TOGETHER, Together
 
 ROW = {"amount": 12.0, "region": "north", "customer": "c1"}
@@ -95,6 +102,140 @@ def test_pipelined_requests_are_answered_in_order(packages, start_server):
     amounts = [0.0, 1.0, 50.0, 2.0, 3.0, 4.0, 5.0]
     package = Package(packages["binary"])
     assert scores == [package.answer({"amount": amount}).score for amount in amounts]
+
+
+class Wire(asyncio.Transport):
+    """What a connection writes to."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent, self.closed = b"", False
+
+    def write(self, data):
+        self.sent += data
+
+    def is_closing(self):
+        return self.closed
+
+    def close(self):
+        self.closed = True
+
+    def pause_reading(self):
+        pass
+
+    def resume_reading(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def application(packages, tmp_path_factory):
+    log = tmp_path_factory.mktemp("log") / "log"
+    app = create_app(ServerSettings(package=str(packages["binary"]), log=str(log)))
+    app.start()
+    yield app
+    app.stop()
+
+
+def talk(application, *pieces, known=()):
+    """Gives what a new connection answers to pieces of data, behind another one that got some first."""
+    config = uvicorn.Config(application, ws="none", lifespan="off", interface="asgi3", log_level="critical")
+    config.load()
+    kind = protocol_of(application)
+
+    async def connection(data):
+        wire, one = Wire(), kind(config, ServerState(), {})
+        one.connection_made(wire)
+        for piece in data:
+            if wire.closed:
+                break
+            one.data_received(piece)
+            for _ in range(20):
+                await asyncio.sleep(0)
+        one.connection_lost(None)
+        return wire.sent
+
+    async def both():
+        await connection(known)
+        return await connection(pieces)
+
+    return asyncio.run(both()), kind.heads
+
+
+def told(sent):
+    """Gives the statuses and scores of answers, in order."""
+    statuses = [int(part[:3]) for part in sent.split(b"HTTP/1.1 ")[1:]]
+    return statuses, [float(part.split(b",")[0]) for part in sent.split(b'"score":')[1:]]
+
+
+def test_a_known_head_is_answered_as_one_that_is_read(application):
+    bodies = [b'{"amount": %d.5}' % number for number in range(10, 15)]
+    requests = [request(body) for body in bodies]
+    package = application.lifecycles.sole.routing.champion.package
+    expected = [package.answer(json.loads(body)).score for body in bodies]
+    sent, heads = talk(application, *requests)
+    assert told(sent) == ([200] * 5, expected)
+    assert list(heads) == [requests[0][: -len(bodies[0])]]
+    assert [length for _, length in heads.values()] == [len(bodies[0])]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        request(b'{"amount": "x"}'),  # of the known length: no plain row
+        request(b'{"amount": 1.0, "more": 2}'),
+        request(b'{"amount": 1.5}', "connection: close"),
+        request(b'{"amount": 1.5}', "expect: 100-continue"),
+        request(b"5" * 15, "content-type: text/plain"),
+        request(b'{"amount": 1.5}', method="PUT"),
+        b'POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nf\r\n{"amount": 1.5}\r\n0\r\n\r\n',
+        b"\r\n" + request(b'{"amount": 1.5}'),
+        b"nonsense\r\n\r\n",
+    ],
+)
+def test_what_stands_between_known_heads_changes_nothing(application, strange):
+    plain = request(b'{"amount": 2.5}')
+    pieces = [plain, strange, plain]
+    remembered, _ = talk(application, *pieces, known=[plain, strange, plain])
+    read, _ = talk(application, *[b"\r\n" + piece for piece in pieces])  # no head is known that begins so
+    assert told(remembered) == told(read)
+
+
+@given(cuts=st.lists(st.integers(0, 400), max_size=4), order=st.permutations(range(4)))
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+def test_data_may_be_cut_anywhere(application, cuts, order):
+    plain = request(b'{"amount": 2.5}')
+    hidden = request(plain, "content-type: text/plain")  # a known head within a body is none
+    begun = plain[:24] + b"x-part: 1\r\n" + plain[plain.index(b"host") :]
+    kinds = [plain, hidden, plain, begun]
+    data = b"".join(kinds[place] for place in order)
+    ends = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
+    pieces = [data[first:last] for first, last in pairwise(ends)]
+    remembered, _ = talk(application, *pieces, known=[plain, plain])
+    read, _ = talk(application, data)
+    assert told(remembered) == told(read)
+
+
+def test_a_known_head_is_none_where_something_is_under_way(application):
+    plain = request(b'{"amount": 2.5}')
+    hidden = request(plain, "content-type: text/plain")
+    cut = len(hidden) - len(plain)
+    assert told(talk(application, hidden[:cut], plain, known=[plain])[0]) == ([415], [])
+    broken = b"POST /predict HTTP/1.1\r\nx-part: "
+    assert told(talk(application, broken, plain, known=[plain])[0])[0] == [200]
+
+
+def test_heads_that_are_never_the_same_are_let_go_of(application):
+    requests = [request(b'{"amount": 2.5}', f"trace: {number}") for number in range(MOST_HEADS + 10)]
+    sent, heads = talk(application, *requests)
+    assert told(sent)[0] == [200] * len(requests)
+    assert len(heads) == 10
+    long = request(b'{"amount": 2.5}', f"trace: {'x' * LONGEST_HEAD}")
+    assert not talk(application, long)[1]
 
 
 def test_many_at_the_same_time_each_get_their_own(packages, make_package, start_server, tmp_path):

@@ -6,7 +6,16 @@ import asyncio
 import json
 import time
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
@@ -109,6 +118,12 @@ class Response:
                 (name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()
             ]
         return fields
+
+    def lines(self) -> bytes:
+        """Gives the header's fields as HTTP/1.1 writes them."""
+        if self.headers:
+            return field_lines(self.fields())
+        return b"content-type: %b\r\ncontent-length: %d\r\n" % (_kind_bytes(self.kind), len(self.body))
 
     async def send(self, send: Send, *, with_body: bool = True) -> None:
         """Sends it to the client."""
@@ -265,6 +280,11 @@ def _continued(coming: Coroutine[Any, Any, bytes], waiting_for: Any) -> Generato
         except StopIteration as arrived:
             whole: bytes = arrived.value
             return whole
+
+
+def field_lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Writes a header's fields as HTTP/1.1 does, a line for each."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
 @lru_cache(maxsize=64)

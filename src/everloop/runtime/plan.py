@@ -226,7 +226,7 @@ def compile_rows(plan: Plan) -> Callable[[Iterable[Row]], NDArray[np.float64]]:
             for fill in writers:
                 fill(wider, values)
             encoded.append(values)
-        return np.array(encoded)
+        return np.array(encoded, dtype=np.float64)
 
     def encode_and_round(rows: Iterable[Row]) -> NDArray[np.float64]:
         vectors = encode(rows)

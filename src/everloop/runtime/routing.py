@@ -131,9 +131,13 @@ def chance_of(routing: Routing, arm: str) -> float:
 
 def unit_of(key: str, salt: str) -> str:
     """Gives what stands for a key in the log's refusals: the same for the same key in one rollout."""
-    return blake2b(f"{salt}\x00{key}".encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return _digest(key, salt).hex()
 
 
 def position_of(key: str, salt: str) -> float:
     """Gives a key's fixed place between 0 and 1, spread evenly over keys."""
-    return int(unit_of(key, salt), 16) / _SPACE
+    return int.from_bytes(_digest(key, salt)) / _SPACE
+
+
+def _digest(key: str, salt: str) -> bytes:
+    return blake2b(f"{salt}\x00{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

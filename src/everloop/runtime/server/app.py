@@ -108,33 +108,43 @@ class App:
         except ClientGone:
             return
         method = request.method if request.method in _METHODS else "(other)"
-        _count(numbers, "(none)" if route is None else route.path, method, response, request)
+        _count(numbers, "(none)" if route is None else route.path, method, response, request.started)
         await response.send(send, with_body=request.method != "HEAD")
 
-    def answer_at_once(self, scope: Scope, content: bytes, reply: Callable[[Response], None]) -> bool:
-        """Answers a whole request without a task, where it is one plain row for `POST /predict`.
+    def plain(self, scope: Scope) -> Service | None:
+        """Gives the lifecycle of a request for `POST /predict` that may be answered without a task.
+
+        As long as the process lives, it is the same for the same head.
+        """
+        service = self._at_once.get(scope["path"])
+        if service is None or scope["method"] != "POST" or scope["query_string"]:
+            return None
+        if service.settings.durability == "fsync" or service.settings.tokens:
+            return None
+        return service if Request(scope, _nothing_more).sends_json else None
+
+    def answer_at_once(
+        self, service: Service, content: bytes | bytearray, reply: Callable[[Response], None]
+    ) -> bool:
+        """Answers a whole request without a task, where it is one plain row.
 
         Args:
-            scope: The request's, as ASGI describes it.
+            service: What `plain` gave for its head.
             content: Its body.
             reply: Called once with the answer, now or a little later.
 
         Returns:
             Whether it is answered so; otherwise nothing was done.
         """
-        service = self._at_once.get(scope["path"])
-        if service is None or scope["method"] != "POST" or scope["query_string"]:
+        started = time.perf_counter()
+        limits = service.settings.limits
+        if service.draining or len(content) > limits.body_bytes:
             return False
-        if service.draining or service.settings.durability == "fsync" or service.settings.tokens:
-            return False
-        request = Request(scope, _nothing_more)
-        if len(content) > service.settings.limits.body_bytes or not request.sends_json:
-            return False
-        most = service.settings.limits.concurrent
+        most = limits.concurrent
         if service.requests_now >= most or not self.waiting.admits_at_once(most):
-            refusal = service.shedding.overloaded()
-            _count(service.metrics, native.PATH, "POST", refusal.response(), request)
-            reply(refusal.response())
+            refused = service.shedding.overloaded().response()
+            _count(service.metrics, native.PATH, "POST", refused, started)
+            reply(refused)
             return True
         row = service.read_row(content)
         if row is None:
@@ -148,10 +158,10 @@ class App:
                 response = native.answer_of(served)
             else:
                 response = (served if isinstance(served, Refusal) else _mistake(served)).response()
-            _count(service.metrics, native.PATH, "POST", response, request)
+            _count(service.metrics, native.PATH, "POST", response, started)
             reply(response)
 
-        service.predict_at_once(row, request.started, told)
+        service.predict_at_once(row, started, told)
         return True
 
     def _meant(self, route: Route, request: Request) -> Service:
@@ -233,8 +243,8 @@ class App:
         await self.grpc.start()
 
 
-def _count(numbers: Metrics, route: str, method: str, response: Response, request: Request) -> None:
-    numbers.answered(route, method, response.status, time.perf_counter() - request.started)
+def _count(numbers: Metrics, route: str, method: str, response: Response, started: float) -> None:
+    numbers.answered(route, method, response.status, time.perf_counter() - started)
 
 
 def _mistake(error: Exception) -> Refusal:

@@ -121,9 +121,11 @@ class LoadedRouting:
     champion: LoadedArm
     challenger: LoadedArm | None
     reader: JsonRowReader | None = field(init=False)
+    _entity: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reader", self._shared_reader())
+        object.__setattr__(self, "_entity", self.champion.package.manifest.entity)
 
     def _shared_reader(self) -> JsonRowReader | None:
         """Gives the champion's reader, where a row that it reads is one for every arm."""
@@ -153,8 +155,7 @@ class LoadedRouting:
         return unit_of(self._key(row, identity), salt)
 
     def _key(self, row: Mapping[str, Any], identity: str) -> str:
-        entity = self.champion.package.manifest.entity
-        value = row.get(entity) if entity is not None else None
+        value = None if self._entity is None else row.get(self._entity)
         return identity if value is None else str(value)
 
 

@@ -124,7 +124,7 @@ class Service:
         asked = self._asking.check(rows, ids, None if version is None else self.arm_of(version))
         return await self._bounded(asked, rows, started, explain)
 
-    def read_row(self, content: bytes) -> dict[str, Any] | None:
+    def read_row(self, content: bytes | bytearray) -> dict[str, Any] | None:
         """Gives a body's row where it is one that satisfies its contract and asks for nothing more."""
         reader = self.routing.reader
         return reader.read(content) if reader is not None and not self.clock.of_rows else None

@@ -52,7 +52,7 @@ class JsonRowReader:
         self._tested = tuple(rule.name for rule in contract.columns if _type_of(rule) is None)
         self._decoder = msgspec.json.Decoder(_row_type(contract, self._also))
 
-    def read(self, content: bytes) -> dict[str, Any] | None:
+    def read(self, content: bytes | bytearray) -> dict[str, Any] | None:
         """Gives a body's row as `RowChecker.normalise` gives it.
 
         Args:
@@ -65,10 +65,10 @@ class JsonRowReader:
             found = self._decoder.decode(content)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError):
             return None
-        *fields, row, rows = msgspec.structs.astuple(found)
-        if row is not msgspec.UNSET or rows is not msgspec.UNSET:
+        fields = msgspec.structs.astuple(found)
+        if fields[-1] is not msgspec.UNSET or fields[-2] is not msgspec.UNSET:
             return None
-        values = dict(zip(self._names, fields, strict=True))
+        values: dict[str, Any] = dict(zip(self._names, fields, strict=False))  # the wrappers have no name
         for name in self._also:
             if values[name] is msgspec.UNSET:
                 del values[name]

@@ -98,9 +98,10 @@ class RowChecker:
 
     def holds(self, values: dict[str, Any]) -> bool:
         """Tells whether the rules between columns hold for a row whose columns satisfy theirs."""
+        if not self._conditions:
+            return True
         found: list[Violation] = []
-        if self._conditions:
-            self._hold(values, found)
+        self._hold(values, found)
         return not found
 
     def _hold(self, values: dict[str, Any], found: list[Violation]) -> None:

@@ -10,7 +10,7 @@ from everloop.model.contained import FORKS
 from everloop.model.greedy import greedy_weights
 from everloop.model.learners.learner import Capabilities
 from everloop.model.learners.linear import Linear
-from everloop.model.pace import Pace
+from everloop.model.pace import Pace, slowness_of
 from everloop.model.quick_frame import quick_frame
 from everloop.model.searching import Budget
 from everloop.model.train import Parts, TrainingSettings, train
@@ -46,6 +46,78 @@ def test_the_machines_load_is_what_passes_while_a_second_is_computed() -> None:
     for _ in range(12):
         pace.learn_load(1.0, 1.2)  # more than one thread is not a machine that is fast
     assert pace.slowness == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "computed", "slowness"), [(6.0, 2.0, 3.0), (1.0, 1.9, 1.0), (9.0, 0.01, 1.0)]
+)
+def test_a_machines_load_is_known_before_the_first_fit(seconds, computed, slowness) -> None:
+    """More threads than one make no machine fast, and nothing computed says nothing."""
+    assert slowness_of(seconds, computed) == slowness
+
+
+def test_nothing_is_selected_where_loading_took_much_of_the_time() -> None:
+    """The budget began before the training did: half of it is gone, and what is left is for trials."""
+    table = table_of()
+    settings = TrainingSettings(learners=("linear",), budget=Budget(seconds=6))
+    trained = train(Parts(table), quick_frame(table, "bad"), settings, started=time.perf_counter() - 3)
+    assert any("no time to select" in note for note in trained.notes)
+    assert trained.evaluation is not None
+
+
+def test_selection_asks_before_each_fit_whether_there_is_time(monkeypatch) -> None:
+    from everloop.model import selection
+    from everloop.model.train import material_of
+
+    table = table_of()
+    material = material_of(Parts(table), quick_frame(table, "bad"), TrainingSettings())
+    asked: list[int] = []
+    fitted: list[int] = []
+    quick_fit = selection._quick_fit
+
+    def out_of_time() -> bool:
+        asked.append(len(fitted))
+        return len(fitted) == 2
+
+    monkeypatch.setattr(selection, "_quick_fit", lambda *given: fitted.append(1) or quick_fit(*given))
+    assert selection.fold_scores(material, out_of_time=out_of_time) is None
+    assert (asked, len(fitted)) == ([0, 1, 2], 2)
+    assert selection.select_features(material, out_of_time=lambda: True).kept == tuple(material.features)
+    assert len(fitted) == 2
+
+
+@pytest.mark.parametrize(("spent", "stops"), [(0.0, 12.0), (30.0, 2.5)])
+def test_the_first_fits_stop_in_what_is_left_however_late_they_begin(monkeypatch, spent, stops) -> None:
+    """Five folds, two at a time, are three turns; what follows the last fit is kept free."""
+    from everloop.model.learners import learners_for
+    from everloop.model.running import RunningTrial
+    from everloop.model.searching import run_search
+    from everloop.model.train import material_of
+
+    table = table_of()
+    material = material_of(Parts(table), quick_frame(table, "bad"), TrainingSettings())
+    given: list[float] = []
+    next_task = RunningTrial.next_task
+
+    def noting(self, matrices, seconds, limit, *, keep):
+        given.append(seconds)
+        return next_task(self, matrices, seconds, limit, keep=keep)
+
+    monkeypatch.setattr(RunningTrial, "next_task", noting)
+    now = [spent]
+
+    def tick(_event) -> None:
+        now[0] += 60.0
+
+    run_search(
+        material,
+        learners_for("binary", ("lightgbm",)),
+        Budget(seconds=40),
+        started=0.0,
+        timer=lambda: now[0],
+        progress=tick,
+    )
+    assert given[0] == pytest.approx(stops, rel=0.2)
 
 
 def test_weights_are_chosen_for_as_long_as_there_is_time() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.progress import silent
@@ -164,6 +165,7 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
         ModelFault: When a learner is not known.
         TrainingFailed: When no trial came to a model.
     """
+    started = perf_counter()  # the budget pays for libraries that are loaded too
     from dataclasses import replace
 
     from everloop.measure.metrics import metric_named
@@ -190,7 +192,7 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
         select=select_features,
         seed=seed,
     )
-    return Model(train_task(parts, frame, settings, progress=progress))
+    return Model(train_task(parts, frame, settings, progress=progress, started=started))
 
 
 def evaluate(model: Model | Trained, table: Any) -> Evaluation:

@@ -40,7 +40,7 @@ class Pace:
     def learn_load(self, seconds: float, computed: float) -> None:
         """Takes how long something took, and for how much of it the processor worked on it."""
         if min(seconds, computed) >= SHORTEST:
-            self.slowness = 0.5 * (self.slowness + max(1.0, seconds / computed))
+            self.slowness = 0.5 * (self.slowness + slowness_of(seconds, computed))
 
     def learn(self, learner: Learner, configuration: Mapping[str, Any], rows: int, seconds: float) -> None:
         """Takes what a fit on so many rows took."""
@@ -64,6 +64,14 @@ class Pace:
     def _declared(self, learner: Learner) -> float:
         classes = self.classes if learner.capabilities.class_by_class and self.classes > 2 else 1
         return float(learner.capabilities.cost * max(1.0, self.width / _WIDTH) * classes)
+
+
+def slowness_of(seconds: float, computed: float) -> float:
+    """Gives how many seconds pass in one that is computed; 1 where too little was to say anything.
+
+    Loading from a cold disk looks like a busy machine as well: fits tell soon.
+    """
+    return max(1.0, seconds / computed) if min(seconds, computed) >= SHORTEST else 1.0
 
 
 def _work(learner: Learner, configuration: Mapping[str, Any]) -> float:

@@ -251,7 +251,8 @@ class _Search:
         if total == float("inf"):
             return float("inf"), HANG_SECONDS
         if self.best is None:
-            stops = max(FIRST_SHARE * total, 1.0)
+            turns = -(-len(self.material.folds) // self.count)
+            stops = max(min(FIRST_SHARE * total, STOPPING * self.left() / turns), 1.0)
             return stops, max(2 * stops, FIRST_SECONDS)
         left = max(self.left(), 0.1)
         return STOPPING * left, left + max(0.5, GRACE * total)
@@ -386,6 +387,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
     workers: int = 2,
     evaluated_rows: int = 0,
     tuner: str = HERE,
+    slowness: float = 1.0,
 ) -> Found:
     """Searches for the best learners and configurations.
 
@@ -403,6 +405,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
         workers: How many folds are fitted side by side.
         evaluated_rows: On how many rows the model is evaluated afterwards, within the budget.
         tuner: Whose workers fit them; see `workers.workers_of`.
+        slowness: How busy the machine was so far, as `Pace.slowness` says it, before anything is fitted.
 
     Raises:
         TrainingFailed: When no trial came to a model; the reasons are named.
@@ -424,7 +427,7 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
             count=workers,
             closing=Closing(judged, evaluated_rows, outputs),
             matrices=FoldMatrices(material),
-            pace=Pace(width=len(material.features), classes=len(material.frame.classes)),
+            pace=Pace(len(material.features), len(material.frame.classes), slowness),
         )
         search.run(_explored(search, rungs[0], promoted, EXPLORING if promoted else 1.0))
         if promoted:

@@ -82,7 +82,7 @@ def select_features(material: Material, *, out_of_time: Callable[[], bool] = lam
         why = "one column" if len(names) < 2 else f"{material.table.height} rows"
         return _all_kept(names, f"All columns are kept: {why} is too little to select by.", None)
     base, gains = _gains(material, out_of_time)
-    if gains is None:
+    if base is None or gains is None:
         return _all_kept(names, "All columns are kept: there was no time to select.", None)
     mean, noise = gains.mean(axis=0), _noise(gains)
     weak = [i for i in np.argsort(mean, kind="stable") if mean[i] <= noise[i]]
@@ -107,8 +107,10 @@ def _without(
     while weak and not out_of_time():
         dropped = {names[i] for i in weak[: len(names) - 1]}
         fewer = replace(material, features=material.features.only(n for n in names if n not in dropped))
-        loss = base - fold_scores(fewer)
-        if loss.mean() <= 0:
+        scores = fold_scores(fewer, out_of_time=out_of_time)
+        if scores is None:
+            break
+        if (base - scores).mean() <= 0:
             reason = "shuffling it on held-out rows changes the metric by no more than noise"
             choices = [
                 FeatureChoice(
@@ -130,17 +132,22 @@ def _all_kept(names: list[str], note: str, gains: dict[str, float] | None) -> Se
 
 def _gains(
     material: Material, out_of_time: Callable[[], bool]
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Gives the metric on each fold, signed so that more is better, and the gains (samples, columns)."""
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Gives the metric on each fold, signed so that more is better, and the gains (samples, columns).
+
+    Both are None where time runs out.
+    """
     base: list[NDArray[np.float64]] = []
     samples: list[NDArray[np.float64]] = []
     for number in range(len(material.folds)):
+        if out_of_time():
+            return None, None
         fitted = _quick_fit(material, number)
         score = _part_scores(material, fitted)
         base.append(score)
         found = _fold_gains(material, number, fitted, score, out_of_time)
         if found is None:
-            return np.concatenate(base), None
+            return None, None
         samples.extend(found)
     return np.concatenate(base), np.concatenate(samples)
 
@@ -190,11 +197,19 @@ def _fold_gains(
     return [np.mean(samples, axis=0)]
 
 
-def fold_scores(material: Material) -> NDArray[np.float64]:
-    """Gives the quick model's metric on each fold, or on each part of a single one, more being better."""
-    return np.concatenate(
-        [_part_scores(material, _quick_fit(material, number)) for number in range(len(material.folds))]
-    )
+def fold_scores(
+    material: Material, *, out_of_time: Callable[[], bool] = lambda: False
+) -> NDArray[np.float64] | None:
+    """Gives the quick model's metric on each fold, or on each part of a single one, more being better.
+
+    Asks before each fit whether it is out of time, and then gives None.
+    """
+    found: list[NDArray[np.float64]] = []
+    for number in range(len(material.folds)):
+        if out_of_time():
+            return None
+        found.append(_part_scores(material, _quick_fit(material, number)))
+    return np.concatenate(found)
 
 
 def quick_errors(material: Material) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

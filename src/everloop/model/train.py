@@ -21,6 +21,7 @@ from everloop.model.learners.image_net import require_grids
 from everloop.model.learners.registry import learners_for
 from everloop.model.limits import within
 from everloop.model.mitigation import REWEIGHING, alike_of, mitigable, require_groups
+from everloop.model.pace import slowness_of
 from everloop.model.parity_rows import rows_of
 from everloop.model.priced_features import features_that_pay
 from everloop.model.reweighing import fit_unweighted, weights_for
@@ -63,6 +64,9 @@ MEASURED = 60
 ENSEMBLE = "ensemble"
 SELECTING = 0.1
 """The share of a time budget that feature selection may use, once its learner is loaded."""
+
+LATE = 0.25
+"""Where so much of a budget is gone once that learner is loaded, nothing is selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ def train(
     stakes: Stakes | None = None,
     journal: Path | None = None,
     progress: Progress = silent,
+    started: float | None = None,
 ) -> Trained:
     """Trains a model.
 
@@ -173,6 +178,7 @@ def train(
         stakes: What decisions are worth, where that is known.
         journal: A file of finished trials, so that a killed training goes on.
         progress: Told what happens.
+        started: When the budget began by `time.perf_counter`; now, where left out.
 
     Returns:
         The model, with everything that led to it.
@@ -182,7 +188,8 @@ def train(
         ModelFault: When a learner is not known.
         TrainingFailed: When no trial came to a model.
     """
-    started = time.perf_counter()
+    began, computed = time.perf_counter(), time.process_time()
+    started = began if started is None else started
     stakes = stakes or Stakes()
     learners = learners_for(frame.task, settings.learners)
     require_groups(parts.train, frame, settings)  # before hours are spent on what cannot be decided
@@ -202,6 +209,7 @@ def train(
         workers=settings.threads,
         evaluated_rows=parts.test.height if parts.test is not None else 0,
         tuner=settings.tuner,
+        slowness=slowness_of(time.perf_counter() - began, time.process_time() - computed),
     )
     progress(Event("model", f"fitting the members of the model; the best alone has {found.best.score:.4f}"))
     done = finish(
@@ -305,8 +313,7 @@ def _selected(
         kept = tuple(FeatureChoice(name, True, "selection is switched off") for name in material.features)
         return material, kept + left_out, "Feature selection is switched off."
     load_quick_learner(material)
-    now, seconds = time.perf_counter(), settings.budget.seconds
-    until = float("inf") if seconds is None else now + SELECTING * (seconds - (now - started))
+    until = _selecting_until(started, settings.budget)
     selection = select_features(material, out_of_time=lambda: time.perf_counter() > until)
     progress(Event("model", selection.note))
     gains = {choice.name: choice.gain for choice in selection.features if choice.gain is not None}
@@ -318,6 +325,16 @@ def _selected(
     helping = [choice.name for choice in tried if choice.kept]
     note = f"{selection.note} Made and kept: {', '.join(helping)}." if helping else selection.note
     return material, selection.features + tried + left_out, note
+
+
+def _selecting_until(started: float, budget: Budget) -> float:
+    """Says when selection ends; at once where loading a library took so long that the time is for trials."""
+    if budget.seconds is None:
+        return float("inf")
+    spent = time.perf_counter() - started
+    if spent > LATE * budget.seconds:
+        return float("-inf")
+    return started + spent + SELECTING * (budget.seconds - spent)
 
 
 def _paid(

@@ -24,10 +24,12 @@ def train_task(
     stakes: Stakes | None = None,
     journal: Path | None = None,
     progress: Progress = silent,
+    started: float | None = None,
 ) -> Trained:
     """Trains a model for a task; the arguments are those of `train.train`.
 
-    A journal to go on from is for what is learned from a target: all else is searched in seconds.
+    A journal to go on from, and a budget that began before, are for what is learned from a target: all else
+    is searched in seconds.
 
     Raises:
         DataFault: When the rows cannot be learned from.
@@ -45,4 +47,4 @@ def train_task(
     from everloop.model.train import train
 
     given: dict[str, Any] = {"stakes": stakes, "journal": journal, "progress": progress}
-    return train(parts, frame, settings, **given)
+    return train(parts, frame, settings, started=started, **given)

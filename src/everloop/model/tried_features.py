@@ -66,10 +66,11 @@ def try_features(
     if not promising or out_of_time():
         return material, ()
     wider = _with(material, promising)
-    base = fold_scores(material)
-    if out_of_time():
+    base = fold_scores(material, out_of_time=out_of_time)
+    with_them = fold_scores(wider, out_of_time=out_of_time)
+    if base is None or with_them is None:
         return material, ()
-    gain = fold_scores(wider) - base
+    gain = with_them - base
     noise = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0
     helps = float(gain.mean()) > max(noise, _GAIN_SHARE * abs(float(base.mean())))
     reason = "tried, and the metric on held-out rows is better" if helps else "tried, and it does not help"

@@ -56,6 +56,22 @@ def test_a_machines_load_is_known_before_the_first_fit(seconds, computed, slowne
     assert slowness_of(seconds, computed) == slowness
 
 
+def test_fits_of_few_rows_are_made_side_by_side_unless_they_are_quick() -> None:
+    """A thousand rounds on five hundred rows take seconds: rows alone say nothing."""
+    from everloop.model.learners import learner
+    from everloop.model.running import is_quick
+
+    pace = Pace(width=8)
+    assert is_quick(learner("linear"), {}, 500, pace)
+    boosting = learner("lightgbm")
+    assert not is_quick(boosting, {}, 500, pace)  # nobody knows how many rounds it will need
+    pace.learn(boosting, {"rounds": 1_000}, 500, 1.0)
+    assert not is_quick(boosting, {"rounds": 1_000}, 500, pace)
+    assert is_quick(boosting, {"rounds": 10}, 500, pace)
+    pace.learn(learner("linear"), {}, 500, 2.0)
+    assert not is_quick(learner("linear"), {}, 500, pace)
+
+
 def test_nothing_is_selected_where_loading_took_much_of_the_time() -> None:
     """The budget began before the training did: half of it is gone, and what is left is for trials."""
     table = table_of()

@@ -313,7 +313,7 @@ def _task(
     *,
     limited: bool,
 ) -> Task:
-    from everloop.model.running import runs_here
+    from everloop.model.running import is_quick, runs_here
     from everloop.model.searching import HANG_SECONDS
 
     learner = found.learners[trial.learner]
@@ -324,7 +324,10 @@ def _task(
         return {"estimator": np.frombuffer(estimator_bytes(estimator), dtype=np.uint8)}
 
     seconds = max(LEAST_SECONDS, found.left) if limited else HANG_SECONDS
-    return Task(trial.number, fit, min(seconds, HANG_SECONDS), here=runs_here(learner, X.size))
+    here = runs_here(learner, X.size)
+    if here and found.spending.budget.seconds is not None:
+        here = is_quick(learner, trial.configuration, len(X), found.pace)
+    return Task(trial.number, fit, min(seconds, HANG_SECONDS), here=here)
 
 
 def assembled(

@@ -49,12 +49,16 @@ class Pace:
         self._seen[learner.name] = fresh if known is None else 0.5 * (known + fresh)
         self._expected[learner.name] = self._declared(learner)
 
+    def knows(self, learner: Learner) -> bool:
+        """Says whether a fit of this learner was seen."""
+        return learner.name in self._seen
+
     def of_fit(self, learner: Learner, configuration: Mapping[str, Any], rows: int) -> float:
         """Gives the seconds that a fit on so many rows will take."""
         return CAUTION * self._unit(learner) * _work(learner, configuration) * rows / _ROWS
 
     def _unit(self, learner: Learner) -> float:
-        if learner.name in self._seen:
+        if self.knows(learner):
             return self._seen[learner.name]
         ratios = [self._seen[name] / self._expected[name] for name in self._seen]
         # A small fit has costs that do not grow with rows, which would make the machine look slow. A learner

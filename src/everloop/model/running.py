@@ -9,6 +9,7 @@ import numpy as np
 
 from everloop.measure.metrics import METRICS
 from everloop.model.contained import Task
+from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.preparation import PreparationSettings
 from everloop.model.trained import Trial
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from everloop.model.contained import Outcome
     from everloop.model.learners.learner import Learner
+    from everloop.model.pace import Pace
     from everloop.model.trial import FoldMatrices, Material
 
 PRUNED = "pruned"
@@ -31,12 +33,25 @@ HOPELESS = 0.25
 """A trial among the worst of all, this share of them, is left; others may help a mean of several."""
 
 SMALL = 20_000
-"""A fit on so few numbers takes less time than a process of its own costs."""
+"""A fit on so few numbers may take less time than a process of its own costs."""
+
+OWN_PROCESS = 0.05
+"""Seconds that a process of its own costs; fits that take longer are made side by side."""
 
 
 def runs_here(learner: Learner, numbers: int) -> bool:
-    """Says whether a fit on so many numbers is made in the process itself."""
+    """Says whether a fit on so many numbers may be made in the process itself."""
     return numbers <= SMALL and learner.name in BUILT_IN and not learner.capabilities.loads
+
+
+def is_quick(learner: Learner, configuration: dict[str, Any], rows: int, pace: Pace) -> bool:
+    """Says whether a fit is over before a process would have begun; of rounds nobody knows until one was.
+
+    Few rows are no short fit: boosting adds a thousand rounds to five hundred rows.
+    """
+    if isinstance(learner, StopsEarly) and not pace.knows(learner):
+        return False
+    return pace.of_fit(learner, configuration, rows) <= OWN_PROCESS
 
 
 @dataclass(frozen=True, slots=True)

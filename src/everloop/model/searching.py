@@ -26,7 +26,7 @@ from everloop.model.journal import Journal
 from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
-from everloop.model.running import PRUNED, Planned, RunningTrial
+from everloop.model.running import PRUNED, Planned, RunningTrial, is_quick
 from everloop.model.search_space import Proposals, Variants, portfolio_of
 from everloop.model.selection import QUICK_LEARNER
 from everloop.model.trained import Trial
@@ -319,8 +319,10 @@ class _Search:
         except Exception as found:  # noqa: BLE001  (a preparation that fails is this trial's failure)
             one.fail(failure(found))
             return
-        in_time = self.spending.budget.seconds is not None
-        self.workers.start(replace(task, here=task.here and not (in_time and self.pace.slowness > BUSY)))
+        if task.here and self.spending.budget.seconds is not None:
+            quick = is_quick(learner, one.planned.configuration, one.rows, self.pace)
+            task = replace(task, here=quick and self.pace.slowness <= BUSY)
+        self.workers.start(task)
 
     def _load(self, learner: Learner) -> str | None:
         """Loads a learner's library once, for all children; another's code runs in children alone."""

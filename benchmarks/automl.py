@@ -213,6 +213,12 @@ def _figures(rows: list[dict[str, Any]], seconds: float) -> Iterable[Figure]:
 
 
 def _notes(rows: list[dict[str, Any]]) -> Iterable[str]:
+    """Tells what each system reached on each split, and why one failed."""
+    for (name, seed), found in sorted(_by_split(rows).items()):
+        reached = "; ".join(
+            f"{system} {_cell(found[system])}" for system in (OURS, *PEERS) if system in found
+        )
+        yield f"{name} (seed {seed}), {METRICS[TABLES[name].task]}: {reached}"
     for row in rows:
         if "error" in row:
             yield f"{row['system']} on {row['table']} (seed {row['seed']}): {row['error']}"

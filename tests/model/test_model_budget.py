@@ -65,11 +65,26 @@ def test_fits_of_few_rows_are_made_side_by_side_unless_they_are_quick() -> None:
     assert is_quick(learner("linear"), {}, 500, pace)
     boosting = learner("lightgbm")
     assert not is_quick(boosting, {}, 500, pace)  # nobody knows how many rounds it will need
-    pace.learn(boosting, {"rounds": 1_000}, 500, 1.0)
-    assert not is_quick(boosting, {"rounds": 1_000}, 500, pace)
-    assert is_quick(boosting, {"rounds": 10}, 500, pace)
-    pace.learn(learner("linear"), {}, 500, 2.0)
-    assert not is_quick(learner("linear"), {}, 500, pace)
+    pace.learn(boosting, {}, 500, 0.01)
+    assert is_quick(boosting, {}, 500, pace)
+    pace.learn(boosting, {}, 500, 1.0)
+    assert not is_quick(boosting, {}, 500, pace)
+
+
+def test_how_long_a_last_fit_takes_is_told_by_the_trials_own_fits() -> None:
+    """Of one learner a deep configuration takes ten times as long as another."""
+    from everloop.model.learners import learner
+    from everloop.model.trained import Trial
+
+    pace, boosting = Pace(width=8), learner("lightgbm")
+    quick, slow, unseen = (Trial(number, "lightgbm", {}, 0.8, rows=1_000) for number in range(3))
+    for trial, seconds in ((quick, 0.2), (slow, 2.0)):
+        pace.learn(boosting, {}, 1_000, seconds)
+        pace.learn_trial(trial, seconds)
+    told = [pace.of_last_fit(boosting, trial, 1_500) for trial in (quick, slow)]
+    assert told == pytest.approx([1.25 * 0.3, 1.25 * 3.0])
+    assert told[0] < pace.of_last_fit(boosting, unseen, 1_500) < told[1]
+    assert pace.of_last_fit(boosting, slow, 500) == pytest.approx(1.25 * 2.0)  # never less than was seen
 
 
 def test_nothing_is_selected_where_loading_took_much_of_the_time() -> None:

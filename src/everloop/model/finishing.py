@@ -230,7 +230,7 @@ def _affordable(
     taken: list[tuple[Trial, float]] = []
     for trial, weight in chosen:
         learner = found.learners[trial.learner]
-        seconds = found.pace.of_fit(learner, trial.configuration, material.table.height)
+        seconds = found.pace.of_last_fit(learner, trial, material.table.height)
         total += seconds / workers
         if max(seconds, total) <= left:
             taken.append((trial, weight))
@@ -313,7 +313,7 @@ def _task(
     *,
     limited: bool,
 ) -> Task:
-    from everloop.model.running import is_quick, runs_here
+    from everloop.model.running import OWN_PROCESS, runs_here
     from everloop.model.searching import HANG_SECONDS
 
     learner = found.learners[trial.learner]
@@ -326,7 +326,7 @@ def _task(
     seconds = max(LEAST_SECONDS, found.left) if limited else HANG_SECONDS
     here = runs_here(learner, X.size)
     if here and found.spending.budget.seconds is not None:
-        here = is_quick(learner, trial.configuration, len(X), found.pace)
+        here = found.pace.of_last_fit(learner, trial, len(X)) <= OWN_PROCESS
     return Task(trial.number, fit, min(seconds, HANG_SECONDS), here=here)
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from everloop.model.learners.learner import Learner
+    from everloop.model.trained import Trial
 
 _ROWS, _WIDTH = 100_000.0, 25.0
 CAUTION = 1.25
@@ -35,6 +36,7 @@ class Pace:
     classes: int = 0
     slowness: float = 1.0
     _seen: dict[str, float] = field(default_factory=dict)
+    _trials: dict[int, float] = field(default_factory=dict)
     _expected: dict[str, float] = field(default_factory=dict)
 
     def learn_load(self, seconds: float, computed: float) -> None:
@@ -48,6 +50,20 @@ class Pace:
         known = self._seen.get(learner.name)
         self._seen[learner.name] = fresh if known is None else 0.5 * (known + fresh)
         self._expected[learner.name] = self._declared(learner)
+
+    def learn_trial(self, trial: Trial, seconds: float) -> None:
+        """Takes what a fit of a trial took, on as many rows as it had."""
+        self._trials[trial.number] = seconds
+
+    def of_last_fit(self, learner: Learner, trial: Trial, rows: int) -> float:
+        """Gives the seconds that a trial's fit on so many rows will take, once it is known how well it does.
+
+        Of one learner a configuration takes ten times as long as another, so a trial's own fits tell best.
+        """
+        known = self._trials.get(trial.number)
+        if known is None:
+            return self.of_fit(learner, trial.refit_configuration, rows)
+        return CAUTION * known * max(1.0, rows / max(trial.rows, 1))
 
     def knows(self, learner: Learner) -> bool:
         """Says whether a fit of this learner was seen."""

@@ -161,7 +161,7 @@ class _Search:
         rows = self.material.table.height
         by_name = {one.name: one for one in self.learners}
         fits = [
-            ENDING_CAUTION * self.pace.of_fit(by_name[each.learner], each.configuration, rows)
+            ENDING_CAUTION * self.pace.of_last_fit(by_name[each.learner], each, rows)
             for each in known[:ENDING_MEMBERS]
         ]
         if self.keeps_estimators or not fits:
@@ -351,6 +351,8 @@ class _Search:
                 seconds = one.fit_seconds() if one.known is None else trial.seconds / one.folds
                 self.pace.learn_load(seconds, one.computed_seconds())
                 self.pace.learn(one.planned.learner, trial.refit_configuration, trial.rows, seconds)
+                if one.known is None:
+                    self.pace.learn_trial(trial, seconds)
                 if self.best is None or self.signed(trial.score) > self.signed(self.best.score or 0.0):
                     self.best = trial
             self._tell(trial)

@@ -234,6 +234,19 @@ def train(
         notes=(note, *done.notes, proof_sentence(proof)),
         fitted_apart=proof,
     )
+    return _decided_and_evaluated(trained, found, done, material, parts, settings, stakes)
+
+
+def _decided_and_evaluated(
+    trained: Trained,
+    found: Found,
+    done: Finished,
+    material: Material,
+    parts: Parts,
+    settings: TrainingSettings,
+    stakes: Stakes,
+) -> Trained:
+    """Adds the decision, and how the model does with it and, where it was mitigated, without."""
     trained, held_out = _decided(trained, found, done, material, settings, stakes)
     judged = _judged(trained, held_out, parts, settings, stakes)
     if judged is not None and settings.mitigate is not None:

@@ -12,7 +12,7 @@ UV := $(BIN)/uv
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=2 MPLBACKEND=agg
 WORKERS ?= 2
 
-.PHONY: help setup demo test check lint types imports tests bench integrations lock clean
+.PHONY: help setup demo test check lint types imports audit tests bench integrations lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,12 +24,12 @@ $(VENV)/.uv:
 	touch $@
 
 $(VENV)/.run: $(VENV)/.uv requirements/run.txt pyproject.toml
-	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet -r requirements/run.txt
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements/run.txt
 	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --editable .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
-	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet -r requirements/dev.txt
+	VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements/dev.txt
 	touch $@
 
 setup: $(VENV)/.dev ## the environment alone, in .venv/
@@ -37,7 +37,7 @@ setup: $(VENV)/.dev ## the environment alone, in .venv/
 demo: $(VENV)/.run ## the main job: a model on real flight data, from a goal to its replacement
 	$(BIN)/everloop demo
 
-test: lint types imports tests ## formatting, lint, types, import rules, tests, the docs' examples
+test: lint types imports audit tests ## formatting, lint, types, import rules, audit, tests, the docs' examples
 
 lint: $(VENV)/.dev ## ruff's format and rules
 	$(BIN)/ruff format --check .
@@ -48,6 +48,9 @@ types: $(VENV)/.dev ## mypy, strict on src
 
 imports: $(VENV)/.dev ## the rooms' import rules
 	$(BIN)/lint-imports --no-cache
+
+audit: $(VENV)/.dev ## digests, licences, yanked and vulnerable versions of what we depend on
+	$(BIN)/python requirements/audit.py
 
 tests: $(VENV)/.dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=15

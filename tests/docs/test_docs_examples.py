@@ -210,21 +210,6 @@ def test_the_tutorial_has_the_demo_s_commands():
         assert f"everloop {words}" in text
 
 
-def test_the_page_of_dependencies_is_whole():
-    import tomllib
-
-    text = (ROOT / "docs" / "dependencies.md").read_text()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = [
-        *project["project"]["dependencies"],
-        *(one for some in project["project"]["optional-dependencies"].values() for one in some),
-        *project["dependency-groups"]["dev"],
-    ]
-    names = {re.match(r"[\w.-]+", one)[0] for one in asked} - {"everloop"}
-    listed = set(re.findall(r"^\| ([\w.-]+) \|", text, re.MULTILINE)) - {"package"}
-    assert listed == names
-
-
 def test_the_command_for_sizes_runs(tmp_path):
     (body,) = blocks((ROOT / "docs" / "dependencies.md").read_text(), "python")
     assert run_python(body, tmp_path).startswith("numpy ")

@@ -34,14 +34,17 @@ def test_v1_predicts_as_tensorflow_serving_does(port, name, rows, expected):
     assert by_column["score"] == [one.score for one in expected]
 
 
-def test_v1_says_what_is_refused(port, name):
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_the_client_says_what_is_refused_and_why(port, name, protocol):
+    text = InferInput("amount", [1], "BYTES", data=["secret-12"])
+    wrong = {"v1": {"instances": [{"amount": "secret-12"}]}, "v2": InferRequest(name, [text])}[protocol]
+
     async def what(client, url):
-        await client.infer(url, {"instances": [{"amount": "secret-12"}]}, model_name=name)
+        await client.infer(url, wrong, model_name=name)
 
     with pytest.raises(httpx.HTTPStatusError, match="422") as caught:
-        ask(port, "v1", what)
-    said = caught.value.response.json()["error"]
-    assert "amount" in said
+        ask(port, protocol, what)
+    assert "amount: type, expected a number" in str(caught.value)
     assert "secret" not in caught.value.response.text
 
 

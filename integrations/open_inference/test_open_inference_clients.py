@@ -222,6 +222,11 @@ def test_http_refusals_are_told_by_the_client(server):
     client = http_client.InferenceServerClient(server.http)
     with pytest.raises(http_client.InferenceServerException, match="is not served"):
         client.get_model_metadata("other")
+    text = http_client.InferInput("amount", [1], "BYTES")
+    text.set_data_from_numpy(np.array(["secret-12"], dtype=object))
+    with pytest.raises(http_client.InferenceServerException, match="amount: type, expected") as caught:
+        client.infer(client.get_model_metadata("loan-default")["name"], [text])
+    assert "secret" not in caught.value.message()
 
 
 def test_answers_of_both_are_in_one_log(start, package):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -18,6 +19,8 @@ from everloop.runtime.log import read_log
 from everloop.runtime.package import Package
 from everloop.runtime.routing import Arm, Routing, choose_arm, write_routing
 from everloop.runtime.server import ServerLimits, ServerSettings, Token, hash_token, serve
+from everloop.testing.malicious import SLOW_PATTERNS, PackageAttack
+from everloop.testing.malicious.packages import with_pattern
 
 ROW = {"amount": 12.0, "region": "north", "customer": "c1"}
 HEAVY = {
@@ -65,6 +68,17 @@ def test_other_tasks(packages, start_server, task):
     assert server.client.post("/feedback", json=[{"id": "a", "actual": actual}]).status_code == 200
     wrong = server.client.post("/feedback", json={"id": "a", "actual": "zebra"})
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "actuals[0].actual")
+
+
+def test_a_pattern_that_other_engines_never_finish_is_answered_at_once(packages, start_server, tmp_path):
+    (pattern, text), *_ = SLOW_PATTERNS.items()
+    folder = shutil.copytree(packages["binary"], tmp_path / "slow")
+    PackageAttack(with_pattern(pattern), "contract.json").apply(folder)
+    server = start_server(package=str(folder))
+    rows = [ROW | {"region": text}] * 100
+    refused = server.client.post("/predict", json={"rows": rows}, timeout=10)
+    assert (refused.status_code, refused.json()["errors"][0]["rule"]) == (422, "pattern")
+    assert server.client.post("/predict", json=ROW | {"region": "aaab"}).status_code == 200
 
 
 def test_reasons_on_request(packages, start_server, make_package, tmp_path):

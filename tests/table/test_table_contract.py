@@ -136,12 +136,6 @@ def test_a_lazy_table_is_checked_whole():
     assert not check(table(amount=[-1.0, 2.0]).lazy(), CONTRACT).passed
 
 
-def test_a_pattern_that_tables_cannot_use_is_named():
-    contract = Contract((ColumnRule("a", "text", pattern="x"), ColumnRule("s", "text", pattern="(?!x)a")))
-    with pytest.raises(SpecFault, match=r"'s': pattern '\(\?!x\)a'"):
-        check(pl.DataFrame({"a": ["x"], "s": ["a"]}), contract)
-
-
 # A row.
 
 GOOD = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.errors import SpecFault
 from everloop.table.contract import words
 from everloop.table.contract.probes import Probe, fits
+from everloop.table.contract.text_pattern import LONGEST_TEXT
 from everloop.table.expression import to_spark
 from everloop.table.expression.spark_form import instant, literal_text, quoted
 
@@ -100,9 +101,8 @@ def _of_values(rule: ColumnRule, value: str) -> Iterator[Probe]:
     if rule.pattern is not None:
         # As Rust reads it: classes of Unicode, and a line ends at a line feed alone.
         whole = literal_text(f"(?dU)^(?:{rule.pattern})\\z")
-        yield Probe(
-            rule.name, "pattern", rule.severity, words.like(rule), f"(NOT {value} RLIKE {whole})", shown
-        )
+        other = f"(length({value}) > {LONGEST_TEXT} OR NOT {value} RLIKE {whole})"
+        yield Probe(rule.name, "pattern", rule.severity, words.like(rule), other, shown)
     if rule.content is not None:
         raise SpecFault(
             f"Column {rule.name!r} carries an {rule.content}, which is not decoded on Spark.",

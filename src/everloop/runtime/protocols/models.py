@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from everloop.core.tasks import decides_by
 from everloop.runtime.http import Refusal, Response
 
@@ -76,5 +78,6 @@ def answer_columns(manifest: Manifest, served: list[Served]) -> dict[str, list[o
 
 
 def refused(refusal: Refusal) -> Response:
-    """Gives a refusal with the member `error`, which clients of TensorFlow Serving and Triton look for."""
-    return refusal.response(error=refusal.sentence)
+    """Gives a refusal as TensorFlow Serving's, Triton's and KServe's clients read it: `error` alone."""
+    body = msgspec.json.encode({"error": refusal.sentence})
+    return Response(body, refusal.status, headers=refusal.headers)

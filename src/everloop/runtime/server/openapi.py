@@ -36,6 +36,7 @@ _PROBLEM = {
         },
     },
 }
+_ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 
 
 def describe(
@@ -54,6 +55,7 @@ def describe(
         "Answer": _answer(manifest),
         "Feedback": _feedback(manifest),
         "Problem": _PROBLEM,
+        "Error": _ERROR,
     }
     document: dict[str, Any] = {
         "openapi": "3.1.0",

@@ -27,6 +27,7 @@ class Operation(NamedTuple):
         kind: The content type of its answer.
         parameters: Parameters of its query.
         named: Whether the path is of the server as a whole, or itself names the lifecycle.
+        refusal: The content type and the schema of a refusal.
     """
 
     paths: tuple[str, ...]
@@ -37,6 +38,7 @@ class Operation(NamedTuple):
     kind: str = _JSON
     parameters: tuple[dict[str, Any], ...] = ()
     named: bool = True
+    refusal: tuple[str, str] = ("application/problem+json", "Problem")
 
 
 def paths_of(settings: ServerSettings, under: str = "") -> dict[str, Any]:
@@ -47,7 +49,8 @@ def paths_of(settings: ServerSettings, under: str = "") -> dict[str, Any]:
         under: What stands before a path that itself names no lifecycle.
     """
     paths: dict[str, Any] = {}
-    for operation in (*_own(settings), *_OPEN_INFERENCE, *_TENSORFLOW, *_INVOCATIONS, *_PAGES):
+    told_by_error = (one._replace(refusal=(_JSON, "Error")) for one in (*_OPEN_INFERENCE, *_TENSORFLOW))
+    for operation in (*_own(settings), *told_by_error, *_INVOCATIONS, *_PAGES):
         for path in operation.paths:
             whole = path if operation.named else under + path
             paths.setdefault(whole, {})[operation.method] = _described(whole, operation)
@@ -196,7 +199,8 @@ _PAGES = (
 
 
 def _described(path: str, operation: Operation) -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": _link("Problem")}}
+    kind, schema = operation.refusal
+    problem = {kind: {"schema": _link(schema)}}
     described: dict[str, Any] = {
         "summary": operation.summary,
         "responses": {

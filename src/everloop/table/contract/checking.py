@@ -9,15 +9,13 @@ with the key that it refers to.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everloop.core.errors import SpecFault
 from everloop.table.contract import references, words
-from everloop.table.contract.probes import Probe, fits, probes_of, whole
+from everloop.table.contract.probes import Probe, fits, probes_of
 from everloop.table.contract.proof import proven as places_that_hold
 from everloop.table.contract.report import ContractReport, Example, Finding
 from everloop.table.parquet_facts import ParquetFacts
@@ -95,8 +93,7 @@ class Held:
         if counted.item() <= ROWS_AT_ONCE:
             (facts,) = self.collect([self.lazy.select(asked)])
             return facts.row(0, named=True)
-        with self._patterns():
-            numbers = aggregate(self.lazy, asked)
+        numbers = aggregate(self.lazy, asked)
         for name, probe in keys.items():
             numbers[name] -= count_distinct(self.lazy, probe.key, probe.present)
         return numbers
@@ -149,19 +146,7 @@ class Held:
         """Runs queries of Polars."""
         import polars as pl
 
-        with self._patterns():
-            return pl.collect_all(queries, engine=self.engine)
-
-    @contextmanager
-    def _patterns(self) -> Iterator[None]:
-        import polars as pl
-
-        try:
-            yield
-        except pl.exceptions.ComputeError as error:
-            if "regex" in str(error):
-                raise _unusable_pattern(self.contract) from error
-            raise
+        return pl.collect_all(queries, engine=self.engine)
 
 
 def check(
@@ -187,7 +172,7 @@ def check(
         named in ``unchecked``.
 
     Raises:
-        SpecFault: The contract has a pattern that cannot be used on tables, or refers to a column that
+        SpecFault: The contract refers to a column that
             is not there.
     """
     from everloop.table.tables import as_lazy
@@ -336,17 +321,3 @@ def _of_presence(held: Held, rows: int) -> Iterator[Finding]:
         for name in schema:
             if name not in contract.types:
                 yield Finding(name, "extra", "error", "absent: the contract does not name it", 0, 0.0)
-
-
-def _unusable_pattern(contract: Contract) -> SpecFault:
-    import polars as pl
-
-    for rule in contract.columns:
-        try:
-            pl.Series([""]).str.contains(whole(rule.pattern or ""))
-        except pl.exceptions.ComputeError:
-            return SpecFault(
-                f"Column {rule.name!r}: pattern {rule.pattern!r} cannot be used on tables.",
-                hint="write it without look-around and back references",
-            )
-    return SpecFault("A pattern of the contract cannot be used on tables.")

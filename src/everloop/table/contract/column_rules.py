@@ -6,13 +6,13 @@ A missing value breaks ``nullable`` and ``max_missing`` alone; NaN is a missing 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from everloop.core.errors import SpecFault
 from everloop.table.content import CONTENT_KINDS, ContentKind
+from everloop.table.contract.text_pattern import matcher
 from everloop.table.schema import TYPES, ColumnType
 
 Severity = Literal["error", "warn"]
@@ -32,7 +32,7 @@ class ColumnRule:
         minimum: The least number or time.
         maximum: The greatest number or time.
         allowed: The only values there are.
-        pattern: A regular expression that the whole text matches.
+        pattern: A regular expression that the whole text matches, in the form of Rust (`text_pattern`).
         unique: Whether no value comes twice.
         max_missing: The largest share of missing values, 0 to 1.
         content: What a text carries: ``image`` or ``sound`` (`table.content`), which can be decoded.
@@ -120,9 +120,9 @@ def _check_pattern(rule: ColumnRule) -> None:
     if rule.type != "text":
         raise SpecFault(f"Column {rule.name!r} is {rule.type}; only text has a pattern.")
     try:
-        re.compile(rule.pattern)
-    except (re.error, TypeError, RecursionError) as error:
-        raise SpecFault(f"Column {rule.name!r}: pattern {rule.pattern!r} cannot be read: {error}.") from error
+        matcher(rule.pattern)
+    except SpecFault as fault:
+        raise SpecFault(f"Column {rule.name!r}: {fault.message}", hint=fault.hint) from None
 
 
 def _check_content(rule: ColumnRule) -> None:

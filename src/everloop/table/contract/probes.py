@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from everloop.table.contract import words
 from everloop.table.contract.contents import content_flaw
+from everloop.table.contract.text_pattern import LONGEST_TEXT, whole
 from everloop.table.schema import column_type, is_known
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ def _of_values(rule: ColumnRule, column: pl.Expr, present: Any, dtype: pl.DataTy
             rule.name, "allowed", rule.severity, words.one_of(rule), other, shown, decided_by="values"
         )
     if rule.pattern is not None:
-        matches = column.str.contains(whole(rule.pattern), strict=True)
+        short = column.str.len_chars() <= LONGEST_TEXT
+        matches = short & column.str.contains(whole(rule.pattern), strict=True)
         yield Probe(
             rule.name, "pattern", rule.severity, words.like(rule), matches.not_(), shown, decided_by="values"
         )
@@ -190,11 +192,6 @@ def _flawed(rule: ColumnRule, column: pl.Expr, broken: str) -> pl.Expr:
         return pl.Series(texts.name, [None if f is None else f[0] == broken for f in flaws], dtype=pl.Boolean)
 
     return column.map_batches(look, return_dtype=pl.Boolean).fill_null(value=False)
-
-
-def whole(pattern: str) -> str:
-    """Gives the pattern that matches the whole text or not at all."""
-    return f"^(?:{pattern})$"
 
 
 def _is_one_of(rule: ColumnRule, column: pl.Expr) -> pl.Expr:

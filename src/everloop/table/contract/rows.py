@@ -7,7 +7,6 @@ but uniqueness, shares and row counts. Rules of severity ``warn`` do not refuse 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +15,7 @@ from everloop.core.errors import DataFault
 from everloop.table.content import content_given
 from everloop.table.contract import words
 from everloop.table.contract.contents import content_flaw
+from everloop.table.contract.text_pattern import matcher
 from everloop.table.expression.row_form import to_row
 
 if TYPE_CHECKING:
@@ -251,8 +251,8 @@ def _value_test(rule: ColumnRule) -> Callable[[Any], tuple[str, str] | None] | N
         allowed = frozenset(rule.allowed)
         tests.append((lambda value: value not in allowed, ("allowed", words.one_of(rule))))
     if rule.pattern is not None:
-        match = re.compile(rule.pattern).fullmatch
-        tests.append((lambda value: match(value) is None, ("pattern", words.like(rule))))
+        matches = matcher(rule.pattern)
+        tests.append((lambda value: not matches(value), ("pattern", words.like(rule))))
     if not tests and rule.content is None:
         return None
 

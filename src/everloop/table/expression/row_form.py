@@ -350,12 +350,11 @@ def _substr(call: Call, forms: list[Form]) -> Form:
 
 def _matches(call: Call, forms: list[Form]) -> Form:
     text = _literal(call.arguments[1])
-    match = re.compile(patterns.regex_of(call.operator, text)).fullmatch
     tests: dict[str, Callable[[str], bool]] = {
         "starts_with": lambda value: value.startswith(text),
         "ends_with": lambda value: value.endswith(text),
         "contains": lambda value: text in value,
-        "like": lambda value: match(value) is not None,
+        "like": patterns.like_matcher(text),
     }
     return _of_text(tests[call.operator])(call, forms)
 

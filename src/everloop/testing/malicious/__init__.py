@@ -9,6 +9,7 @@ Example:
 from everloop.testing.malicious.files import FILE_ATTACKS, FileAttack
 from everloop.testing.malicious.graphs import GRAPH_ATTACKS
 from everloop.testing.malicious.packages import PACKAGE_ATTACKS, PackageAttack
+from everloop.testing.malicious.patterns import REFUSED_PATTERNS, SLOW_PATTERNS
 from everloop.testing.malicious.suite import ModelFileSuite, PackageLoaderSuite
 from everloop.testing.malicious.watching import Act, Limits, Verdict, watch
 
@@ -16,6 +17,8 @@ __all__ = [
     "FILE_ATTACKS",
     "GRAPH_ATTACKS",
     "PACKAGE_ATTACKS",
+    "REFUSED_PATTERNS",
+    "SLOW_PATTERNS",
     "Act",
     "FileAttack",
     "Limits",

@@ -12,6 +12,7 @@ from typing import Any
 from everloop.core.digest import digest_file
 from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST
 from everloop.testing.malicious.graphs import GRAPH_ATTACKS, Graph
+from everloop.testing.malicious.patterns import REFUSED_PATTERNS
 from everloop.testing.malicious.payload import (
     bomb,
     claiming_array,
@@ -71,6 +72,19 @@ def _written(path: Path, content: bytes) -> None:
 
 def _with_text(name: str, change: Callable[[str], str]) -> Callable[[Path], None]:
     return lambda folder: _written(folder / name, change((folder / name).read_text()).encode())
+
+
+def with_pattern(pattern: str) -> Callable[[Path], None]:
+    """Gives what adds a pattern to a contract's column `region`."""
+
+    def change(folder: Path) -> None:
+        columns = json.loads((folder / "contract.json").read_bytes())["columns"]
+        edit(folder, "contract.json", columns=[
+            {"name": "region", "type": "text", "pattern": pattern} if one["name"] == "region" else one
+            for one in columns
+        ])  # fmt: skip
+
+    return change
 
 
 def _doubled(key: str) -> Callable[[str], str]:
@@ -273,6 +287,10 @@ PACKAGE_ATTACKS: dict[str, PackageAttack] = {
     "contract of an unknown rule": PackageAttack(
         lambda f: edit(f, "contract.json", rules=[{"exec": "x"}]), "contract.json"
     ),
+    **{
+        f"contract whose pattern {what}": PackageAttack(with_pattern(pattern), "contract.json")
+        for what, pattern in REFUSED_PATTERNS.items()
+    },
     "contract that is a list": PackageAttack(_writes("contract.json", b"[1]"), "contract.json"),
     "features that are code": PackageAttack(
         _writes("features.json", b'{"format": 1, "features": [{"python": "os:system"}], "sources": {}}'),

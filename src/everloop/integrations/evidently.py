@@ -60,9 +60,9 @@ class EvidentlySnapshot:
 
     def write(self, window: JudgedWindow, /) -> WrittenWindow:
         """Gives a window as a snapshot."""
-        left_out: list[str] = []
+        left_out = list(window.without_segments())
         metrics = [_Metric("RowCount", "Row count in dataset", float(window.state.rows))]
-        for column, found in window.state.histograms.items():
+        for column, found in window.columns.items():
             metrics += _counts(column, found)
             metrics += _MOMENTS[found.bins.kind](column, found, left_out)
             if column in window.drift.distances:

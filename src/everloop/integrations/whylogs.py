@@ -34,11 +34,11 @@ class WhylogsProfile:
             MissingExtra: When whylogs is not installed.
         """
         views = require("whylogs.core.view.dataset_profile_view", extra=EXTRA)
-        left_out: list[str] = []
+        left_out = list(window.without_segments())
         profile = views.DatasetProfileView(
             columns={
                 name: _column(name, found, window.types.get(name), left_out)
-                for name, found in window.state.histograms.items()
+                for name, found in window.columns.items()
             },
             dataset_timestamp=window.since,
             creation_timestamp=window.until,

@@ -63,12 +63,15 @@ def explain(workspace: Workspace, served: ServedRows, finding: WindowFinding) ->
 
 
 def _moved(version: ServedVersion, finding: WindowFinding) -> dict[str, float]:
-    """How far each column moved; what a column carries (prose, a picture) counts as the column."""
-    carrier = {name: facet.column for facet in version.reference.facets for name in facet.names}
+    """How far each column moved; what it carries (prose, a picture), or has in a segment, is the column's."""
+    reference = version.reference
+    carrier = {name: facet.column for facet in reference.facets for name in facet.names}
+    within = {name: column for name, (column, _) in reference.within.items()}
     moved: dict[str, float] = {}
     for each in finding.drift.columns:
         if finding.drift.exceeded and each.standardised > finding.drift.threshold:
-            moved.setdefault(carrier.get(each.column, each.column), each.standardised)
+            column = within.get(each.column, each.column)
+            moved.setdefault(carrier.get(column, column), each.standardised)
     return moved
 
 
@@ -108,6 +111,7 @@ def causes_of(workspace: Workspace, served: ServedRows) -> ChangeCauses | None:
             _sampled(served.inputs, seed),
             lambda rows: _expected(workspace, version, rows),
             columns=tuple(name for name in shared if name in version.reference.columns),
+            by=tuple(name for name in workspace.spec.monitor.drift.segments if name in shared),
             pairs=_PAIRS,
             seed=seed,
         )

@@ -63,6 +63,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
     scores = trained.scores(rows)
     judged = frame.is_labelled and not decides_by(frame.task, "items")
     actuals = actuals_of(rows[frame.target], frame) if judged else None
+    drift = DriftSpec.model_validate(settings["drift"])
     made = reference(
         rows,
         tuple(item.name for item in trained.plan.inputs),
@@ -71,9 +72,10 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
         times=rows[frame.time] if frame.time else None,
         rules=ReferenceRules(
             window=window,
-            alarm=DriftSpec.model_validate(settings["drift"]).budget,
+            alarm=drift.budget,
             window_rows=_rows_of_a_window(goal, window),
             seed=settings["seed"],
+            segments=drift.segments,
         ),
         facts=_reference_facts(goal, rows, trained, scores),
     )

@@ -304,6 +304,17 @@ def _detectors(spec: LifecycleSpec) -> Iterator[EverloopError]:
             yield SpecFault(f"The detector {choice.kind} says: {error}", place="monitor.drift.detectors")
 
 
+def _segments(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    later = {spec.problem.target, spec.problem.label_time} - {None}
+    for name in spec.monitor.drift.segments:
+        if name in later:
+            yield SpecFault(
+                f"Segments are asked for by {name}, which no row has when it is decided.",
+                hint="name columns of a request",
+                place="monitor.drift.segments",
+            )
+
+
 def _estimates(spec: LifecycleSpec) -> Iterator[EverloopError]:
     if spec.monitor.estimate == "pape" and spec.problem.task not in (None, "binary"):
         yield SpecFault(
@@ -332,6 +343,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _history,
     _priced_features,
     _detectors,
+    _segments,
     _estimates,
 )
 """What is looked at, in the order of the file."""

@@ -24,6 +24,7 @@ def drift(
     alarms: int = 1,
     windows: int = 100,
     multivariate: bool = False,
+    segments: tuple[str, ...] = (),
     seed: int = 0,
 ) -> DriftReport:
     """Says whether a table moved further from another than chance explains, and which columns did.
@@ -39,6 +40,8 @@ def drift(
         windows: ... in how many comparisons.
         multivariate: Whether a learner shall also try to tell the rows of both tables apart, which finds
             what no column shows alone; it takes seconds, and half of the budget of false alarms.
+        segments: Columns by whose values the others are compared, too, each value apart; the budget is
+            that of all of them together.
         seed: Of the sampling.
 
     Returns:
@@ -55,7 +58,13 @@ def drift(
         (True, 0.75)
     """
     return compare_tables(
-        reference, current, alarms=alarms, windows=windows, multivariate=multivariate, seed=seed
+        reference,
+        current,
+        alarms=alarms,
+        windows=windows,
+        multivariate=multivariate,
+        segments=segments,
+        seed=seed,
     )
 
 

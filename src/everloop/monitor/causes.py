@@ -96,6 +96,7 @@ def explain_change(
     outcome: Outcome,
     *,
     columns: tuple[str, ...] | None = None,
+    by: tuple[str, ...] = (),
     pairs: int = _MOST_PAIRS,
     seed: int = 0,
 ) -> ChangeCauses:
@@ -112,6 +113,7 @@ def explain_change(
         outcome: From rows to a number each, shape (n,): a score, or the expected value of the decision.
         columns: The columns that may be causes; all that both tables have when left out. Others stay as
             they are on the reference, and what they changed is not explained.
+        by: Columns whose segments stand first, whether they may be causes or not.
         pairs: How many pairs of rows are drawn.
         seed: Of the pairs and the orders.
 
@@ -138,7 +140,7 @@ def explain_change(
         change=float(amounts.sum()),
         measured=float(told[1].mean() - told[0].mean()),
         columns=tuple(sorted(parts, key=lambda one: -abs(one.amount))),
-        segments=_segments(before, after, named, told),
+        segments=_segments(before, after, named, told, by),
     )
 
 
@@ -186,9 +188,10 @@ def _segments(
     after: pl.DataFrame,
     names: tuple[str, ...],
     told: tuple[NDArray[np.float64], NDArray[np.float64]],
+    by: tuple[str, ...],
 ) -> tuple[SegmentCause, ...]:
     found = []
-    for name in names:
+    for name in dict.fromkeys((*by, *names)):
         labels = _labelled(before[name], after[name])
         if labels is None:
             continue
@@ -197,7 +200,7 @@ def _segments(
             shares = [float(part.mean()) for part in inside]
             added = [float((part * each).mean()) for part, each in zip(inside, told, strict=True)]
             found.append(SegmentCause(name, value, added[1] - added[0], shares[0], shares[1]))
-    return tuple(sorted(found, key=lambda one: -abs(one.amount))[:_MOST_VALUES])
+    return tuple(sorted(found, key=lambda one: (one.column not in by, -abs(one.amount)))[:_MOST_VALUES])
 
 
 def _labelled(before: pl.Series, after: pl.Series) -> tuple[NDArray[Any], NDArray[Any]] | None:

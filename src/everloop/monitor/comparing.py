@@ -102,6 +102,7 @@ def compare_tables(
     alarms: int = 1,
     windows: int = 100,
     multivariate: bool = False,
+    segments: tuple[str, ...] = (),
     seed: int = 0,
 ) -> DriftReport:
     """Compares two tables; see `everloop.monitor.drift`."""
@@ -120,7 +121,11 @@ def compare_tables(
     windows = 2 * windows if multivariate else windows
     apart = tell_apart(first, second, alarms=alarms, windows=windows, seed=seed) if multivariate else None
     rules = ReferenceRules(
-        alarm=AlarmBudget(alarms, windows), window_rows=second.height, smaller=False, seed=seed
+        alarm=AlarmBudget(alarms, windows),
+        window_rows=second.height,
+        smaller=False,
+        seed=seed,
+        segments=segments,
     )
     made = reference(first, watched, rules=rules)
     return DriftReport(

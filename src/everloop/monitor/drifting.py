@@ -35,7 +35,11 @@ def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> D
     """
     counted = _comparable(state)
     distances = {name: all_distances(reference.histograms[name], part) for name, part in counted.items()}
-    absent = tuple(name for name in reference.histograms if name not in state.histograms and name != ACTUAL)
+    absent = tuple(
+        name
+        for name in reference.histograms
+        if name not in state.histograms and name != ACTUAL and name not in reference.within
+    )
     size = max((size for size in reference.budgets if size <= state.rows), default=None)
     if size is None:
         columns = tuple(
@@ -45,7 +49,7 @@ def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> D
         status, reason = _unjudged(state.rows, reference)
         return DriftFinding(status, np.nan, np.nan, columns, reason, distances, absent)
     budget = reference.budgets[size]
-    standardised = _standardised(counted, reference, size, np.random.default_rng(seed))
+    standardised = _standardised(counted, reference, state.rows, size, np.random.default_rng(seed))
     known = standardised[~np.isnan(standardised)]
     largest = float(known.max()) if known.size else np.nan
     order = np.argsort(np.where(np.isnan(standardised), np.inf, -standardised), kind="stable")
@@ -65,24 +69,46 @@ def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> D
 
 
 def _standardised(
-    counted: Mapping[str, Histogram], reference: Reference, size: int, random: np.random.Generator
+    counted: Mapping[str, Histogram], reference: Reference, rows: int, size: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
     """Each watched distance on the scale of the reference's variation; NaN where it is not known.
 
-    Actuals of which some are not known are held to the next smaller size, on the scale of this one.
+    Actuals of which some are not known are held to the next smaller size, on the scale of this one; so is
+    a segment that fewer rows are in than chance explains.
     """
     found = np.full(len(reference.watched), np.nan)
-    sizes = {
-        name: max((each for each in reference.budgets if each <= min(part.rows, size)), default=None)
-        for name, part in counted.items()
-    }
-    for own in {each for each in sizes.values() if each is not None}:
-        drawn = {name: thinned(counted[name], own, random) for name, each in sizes.items() if each == own}
+    held = {name: _held_to(reference, name, part.rows, size, rows) for name, part in counted.items()}
+    for own in {each for each, _ in held.values() if each}:
+        drawn = {
+            name: thinned(counted[name], number, random)
+            for name, (each, number) in held.items()
+            if each == own
+        }
         budget = reference.budgets[own]
         judged = budget.judge(statistics_of(reference.histograms, drawn, reference.watched))
         scale = reference.budgets[size].threshold / budget.threshold if budget.threshold > 0 else 1.0
         found = np.where(np.isnan(judged.standardised), found, np.asarray(judged.standardised) * scale)
     return found
+
+
+def _held_to(reference: Reference, name: str, rows: int, size: int, whole: int) -> tuple[int, int]:
+    """The size of windows that a column is held against, and how many of its rows that takes; 0 for none.
+
+    Args:
+        reference: What the window is compared with.
+        name: The column, or one within a segment.
+        rows: How many rows the column has.
+        size: The size that the window is thinned to.
+        whole: How many rows the window has.
+    """
+    if name not in reference.within:
+        own = max((each for each in reference.budgets if each <= min(rows, size)), default=0)
+        return own, own
+    segment = reference.within[name][1]
+    thinner = round(rows * size / whole)
+    sizes = (each for each in reference.budgets if each <= size and thinner >= segment.fewest(each))
+    own = max(sizes, default=0)
+    return own, thinner if own == size else min(thinner, segment.expected(own))
 
 
 def _comparable(state: WindowState) -> Mapping[str, Histogram]:

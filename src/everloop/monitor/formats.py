@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from everloop.core.errors import UsageFault
 
 if TYPE_CHECKING:
+    from everloop.measure.histogram import Histogram
     from everloop.monitor.finding import DriftFinding
     from everloop.monitor.references import Reference
     from everloop.monitor.state import WindowState
@@ -44,6 +45,18 @@ class JudgedWindow:
     reference: Reference
     drift: DriftFinding
     types: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> dict[str, Histogram]:
+        """The counts of each whole column."""
+        return {
+            name: found for name, found in self.state.histograms.items() if name not in self.reference.within
+        }
+
+    def without_segments(self) -> tuple[str, ...]:
+        """Says that columns within segments are left out; empty where there are none."""
+        within = len(self.state.histograms) - len(self.columns)
+        return (f"{within} columns within segments: the whole columns are told",) if within else ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from everloop.measure.budget import Budget, fit_budget
 from everloop.measure.histogram import Histogram, build_bins, count
 from everloop.monitor.columns import STATISTICS, count_reference, for_each, watched_columns
 from everloop.monitor.facets import Facet, facets_of, with_facets
+from everloop.monitor.segments import Segment, count_within, segments_of, within
 from everloop.monitor.state import ACTUAL, SCORE
 from everloop.monitor.variation import ReferenceRows, ReferenceRules, sampled, variation
 from everloop.table.tables import as_frame
@@ -51,6 +53,7 @@ class Reference:
         actuals: The actual of each of them: 0/1 where binary, class indices or numbers.
         facts: What its maker wants to keep beside, such as metrics and value per decision.
         facets: The columns that are watched by what they carry: prose, images and sounds.
+        segments: The segments within which columns are watched, too, as columns of their own.
     """
 
     rows: int
@@ -64,12 +67,19 @@ class Reference:
     actuals: tuple[float, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     facets: tuple[Facet, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of a row that are watched, by their values or by what they carry."""
-        made = {name for facet in self.facets for name in facet.names} | {SCORE, ACTUAL}
+        made = {name for facet in self.facets for name in facet.names} | {SCORE, ACTUAL} | self.within.keys()
         return (*(name for name in self.histograms if name not in made), *(one.column for one in self.facets))
+
+    @cached_property
+    def within(self) -> dict[str, tuple[str, Segment]]:
+        """The column and the segment of each column within a segment, by its name."""
+        found = within(self.segments, self.histograms)
+        return {name: each for name, each in found.items() if name in self.histograms}
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the reference as what JSON can carry."""
@@ -86,6 +96,7 @@ class Reference:
             "actuals": list(self.actuals),
             "facts": to_jsonable(self.facts),
             "facets": [facet.to_dict() for facet in self.facets],
+            "segments": [segment.to_dict() for segment in self.segments],
         }
 
     @classmethod
@@ -110,6 +121,7 @@ class Reference:
                 actuals=tuple(data["actuals"]),
                 facts=data["facts"],
                 facets=tuple(map(Facet.from_dict, data.get("facets", ()))),
+                segments=tuple(Segment(**each) for each in data.get("segments", ())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PackageRefused(f"The reference is damaged: {error!r}.") from None
@@ -182,10 +194,12 @@ def reference(
         known = None if values is None else values[~np.isnan(values)]
         if known is not None and known.size:
             histograms[name] = count(build_bins(known), known)
+    segments = segments_of(frame, _known_columns(rules.segments, frame))
+    histograms |= count_within(frame, segments, histograms, {SCORE: score})
     watched = tuple(
         (name, statistic) for name, found in histograms.items() for statistic in STATISTICS[found.bins.kind]
     )
-    rows = ReferenceRows(frame, score, truth, times)
+    rows = ReferenceRows(frame, score, truth, times, segments)
     cut, tables = variation(rows, histograms, watched, rules)
     pairs = _known(score, truth, np.random.default_rng(rules.seed))
     return Reference(
@@ -204,7 +218,19 @@ def reference(
         actuals=pairs[1],
         facts=dict(facts or {}),
         facets=facets,
+        segments=segments,
     )
+
+
+def _known_columns(names: tuple[str, ...], table: pl.DataFrame) -> tuple[str, ...]:
+    """Refuses segments of a column that the rows do not have."""
+    for name in names:
+        if name not in table.columns:
+            raise DataFault(
+                f"Segments are asked for by {name}, which the rows do not have.",
+                hint="name columns of a row in monitor.drift.segments",
+            )
+    return names
 
 
 def _for_each_row(values: ArrayLike | None, rows: int, name: str) -> NDArray[np.float64] | None:

@@ -23,6 +23,7 @@ from everloop.core.errors import DataFault, UsageFault
 from everloop.measure.histogram import Histogram, count, merge
 from everloop.monitor.columns import count_column, for_each
 from everloop.monitor.facets import with_facets
+from everloop.monitor.segments import count_within
 from everloop.table.tables import as_frame
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def count_window(
             values = _fitting(given, rows.height, name)
             known = values[~np.isnan(values)] if name == ACTUAL else values
             found[name] = count(histograms[name].bins, known)
+    beside = {SCORE: None if scores is None else _fitting(scores, rows.height, SCORE)}
+    found |= count_within(rows, reference.segments, histograms, beside)
     return WindowState(rows.height, found)
 
 

@@ -14,15 +14,13 @@ from everloop.core.errors import DataFault
 from everloop.measure.distances import BATCHED, Pairs, groups_of
 from everloop.measure.histogram import Histogram, count
 from everloop.monitor.columns import count_column, for_each
+from everloop.monitor.segments import FEWEST_ROWS, Segment, count_within, within
 from everloop.monitor.state import ACTUAL, SCORE
 from everloop.spec.fields import AlarmBudget
 from everloop.spec.monitor import WindowSpec
 
 if TYPE_CHECKING:
     import polars as pl
-
-FEWEST_ROWS = 30
-"""Rows below which no window is judged."""
 
 _FEWEST_WINDOWS = 8
 _USUAL = 0.1
@@ -47,6 +45,7 @@ class ReferenceRules:
         window_rows: A window of more rows is sampled down to so many, here and live.
         smaller: Whether windows of fewer rows shall be judged too, by thresholds of their own.
         seed: Of the sampling.
+        segments: Columns by whose values the others are watched, too, each value apart.
     """
 
     window: WindowSpec = field(default_factory=lambda: WindowSpec(time=timedelta(days=1), predictions=None))
@@ -54,6 +53,7 @@ class ReferenceRules:
     window_rows: int = 1000
     smaller: bool = True
     seed: int = 0
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,14 @@ class ReferenceRows:
         scores: The score of each, shape (n,), or None.
         actuals: The actual of each, NaN where not known, shape (n,), or None.
         times: When each was decided, or None.
+        segments: The segments within which columns are watched, too.
     """
 
     inputs: pl.DataFrame
     scores: NDArray[np.float64] | None = None
     actuals: NDArray[np.float64] | None = None
     times: pl.Series | None = None
+    segments: tuple[Segment, ...] = ()
 
     def count(self, whole: Mapping[str, Histogram], rows: NDArray[np.int64]) -> dict[str, Histogram]:
         """Counts some rows in the reference's bins."""
@@ -80,7 +82,14 @@ class ReferenceRows:
             if name in whole and values is not None:
                 known = values[rows]
                 found[name] = count(whole[name].bins, known[~np.isnan(known)])
-        return found
+        scores = None if self.scores is None else self.scores[rows]
+        return found | count_within(part, self.segments, whole, {SCORE: scores})
+
+    @property
+    def within(self) -> dict[str, Segment]:
+        """The segment of each column within one, by its name."""
+        found = within(self.segments, (*self.inputs.columns, SCORE))
+        return {name: segment for name, (_, segment) in found.items()}
 
 
 def variation(
@@ -104,10 +113,16 @@ def variation(
         }
         if chosen and min(map(len, chosen.values())) >= _FEWEST_WINDOWS:
             return cut, {
-                size: _of_parts(histograms, watched, [rows.count(histograms, part) for part in parts])
+                size: _of_parts(
+                    histograms,
+                    watched,
+                    [rows.count(histograms, part) for part in parts],
+                    {name: segment.fewest(size) for name, segment in rows.within.items()},
+                )
                 for size, parts in chosen.items()
             }
-    return "resampled", _resampled(histograms, watched, _sizes(rules.window_rows, rules), rules)
+    sizes = _sizes(rules.window_rows, rules)
+    return "resampled", _resampled(histograms, watched, sizes, rules, rows.within)
 
 
 def statistics_of(
@@ -121,15 +136,29 @@ def statistics_of(
     ]
 
 
-def _of_parts(whole: Mapping[str, Histogram], watched: Watched, parts: list[dict[str, Histogram]]) -> Table:
-    """Measures each part of the reference against the rest of it, as a new window will be."""
+def _of_parts(
+    whole: Mapping[str, Histogram],
+    watched: Watched,
+    parts: list[dict[str, Histogram]],
+    fewest: Mapping[str, float],
+) -> Table:
+    """Measures each part of the reference against the rest of it, as a new window will be.
+
+    A column within a segment that a part has fewer rows of than the fewest is not known there.
+    """
     pairs = {}
     for name, histogram in whole.items():
         after = np.array([part[name].counts for part in parts], dtype=np.float64)
         missing = np.array([part[name].missing for part in parts], dtype=np.float64)
         before = np.asarray(histogram.counts) - after
         pairs[name] = _pairs(histogram, before, after, histogram.missing - missing, missing)
-    return _measured(pairs, watched)
+    return np.column_stack(
+        [_judged(BATCHED[each](pairs[name]), pairs[name], fewest.get(name, 0)) for name, each in watched]
+    )
+
+
+def _judged(distances: Table, pairs: Pairs, fewest: float) -> Table:
+    return np.where(pairs.after.sum(axis=-1) + pairs.after_missing < fewest, np.nan, distances)
 
 
 def _pairs(
@@ -142,12 +171,12 @@ def _pairs(
     )
 
 
-def _measured(pairs: Mapping[str, Pairs], watched: Watched) -> Table:
-    return np.column_stack([BATCHED[statistic](pairs[column]) for column, statistic in watched])
-
-
 def _resampled(
-    histograms: Mapping[str, Histogram], watched: Watched, sizes: list[int], rules: ReferenceRules
+    histograms: Mapping[str, Histogram],
+    watched: Watched,
+    sizes: list[int],
+    rules: ReferenceRules,
+    within: Mapping[str, Segment],
 ) -> Tables:
     """Measures what chance alone does: both a reference and a window drawn again from the histograms.
 
@@ -158,14 +187,18 @@ def _resampled(
     chances = dict(zip(histograms, np.random.default_rng(rules.seed).spawn(len(histograms)), strict=True))
 
     def measured(name: str) -> dict[int, dict[str, Table]]:
-        whole, random = histograms[name], chances[name]
+        whole, random, segment = histograms[name], chances[name], within.get(name)
+        part = segment.share if segment else 1.0
         before, lost = _drawn(whole, whole.rows, draws, random)
         found = {}
         for size in sizes:
-            after, missing = _drawn(whole, size, draws, random, new=_new_share(whole))
+            after, missing = _drawn(whole, size, draws, random, new=_new_share(whole), part=part)
             pairs = _pairs(whole, before, after, lost, missing)
+            fewest = segment.fewest(size) if segment else 0
             found[size] = {
-                statistic: BATCHED[statistic](pairs) for column, statistic in watched if column == name
+                statistic: _judged(BATCHED[statistic](pairs), pairs, fewest)
+                for column, statistic in watched
+                if column == name
             }
         return found
 
@@ -177,7 +210,13 @@ def _resampled(
 
 
 def _drawn(
-    whole: Histogram, rows: int, draws: int, random: np.random.Generator, *, new: float = 0.0
+    whole: Histogram,
+    rows: int,
+    draws: int,
+    random: np.random.Generator,
+    *,
+    new: float = 0.0,
+    part: float = 1.0,
 ) -> tuple[Table, Table]:
     """Draws samples of about so many rows from a histogram, with replacement: counts and missing.
 
@@ -188,14 +227,19 @@ def _drawn(
         draws: How many samples.
         random: The source of chance.
         new: The share of rows that fall into the last bin beside, as categories never seen.
+        part: The share of rows that are in the histogram's segment; the others are left out, so that how
+            many are in it is chance, too.
     """
     counts = np.array([*whole.counts, whole.missing], dtype=np.float64)
     shares = counts / counts.sum() * (1 - new)
     shares[-2] += new
+    if part < 1:
+        shares = np.append(shares * part, 1 - part)
     if rows > _MANY_ROWS:
         drawn = _counts_of_chance(shares * rows, draws, random)
     else:
         drawn = _sampled_bins(shares, rows, draws, random).astype(np.float64)
+    drawn = drawn[:, : counts.size]
     return drawn[:, :-1], drawn[:, -1]
 
 

@@ -58,6 +58,11 @@ class DriftSpec(Part):
         description="Detectors that answer at each event, beside the windows: `adwin`, `page_hinkley`, "
         "`kswin`, or with options such as `{adwin: {delta: 0.001}}`.",
     )
+    segments: tuple[str, ...] = Field(
+        (),
+        description="Columns of a row; within each of their values (the 8 most frequent, or the quarters of "
+        "a number) the inputs and the score are watched, too, within the same false alarms.",
+    )
 
     @property
     def budget(self) -> AlarmBudget:

@@ -65,9 +65,10 @@ class EventClock:
         if begun < 0:
             return None
         try:
-            lines, self._read[name] = read_lines(name.segment(self._folder), begun)
+            found = read_lines(name.segment(self._folder), begun)
         except FileNotFoundError:
             return self._sealed(name)
+        lines, self._read[name] = found.lines, found.end
         self._lines[name] = self._lines.get(name, 0) + len(lines)
         return _EPOCH + timedelta(microseconds=max(line.time for line in lines)) if lines else None
 
@@ -79,7 +80,7 @@ class EventClock:
             paths.append(name.sealed_refusals(self._folder))
         try:
             parts = [pl.scan_parquet(path).select(pl.col("time").max(), pl.len()).collect() for path in paths]
-        except FileNotFoundError:
+        except (FileNotFoundError, pl.exceptions.PolarsError):  # retired meanwhile, or damaged
             return None
         self._read[name] = -1
         self._lines[name] = sum(int(part["len"][0]) for part in parts)

@@ -19,6 +19,7 @@ from everloop.deploy.release import project
 from everloop.deploy.versions import champion
 from everloop.loop.after_release import watch_release
 from everloop.loop.collecting import collect
+from everloop.loop.damage_alerts import raise_damage
 from everloop.loop.deciding import Asking, decide, retrain, unfinished
 from everloop.loop.detecting import detect
 from everloop.loop.looking import RolloutLog
@@ -108,6 +109,8 @@ class Loop:
         self._tidy_log(now)
         memory, needed = Memory.of(workspace), needed_since(workspace)
         log = self._log.read(since=memory.read_from(needed), until=now)
+        if (damaged := raise_damage(workspace, log.damage, now)) is not None:
+            yield Happening("alert", damaged.message, damaged.id)
         joined = log.joined()
         answered = joined.filter(pl.col("arm") != "shadow")
         judged: list[Judged] = []

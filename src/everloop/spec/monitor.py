@@ -153,7 +153,7 @@ AlertTarget = Annotated[
 class SilenceSpec(Part):
     """Alerts that nobody is told of for a while, since their cause is known; they stay on record."""
 
-    alert: Literal["drift", "contract", "value", "rollout", "retrain"] = Field(
+    alert: Literal["drift", "contract", "value", "rollout", "retrain", "log"] = Field(
         description="The kind of alert."
     )
     since: Time | None = Field(None, description="From when; left out: already.")

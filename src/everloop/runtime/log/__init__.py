@@ -13,6 +13,7 @@ Example:
     ['yes']
 """
 
+from everloop.runtime.log.damage import Damage
 from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
 from everloop.runtime.log.privacy import Privacy
 from everloop.runtime.log.query import query_log
@@ -24,6 +25,7 @@ from everloop.runtime.log.writing import LogLimits, PredictionLog
 
 __all__ = [
     "ActualLine",
+    "Damage",
     "LogLimits",
     "LogReader",
     "LogTables",

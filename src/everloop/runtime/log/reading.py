@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from everloop.core.clock import as_utc
+from everloop.runtime.log.damage import Damage, found_in_names, gaps_told, stem, tail_told
 from everloop.runtime.log.lines import ActualLine, Line, PredictionLine, RefusalLine
 from everloop.runtime.log.segment import SegmentName, read_lines, segment_names
 from everloop.table.labels import label_text
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _TRIES = 20
+DAMAGE = "everloop.damage"
+"""Under this key of a sealed part's metadata stands what of its segment was damaged."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,13 @@ class LogTables:
             corrects another is kept beside it.
         refusals: One row for each row that an arm refused or failed on while two versions were compared,
             by time: `id`, `time` (UTC), `version`, `arm`, `kind`, `unit`, `latency_us`, `chance`, `worker`.
+        damage: What of the log cannot be read.
     """
 
     predictions: pl.DataFrame
     actuals: pl.DataFrame
     refusals: pl.DataFrame = field(default_factory=lambda: _empty(2))
+    damage: tuple[Damage, ...] = field(default=(), kw_only=True)
 
     @property
     def tables(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -98,7 +104,7 @@ def read_log(folder: str | Path, since: datetime | None = None, until: datetime 
         Predictions by when they were asked for, actuals by when they became known.
 
     Raises:
-        DataFault: When a segment cannot be read.
+        DataFault: When a segment is of a newer form.
     """
     return LogReader(folder).read(since, until)
 
@@ -145,7 +151,18 @@ class LogReader:
             tables[0].filter(first),
             tables[1].filter(fresh),
             tables[2].unique(["id", "arm"], keep="first", maintain_order=True),
+            damage=self._damage(),
         )
+
+    def _damage(self) -> tuple[Damage, ...]:
+        """What of the log cannot be read; the end of the segment that is being written is no damage."""
+        last = {name.worker: name for name in sorted(self._parts)}
+        found = list(found_in_names(self._folder, self._parts)) if self._folder.is_dir() else []
+        for name, part in self._parts.items():
+            found += part.damage
+            if not part.sealed and name != last[name.worker]:
+                found += tail_told(name, part.end, part.left)
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -157,12 +174,16 @@ class _Part:
         end: Behind which byte the next reading goes on.
         sealed: Whether nothing comes any more.
         since: From when on lines are held.
+        left: How many bytes behind `end` are no whole line.
+        damage: What else of it cannot be read.
     """
 
     tables: LogTables
     end: int = 0
     sealed: bool = False
     since: datetime | None = None
+    left: int = 0
+    damage: tuple[Damage, ...] = ()
 
     def since_time(self, since: datetime | None) -> _Part:
         """Lets go of the lines before a time."""
@@ -240,16 +261,34 @@ def _read_part(folder: Path, name: SegmentName, known: _Part | None, since: date
         return known.since_time(since)
     for _ in range(_TRIES):
         try:
-            if name.sealed_predictions(folder).exists():
-                return _Part(_read_sealed(folder, name, since), sealed=True, since=since)
-            lines, end = read_lines(name.segment(folder), known.end if known else 0)
-            fresh = _later(tables_of(lines, name.worker), since)
-            before = known.since_time(since).tables if known else None
-            return _Part(_appended(before, fresh) if before else fresh, end, since=since)
+            if is_sealed(folder, name) or not name.segment(folder).exists():
+                tables = _read_sealed(folder, name, since)
+                return _Part(tables, sealed=True, since=since, damage=tables.damage)
+            return _read_open(folder, name, known, since)
         except FileNotFoundError:
             if not (name.sealed_predictions(folder).exists() or name.segment(folder).exists()):
                 break
     return _Part(tables_of((), name.worker), since=since)  # retired meanwhile
+
+
+def _read_open(folder: Path, name: SegmentName, known: _Part | None, since: datetime | None) -> _Part:
+    found = read_lines(name.segment(folder), known.end if known else 0)
+    tables = _later(tables_of(found.lines, name.worker), since)
+    damage = gaps_told(name, found.gaps)
+    if known is not None:
+        tables, damage = _appended(known.since_time(since).tables, tables), (*known.damage, *damage)
+    return _Part(tables, found.end, since=since, left=found.left, damage=damage)
+
+
+def is_sealed(folder: Path, name: SegmentName) -> bool:
+    """Says whether a segment's predictions are there as Parquet that can be read."""
+    import polars as pl
+
+    try:
+        pl.read_parquet_schema(name.sealed_predictions(folder))
+    except (FileNotFoundError, pl.exceptions.PolarsError):
+        return False
+    return True
 
 
 def _appended(tables: LogTables, fresh: LogTables) -> LogTables:
@@ -268,20 +307,50 @@ def _later(tables: LogTables, since: datetime | None) -> LogTables:
 
 
 def _read_sealed(folder: Path, name: SegmentName, since: datetime | None) -> LogTables:
-    """Reads a sealed part; the row groups whose statistics say that they are older are left alone."""
+    """Reads a sealed part; the row groups whose statistics say that they are older are left alone.
+
+    Raises:
+        FileNotFoundError: When its predictions are not there.
+    """
     import polars as pl
 
-    def lines(path: Path) -> pl.DataFrame:
-        found = pl.scan_parquet(path)
-        return (found if since is None else found.filter(pl.col("time") >= since)).collect()
+    paths = (name.sealed_predictions(folder), name.sealed_actuals(folder), name.sealed_refusals(folder))
+    damage = [Damage(stem(name), what) for what in _kept_damage(paths[0])]
+    tables = []
+    for index, path in enumerate(paths):
+        try:
+            tables.append(_read_parquet(path, index, since))
+        except FileNotFoundError:
+            if index == 0 or not paths[0].exists():
+                raise
+            tables.append(_empty(index))
+            if index == 1:  # an older release sealed no refusals
+                damage.append(Damage(path.name, "is not there, though its predictions are"))
+        except pl.exceptions.PolarsError as error:
+            tables.append(_empty(index))
+            why = str(error).splitlines()[0]
+            damage.append(Damage(path.name, f"cannot be read: {why}"))
+    return LogTables(*tables, damage=tuple(damage))
 
-    predictions = lines(name.sealed_predictions(folder))
-    if "chance" not in predictions.columns:  # sealed by a release that did not note it
-        predictions = predictions.with_columns(chance=pl.lit(1.0))
-    actuals, refusals = lines(name.sealed_actuals(folder)), name.sealed_refusals(folder)
-    if not refusals.exists():
-        return LogTables(predictions, actuals)
-    return LogTables(predictions, actuals, lines(refusals))
+
+def _read_parquet(path: Path, index: int, since: datetime | None) -> pl.DataFrame:
+    import polars as pl
+
+    found = pl.scan_parquet(path)
+    table = (found if since is None else found.filter(pl.col("time") >= since)).collect()
+    if index == 0 and "chance" not in table.columns:  # sealed by a release that did not note it
+        table = table.with_columns(chance=pl.lit(1.0))
+    return table.select(list(_schemas()[index]))
+
+
+def _kept_damage(path: Path) -> list[str]:
+    """What was damaged when a segment was sealed, as its predictions' metadata says it."""
+    import polars as pl
+
+    try:
+        return list(json.loads(pl.read_parquet_metadata(path).get(DAMAGE, "[]")))
+    except pl.exceptions.PolarsError:  # the file itself cannot be read, as is found next
+        return []
 
 
 def _empty(index: int) -> pl.DataFrame:

@@ -24,12 +24,13 @@ def retire(
 
     Returns:
         The files with predictions that were removed. An actual that comes later for one of their
-        predictions stands alone, as one for nobody does.
+        predictions stands alone, as one for nobody does. A part that cannot be read is left.
     """
     folder = Path(folder)
     names = segment_names(folder) if folder.is_dir() else []
     sealed = [name for name in names if name.sealed_predictions(folder).exists()]
-    ends = {name: _end(folder, name) for name in sealed}
+    found = {name: _end(folder, name) for name in sealed}
+    ends = {name: end for name, end in found.items() if end is not None}
     taken = sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) if names else 0
     removed = []
     for name in sorted(ends, key=lambda name: ends[name]):
@@ -51,9 +52,17 @@ def _files(folder: Path, name: SegmentName) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
-def _end(folder: Path, name: SegmentName) -> datetime:
-    """Gives the latest time of any line of a part."""
-    ends = [_latest(path) for path in _files(folder, name)]
+def _end(folder: Path, name: SegmentName) -> datetime | None:
+    """Gives the latest time of any line of a part; None where its predictions cannot be read."""
+    import polars as pl
+
+    ends = []
+    for path in _files(folder, name):
+        try:
+            ends.append(_latest(path))
+        except (ValueError, pl.exceptions.PolarsError):  # pyarrow's faults are of ValueError
+            if path == name.sealed_predictions(folder):
+                return None
     return max((as_utc(end) for end in ends if end is not None), default=_NEVER)
 
 

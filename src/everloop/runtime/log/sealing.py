@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.files import SCRATCH_PREFIX, storage_faults, sync_folder
-from everloop.runtime.log.reading import tables_of
-from everloop.runtime.log.segment import SegmentName, read_segment, segment_names
+from everloop.runtime.log.damage import Damage, gaps_told, tail_told
+from everloop.runtime.log.reading import DAMAGE, is_sealed, tables_of
+from everloop.runtime.log.segment import SegmentName, read_lines, segment_names
 
 if TYPE_CHECKING:
     import polars as pl
@@ -18,7 +20,8 @@ def seal(folder: str | Path) -> list[Path]:
     """Turns every segment but each worker's last into Parquet.
 
     The last one may still be written to; a worker that starts again begins a new one. Killed at any
-    moment, the log reads the same before and after, and the next call goes on.
+    moment, the log reads the same before and after, and the next call goes on. What of a segment was damaged
+    is kept with its predictions; a Parquet file that cannot be read is made again while its segment is there.
 
     Args:
         folder: The log's folder.
@@ -36,22 +39,25 @@ def seal(folder: str | Path) -> list[Path]:
     for name in names:
         if name.number == last[name.worker] or not name.segment(folder).exists():
             continue
-        if not name.sealed_predictions(folder).exists():
-            tables = tables_of(read_segment(name.segment(folder)), name.worker)
+        if not is_sealed(folder, name):
+            found = read_lines(name.segment(folder), 0)
+            tables = tables_of(found.lines, name.worker)
+            damage = (*gaps_told(name, found.gaps), *tail_told(name, found.end, found.left))
             # The predictions come last: their file is what says that the segment is sealed.
             _write_parquet(tables.refusals, name.sealed_refusals(folder))
             _write_parquet(tables.actuals, name.sealed_actuals(folder))
-            _write_parquet(tables.predictions, name.sealed_predictions(folder))
+            _write_parquet(tables.predictions, name.sealed_predictions(folder), damage)
             made.append(name.sealed_predictions(folder))
         _remove(name, folder)
     return made
 
 
-def _write_parquet(table: pl.DataFrame, path: Path) -> None:
+def _write_parquet(table: pl.DataFrame, path: Path, damage: tuple[Damage, ...] = ()) -> None:
     scratch = path.with_name(SCRATCH_PREFIX + path.name)
     with storage_faults(path):
         try:
-            table.write_parquet(scratch)
+            told = json.dumps([one.what for one in damage])
+            table.write_parquet(scratch, metadata={DAMAGE: told} if damage else None)
             with scratch.open("rb") as file:
                 os.fsync(file.fileno())
             scratch.replace(path)

@@ -2,7 +2,8 @@
 
 An actual is a line about a prediction and shares its segment, so one commit makes both durable.
 What a crash left at the end (a frame that is cut off or whose checksum differs) was never
-acknowledged as durable and is no line.
+acknowledged as durable and is no line. Bytes that a disk damaged further ahead cost the lines that they are
+of and no others.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from everloop.runtime.log.lines import SCHEMA, Line, decode_line
 SEGMENT_FORMAT = 1
 MAGIC = b"EVERLOG\n"
 _FRAME = struct.Struct("<II")
+# A line's first bytes: an array whose first element is the tag.
+_LINE = re.compile(rb"[\x90-\x9f](?:\xaaprediction|\xa6actual|\xa7refusal)")
 _WORKER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _NAME = re.compile(rf"predictions-({_WORKER})-(\d{{8}})\.(seg|parquet)")
 WORKER_NAME = re.compile(_WORKER)
@@ -42,6 +45,23 @@ class Recovery:
     segment: Path | None
     lines: int
     bytes_dropped: int
+
+
+@dataclass(frozen=True)
+class SegmentLines:
+    """The whole lines of a segment behind a position.
+
+    Attributes:
+        lines: The lines.
+        end: The position behind the last of them.
+        gaps: Where damaged bytes between whole lines begin and end.
+        left: How many bytes behind the last line are no whole line (yet).
+    """
+
+    lines: list[Line]
+    end: int
+    gaps: tuple[tuple[int, int], ...] = ()
+    left: int = 0
 
 
 @dataclass(frozen=True, order=True)
@@ -85,14 +105,33 @@ def header(worker: str) -> bytes:
     return MAGIC + frame(msgspec.json.encode(about))
 
 
-def payloads(content: bytes) -> Iterator[tuple[memoryview, int]]:
-    """Gives each whole payload and the position behind it, up to the first that is not whole.
+def pieces(content: bytes, position: int) -> Iterator[tuple[memoryview | None, int, int]]:
+    """Gives each whole payload with where its frame begins and ends; None for damaged bytes between two.
 
-    The header's payload comes first; content that does not begin with a whole header gives nothing.
+    What is behind the last whole one is not given: it may still be written.
     """
-    if content[: len(MAGIC)] != MAGIC:
-        return
-    yield from frames(content, len(MAGIC))
+    while position < len(content):
+        for payload, end in frames(content, position):
+            yield payload, position, end
+            position = end
+        found = _next_frame(content, position)
+        if found is None:
+            return
+        yield None, position, found
+        position = found
+
+
+def _next_frame(content: bytes, position: int) -> int | None:
+    """Finds the next whole frame behind damaged bytes: by the damaged one's own length, else by its looks."""
+    if position + _FRAME.size <= len(content):
+        behind = position + _FRAME.size + int(_FRAME.unpack_from(content, position)[0])
+        if behind < len(content) and next(frames(content, behind), None):
+            return behind
+    for found in _LINE.finditer(content, position + _FRAME.size):
+        begin = found.start() - _FRAME.size
+        if begin > position and next(frames(content, begin), None):
+            return begin
+    return None
 
 
 def frames(content: bytes, position: int) -> Iterator[tuple[memoryview, int]]:
@@ -114,11 +153,11 @@ def read_segment(path: Path) -> list[Line]:
     Raises:
         DataFault: When the segment is of a newer form, or a line with a right checksum is none.
     """
-    return read_lines(path, 0)[0]
+    return read_lines(path, 0).lines
 
 
-def read_lines(path: Path, begin: int) -> tuple[list[Line], int]:
-    """Reads the whole lines of a segment behind a position, and the position behind the last of them.
+def read_lines(path: Path, begin: int) -> SegmentLines:
+    """Reads the whole lines of a segment behind a position, those around damaged bytes among them.
 
     Args:
         path: The segment.
@@ -130,38 +169,57 @@ def read_lines(path: Path, begin: int) -> tuple[list[Line], int]:
     with path.open("rb") as file:
         file.seek(begin)
         content = file.read()
-    whole = list(payloads(content) if begin == 0 else payloads(MAGIC + content))
-    if not whole:
-        return [], begin
-    end = whole[-1][1] + (begin - len(MAGIC) if begin else 0)
+    found = list(pieces(content, 0 if begin else _header_begin(content)))
+    if not found:
+        return SegmentLines([], begin, left=len(content))
     try:
-        if begin == 0:
-            about = msgspec.json.decode(whole[0][0])
+        if begin == 0 and _is_header(found[0]):
+            about = msgspec.json.decode(found[0][0])  # type: ignore[arg-type]
             if about["format"] > SEGMENT_FORMAT:
                 raise DataFault(
                     f"The segment {path} has a newer form than this Everloop reads.",
                     hint="pip install -U everloop",
                 )
-            whole = whole[1:]
-        return [decode_line(payload) for payload, _ in whole], end
+        return SegmentLines(
+            [
+                decode_line(piece[0])
+                for piece in found
+                if piece[0] is not None and not (begin == 0 and _is_header(piece))
+            ],
+            begin + found[-1][2],
+            tuple((begin + first, begin + end) for payload, first, end in found if payload is None),
+            len(content) - found[-1][2],
+        )
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise DataFault(f"The segment {path} cannot be read: {error}.", place=str(path)) from None
 
 
+def _header_begin(content: bytes) -> int:
+    return len(MAGIC) if content.startswith(MAGIC) else 0
+
+
+def _is_header(piece: tuple[memoryview | None, int, int]) -> bool:
+    return piece[1] == len(MAGIC) and piece[0] is not None
+
+
 def recover(path: Path) -> Recovery:
-    """Cuts a segment off behind its last whole line, durably; one without a whole header is removed."""
+    """Cuts a segment off behind its last whole line, durably; one without any whole frame is removed."""
     content = path.read_bytes()
-    ends = [end for _, end in payloads(content)]
-    if not ends:
+    found = list(pieces(content, _header_begin(content)))
+    if not found:
         path.unlink()
         return Recovery(path, 0, len(content))
-    if ends[-1] < len(content):
+    end = found[-1][2]
+    if end < len(content):
         with path.open("r+b") as file:
-            file.truncate(ends[-1])
+            file.truncate(end)
             os.fsync(file.fileno())
-    return Recovery(path, len(ends) - 1, len(content) - ends[-1])
+    lines = sum(piece[0] is not None and not _is_header(piece) for piece in found)
+    return Recovery(path, lines, len(content) - end)
 
 
 def segment_names(folder: Path) -> list[SegmentName]:
     """Gives the names of all segments in a folder, sealed or not, in order."""
-    return sorted({name for path in folder.iterdir() if (name := SegmentName.of(path))})
+    with os.scandir(folder) as entries:
+        files = [Path(entry.path) for entry in entries if entry.is_file()]
+    return sorted({name for path in files if (name := SegmentName.of(path))})

@@ -13,8 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from everloop.integrations.evidently_reading import read_evidently
 from everloop.measure.histogram import Histogram
 from everloop.monitor.formats import JudgedWindow, WrittenWindow
+from everloop.monitor.reading import ReadProfile
+from everloop.monitor.references import Reference
 
 _METRIC = "evidently:metric_v2:"
 _RESULT = "evidently:metric_result_v2:"
@@ -80,6 +83,14 @@ class EvidentlySnapshot:
             "tests_widgets": [],
         }
         return WrittenWindow(json.dumps(snapshot, allow_nan=False).encode(), tuple(left_out))
+
+    def knows(self, content: bytes, /) -> bool:
+        """Says whether a file is JSON with Evidently's metrics."""
+        return content.lstrip()[:1] == b"{" and b"evidently:metric_v2:" in content
+
+    def read(self, content: bytes, against: Reference | None, /) -> ReadProfile:
+        """Reads a report or a snapshot."""
+        return read_evidently(content, against)
 
 
 def _counts(column: str, found: Histogram) -> Iterator[_Metric]:

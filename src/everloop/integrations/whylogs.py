@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.core.extras import require
+from everloop.integrations.whylogs_reading import read_whylogs
 from everloop.measure.histogram import Histogram
 from everloop.monitor.formats import JudgedWindow, WrittenWindow
+from everloop.monitor.reading import ReadProfile
+from everloop.monitor.references import Reference
 
 EXTRA = "whylogs"
 _TYPES = {"integer": "integral", "number": "fractional", "boolean": "boolean", "text": "string"}
@@ -45,6 +48,14 @@ class WhylogsProfile:
             metadata=_metadata(window),
         )
         return WrittenWindow(profile.serialize(), tuple(left_out))
+
+    def knows(self, content: bytes, /) -> bool:
+        """Says whether a file begins as whylogs' profiles do."""
+        return content.startswith(b"WHY1")
+
+    def read(self, content: bytes, against: Reference | None, /) -> ReadProfile:
+        """Reads a profile."""
+        return read_whylogs(content, against)
 
 
 def _metadata(window: JudgedWindow) -> dict[str, str]:

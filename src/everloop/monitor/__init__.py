@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from everloop.monitor.finding import DriftFinding, WindowFinding
     from everloop.monitor.judging import Rules
     from everloop.monitor.ranking import LossRanking, rank_moved
+    from everloop.monitor.reading import read_profile
     from everloop.monitor.references import Reference, ReferenceRules
     from everloop.monitor.situation import Situation
     from everloop.monitor.state import WindowState, count_window
@@ -54,6 +55,7 @@ _HOMES = {
     "judge": "api",
     "judge_state": "drifting",
     "rank_moved": "ranking",
+    "read_profile": "reading",
     "reference": "api",
     "tell_apart": "telling_apart",
     "windows_due": "window",
@@ -83,6 +85,7 @@ __all__ = [
     "judge",
     "judge_state",
     "rank_moved",
+    "read_profile",
     "reference",
     "tell_apart",
     "windows_due",

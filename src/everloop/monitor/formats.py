@@ -14,6 +14,7 @@ from everloop.core.errors import UsageFault
 if TYPE_CHECKING:
     from everloop.measure.histogram import Histogram
     from everloop.monitor.finding import DriftFinding
+    from everloop.monitor.reading import ReadProfile
     from everloop.monitor.references import Reference
     from everloop.monitor.state import WindowState
 
@@ -91,6 +92,17 @@ class WindowFormat(Protocol):
         """Gives a window as the tool's file; a number is written only where the tool defines it so too.
 
         Raises:
+            MissingExtra: When the tool's package is needed and not installed.
+        """
+
+    def knows(self, content: bytes, /) -> bool:
+        """Says whether a file looks like one of the tool."""
+
+    def read(self, content: bytes, against: Reference | None, /) -> ReadProfile:
+        """Reads a file that the tool wrote; see `everloop.monitor.read_profile`.
+
+        Raises:
+            DataFault: When it is damaged.
             MissingExtra: When the tool's package is needed and not installed.
         """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,8 +122,7 @@ def variation(
                 )
                 for size, parts in chosen.items()
             }
-    sizes = _sizes(rules.window_rows, rules)
-    return "resampled", _resampled(histograms, watched, sizes, rules, rows.within)
+    return "resampled", resampled(histograms, watched, rules, rows.within)
 
 
 def statistics_of(
@@ -171,18 +171,18 @@ def _pairs(
     )
 
 
-def _resampled(
+def resampled(
     histograms: Mapping[str, Histogram],
     watched: Watched,
-    sizes: list[int],
     rules: ReferenceRules,
-    within: Mapping[str, Segment],
+    within: Mapping[str, Segment] = MappingProxyType({}),
 ) -> Tables:
     """Measures what chance alone does: both a reference and a window drawn again from the histograms.
 
     Columns are drawn one by one, as if independent; where they hang together alarms are a little rarer
     than asked.
     """
+    sizes = _sizes(rules.window_rows, rules)
     draws = int(min(_MOST_DRAWS, max(_FEWEST_DRAWS, 2 * rules.alarm.windows / rules.alarm.alarms)))
     chances = dict(zip(histograms, np.random.default_rng(rules.seed).spawn(len(histograms)), strict=True))
 

@@ -95,6 +95,13 @@ def test_missing_and_infinite_numbers_among_many():
     assert found.counts[0] == np.count_nonzero(values == -np.inf)
 
 
+def test_numbers_at_both_ends_of_the_doubles():
+    ranked = Ranked.of([1e308, -1e308, 1e308])
+    assert ranked.distinct(2).tolist() == [-1e308, 1e308]
+    assert ranked.distinct(1) is None
+    assert Ranked.of([]).distinct(1).size == 0
+
+
 def test_what_is_no_number_is_refused():
     with pytest.raises(DataFault, match="not numbers"):
         Ranked.of(["a"])

@@ -110,7 +110,10 @@ class Ranked:
         if grid is not None and np.count_nonzero(np.diff(grid.upto, prepend=0)) > most:
             return None
         rising = self._rising
-        firsts = np.flatnonzero(np.diff(rising, prepend=np.nan) != 0)
+        # Compared, not subtracted: the ends of the doubles are further apart than a double says.
+        firsts = np.flatnonzero(
+            np.concatenate((np.ones(min(1, rising.size), bool), rising[1:] != rising[:-1]))
+        )
         return rising[firsts] if firsts.size <= most else None
 
     def _held(self, cells: Integers) -> _Held | None:

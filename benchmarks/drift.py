@@ -19,7 +19,7 @@ COLUMNS, SHIFTED = 30, 5
 WINDOW = 100_000
 ROUNDS = 3
 SMALLER = 100_000
-MOST_SECONDS = 300.0
+MOST_SECONDS = 120.0
 """How long a peer may take; what has not ended by then gives a lower bound."""
 
 SHORT_SECONDS = 30.0

@@ -406,6 +406,23 @@ def test_edge_rows_of_a_wide_table_are_few_and_leave_no_oddity_out(monkeypatch: 
         assert set(map(repr, values)) <= {repr(row[name]) for row in with_some}
 
 
+def test_what_thousands_of_columns_are_tried_with_is_bounded() -> None:
+    inputs = tuple(PlanInput(f"c{place}", "number") for place in range(3_000))
+    encoders = tuple(NumberEncoder(one.name, place, low=-1.0, high=1.0) for place, one in enumerate(inputs))
+    plan = Plan(inputs=inputs, encoders=encoders, width=len(inputs))
+    base = dict.fromkeys((one.name for one in inputs), 0.25)
+    rows = edge_rows(plan, [base])
+    odd = parity_rows.odd_values(plan, inputs[0])
+    mixed = rows[1 : -len(odd)]
+    assert len(rows) * len(inputs) < 1.5 * parity_rows._MOST_CELLS
+    for row in mixed:  # what is odd in a row is odd in one way: an infinity hides nothing that is mild
+        assert len({repr(value) for value in row.values()} - {"0.25"}) <= 1
+    tried = {(name, repr(value)) for row in mixed for name, value in row.items()}
+    assert all((one.name, repr(value)) in tried for one in inputs[::100] for value in odd)
+    splits = {place: np.array([0.1, 0.2]) for place in range(3_000)}
+    assert len(parity_rows.split_rows(plan, splits, [base], 5_000, 0)) <= parity_rows._MOST_CELLS // 3_000
+
+
 def test_difference_is_relative_above_one() -> None:
     a = np.array([[0.5], [1e6], [np.nan], [np.inf], [1.0]])
     b = np.array([[0.5 + 1e-9], [1e6 + 1], [np.nan], [np.inf], [np.nan]])

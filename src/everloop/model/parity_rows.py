@@ -56,13 +56,15 @@ _TEXTS: tuple[str | None, ...] = (
     "\u200b", "\U0001f6eb", "日本", "a\tb\n", "x" * 2000,
 )  # fmt: skip
 _MOST_CATEGORIES = 8
-_MOST_CELLS = 20_000_000  # rows x columns: a row for each odd value of 5,000 columns would be 500 million
+_MOST_CELLS = 4_000_000
+"""Rows x columns that are made: a row for each odd value of 5,000 columns would be 500 million."""
 
 
 def edge_rows(plan: Plan, bases: Sequence[Row]) -> list[Row]:
     """Gives rows with one odd value each, then rows of nothing but odd values.
 
-    Of a table of thousands of columns a row has odd values in several columns, so that all are tried.
+    Of a table of thousands of columns a row has odd values of one kind in several columns, so that all are
+    tried, and what is mild is not hidden by an infinity beside it.
 
     Args:
         plan: The preparation; its inputs say which columns there are.
@@ -70,18 +72,27 @@ def edge_rows(plan: Plan, bases: Sequence[Row]) -> list[Row]:
     """
     odd = {item.name: odd_values(plan, item) for item in plan.inputs}
     longest = max(len(values) for values in odd.values())
-    pairs = [(name, value) for name, values in odd.items() for value in values]
-    count = min(len(pairs), max(longest + 1, _MOST_CELLS // len(odd)))
-    mixed = [dict(bases[index % len(bases)]) for index in range(count)]
-    for place, (name, value) in enumerate(pairs):
-        # One further each time round, or the same kind of oddity would always meet itself.
-        mixed[(place + place // count) % count][name] = value
-    rows = [{**dict.fromkeys(odd)}, *mixed]
+    together = _columns_together(odd)
+    mixed: list[Row] = []
+    for kind in range(longest):
+        having = [name for name, values in odd.items() if kind < len(values)]
+        mixed += [
+            {name: odd[name][kind] for name in having[start : start + together]}
+            for start in range(0, len(having), together)
+        ]
+    rows = [{**dict.fromkeys(odd)}]
+    rows += [{**bases[index % len(bases)], **row} for index, row in enumerate(mixed)]
     rows += [
         {name: values[(index + shift) % len(values)] for shift, (name, values) in enumerate(odd.items())}
         for index in range(longest)
     ]
     return rows
+
+
+def _columns_together(odd: Mapping[str, Sequence[Any]]) -> int:
+    """Gives how many columns have an odd value in one row, so that the rows stay within `_MOST_CELLS`."""
+    pairs = sum(len(values) for values in odd.values())
+    return max(1, -(-pairs * len(odd) // _MOST_CELLS))
 
 
 def odd_values(plan: Plan, column: PlanInput) -> list[Any]:
@@ -161,6 +172,7 @@ def split_rows(
         if isinstance(encoder, NumberEncoder) and types.get(encoder.column) in ("number", "integer")
     ]
     used = [encoder for encoder in numbers if len(_finite(splits.get(encoder.offset)))]
+    most = min(most, max(1, _MOST_CELLS // len(plan.inputs)))
     rows: list[Row] = []
     for encoder in used:
         values = _finite(splits[encoder.offset])

@@ -21,6 +21,9 @@ MOSTLY_DIFFERENT = 0.5
 """Text whose values repeat less may be numbers or times, and is looked at."""
 
 
+NARROW_ROWS = 100_000
+"""So many values of a column may lie in memory while they are counted."""
+
 LOOKED_AT = 1_000
 """What a text carries is told by so many rows."""
 
@@ -80,7 +83,9 @@ def column_facts(table: ColumnTable, schema: Schema) -> dict[str, ColumnFacts]:
             type=column.type,
             rows=table.height,
             missing=counts[f"{column.name}\0missing"],
-            distinct=count_distinct(lazy, values[column.name], values[column.name].is_not_null()),
+            distinct=count_distinct(
+                _narrow(table, column.name), values[column.name], values[column.name].is_not_null()
+            ),
             span=counts.get(f"{column.name}\0span"),
         )
         for column in schema.columns
@@ -98,6 +103,11 @@ def column_facts(table: ColumnTable, schema: Schema) -> dict[str, ColumnFacts]:
     kinds |= {name: "prose" for name, kind in kinds.items() if kind == "text" and is_prose(table[name])}
     kinds |= carried
     return facts | {name: replace(facts[name], reads_as=kind) for name, kind in kinds.items()}
+
+
+def _narrow(table: ColumnTable, name: str) -> pl.LazyFrame:
+    """Gives what one column is queried of: itself where it is short; a query of many columns takes longer."""
+    return table[name].to_frame().lazy() if table.height <= NARROW_ROWS else table.lazy()
 
 
 def label_counts(column: pl.Series) -> dict[str, int]:

@@ -69,11 +69,13 @@ class StoredTable:
         source: All rows.
         rows: How many those are.
         kept: Which of them belong to this table, (rows,); None for all.
+        held: All rows where they are in memory: a query for each of thousands of columns takes seconds.
     """
 
     source: pl.LazyFrame
     rows: int
     kept: pl.Series | None = None
+    held: pl.DataFrame | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> StoredTable:
@@ -82,9 +84,10 @@ class StoredTable:
         from pyarrow import parquet
 
         lazy = pl.scan_parquet(path)
-        return cls(
-            lazy.collect().lazy() if fits_in_memory(path) else lazy, parquet.read_metadata(path).num_rows
-        )
+        if not fits_in_memory(path):
+            return cls(lazy, parquet.read_metadata(path).num_rows)
+        held = lazy.collect()
+        return cls(held.lazy(), held.height, held=held)
 
     @classmethod
     def of(cls, table: Any) -> StoredTable:
@@ -96,7 +99,8 @@ class StoredTable:
         lazy = as_lazy(table)  # says what is wrong with a path
         if isinstance(table, str | Path) and is_parquet(Path(table)):
             return cls.open(table)
-        return cls(lazy, lazy.select(pl.len()).collect().item())
+        held = table if isinstance(table, pl.DataFrame) else None
+        return cls(lazy, lazy.select(pl.len()).collect().item(), held=held)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -110,7 +114,7 @@ class StoredTable:
 
     def __getitem__(self, name: str) -> pl.Series:
         """Reads one column."""
-        column = self.source.select(name).collect().to_series()
+        column = self.source.select(name).collect().to_series() if self.held is None else self.held[name]
         return column if self.kept is None else column.filter(self.kept)
 
     def select(self, *expressions: Any) -> pl.DataFrame:

@@ -114,4 +114,4 @@ class DuckEngine(PolarsEngine):
             else:
                 write_rows(held.lazy(), path)
             with closed_duckdb(scratch, [path]) as connection:
-                yield DuckTable(held.source, held.rows, None, connection, path, scratch)
+                yield DuckTable(held.source, held.rows, None, held.held, connection, path, scratch)

@@ -94,7 +94,7 @@ def test_the_file_says_what_an_event_weighs():
 @pytest.mark.parametrize(
     ("weight", "fault", "said"),
     [
-        ("-strength", DataFault, "The weight of 600 of 600 events is negative"),
+        ("-strength", DataFault, "The weight of 600 of 600 rows is negative"),
         ("strenght", SpecFault, "strenght"),
         ("strength > 1", SpecFault, "A weight is a number"),
     ],
@@ -105,7 +105,6 @@ def test_a_weight_that_is_none_is_named(weight, fault, said):
     assert raised.value.place == "problem.weight"
 
 
-@pytest.mark.parametrize("task", ["binary", "clustering"])
-def test_weights_of_other_tasks_are_refused(task):
-    with pytest.raises(SpecFault, match=r"problem\.weight says how much an event"):
-        refuse_unsupported(told(task))
+def test_weights_of_a_task_without_weighted_metrics_are_refused():
+    with pytest.raises(SpecFault, match=r"the metrics of the task anomaly have no weighted form"):
+        refuse_unsupported(told("anomaly"))

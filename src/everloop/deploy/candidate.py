@@ -46,6 +46,7 @@ class Candidate:
         worth: What decisions on them are worth; None where they have no price.
         listed: Of a recommendation: what lists are worth on them.
         acting: Of a clustering: what acting on them is worth.
+        counts: What each row counts, (rows,); None where all count alike.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Candidate:
     worth: Worth | None = None
     listed: ListWorth | None = None
     acting: Acting | None = None
+    counts: NDArray[np.float64] | None = None
 
     @cached_property
     def package(self) -> Package:
@@ -130,13 +132,15 @@ class Candidate:
                 its own. Two packages are comparable in the same encoding alone.
         """
         if name == "value_per_decision":
-            return float("nan") if self.values is None else float(self.values.mean())
+            return (
+                float("nan") if self.values is None else float(np.average(self.values, weights=self.counts))
+            )
         if name == "positive_rate" and self.acting is not None:
             return float(self.acted.mean())
         if METRICS[name].needs == "resamples":  # only training can measure it
             found = self.package.manifest.metrics.get(name)
             return float("nan") if found is None else found
-        return compute(name, *self.evidence(name, seen_by=seen_by))
+        return compute(name, *self.evidence(name, seen_by=seen_by), self.counts_for(name))
 
     def evidence(self, name: str, *, seen_by: Candidate | None = None) -> tuple[Any, NDArray[np.float64]]:
         """Gives what a metric is computed from: the actuals and what the package says; see `Metric.needs`."""
@@ -151,6 +155,12 @@ class Candidate:
         actual = self.actual if METRICS[name].needs_actual else np.zeros(self.rows.height)
         known = ~np.isnan(actual)
         return actual[known], self.predicted_for(name)[known]
+
+    def counts_for(self, name: str) -> NDArray[np.float64] | None:
+        """Gives what each row of a metric's `evidence` counts; None where all count alike."""
+        if self.counts is None or not METRICS[name].needs_actual:
+            return self.counts
+        return self.counts[~np.isnan(self.actual)]
 
     def predicted_for(self, name: str) -> NDArray[np.float64]:
         """Gives what a metric of rows is computed from: scores or decisions."""

@@ -151,7 +151,7 @@ def _better_than_today(question: Question) -> Iterator[Check]:
     values = question.candidate.values
     if values is None or question.today is None:
         return
-    gain = paired_interval(question.today, values)
+    gain = paired_interval(question.today, values, weights=question.candidate.counts)
     yield Check(
         "better than today",
         "a decision is worth more than today's",
@@ -166,8 +166,8 @@ def _not_worse_than_champion(question: Question) -> Iterator[Check]:
     if champion is None:
         return
     if candidate.values is not None and champion.values is not None:
-        gain = paired_interval(champion.values, candidate.values)
-        margin = MARGIN * abs(float(champion.values.mean()))
+        gain = paired_interval(champion.values, candidate.values, weights=candidate.counts)
+        margin = MARGIN * abs(champion.metric("value_per_decision"))
         found = f"{gain.estimate:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) a decision, on the same rows"
         yield Check(
             "not worse than the champion",
@@ -194,7 +194,7 @@ def _difference(name: str, candidate: Candidate, champion: Candidate) -> Interva
         return paired_interval(*(VALUES[name](*one.lists) for one in (champion, candidate)))
     actual, ours = candidate.evidence(name)
     _, theirs = champion.evidence(name, seen_by=candidate)
-    return metric_difference(name, actual, theirs, ours)
+    return metric_difference(name, actual, theirs, ours, weights=candidate.counts_for(name))
 
 
 def _metric_against_champion(candidate: Candidate, champion: Candidate) -> Check:

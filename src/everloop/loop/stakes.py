@@ -11,6 +11,7 @@ from everloop.table.acting import acting_of
 from everloop.table.labels import actuals_of
 from everloop.table.list_worth import list_worth_of
 from everloop.table.today import today_decisions
+from everloop.table.weights import row_counts
 from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Stakes:
 
     def candidate(self, folder: Path) -> Candidate:
         """Holds a package against the rows."""
-        return Candidate(folder, self.rows, self.frame, self.worth, self.listed, self.acting)
+        counts = row_counts(self.rows, self.frame)
+        return Candidate(folder, self.rows, self.frame, self.worth, self.listed, self.acting, counts)
 
     def today(self, candidate: Candidate) -> NDArray[np.float64] | None:
         """Gives what is done without a model is worth on the same rows; None where that is not stated.

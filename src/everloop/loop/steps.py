@@ -28,6 +28,7 @@ from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
 from everloop.table.dataset import Dataset
 from everloop.table.labels import actuals_of
+from everloop.table.weights import counted_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -157,7 +158,7 @@ def gate_step(
     """
     spec = LifecycleSpec.model_validate(settings["spec"])
     frame = Frame.load(inputs["frame"])
-    rows = held_out(Dataset.load(inputs["dataset"]))
+    rows = counted_rows(held_out(Dataset.load(inputs["dataset"])), frame)
     stakes = Stakes.of(spec.goal, rows, frame)
     candidate = stakes.candidate(inputs["package"] / PACKAGE_FOLDER)
     result = judge(

@@ -104,20 +104,10 @@ REFUSED: tuple[TaskRefusal, ...] = (
 def task_refusals(spec: LifecycleSpec) -> Iterator[SpecFault]:
     """Gives an error for each thing in the file that its stated task cannot have."""
     task = spec.problem.task
+    if spec.problem.weight is not None:
+        yield from _weights(spec, task)
     if task is None or task not in TASKS:
-        if spec.problem.weight is not None:
-            yield SpecFault(
-                "problem.weight says how much an event of a recommendation says; no task is stated.",
-                hint="problem: {task: recommendation}",
-                place="problem.weight",
-            )
         return
-    if spec.problem.weight is not None and task != "recommendation":
-        yield SpecFault(
-            f"problem.weight says how much an event of a recommendation says; the task is {task}.",
-            hint="leave it out",
-            place="problem.weight",
-        )
     yield from _foreign_metrics(spec, task)
     yield from _foreign_learners(spec, task)
     if TASKS[task].supervised:
@@ -129,6 +119,33 @@ def task_refusals(spec: LifecycleSpec) -> Iterator[SpecFault]:
                 hint=refused.hint,
                 place=refused.place,
             )
+
+
+UNWEIGHTED = ("anomaly", "clustering")
+"""Tasks whose metrics and learners have no weighted form."""
+
+
+def _weights(spec: LifecycleSpec, task: str | None) -> Iterator[SpecFault]:
+    place = "problem.weight"
+    if task in UNWEIGHTED:
+        yield SpecFault(
+            f"{place} says how much a row counts; the metrics of the task {task} have no weighted form.",
+            hint="leave it out",
+            place=place,
+        )
+    if spec.model.mitigate == "thresholds":
+        yield SpecFault(
+            f"{place} weighs rows, and thresholds of groups are chosen by rates that have no weighted form.",
+            hint="mitigate: reweighing, which weighs rows too, or leave one of them out",
+            place="model.mitigate",
+        )
+    if spec.model.fairness:
+        yield SpecFault(
+            f"{place} weighs rows, and the differences between groups that model.fairness bounds "
+            f"({', '.join(spec.model.fairness)}) have no weighted form.",
+            hint="leave one of them out; groups are told on the card, each row counted once",
+            place="model.fairness",
+        )
 
 
 def _foreign_metrics(spec: LifecycleSpec, task: str) -> Iterator[SpecFault]:

@@ -92,17 +92,20 @@ def mean_interval(
     return Interval(estimate - half, estimate, estimate + half)
 
 
-def paired_interval(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def paired_interval(
+    a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95, weights: ArrayLike | None = None
+) -> Interval:
     """The mean of b - a over rows that both were measured on, with Student's interval.
 
     Args:
         a: What there is, shape (n,).
         b: What is compared with it, on the same rows, shape (n,).
         confidence: Such as 0.95.
+        weights: As `mean_interval` takes them.
     """
     first, second = numbers(a, "values of a"), numbers(b, "values of b")
     same_length(first.size, **{"values of b": second})
-    return mean_interval(second - first, confidence=confidence)
+    return mean_interval(second - first, confidence=confidence, weights=weights)
 
 
 def widest_gap(found: Sequence[Interval]) -> Interval:

@@ -34,7 +34,13 @@ Arrays = tuple[NDArray[Any], NDArray[Any]]
 
 
 def metric_interval(
-    name: str, actual: ArrayLike, predicted: ArrayLike, *, seed: int = 0, confidence: float = 0.95
+    name: str,
+    actual: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    seed: int = 0,
+    confidence: float = 0.95,
+    weights: ArrayLike | None = None,
 ) -> Interval:
     """Gives a metric with its interval.
 
@@ -49,14 +55,18 @@ def metric_interval(
         predicted: As `compute` takes it, (n,) or (n, classes).
         seed: Of the resampling.
         confidence: Such as 0.95.
+        weights: The rows' weights, (n,). What is a mean of rows gets the interval of a ratio estimate, all
+            others are resampled with their weights; weights are no evidence, which is of the rows there are.
 
     Returns:
         The interval; NaN where the metric is not defined.
     """
     truth, given = np.asarray(actual), np.asarray(predicted)
-    whole = compute(name, truth, given)
+    whole = compute(name, truth, given, weights)
     if np.isnan(whole):
         return Interval(float("nan"), whole, float("nan"))
+    if weights is not None:
+        return _weighted(name, truth, given, np.asarray(weights, np.float64), whole, seed, confidence)
     if name in DECISION_MEASURES and name not in _SHARES and _decided(given).max() <= 1 >= truth.max():
         return _of_outcomes(name, truth, _decided(given), seed, confidence)
     found = _closed_form(name, truth, given, whole, confidence)
@@ -125,7 +135,13 @@ def area_difference(
 
 
 def metric_difference(
-    name: str, actual: ArrayLike, first: ArrayLike, second: ArrayLike, *, seed: int = 0
+    name: str,
+    actual: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    seed: int = 0,
+    weights: ArrayLike | None = None,
 ) -> Interval:
     """Compares two models' answers to the same rows: the second's metric less the first's, with its interval.
 
@@ -138,34 +154,72 @@ def metric_difference(
         first: What the one says, as `compute` takes it.
         second: What the other says.
         seed: Of the resampling.
+        weights: As `metric_interval` takes them.
     """
     truth = np.asarray(actual)
     one, two = (_taken(name, np.asarray(given)) for given in (first, second))
-    difference = compute(name, truth, two) - compute(name, truth, one)
+    difference = compute(name, truth, two, weights) - compute(name, truth, one, weights)
     if np.isnan(difference):
         return Interval(float("nan"), difference, float("nan"))
-    if name in _MEANS:
-        return paired_interval(_MEANS[name](truth, one), _MEANS[name](truth, two))
-    if name == "accuracy":
-        return paired_interval((one == truth) * 1.0, (two == truth) * 1.0)
-    if name == "roc_auc":
+    each = _by_row(name, weights)
+    if each is not None:
+        return paired_interval(each(truth, one), each(truth, two), weights=weights)
+    if name == "roc_auc" and weights is None:
         return area_difference(truth, one, two)
     picked = _sample(len(truth), seed)
+    counts = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
     found = bootstrap_interval(
-        lambda a, f, s: compute(name, a, s) - compute(name, a, f),
-        *(array[picked] for array in (truth, one, two)), seed=seed, repeats=REPEATS,
+        lambda a, f, s, w: compute(name, a, s, w) - compute(name, a, f, w),
+        *(array[picked] for array in (truth, one, two, counts)), seed=seed, repeats=REPEATS,
     )  # fmt: skip
     return _widened(found, difference, len(truth))
 
 
+def _by_row(
+    name: str, weights: ArrayLike | None
+) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None:
+    """Gives what a metric is the mean of; None where it is no mean of all rows."""
+    if name == "accuracy":
+        return lambda actual, decided: (decided == actual) * 1.0
+    return None if weights is not None and name in _OF_SOME_ROWS else _MEANS.get(name)
+
+
+def _weighted(
+    name: str,
+    actual: NDArray[Any],
+    predicted: NDArray[Any],
+    weights: Floats,
+    whole: float,
+    seed: int,
+    confidence: float,
+) -> Interval:
+    each, given = _by_row(name, weights), _taken(name, predicted)
+    if name == "rmse":
+        return _rooted(mean_interval((actual - given) ** 2, confidence=confidence, weights=weights))
+    if each is not None:
+        found = mean_interval(each(actual, given), confidence=confidence, weights=weights)
+        if name != "accuracy":
+            return found
+        return Interval(max(0.0, found.low), found.estimate, min(1.0, found.high))
+    return _resampled(name, actual, predicted, whole, seed, confidence, weights)
+
+
 def _resampled(
-    name: str, actual: NDArray[Any], predicted: NDArray[Any], whole: float, seed: int, confidence: float
+    name: str,
+    actual: NDArray[Any],
+    predicted: NDArray[Any],
+    whole: float,
+    seed: int,
+    confidence: float,
+    weights: Floats | None = None,
 ) -> Interval:
     picked = _sample(len(actual), seed)
     given = _taken(name, predicted)
+    counts = np.ones(len(actual)) if weights is None else weights
     found = bootstrap_interval(
-        lambda a, p: compute(name, a, p),
-        actual[picked], given[picked], seed=seed, repeats=REPEATS, confidence=confidence,
+        lambda a, p, w: compute(name, a, p, w),
+        *(array[picked] for array in (actual, given, counts)), seed=seed, repeats=REPEATS,
+        confidence=confidence,
     )  # fmt: skip
     return _widened(found, whole, len(actual))
 
@@ -277,3 +331,6 @@ _MEANS: dict[str, Callable[[NDArray[Any], NDArray[Any]], Floats]] = {
     "pinball_90": _pinballs(0.9),
 }
 """Metrics that are a mean over rows: what each row has."""
+
+_OF_SOME_ROWS = ("mape",)
+"""Of which rows are left out, so that what is left no longer lies beside the weights."""

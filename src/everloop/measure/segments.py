@@ -18,7 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from everloop.measure.arrays import Booleans, Floats, Integers, binary, numbers, same_length
+from everloop.measure.arrays import (
+    Booleans,
+    Floats,
+    Integers,
+    binary,
+    numbers,
+    same_length,
+    weights_for,
+)
 from everloop.measure.confusion import DECISION_MEASURES, confusion_of
 from everloop.measure.pricing import decision_values, prices_for
 from everloop.measure.value import Constraint, ThresholdChoice, choose_threshold
@@ -56,6 +64,7 @@ def choose_segment_thresholds(
     *,
     constraints: Sequence[Constraint] = (),
     stretches: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
 ) -> SegmentChoice:
     """Chooses a threshold for each segment, and keeps those that earned more on rows they were not chosen on.
 
@@ -71,20 +80,22 @@ def choose_segment_thresholds(
         segments: The segment of each row; None where it is not known.
         constraints: As `choose_threshold` takes them; they hold for all rows together.
         stretches: As `choose_threshold` takes them.
+        weights: As `choose_threshold` takes them.
     """
     score, truth = numbers(scores, "scores"), binary(actual, "actuals")
     same_length(score.size, segments=np.asarray(segments, dtype=object))
     price = prices_for(prices, score.size)
+    weight = weights_for(weights, score.size)
     overall = choose_threshold(
-        score, truth, price, constraints=constraints, chances=True, stretches=stretches
+        score, truth, price, constraints=constraints, chances=True, stretches=stretches, weights=weight
     )
     parts = None if stretches is None else np.asarray(stretches)
-    rows = _Rows(score, truth, price, parts, _members(segments, truth))
+    rows = _Rows(score, truth, price, parts, _members(segments, truth), weight)
     found = _within_limits(rows, overall, [one for one in constraints if one[0] == "positive_rate"])
     own = rows.decided(found)
     satisfied = rows.holds(constraints, own)
     plain = decision_values(truth, score >= overall.threshold, price)
-    gain = float((decision_values(truth, own, price) - plain).mean())
+    gain = float(np.average(decision_values(truth, own, price) - plain, weights=weight))
     if not found.own or gain <= 0 or (overall.satisfied and not satisfied):
         reason = f"{overall.reason} No segment earns more by a threshold of its own."
         return SegmentChoice(overall.threshold, {}, 0.0, overall.satisfied, reason)
@@ -106,6 +117,7 @@ class _Rows:
     prices: Floats
     stretches: Integers | None
     members: Mapping[str, Booleans]
+    weights: Floats
 
     def thresholds(self, charge: float, rest: float | None = None) -> _Thresholds:
         """The thresholds when each positive decision costs a charge; `rest` where that is given."""
@@ -114,14 +126,15 @@ class _Rows:
         own = {
             name: self._best(rows, charged)
             for name, rows in self.members.items()
-            if _pays(self.scores[rows], self.truth[rows], charged[rows], base)
+            if _pays(self.scores[rows], self.truth[rows], charged[rows], self.weights[rows], base)
         }
         return _Thresholds(base, own)
 
     def _best(self, rows: Booleans | slice, charged: Floats) -> float:
         parts = None if self.stretches is None else self.stretches[rows]
         given = self.scores[rows], self.truth[rows], charged[rows]
-        return choose_threshold(*given, chances=True, stretches=parts).threshold
+        counts = self.weights[rows]
+        return choose_threshold(*given, chances=True, stretches=parts, weights=counts).threshold
 
     def decided(self, chosen: _Thresholds) -> Booleans:
         thresholds = np.full(self.scores.size, chosen.rest)
@@ -130,11 +143,11 @@ class _Rows:
         return np.asarray(self.scores >= thresholds)
 
     def holds(self, constraints: Sequence[Constraint], decided: Booleans) -> bool:
-        counts = confusion_of(self.truth, decided, np.ones(self.truth.size))
+        counts = confusion_of(self.truth, decided, self.weights)
         values = decision_values(self.truth, decided, self.prices)
         return all(
             bound.holds(
-                float(values.mean())
+                float(np.average(values, weights=self.weights))
                 if name == "value_per_decision"
                 else float(DECISION_MEASURES[name](counts))
             )
@@ -171,14 +184,15 @@ def _members(segments: Sequence[str | None], truth: Booleans) -> dict[str, Boole
     return found
 
 
-def _pays(scores: Floats, truth: Booleans, prices: Floats, base: float) -> bool:
+def _pays(scores: Floats, truth: Booleans, prices: Floats, weights: Floats, base: float) -> bool:
     """Says whether a threshold chosen on one half earns more on the other than the threshold of all."""
     first = np.arange(scores.size) % 2 == 0
     gains = np.empty(scores.size)
     for chosen_on in (first, ~first):
         rest = ~chosen_on
         half = scores[chosen_on], truth[chosen_on], prices[chosen_on]
-        own = choose_threshold(*half, chances=True).threshold
+        own = choose_threshold(*half, chances=True, weights=weights[chosen_on]).threshold
         earned = decision_values(truth[rest], scores[rest] >= own, prices[rest])
         gains[rest] = earned - decision_values(truth[rest], scores[rest] >= base, prices[rest])
+    gains *= weights / weights.mean()
     return bool(gains.mean() > gains.std() / np.sqrt(gains.size))

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from everloop.core.errors import DataFault, SpecFault
 from everloop.core.units import Bound
-from everloop.measure.arrays import Booleans, Floats, Integers, binary, numbers, same_length
+from everloop.measure.arrays import Booleans, Floats, Integers, binary, numbers, same_length, weights_for
 from everloop.measure.confusion import DECISION_MEASURES, Confusion
 from everloop.measure.intervals import Interval, mean_interval, student_quantile
 from everloop.measure.pricing import (
@@ -175,6 +175,7 @@ def choose_threshold(
     constraints: Sequence[Constraint] = (),
     chances: bool = False,
     stretches: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
 ) -> ThresholdChoice:
     """Finds the threshold whose decisions ``score >= threshold`` are worth most.
 
@@ -195,6 +196,8 @@ def choose_threshold(
         constraints: Pairs of a measure and its bound, such as ``("recall", Bound.parse(">= 0.6"))``;
             measures are those of `everloop.measure.confusion.DECISION_MEASURES` and
             ``value_per_decision``. A measure that is not known at a threshold does not satisfy.
+        weights: What each row counts, shape (n,), at least 0: values and measures are weighted ones. Only
+            how they stand to each other matters: weights are no evidence, which is of the rows there are.
 
     Returns:
         The choice. When no threshold satisfies all constraints, ``satisfied`` is false and the choice is
@@ -210,7 +213,15 @@ def choose_threshold(
         raise DataFault("There is no row to choose a threshold on; give scores with their actuals.")
     if not np.isfinite(score).all():
         raise DataFault("Some scores are infinite; finite scores were expected.")
-    candidates = _candidates(score, truth, prices, stretches)
+    weight, price = weights_for(weights, score.size), prices_for(prices, score.size)
+    if not weight.all():  # a row that counts nothing is as good as absent, and no threshold lies at it
+        rows = np.flatnonzero(weight)
+        kept = None if stretches is None else np.asarray(stretches)[rows]
+        return choose_threshold(
+            score[rows], truth[rows], price[rows],
+            constraints=constraints, chances=chances, stretches=kept, weights=weight[rows],
+        )  # fmt: skip
+    candidates = _candidates(score, truth, price, stretches, weight * (score.size / weight.sum()))
     measured = {name: _measure(name, candidates) for name, _ in constraints}
     shortfalls = _shortfalls(constraints, measured, len(candidates.values))
     allowed = shortfalls == 0
@@ -223,14 +234,14 @@ def choose_threshold(
         best = int(np.where(near, candidates.expected, -np.inf).argmax())
         threshold = candidates.threshold(best, best)
     region = np.flatnonzero(near)
-    decided = decision_values(truth, score >= threshold, prices)
+    value = mean_interval(decision_values(truth, score >= threshold, price), weights=weight)
     attained = {name: float(values[best]) for name, values in measured.items()}
     return ThresholdChoice(
         threshold=threshold,
-        value_per_decision=float(decided.mean()),
+        value_per_decision=value.estimate,
         low=min(threshold, candidates.threshold(int(region[-1]), int(region[-1]))),
         high=max(threshold, candidates.threshold(int(region[0]), int(region[0]))),
-        interval=mean_interval(decided),
+        interval=value,
         curve=_curve(candidates, allowed),
         satisfied=satisfied,
         attained=attained,
@@ -239,29 +250,30 @@ def choose_threshold(
 
 
 def _candidates(
-    scores: Floats, truth: Booleans, prices: ArrayLike, stretches: ArrayLike | None
+    scores: Floats, truth: Booleans, prices: Floats, stretches: ArrayLike | None, counts: Floats
 ) -> _Candidates:
+    """Gives what each threshold decides; ``counts`` is what each row counts, with the mean 1."""
+    prices = prices * counts[:, np.newaxis]
     when_positive, when_negative = values_by_decision(truth, prices)
     order = np.argsort(-scores, kind="stable")
     ordered, positive = scores[order], truth[order]
     gain = (when_positive - when_negative)[order]
-    price, chance = prices_for(prices, scores.size)[order], np.clip(ordered, 0.0, 1.0)
+    price, chance = prices[order], np.clip(ordered, 0.0, 1.0)
     foreseen = chance * (price[:, 0] - price[:, 2]) + (1 - chance) * (price[:, 1] - price[:, 3])
     last = np.flatnonzero(np.concatenate((ordered[1:] != ordered[:-1], [True])))
-    taken = np.concatenate(([0], last + 1))
-    found = _running(positive.astype(np.float64), last)
-    n, positives = scores.size, float(truth.sum())
+    count = counts[order]
+    found, false = _running(count * positive, last), _running(count * ~positive, last)
     distinct = ordered[last]
     ceiling = float(np.nextafter(max(1.0, distinct[0]), np.inf))
     floor = min(0.0, float(distinct[-1]))
     return _Candidates(
-        counts=Confusion(found, taken - found, positives - found, n - positives - (taken - found)),
-        values=(when_negative.sum() + _running(gain, last)) / n,
+        counts=Confusion(found, false, found[-1] - found, false[-1] - false),
+        values=(when_negative.sum() + _running(gain, last)) / scores.size,
         upper=np.concatenate(([ceiling], distinct)),
         lower=np.concatenate((distinct, [floor])),
         squares=_running(gain**2, last),
         expected=_running(foreseen, last),
-        size=n,
+        size=scores.size,
         gains=None if stretches is None else _by_stretch(gain, np.asarray(stretches)[order], last),
     )
 

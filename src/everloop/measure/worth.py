@@ -115,6 +115,21 @@ class Worth:
         of_actual: Floats = self.prices[np.arange(self.size), truth.astype(np.int64)]
         return np.asarray(of_actual.max(axis=1)) if self.size else np.empty(0)
 
+    def weighed(self, counts: ArrayLike) -> Worth:
+        """The same with the money of each row times what the row counts, (n,), at least 0.
+
+        With counts of the mean 1 a plain mean is then the weighted one.
+        """
+        count = numbers(counts, "weights")
+        same_length(self.size, weights=count)
+        if self.prices is not None:
+            return replace(self, prices=self.prices * count.reshape(-1, *[1] * (self.prices.ndim - 1)))
+        of_row = np.zeros(int(self._rows.max(initial=-1)) + 1)
+        of_row[self._rows] = count
+        priced = self.errors
+        assert priced is not None  # noqa: S101  (one of the two is there)
+        return replace(self, errors=lambda rows, actual, chosen: of_row[rows] * priced(rows, actual, chosen))
+
     def only(self, rows: NDArray[Any]) -> Worth:
         """The same for some of the rows: a mask, (n,), or positions."""
         kept = np.arange(self.size)[rows]

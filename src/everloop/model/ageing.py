@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
     from everloop.model.learners.learner import Learner
 
+HISTORY, WEIGHT = "monitor.retrain.history", "problem.weight"
+"""The keys of the file that weigh rows."""
+
+INSTEAD = {HISTORY: "history: {last: 180d}", WEIGHT: "leave problem.weight out"}
+
 
 def age_weights(table: pl.DataFrame, time: str | None, half_life: timedelta) -> NDArray[np.float64]:
     """Gives weights that halve with every half-life of age, with the mean 1, (n,).
@@ -49,8 +54,12 @@ def age_weights(table: pl.DataFrame, time: str | None, half_life: timedelta) -> 
     return scaled
 
 
-def weighable(learners: tuple[Learner, ...]) -> tuple[Learner, ...]:
+def weighable(learners: tuple[Learner, ...], place: str) -> tuple[Learner, ...]:
     """Gives the learners that can weigh rows.
+
+    Args:
+        learners: What is asked for.
+        place: The key of the file that weighs rows, `HISTORY` or `WEIGHT`.
 
     Raises:
         ModelFault: When none can.
@@ -58,8 +67,8 @@ def weighable(learners: tuple[Learner, ...]) -> tuple[Learner, ...]:
     able = tuple(one for one in learners if one.capabilities.takes_weights)
     if not able:
         raise ModelFault(
-            f"monitor.retrain.history weighs rows, which {', '.join(one.name for one in learners)} cannot.",
-            hint="name others in model.learners, or history: {last: 180d}",
-            place="monitor.retrain.history",
+            f"{place} weighs rows, which {', '.join(one.name for one in learners)} cannot.",
+            hint=f"name others in model.learners, or {INSTEAD[place]}",
+            place=place,
         )
     return able

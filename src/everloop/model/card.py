@@ -189,6 +189,7 @@ def _purpose(trained: Trained, facts: CardFacts) -> Section:
         "Task": frame.task,
         "Classes": ", ".join(frame.classes) or None,
         "Judged by": frame.metric,
+        "A row counts": frame.weight,
         "Decided at": frame.time,
         "About": frame.entity,
         "One decision for all": "; ".join(
@@ -490,6 +491,19 @@ def _calibration_limit(trained: Trained, facts: CardFacts) -> list[str]:
     return []
 
 
+def _weight_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del facts
+    if trained.frame.weight is None or trained.frame.task == "recommendation":
+        return []
+    return [
+        (
+            f"Rows count by {trained.frame.weight}: in learning, in what was chosen, in metrics, values and "
+            "their intervals. Slices, groups, the matrix of decisions and the spread of residuals count each "
+            "row once."
+        )
+    ]
+
+
 _LIMITS = (
     _time_limit,
     _evidence_limit,
@@ -499,4 +513,5 @@ _LIMITS = (
     _label_limit,
     _leak_limit,
     _calibration_limit,
+    _weight_limit,
 )

@@ -30,6 +30,7 @@ WORTHWHILE = 1e-4
 """Calibration is kept when it lowers log loss by more than this share."""
 
 CALIBRATION_ROWS = 50
+THRESHOLDS = 401
 F1 = "f1"
 
 
@@ -80,6 +81,7 @@ class Choosing:
         segment: The column that says so.
         alike: Groups that each get a threshold of their own, so that they are treated alike.
         stretches: The stretch of time that each row is of, where the rows are divided by time.
+        counts: What each row counts, (n,); None where all count alike.
     """
 
     frame: Frame
@@ -91,6 +93,7 @@ class Choosing:
     segment: str | None = None
     alike: Alike | None = None
     stretches: NDArray[np.int64] | None = None
+    counts: NDArray[np.float64] | None = None
 
 
 def choose_decision(this: Choosing) -> Decided:
@@ -100,10 +103,11 @@ def choose_decision(this: Choosing) -> Decided:
         return plain if this.alike is None else _alike(this, this.alike, plain)
     if this.worth is None:
         return Decided(None, "")
+    worth = this.worth if this.counts is None else this.worth.weighed(this.counts)
     if this.frame.task == "multiclass":
-        classes = choose_classes(this.scores, this.actual, this.worth)
+        classes = choose_classes(this.scores, this.actual, worth)
         return Decided(None, classes.reason, DecisionRule(matrix=classes.matrix))
-    number = choose_move(this.scores, this.actual, this.worth)
+    number = choose_move(this.scores, this.actual, worth)
     return Decided(None, number.reason, DecisionRule(scale=number.scale, offset=number.offset))
 
 
@@ -112,7 +116,7 @@ def _of_two(this: Choosing) -> Decided:
         bounds = {name: bound for name, bound in this.required.items() if name in DECISION_MEASURES}
         metric = this.frame.metric
         name = metric if METRICS[metric].needs == "decision" else F1
-        return _by_metric(name, this.scores, this.actual, bounds)
+        return _by_metric(name, this, bounds)
     known = {*DECISION_MEASURES, "value_per_decision"}
     constraints = [(name, bound) for name, bound in this.required.items() if name in known]
     prices = this.worth.prices
@@ -124,6 +128,7 @@ def _of_two(this: Choosing) -> Decided:
             constraints=constraints,
             chances=True,
             stretches=this.stretches,
+            weights=this.counts,
         )
         return Decided(choice.threshold, choice.reason, satisfied=choice.satisfied)
     each = choose_segment_thresholds(
@@ -133,6 +138,7 @@ def _of_two(this: Choosing) -> Decided:
         this.segments,
         constraints=constraints,
         stretches=this.stretches,
+        weights=this.counts,
     )
     rule = DecisionRule(segment=this.segment, thresholds=dict(each.thresholds)) if each.thresholds else PLAIN
     return Decided(each.threshold, each.reason, rule, each.satisfied)
@@ -165,7 +171,10 @@ def _alike(this: Choosing, alike: Alike, plain: Decided) -> Decided:
 
 
 def calibration_that_pays(
-    scores: NDArray[np.float64], actual: NDArray[Any], stretches: NDArray[np.int64] | None = None
+    scores: NDArray[np.float64],
+    actual: NDArray[Any],
+    stretches: NDArray[np.int64] | None = None,
+    counts: NDArray[np.float64] | None = None,
 ) -> Sigmoid | None:
     """Fits a calibration, and keeps it only if it lowers the log loss of rows that it did not see.
 
@@ -175,6 +184,7 @@ def calibration_that_pays(
         stretches: The stretch of time that each row is of, as numbers that grow, where the rows are divided
             by time. Then a calibration must help in the stretches after those that it was fitted on, by more
             than one standard error over them: what was off in one season is no property of the model.
+        counts: What each row counts, (n,); None where all count alike.
     """
     if len(scores) < CALIBRATION_ROWS or min(actual.sum(), len(actual) - actual.sum()) < 5:
         return None
@@ -183,39 +193,41 @@ def calibration_that_pays(
         turns = [(~even, even), (even, ~even)]
     else:
         turns = [(stretches < each, stretches == each) for each in np.unique(stretches)[1:]]
-    before, after = np.array([_losses(scores, actual, *turn) for turn in turns]).T
+    before, after = np.array([_losses(scores, actual, counts, *turn) for turn in turns]).T
     gains = before - after
     surely = 0.0 if stretches is None else gains.std(ddof=1) / np.sqrt(len(gains))
-    return fit_sigmoid(scores, actual) if gains.mean() > max(WORTHWHILE * before.mean(), surely) else None
+    pays = gains.mean() > max(WORTHWHILE * before.mean(), surely)
+    return fit_sigmoid(scores, actual, counts) if pays else None
 
 
 def _losses(
     scores: NDArray[np.float64],
     actual: NDArray[Any],
+    counts: NDArray[np.float64] | None,
     seen: NDArray[np.bool_],
     judging: NDArray[np.bool_],
 ) -> tuple[float, float]:
     """Gives the log loss of some rows as they are, and by a calibration that was fitted on others."""
-    calibrated = fit_sigmoid(scores[seen], actual[seen]).apply(scores[judging])
+    learned, judged = (None if counts is None else counts[rows] for rows in (seen, judging))
+    calibrated = fit_sigmoid(scores[seen], actual[seen], learned).apply(scores[judging])
     return (
-        compute("log_loss", actual[judging], scores[judging]),
-        compute("log_loss", actual[judging], calibrated),
+        compute("log_loss", actual[judging], scores[judging], judged),
+        compute("log_loss", actual[judging], calibrated, judged),
     )
 
 
-def _by_metric(
-    name: str, scores: NDArray[np.float64], actual: NDArray[Any], bounds: Mapping[str, Bound]
-) -> Decided:
+def _by_metric(name: str, this: Choosing, bounds: Mapping[str, Bound]) -> Decided:
     """Takes the best threshold for a metric among those that keep the bounds."""
-    distinct = np.unique(np.quantile(scores, np.linspace(0, 1, 401)))
+    scores, actual, counts = this.scores, this.actual, this.counts
+    distinct = _spread_out(scores, counts)
     if len(distinct) < 2:
         return Decided(0.5, "Decisions have no prices and all scores are the same: the threshold is 0.5.")
     grid = (distinct[1:] + distinct[:-1]) / 2
     decisions = [(scores >= cut).astype(np.float64) for cut in grid]
-    found = np.array([compute(name, actual, decision) for decision in decisions])
+    found = np.array([compute(name, actual, decision, counts) for decision in decisions])
     found = np.nan_to_num(found if METRICS[name].greater_is_better else -found, nan=-np.inf)
     holds = np.array(
-        [all(bound.holds(compute(m, actual, d)) for m, bound in bounds.items()) for d in decisions],
+        [all(bound.holds(compute(m, actual, d, counts)) for m, bound in bounds.items()) for d in decisions],
         dtype=bool,
     )
     reason = f"Decisions have no prices: the threshold is the best for {name}"
@@ -224,6 +236,14 @@ def _by_metric(
     best = np.where(holds, found, -np.inf)
     kept = f" with {_said(bounds)}" if bounds else ""
     return Decided(float(grid[best.argmax()]), f"{reason}{kept}.")
+
+
+def _spread_out(scores: NDArray[np.float64], counts: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Gives scores between which thresholds are tried: at even shares of the rows, or of their weight."""
+    shares = np.linspace(0, 1, THRESHOLDS)
+    if counts is None:
+        return np.unique(np.quantile(scores, shares))
+    return np.unique(np.quantile(scores, shares, weights=counts, method="inverted_cdf"))
 
 
 def _said(bounds: Mapping[str, Bound]) -> str:

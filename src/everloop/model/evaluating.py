@@ -51,6 +51,7 @@ class Judged:
         seed: Of the resampling.
         mitigate: How groups are made to be treated alike; None where that is not asked for.
         unmitigated: The same rows as judged without it.
+        counts: What each row counts, (n,); None where all count alike.
     """
 
     frame: Frame
@@ -67,6 +68,7 @@ class Judged:
     seed: int = 0
     mitigate: str | None = None
     unmitigated: Judged | None = None
+    counts: NDArray[np.float64] | None = None
 
     @property
     def decisions(self) -> NDArray[Any]:
@@ -82,6 +84,7 @@ class Judged:
             actual=self.actual[rows],
             worth=None if self.worth is None else self.worth.only(rows),
             today=None,
+            counts=None if self.counts is None else self.counts[rows],
         )
 
     def predicted_for(self, metric: str) -> NDArray[Any]:
@@ -101,7 +104,9 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
     chosen = (judged.frame.metric,) if METRICS[judged.frame.metric].needs in OF_ROWS else ()
     names = dict.fromkeys((*chosen, *asked))
     metrics = {
-        name: metric_interval(name, judged.actual, judged.predicted_for(name), seed=judged.seed)
+        name: metric_interval(
+            name, judged.actual, judged.predicted_for(name), seed=judged.seed, weights=judged.counts
+        )
         for name in names
     }
     sliced = worst_slices(judged)
@@ -142,19 +147,23 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
 
 
 def _money(judged: Judged) -> dict[str, Any]:
-    worth = judged.worth
+    worth, counts = judged.worth, judged.counts
     if worth is None:
         return {}
     values = worth.values(judged.actual, judged.decisions)
     found: dict[str, Any] = {
-        "value": mean_interval(values),
-        "best_possible": float(worth.best_values(judged.actual).mean()),
+        "value": mean_interval(values, weights=counts),
+        "best_possible": float(np.average(worth.best_values(judged.actual), weights=counts)),
     }
     if worth.four is not None:
-        found["value_curve"] = choose_threshold(judged.scores, judged.actual, worth.four).curve.to_dict()
+        chosen = choose_threshold(judged.scores, judged.actual, worth.four, weights=counts)
+        found["value_curve"] = chosen.curve.to_dict()
     if judged.today is not None:
         today = worth.values(judged.actual, judged.today)
-        found |= {"value_today": mean_interval(today), "gain": paired_interval(today, values)}
+        found |= {
+            "value_today": mean_interval(today, weights=counts),
+            "gain": paired_interval(today, values, weights=counts),
+        }
     return found
 
 
@@ -191,7 +200,9 @@ def _confusion(judged: Judged) -> tuple[tuple[int, ...], ...]:
 
 
 def _curves(judged: Judged) -> dict[str, Any]:
-    return binary_curves(judged.scores, judged.actual) if judged.frame.task == "binary" else {}
+    if judged.frame.task != "binary":
+        return {}
+    return binary_curves(judged.scores, judged.actual, judged.counts)
 
 
 def _pairs(judged: Judged) -> dict[str, list[float]]:

@@ -18,20 +18,28 @@ RESIDUAL_BARS = 24
 Curve = dict[str, list[float]]
 
 
-def binary_curves(scores: NDArray[np.float64], actual: NDArray[Any]) -> dict[str, Curve]:
-    """Gives reliability, ROC, precision over recall, and gain and lift, by the names of `Evaluation`."""
+def binary_curves(
+    scores: NDArray[np.float64], actual: NDArray[Any], counts: NDArray[np.float64] | None = None
+) -> dict[str, Curve]:
+    """Gives reliability, ROC, precision over recall, and gain and lift, by the names of `Evaluation`.
+
+    Args:
+        scores: Chances of the positive class, (n,).
+        actual: 0/1, (n,).
+        counts: What each row counts, (n,), more than 0; None where all count alike.
+    """
     if not len(actual):
         return {}
-    found = reliability(scores, actual)
+    count = np.ones(len(actual)) if counts is None else counts
+    found = reliability(scores, actual, weights=counts)
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    taken = np.concatenate([[0], last + 1])
-    hits = np.concatenate([[0], np.cumsum(actual[order])[last]])
-    positives, negatives = max(1, int(actual.sum())), max(1, int(len(actual) - actual.sum()))
-    recall, false = hits / positives, (taken - hits) / negatives
+    taken = np.concatenate([[0], np.cumsum(count[order])[last]])
+    hits = np.concatenate([[0], np.cumsum((count * actual)[order])[last]])
+    recall, false = (part / part[-1] if part[-1] > 0 else part for part in (hits, taken - hits))
     picked = np.unique(np.linspace(0, len(taken) - 1, CURVE_POINTS).astype(int))
     after = picked[picked > 0]
-    share = taken / len(actual)
+    share = taken / taken[-1]
     return {
         "reliability": {
             "score": found.score.tolist(),

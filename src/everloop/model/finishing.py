@@ -155,9 +155,9 @@ def choose_members(found: Found, material: Material) -> list[tuple[Trial, float]
     known.sort(key=lambda trial: (-sign * (trial.score or 0.0), trial.number))
     known = known[:CANDIDATES]
     step = max(1, -(-len(found.rows) // SELECTED_ON))
-    actual = material.actual[found.rows][::step]
+    rows = found.rows[::step]
     answers = [found.journal.scores(trial)[::step] for trial in known]
-    worth = _worth(material, actual)
+    worth = _worth(material, rows)
     weights = greedy_weights(
         answers, worth, seed=material.seed, out_of_time=lambda: found.left < CHOOSING * found.closing
     )
@@ -168,12 +168,12 @@ def choose_members(found: Found, material: Material) -> list[tuple[Trial, float]
     return [(known[place], float(weights[place])) for place in order if weights[place] > 0]
 
 
-def _worth(material: Material, actual: NDArray[Any]) -> Callable[[NDArray[np.float64]], float]:
-    frame = material.frame
+def _worth(material: Material, rows: NDArray[np.int64]) -> Callable[[NDArray[np.float64]], float]:
+    frame, actual, counts = material.frame, material.actual[rows], material.counts_of(rows)
     if METRICS[frame.metric].needs == "decision":
         frame = replace(frame, metric=SURROGATES[frame.task])
     sign = 1.0 if METRICS[frame.metric].greater_is_better else -1.0
-    return lambda scores: sign * fold_score(frame, actual, scores)
+    return lambda scores: sign * fold_score(frame, actual, scores, counts)
 
 
 def _fitted(

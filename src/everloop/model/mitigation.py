@@ -100,7 +100,10 @@ def mitigation_of(judged: Judged) -> Mitigation | None:
     money: dict[str, Interval] = {}
     if judged.worth is not None:
         ours, theirs = (judged.worth.values(judged.actual, one.decisions) for one in (judged, plain))
-        money = {"value_without": mean_interval(theirs), "price": paired_interval(ours, theirs)}
+        money = {
+            "value_without": mean_interval(theirs, weights=judged.counts),
+            "price": paired_interval(ours, theirs, weights=judged.counts),
+        }
     return Mitigation(
         judged.mitigate,
         **money,
@@ -114,7 +117,9 @@ def decided_unlike(judged: Judged, others: NDArray[Any]) -> dict[str, Interval]:
     names = [one.name for one in metrics_of(judged.frame.task) if one.needs in ("decision", "number")]
     theirs = np.asarray(others, dtype=np.float64)
     found = {
-        name: metric_difference(name, judged.actual, theirs, judged.decisions, seed=judged.seed)
+        name: metric_difference(
+            name, judged.actual, theirs, judged.decisions, seed=judged.seed, weights=judged.counts
+        )
         for name in names
     }
     return {name: interval for name, interval in found.items() if not np.isnan(interval.estimate)}

@@ -52,7 +52,12 @@ def permutation_of(given: Disturbed) -> tuple[Permuted, ...]:
             before, scores=given.scores(shuffled), table=before.table.with_columns(shuffled.get_columns())
         )
         gain = metric_difference(
-            metric, before.actual, before.predicted_for(metric), after.predicted_for(metric), seed=judged.seed
+            metric,
+            before.actual,
+            before.predicted_for(metric),
+            after.predicted_for(metric),
+            seed=judged.seed,
+            weights=before.counts,
         )
         found.append(Permuted(name, gain.scaled(sign)))
     return tuple(sorted(found, key=lambda one: (-np.nan_to_num(one.loss.estimate), one.column)))

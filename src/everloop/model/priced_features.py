@@ -99,14 +99,14 @@ def _readers(features: Features, name: str) -> list[str]:
 def _earned(
     material: Material, worth: Callable[[pl.DataFrame], Worth | None] | None, required: Mapping[str, Bound]
 ) -> Floats:
-    """Gives what a quick model's decisions earn on rows that it has not seen, (n,)."""
+    """Gives what a quick model's decisions earn on rows that it has not seen, times their weight, (n,)."""
     rows, scores = quick_scores(material)
-    table, actual = material.table[rows], material.actual[rows]
+    table, actual, counts = material.table[rows], material.actual[rows], material.counts_of(rows)
     values = None if worth is None else worth(table)
     if values is None:
         raise SpecFault("decisions have no price", place=PLACE)
     if material.frame.task == "binary":
-        scores = calibrated(scores, calibration_that_pays(scores, actual))
-    chosen = choose_decision(Choosing(material.frame, scores, actual, values, required))
+        scores = calibrated(scores, calibration_that_pays(scores, actual, counts=counts))
+    chosen = choose_decision(Choosing(material.frame, scores, actual, values, required, counts=counts))
     decided = decisions_of(scores, table, material.frame.task, chosen.threshold, chosen.rule)
-    return values.values(actual, decided)
+    return (values if counts is None else values.weighed(counts)).values(actual, decided)

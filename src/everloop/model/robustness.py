@@ -115,12 +115,17 @@ def _cost(before: Judged, after: Judged, column: str, kind: str) -> Robustness:
     gain = UNKNOWN
     if METRICS[metric].needs in OF_ROWS and not np.isnan(before.actual).any():
         gain = metric_difference(
-            metric, before.actual, before.predicted_for(metric), after.predicted_for(metric), seed=before.seed
+            metric,
+            before.actual,
+            before.predicted_for(metric),
+            after.predicted_for(metric),
+            seed=before.seed,
+            weights=before.counts,
         )
     value = None
     if before.worth is not None:
         worths = (before.worth.values(one.actual, one.decisions) for one in (after, before))
-        value = paired_interval(*worths)
+        value = paired_interval(*worths, weights=before.counts)
     changes = before.decisions != after.decisions
     if before.frame.task == "regression":
         changes = np.abs(before.decisions - after.decisions)

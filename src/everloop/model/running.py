@@ -151,8 +151,9 @@ class RunningTrial:
 
     def fold_score(self, fold: int) -> float:
         """Gives the metric on a fold that is done."""
-        actual = self.material.actual[judged_positions(self.material, fold)]
-        return fold_score(self.material.frame, actual, self.outcomes[fold].values["scores"])
+        rows = judged_positions(self.material, fold)
+        scores, counts = self.outcomes[fold].values["scores"], self.material.counts_of(rows)
+        return fold_score(self.material.frame, self.material.actual[rows], scores, counts)
 
     def _hopeless(self, scores: list[float]) -> bool:
         whole = [rival[: len(scores)] for rival in self.rivals if len(rival) == self.folds]

@@ -44,7 +44,8 @@ NOISE = 1.0
 
 HOLDOUT_PARTS = 4
 
-_Fitted = tuple["Plan", Any, "NDArray[np.float64]", "NDArray[Any]"]
+_Fitted = tuple["Plan", Any, "NDArray[np.float64]", "NDArray[np.int64]"]
+"""A preparation, an estimator, the encoded rows that judge, and their positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +164,8 @@ def _quick_fit(material: Material, number: int) -> _Fitted:
     plan, X = fit_preparation(
         table[train], material.frame, material.features, settings, material.actual[train]
     )
-    estimator = fit_on(quick, X, material.actual[train], material, QUICK)
-    return plan, estimator, np.asarray(encode_table(plan, table[validation])), material.actual[validation]
+    estimator = fit_on(quick, X, material.actual[train], material, QUICK, material.counts_of(train))
+    return plan, estimator, np.asarray(encode_table(plan, table[validation])), validation
 
 
 def _fold_gains(
@@ -220,7 +221,8 @@ def quick_errors(material: Material) -> tuple[NDArray[np.int64], NDArray[np.floa
         several the most frequent one's).
     """
     rows = thinned(material.folds[0].validation, QUICK_JUDGED)
-    _, estimator, Xv, actual = _quick_fit(material, 0)
+    _, estimator, Xv, _ = _quick_fit(material, 0)
+    actual = material.actual[rows]
     said = np.asarray(raw_scores(estimator, Xv, material.frame), dtype=np.float64)
     if said.ndim == 2:
         frequent = int(np.bincount(actual.astype(np.int64)).argmax())
@@ -240,10 +242,10 @@ def quick_scores(material: Material) -> tuple[NDArray[np.int64], NDArray[np.floa
 
 def _part_scores(material: Material, fitted: _Fitted) -> NDArray[np.float64]:
     """Scores the rows that judge; those of a single holdout in parts, which show how sure a score is."""
-    _, estimator, Xv, actual = fitted
+    _, estimator, Xv, rows = fitted
     scores = raw_scores(estimator, Xv, material.frame)
     parts = 1 if len(material.folds) > 1 else HOLDOUT_PARTS
-    return np.array([_signed(material, actual[k::parts], scores[k::parts]) for k in range(parts)])
+    return np.array([_signed(material, rows[k::parts], scores[k::parts]) for k in range(parts)])
 
 
 def slots_of(plan: Plan, features: Features) -> dict[str, list[int]]:
@@ -263,8 +265,8 @@ def slots_of(plan: Plan, features: Features) -> dict[str, list[int]]:
     return slots
 
 
-def _signed(material: Material, actual: NDArray[Any], scores: NDArray[np.float64]) -> float:
-    score = fold_score(material.frame, actual, scores)
+def _signed(material: Material, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+    score = fold_score(material.frame, material.actual[rows], scores, material.counts_of(rows))
     return score if METRICS[material.frame.metric].greater_is_better else -score
 
 

@@ -10,7 +10,7 @@ from everloop.core.files import write_file
 from everloop.core.progress import silent
 from everloop.core.values import to_jsonable
 from everloop.model.budget import Budget
-from everloop.model.train import Stakes, TrainingSettings, judged_rows, parts_of
+from everloop.model.train import Stakes, TrainingSettings, counted, judged_rows, parts_of
 from everloop.model.trained import digest_of_saved
 from everloop.model.training import train_task
 from everloop.runtime.decision import PLAIN
@@ -89,7 +89,7 @@ def explain_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]
 
     trained = Trained.load(inputs["trained"])
     dataset = Dataset.load(inputs["dataset"])
-    parts = parts_of(dataset)
+    parts = counted(parts_of(dataset), trained.frame)
     held_out = parts.test if parts.test is not None else parts.validation
     rows, actual = judged_by(parts.train if held_out is None else held_out, trained.frame)
     stakes = stakes_of(GoalSpec.model_validate(settings["goal"]), trained.frame)
@@ -123,7 +123,6 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         max_size=model.max_size,
         feature_costs=dict(goal.costs.features),
         half_life=timedelta(seconds=settings["half_life"]) if "half_life" in settings else None,
-        weight=problem.weight,
         tuner=model.tuner,
     )
 

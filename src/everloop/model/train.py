@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.progress import Event, silent
-from everloop.model.ageing import age_weights, weighable
+from everloop.model.ageing import HISTORY, WEIGHT, age_weights, weighable
 from everloop.model.columns import column_kinds
 from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
 from everloop.model.evaluating import Judged, evaluate
@@ -35,6 +35,7 @@ from everloop.model.tried_features import try_features
 from everloop.runtime.decision import PLAIN
 from everloop.table.labels import label_texts
 from everloop.table.schema import schema_of
+from everloop.table.weights import counted_rows, row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from everloop.measure.worth import Worth
     from everloop.model.columns import ColumnKinds
     from everloop.model.evaluation import Evaluation
+    from everloop.model.learners.learner import Learner
     from everloop.model.searching import Found
     from everloop.runtime.plan import Plan
     from everloop.spec.frame import Frame
@@ -88,7 +90,6 @@ class TrainingSettings:
         max_latency: A model that answers one row slower is made smaller.
         max_size: So is one whose compiled form has more bytes.
         feature_costs: What a column or feature costs in each prediction that reads it.
-        weight: Of a recommendation: how much an event says, SQL over it.
         tuner: Whose workers fit the folds of trials; see `workers.workers_of`.
         half_life: The age at which a row counts half as much as the latest; None counts all alike.
     """
@@ -107,7 +108,6 @@ class TrainingSettings:
     max_latency: timedelta | None = None
     max_size: int | None = None
     feature_costs: Mapping[str, float] = field(default_factory=dict)
-    weight: str | None = None
     tuner: str = "optuna"
     half_life: timedelta | None = None
 
@@ -190,11 +190,11 @@ def train(
     """
     began, computed = time.perf_counter(), time.process_time()
     started = began if started is None else started
-    stakes = stakes or Stakes()
+    stakes, parts = stakes or Stakes(), counted(parts, frame)
     learners = learners_for(frame.task, settings.learners)
     require_groups(parts.train, frame, settings)  # before hours are spent on what cannot be decided
     learners, budget = mitigable(learners, settings)
-    learners = weighable(learners) if settings.half_life else learners
+    learners = _weighing(learners, frame, settings)
     material, kinds = _material(parts, frame, settings)
     require_grids(learners, kinds.kept)
     material, features, note = _selected(material, kinds, settings, started, progress)
@@ -256,6 +256,21 @@ def _decided_and_evaluated(
     return replace(trained, evaluation=None if judged is None else _evaluated(judged, trained))
 
 
+def _weighing(learners: tuple[Learner, ...], frame: Frame, settings: TrainingSettings) -> tuple[Learner, ...]:
+    """Gives the learners that can weigh rows, where the problem or their age weighs them."""
+    for stated, key in ((settings.half_life, HISTORY), (frame.weight, WEIGHT)):
+        learners = weighable(learners, key) if stated else learners
+    return learners
+
+
+def counted(parts: Parts, frame: Frame) -> Parts:
+    """Leaves out the rows that count nothing."""
+    validation, test = (
+        None if table is None else counted_rows(table, frame) for table in (parts.validation, parts.test)
+    )
+    return replace(parts, train=counted_rows(parts.train, frame), validation=validation, test=test)
+
+
 def material_of(parts: Parts, frame: Frame, settings: TrainingSettings) -> Material:
     """Gives what trials work on, with every column that can be a feature."""
     return _material(parts, frame, settings)[0]
@@ -289,6 +304,7 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         seed=settings.seed,
         threads=1,  # folds run side by side instead
         weights=_weights(table, frame, actual, settings),
+        counts=row_counts(table, frame),
     )
     return material, kinds
 
@@ -296,12 +312,14 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
 def _weights(
     table: pl.DataFrame, frame: Frame, actual: NDArray[Any], settings: TrainingSettings
 ) -> NDArray[np.float64] | None:
-    """What each row counts: by its group where groups are to be treated alike, by its age where it ages."""
-    by_group = weights_for(table, frame, actual) if settings.mitigate == REWEIGHING else None
-    if settings.half_life is None:
-        return by_group
-    by_age = age_weights(table, frame.time, settings.half_life)
-    return by_age if by_group is None else by_age * by_group
+    """What each row counts: as the problem says, by its group where groups are treated alike, by its age."""
+    found = (
+        row_counts(table, frame),
+        weights_for(table, frame, actual) if settings.mitigate == REWEIGHING else None,
+        age_weights(table, frame.time, settings.half_life) if settings.half_life is not None else None,
+    )
+    given = [one for one in found if one is not None]
+    return np.prod(given, axis=0) if given else None
 
 
 def _with_definitions(table: pl.DataFrame, parts: Parts) -> tuple[pl.DataFrame, dict[str, Expression]]:
@@ -399,8 +417,9 @@ def _decided(
     rows, scores = found.rows, done.scores
     table, actual = material.table[rows], material.actual[rows]
     stretches = stretches_of(table, material.frame) if settings.by == "time" else None
+    counts = material.counts_of(rows)
     if material.frame.task == "binary":
-        trained = replace(trained, calibration=calibration_that_pays(scores, actual, stretches))
+        trained = replace(trained, calibration=calibration_that_pays(scores, actual, stretches, counts))
         scores = calibrated(scores, trained.calibration)
     chosen = choose_decision(
         Choosing(
@@ -413,6 +432,7 @@ def _decided(
             settings.segments,
             alike_of(table, material.frame, settings),
             stretches,
+            counts,
         )
     )
     trained = replace(
@@ -487,6 +507,7 @@ def judged_rows(
         mitigate=settings.mitigate,
         part=part,
         seed=trained.seed,
+        counts=row_counts(table, trained.frame),
     )
 
 

@@ -52,6 +52,7 @@ class Material:
         seed: What all chance is drawn from.
         threads: How many threads a learner may use.
         weights: What each row counts in a fit, (n,); None counts them alike.
+        counts: What each counts where it judges, by the problem's own weight, (n,); None counts them alike.
     """
 
     table: pl.DataFrame
@@ -62,10 +63,15 @@ class Material:
     seed: int = 0
     threads: int = 2
     weights: NDArray[np.float64] | None = None
+    counts: NDArray[np.float64] | None = None
 
     def weights_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Gives what the rows at these positions count."""
         return None if self.weights is None else self.weights[rows]
+
+    def counts_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """Gives what the rows at these positions count where they judge."""
+        return None if self.counts is None else self.counts[rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +236,13 @@ def _watch(
     """Gives what watches a fit; None where the rows that judge have no class that is learned."""
     actual = material.actual[encoded.validation]
     if material.frame.task == "regression":
-        return Watch(encoded.Xv, scale.forward(actual), seconds)
+        return Watch(encoded.Xv, scale.forward(actual), seconds, material.counts_of(encoded.validation))
     known = np.isin(actual, y)
     if _of_one_class(y, material) or not known.any():
         return None
     rows = slice(None) if known.all() else known
-    return Watch(encoded.Xv[rows], actual[rows], seconds, row_weights(actual[rows], configuration))
+    counts = material.counts_of(encoded.validation[rows])
+    return Watch(encoded.Xv[rows], actual[rows], seconds, row_weights(actual[rows], configuration, counts))
 
 
 def warm_up(learner: Learner, material: Material) -> None:
@@ -325,12 +332,17 @@ def final_positions(learner: Learner, material: Material) -> NDArray[np.int64]:
     return thinned(np.arange(rows), learner.capabilities.most_rows or rows)
 
 
-def fold_score(frame: Frame, actual: NDArray[Any], scores: NDArray[np.float64]) -> float:
+def fold_score(
+    frame: Frame,
+    actual: NDArray[Any],
+    scores: NDArray[np.float64],
+    counts: NDArray[np.float64] | None = None,
+) -> float:
     """Gives the problem's metric; one that judges decisions is given its best threshold."""
     metric = METRICS[frame.metric]
     if metric.needs != "decision" or frame.task != "binary":
-        return compute(frame.metric, actual, scores)
+        return compute(frame.metric, actual, scores, counts)
     grid = np.unique(np.quantile(scores, np.linspace(0, 1, THRESHOLDS_TRIED)))
-    found = [compute(frame.metric, actual, (scores >= cut).astype(np.float64)) for cut in grid]
+    found = [compute(frame.metric, actual, (scores >= cut).astype(np.float64), counts) for cut in grid]
     known = [number for number in found if not np.isnan(number)]
     return (max(known) if metric.greater_is_better else min(known)) if known else float("nan")

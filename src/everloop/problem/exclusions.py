@@ -37,6 +37,7 @@ def exclusions(
         frame.label_time: "known only after the outcome",
         frame.time: "when the decision is made",
         frame.entity: "names the entity",
+        frame.weight: "says how much a row counts",
     }
     reasons = {
         name: roles.get(name) or _flaw(column, kept=clean.keeps(name)) for name, column in facts.items()

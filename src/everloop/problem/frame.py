@@ -105,9 +105,7 @@ def build_frame(
         label_time=None,
         label_delay_seconds=None,
         sensitive=tuple(spec.sensitive),
-        excluded={},
-        inputs=(),
-        reasons={},
+        weight=spec.weight,
     )
     if spec.optimise is not None:
         frame = replace(frame, metric=known_metric(spec.optimise, task))
@@ -261,6 +259,7 @@ def _without_target(draft: _Draft) -> Frame:
         metric=metric,
         entity=spec.entity or None,
         sensitive=tuple(spec.sensitive),
+        weight=spec.weight,
     )
 
 

@@ -32,6 +32,7 @@ class Frame:
         excluded: Columns that are not inputs, and why.
         inputs: Raw columns that may be learned from, in the table's order.
         reasons: What was inferred, and why.
+        weight: How much a row counts, SQL over it; None where all count alike.
         image_sizes: Column of images -> the rows and columns that they are brought to, where the file says.
     """
 
@@ -49,6 +50,7 @@ class Frame:
     inputs: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
     image_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    weight: str | None = None
 
     @property
     def is_labelled(self) -> bool:

@@ -47,8 +47,8 @@ class ProblemSpec(Part):
     sensitive: tuple[str, ...] = Field((), description="Columns whose groups must be treated alike.")
     weight: Sql | None = Field(
         None,
-        description="Recommendation: how much an event says, SQL over it, such as a purchase against a view; "
-        "0 says nothing, and an event of weight 2 says as much as two of 1.",
+        description="How much a row counts, SQL over it: one of weight 2 as much as two of 1, one of 0 as "
+        "none. Of a recommendation how much an event says, such as a purchase against a view.",
     )
     exclude: tuple[str, ...] = Field(
         (),

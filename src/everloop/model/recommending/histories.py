@@ -13,8 +13,7 @@ from everloop.measure.recommendation import held
 from everloop.model.interactions import matrix_of
 from everloop.table.labels import label_texts
 from everloop.table.list_worth import FEWEST_ENTITIES, rank_items
-from everloop.table.prices import prices_of_rows, read_number
-from everloop.table.schema import schema_of
+from everloop.table.weights import weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,26 +147,6 @@ def _pairs(table: pl.DataFrame, entity: str, item: str, weight: str | None) -> p
 
     pairs = pl.DataFrame({"entity": label_texts(table[entity]), "item": label_texts(table[item])})
     if weight is not None:
-        pairs = pairs.with_columns(pl.Series("weight", event_weights(table, weight)))
+        pairs = pairs.with_columns(pl.Series("weight", weights_of(table, weight)))
         pairs = pairs.filter(pl.col("weight") > 0)
     return pairs.drop_nulls()
-
-
-def event_weights(table: pl.DataFrame, weight: str) -> NDArray[np.float64]:
-    """Gives how much each event says, (n,).
-
-    Raises:
-        SpecFault: When the expression cannot be read, or gives no number.
-        DataFault: When a weight is negative or missing.
-    """
-    expression = read_number(weight, schema_of(table).types, "problem.weight")
-    found = prices_of_rows(table.lazy(), (expression,))[:, 0]
-    wrong = int((~(found >= 0) | np.isinf(found)).sum())
-    if wrong:
-        raise DataFault(
-            f"The weight of {wrong} of {len(found)} events is negative, missing or infinite; a number from 0 "
-            "on was expected.",
-            hint=f"problem: {{weight: greatest(coalesce({weight}, 0), 0)}}",
-            place="problem.weight",
-        )
-    return np.asarray(found)

@@ -91,7 +91,7 @@ def train_recommender(
     choosing = _choosing(parts, frame)
     priced = stakes.lists if stakes is not None else None
     worth = None if priced is None else priced(choosing.later)
-    histories = Histories.of(choosing.earlier, *choosing.columns, settings.weight)
+    histories = Histories.of(choosing.earlier, *choosing.columns, frame.weight)
 
     def judge(learner: Learner, configuration: Mapping[str, Any]) -> Finding:
         found = fitted_lists(learner, configuration, histories, settings.seed)
@@ -107,7 +107,7 @@ def train_recommender(
     tables = [one for one in (parts.train, parts.validation) if one is not None and one.height]
     everything = pl.concat(tables, how="vertical_relaxed")
     progress(Event("model", f"fitting {best.learner.name} on all {everything.height} events"))
-    final = Histories.of(everything, *choosing.columns, settings.weight)
+    final = Histories.of(everything, *choosing.columns, frame.weight)
     kind = schema_of(everything.select(choosing.columns[0])).types[choosing.columns[0]]
     trained = _trained(frame, final, best, tried, settings, kind)
     if parts.test is None or not parts.test.height:

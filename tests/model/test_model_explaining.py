@@ -12,6 +12,7 @@ from sklearn import metrics
 from everloop.model import explain, search
 from everloop.model.evaluating import Judged
 from everloop.model.explaining import explain as explain_judged
+from everloop.model.explaining import explained_rows
 from everloop.model.explanation import Explanation
 from everloop.model.shapley import shapley_values
 from everloop.spec.frame import Frame
@@ -176,3 +177,12 @@ def test_the_loss_is_that_of_the_metric_when_a_field_is_missing():
     expected = metrics.roc_auc_score(actual, scores(table)) - metrics.roc_auc_score(actual, table["side"])
     assert loss.estimate == pytest.approx(expected)
     assert loss.low > 0
+
+
+def test_fewer_rows_are_explained_where_there_are_thousands_of_columns():
+    assert explained_rows(500, 20) == 64
+    assert explained_rows(5, 20) == 5
+    for columns in (2_000, 5_000, 50_000):
+        rows = explained_rows(500, columns)
+        assert rows >= 1
+        assert rows == 1 or 2 * (columns + 1) * columns * rows <= 100_000_000

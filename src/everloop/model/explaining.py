@@ -31,6 +31,9 @@ BACKGROUND = 200
 SCORED = 40_000
 """About so many rows are scored for the Shapley values, however many columns there are."""
 
+CELLS = 100_000_000
+"""Rows x columns that are put together for them: a walk over thousands of columns has their square."""
+
 MOST_ORDERS = 16
 DEPENDENT = 6
 DEPENDENCE_ROWS = 200
@@ -54,7 +57,7 @@ def explain(
     Returns:
         The explanation; the same for the same rows and seed.
     """
-    size = min(EXPLAINED, judged.table.height)
+    size = explained_rows(judged.table.height, len(columns))
     if not size or not columns or not TASKS[judged.frame.task].alone:
         return Explanation(_output(judged), judged.frame.metric, 0, 0)
     random = np.random.default_rng(judged.seed)
@@ -77,6 +80,11 @@ def explain(
         noise=NOISE,
         missing=MISSING,
     )
+
+
+def explained_rows(rows: int, columns: int) -> int:
+    """Gives how many rows are explained: fewer, at least one, where there are very many columns."""
+    return min(EXPLAINED, rows, max(1, CELLS // (2 * (columns + 1) * max(columns, 1))))
 
 
 def _output(judged: Judged) -> str:

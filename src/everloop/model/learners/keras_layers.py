@@ -152,3 +152,6 @@ _READERS: dict[str, Callable[[Any, tuple[int, ...]], _Read]] = {
     "Rescaling": _rescaling,
     "Reshape": lambda part, _: (tuple(int(size) for size in part.target_shape), []),
 }
+
+KNOWN = tuple(_READERS)
+"""The names of Keras' layers that have a form here."""

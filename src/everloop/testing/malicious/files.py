@@ -96,6 +96,14 @@ def _layer(module: str, name: str, **config: object) -> dict[str, object]:
             "registered_name": None}  # fmt: skip
 
 
+def _built(shape: list[int | None]) -> dict[str, object]:
+    """Gives a small layer, beside which a shape is written that Keras builds it by."""
+    dense = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 4},
+             "build_config": {"input_shape": shape}, "registered_name": None}  # fmt: skip
+    return {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [dense]},
+            "registered_name": None}  # fmt: skip
+
+
 _DEEP_JSON = b'{"learner":' * DEEP
 _DEEP_UBJ = b"{L\0\0\0\0\0\0\0\x07learner" * (DEEP // 4)
 
@@ -144,6 +152,49 @@ FILE_ATTACKS: dict[str, FileAttack] = {
     ),
     "keras with a path outside": FileAttack(
         "model.keras", lambda: _keras(_layer("keras.layers", "Dense", units=1), **{"../outside": b"x"})
+    ),
+    "keras with an archive within": FileAttack(
+        "model.keras", lambda: _keras(_layer("keras.layers", "Dense", units=1), **{"assets/a.txt": b"x"})
+    ),
+    # CVE-2025-8747: a function of Keras' own that fetches a file and writes it anywhere
+    "keras that fetches": FileAttack(
+        "model.keras",
+        lambda: _keras(
+            _layer("keras.utils", "get_file", fname="f", origin="http://127.0.0.1:9/x", cache_dir="x")
+        ),
+    ),
+    # CVE-2025-9906: one that switches the safe mode off for what comes after it
+    "keras that ends its safe mode": FileAttack(
+        "model.keras", lambda: _keras(_layer("keras.config", "enable_unsafe_deserialization"))
+    ),
+    "keras of a private module": FileAttack(
+        "model.keras", lambda: _keras(_layer("keras.src.utils.file_utils", "get_file", fname="f"))
+    ),
+    # CVE-2025-12058: a vocabulary is read from any path, or address
+    "keras that reads a file": FileAttack(
+        "model.keras", lambda: _keras(_layer("keras.layers", "StringLookup", vocabulary="/etc/passwd"))
+    ),
+    "keras with a lambda": FileAttack(
+        "model.keras",
+        lambda: _keras(
+            _layer(
+                "keras.layers",
+                "Activation",
+                activation={"class_name": "__lambda__", "config": {"value": "4wEAAAA="}},
+            )
+        ),
+    ),
+    "keras of a registered class": FileAttack(
+        "model.keras",
+        lambda: _keras(_layer("keras.layers", "Dense", units=1) | {"registered_name": "own>Layer"}),
+    ),
+    "keras of a layer larger than memory": FileAttack(
+        "model.keras",
+        lambda: _keras(_layer("keras.layers", "Dense", units=2**40, activation="linear")),
+    ),
+    "keras built larger than memory": FileAttack("model.keras", lambda: _keras(_built([None, 2**40]))),
+    "keras of a size that is none": FileAttack(
+        "model.keras", lambda: _keras(_layer("keras.layers", "Dense", units="many"))
     ),
     "keras bomb": FileAttack("model.keras", lambda: bomb("config.json", 2**33 // 4)),
     "keras bomb that lies": FileAttack("model.keras", lambda: lying_bomb("config.json", 2**28)),

@@ -44,7 +44,7 @@ def test_the_client_says_what_is_refused_and_why(port, name, protocol):
 
     with pytest.raises(httpx.HTTPStatusError, match="422") as caught:
         ask(port, protocol, what)
-    assert "amount: type, expected a number" in str(caught.value)
+    assert "amount: type, expected a finite number" in str(caught.value)
     assert "secret" not in caught.value.response.text
 
 

@@ -218,14 +218,14 @@ def test_grpc_refusals_name_what_is_wrong(server, package):
         assert "secret" not in caught.value.message()
 
 
-def test_http_refusals_are_told_by_the_client(server):
+def test_http_refusals_are_told_by_the_client(server, package):
     client = http_client.InferenceServerClient(server.http)
     with pytest.raises(http_client.InferenceServerException, match="is not served"):
         client.get_model_metadata("other")
     text = http_client.InferInput("amount", [1], "BYTES")
     text.set_data_from_numpy(np.array(["secret-12"], dtype=object))
     with pytest.raises(http_client.InferenceServerException, match="amount: type, expected") as caught:
-        client.infer(client.get_model_metadata("loan-default")["name"], [text])
+        client.infer(Package(package).manifest.lifecycle, [text])
     assert "secret" not in caught.value.message()
 
 

@@ -50,7 +50,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
             text = pydantic_core.core_schema.str_schema(pattern=one, strict=True, max_length=LONGEST_TEXT)
             matches: Callable[[str], bool] = pydantic_core.SchemaValidator(text, rust).isinstance_python
     except pydantic_core.SchemaError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("error: ").strip()
+        reason = str(error).strip().splitlines()[-1].rpartition("rror: ")[2].rstrip(". ")
         raise SpecFault(
             f"The pattern {pattern!r} cannot be used: {reason}.",
             hint="write it without look-around and back references",

@@ -234,6 +234,8 @@ def test_heads_that_are_never_the_same_are_let_go_of(application):
     sent, heads = talk(application, *requests)
     assert told(sent)[0] == [200] * len(requests)
     assert len(heads) == 10
+    several = request(b'{"rows": [{"amount": 2.5}]}')
+    assert not talk(application, several, several)[1]
     long = request(b'{"amount": 2.5}', f"trace: {'x' * LONGEST_HEAD}")
     assert not talk(application, long)[1]
 

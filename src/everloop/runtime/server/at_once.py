@@ -68,6 +68,7 @@ class _Connection(HttpToolsProtocol):
     _begun = 0
     _plain: Service | None = None
     _length = 0
+    _asked = False
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         # A request behind another one, or after `Expect`, takes the ordinary way.
@@ -91,14 +92,14 @@ class _Connection(HttpToolsProtocol):
             return
         cycle, app = self._held
         self._held = None
-        service = self.application.plain(cycle.scope)
-        if service is not None and self._answered(service, cycle, cycle.body):
-            self._plain = service
-        else:
+        self._plain = None if self._asked else self.application.plain(cycle.scope)
+        if self._plain is None or not self._answered(self._plain, cycle, cycle.body):
+            self._plain = None
             self._hand_over(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Reads what has come; a request whose end has not takes the ordinary way, with its time limit."""
+        self._asked = False
         if self._between and self._answered_again(data):
             return
         alone = self._begin()
@@ -137,6 +138,7 @@ class _Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         again: Any = _Again()
         self.cycle = again
+        self._asked = True  # what is no plain row is not asked for a second time
         if self._answered(known[0], again, data[end:]):
             return True
         self.cycle = before
@@ -164,6 +166,8 @@ class _Connection(HttpToolsProtocol):
     def _write(self, cycle: Any, response: Response) -> None:
         if cycle.disconnected or self.transport.is_closing():
             return
+        if response.status != HTTPStatus.OK:
+            self._plain = None  # a refusal says nothing of what was asked
         status, often, fields = _STATUS_LINES[response.status], self._often(), response.lines()
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         self.transport.write(b"".join((status, often, fields, end, response.body)))

@@ -116,7 +116,7 @@ def test_a_slow_version_is_shed_and_the_fast_one_is_not(limits, routed, start_se
     assert taken
     assert shed
     assert {answer.headers["retry-after"] for answer in shed} == {"1"}
-    assert {answer.json()["title"] for answer in shed} == {"Version 8 has too much to do."}
+    assert {answer.json()["error"] for answer in shed} == {"Version 8 has too much to do."}
     text = server.client.get("/metrics").text
     assert f'everloop_version_shed_total{{version="8"}} {len(shed)}' in text
     assert f'everloop_shed_total{{reason="version"}} {len(shed)}' in text

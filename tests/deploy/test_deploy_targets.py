@@ -137,6 +137,16 @@ def test_strategies_in_argos_words(release, strategy, steps):
     assert rollout["spec"]["strategy"] == {"canary": {"steps": steps}}
 
 
+def test_one_thing_at_a_time_says_how_many_pods_there_are(release):
+    files = open_target("kubernetes").files(release)
+    (deployment,), (rollout,) = read(files["deployment.yaml"]), read(files["rollouts/rollout.yaml"])
+    assert "replicas" not in deployment["spec"].keys() | rollout["spec"].keys()
+    assert rollout["spec"]["workloadRef"]["scaleDown"] == "onsuccess"
+    (base,), (instead,) = read(files["autoscaler.yaml"]), read(files["rollouts/autoscaler.yaml"])
+    assert base["metadata"] == instead["metadata"]
+    assert [one["spec"]["scaleTargetRef"]["kind"] for one in (base, instead)] == ["Deployment", "Rollout"]
+
+
 def test_blue_green_and_mirrors_in_the_clusters_words(release):
     kubernetes = open_target("kubernetes")
     (rollout,) = read(kubernetes.files(replace(release, strategy="blue_green"))["rollouts/rollout.yaml"])

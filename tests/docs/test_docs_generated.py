@@ -17,7 +17,7 @@ def run(*arguments, folder=ROOT):
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

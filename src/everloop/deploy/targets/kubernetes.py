@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from everloop.deploy.targets.target import Content, Release
 
 GATEWAY = "gateway"
+DEPLOYMENT, ROLLOUT = ("apps/v1", "Deployment"), ("argoproj.io/v1alpha1", "Rollout")
 LOG_BYTES = "2Gi"
 
 
@@ -38,13 +39,15 @@ class Kubernetes:
             "serviceaccount.yaml": [_account(release)],
             "deployment.yaml": [deployment(release)],
             "service.yaml": [_service(release)],
-            "autoscaler.yaml": [_autoscaler(release)],
+            "autoscaler.yaml": [_autoscaler(release, DEPLOYMENT)],
             "disruption.yaml": [_disruption(release)],
             "network.yaml": [_network(release)],
             "monitoring/servicemonitor.yaml": [_monitor(release)],
             "monitoring/kustomization.yaml": [_kustomization("servicemonitor.yaml")],
             "rollouts/rollout.yaml": [_rollout(release)],
-            "rollouts/kustomization.yaml": [_kustomization("rollout.yaml")],
+            # Of the base's name: applied after it, it takes the Deployment out of the autoscaler's hands.
+            "rollouts/autoscaler.yaml": [_autoscaler(release, ROLLOUT)],
+            "rollouts/kustomization.yaml": [_kustomization("rollout.yaml", "autoscaler.yaml")],
             "gateway/route.yaml": [_route(release)],
             "gateway/kustomization.yaml": [_kustomization("route.yaml")],
         }
@@ -145,13 +148,15 @@ def pod(release: Release) -> dict[str, Any]:
 
 
 def deployment(release: Release) -> dict[str, Any]:
-    """Gives the Deployment, which replaces its pods one by one and never has fewer than it needs."""
+    """Gives the Deployment, which replaces its pods one by one and never has fewer than it needs.
+
+    It states no count: that is the autoscaler's, and a stated one would undo it whenever this is applied.
+    """
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": about(release),
         "spec": {
-            "replicas": 2,
             "selector": {"matchLabels": labels(release, version=False)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": pod(release),
@@ -185,14 +190,15 @@ def _service(release: Release, name: str | None = None) -> dict[str, Any]:
     }
 
 
-def _autoscaler(release: Release) -> dict[str, Any]:
+def _autoscaler(release: Release, scaled: tuple[str, str]) -> dict[str, Any]:
+    version, kind = scaled
     busy = {"type": "Utilization", "averageUtilization": 70}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": about(release),
         "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": release.name},
+            "scaleTargetRef": {"apiVersion": version, "kind": kind, "name": release.name},
             "minReplicas": 2,
             "maxReplicas": 10,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": busy}}],
@@ -241,15 +247,18 @@ def _monitor(release: Release) -> dict[str, Any]:
 
 
 def _rollout(release: Release) -> dict[str, Any]:
-    """Gives Argo's Rollout over the Deployment's template, by the lifecycle's own strategy and steps."""
+    """Gives Argo's Rollout over the Deployment's template, by the lifecycle's own strategy and steps.
+
+    Once it has pods of its own that are ready, Argo takes the Deployment's away.
+    """
+    template = {"apiVersion": "apps/v1", "kind": "Deployment", "name": release.name}
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Rollout",
         "metadata": about(release),
         "spec": {
-            "replicas": 2,
             "selector": {"matchLabels": labels(release, version=False)},
-            "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": release.name},
+            "workloadRef": template | {"scaleDown": "onsuccess"},
             "strategy": _strategy(release),
         },
     }

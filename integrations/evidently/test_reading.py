@@ -107,6 +107,7 @@ def test_a_snapshot_of_evidently_holds_both_of_its_tables(snapshot, tmp_path):
             assert list(found.counts) == np.histogram(values, edges)[0].tolist()
         kind = side.histograms["kind"]
         counts = rows["kind"].value_counts().to_dict()
+        assert kind.missing == rows["kind"].isna().sum()
         assert dict(zip(kind.bins.categories, kind.counts, strict=False)) == counts
     assert read.histograms["kind"].bins == read.before.histograms["kind"].bins
     amount, values = read.histograms["amount"], MOVED["amount"].dropna()

@@ -31,11 +31,13 @@ class _Column:
         numbers: The metrics of one value (`MeanValue`, ...) of the current table.
         drawn: By side, the ends of bins or the categories, and their counts.
         counts: Counts by category of the current table.
+        absent: By side, the missing values among the drawn categories.
     """
 
     numbers: dict[str, float] = field(default_factory=dict)
     drawn: dict[str, tuple[list[Any], list[int]]] = field(default_factory=dict)
     counts: dict[str, int] | None = None
+    absent: dict[str, int] = field(default_factory=dict)
 
 
 def read_evidently(content: bytes, against: Reference | None) -> ReadProfile:
@@ -82,7 +84,9 @@ def read_evidently(content: bytes, against: Reference | None) -> ReadProfile:
     )
 
 
-_OF_REFERENCE = ("the reference's missing values, moments and extremes: its drawn counts alone are there",)
+_OF_REFERENCE = ("the reference's missing numbers, moments and extremes: its drawn counts alone are there",)
+_MISSING = "nan"
+"""So pictures of categories name missing values."""
 
 
 def _metrics(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], Any, list[Any]]]:
@@ -123,6 +127,9 @@ def _take(column: _Column, kind: str, value: Any, widgets: list[Any]) -> None:
         # A picture in shares, or over time, is no count of values.
         if side in _SIDES and _are_counts(ends, heights) and trace.get("visible") is not False:
             column.drawn.setdefault(side, (list(ends), [int(each) for each in heights]))
+            labels = [str(end) for end in ends]  # a number that is none reads as its name
+            if len(ends) == len(heights) and _MISSING in labels:
+                column.absent.setdefault(side, int(heights[labels.index(_MISSING)]))
 
 
 def _traces(widgets: list[Any]) -> Iterator[Mapping[str, Any]]:
@@ -166,12 +173,14 @@ def _histogram(column: _Column, side: str, rows: int | None, bins: Bins | None) 
         ends, heights = list(column.counts), list(column.counts.values())
     if not heights:
         return "its distribution (UniqueValueCount, or a picture of MeanValue in a snapshot)"
+    counts = dict(zip(map(str, ends), heights, strict=False))
     present = sum(heights)
-    missing = column.numbers.get("MissingValueCount") if side == "current" else 0.0
-    missing = int(missing) if missing is not None else max(0, (rows or present) - present)
+    if side == "reference" or column.counts is None:
+        present -= counts.pop(_MISSING, 0)
+    stated = column.numbers.get("MissingValueCount") if side == "current" else column.absent.get(side, 0)
+    missing = int(stated) if stated is not None else max(0, (rows or present) - present)
     if len(ends) == len(heights):
-        named = bins or Bins("categorical", categories=_labels(column))
-        return _categories(dict(zip(map(str, ends), heights, strict=True)), missing, named)
+        return _categories(counts, missing, bins or Bins("categorical", categories=_labels(column)))
     if bins is not None:
         return "its counts in the reference's bins, as they are in Evidently's own"
     return _numbers(column.numbers if side == "current" else {}, ends, heights, missing)
@@ -182,6 +191,8 @@ def _labels(column: _Column) -> tuple[str, ...]:
     found = dict(column.counts or {})
     for ends, heights in column.drawn.values():
         for label, number in zip(map(str, ends), heights, strict=False):
+            if label == _MISSING:
+                continue
             found[label] = max(number, found.get(label, 0))
     return tuple(sorted(label for label, number in found.items() if number))
 

@@ -179,8 +179,9 @@ def test_what_does_not_fit_says_so(tmp_path) -> None:
 
 @pytest.mark.skipif(find_spec("keras") is not None, reason="Keras is installed here")
 def test_a_missing_library_names_its_extra(tmp_path) -> None:
+    model = {"module": "keras", "class_name": "Sequential", "config": {"name": "empty", "layers": []}}
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
-        archive.writestr("config.json", "{}")
+        archive.writestr("config.json", json.dumps(model))
         archive.writestr("model.weights.h5", "")
     with pytest.raises(MissingExtra) as raised:
         read_model(tmp_path / "model.keras")

@@ -285,7 +285,7 @@ def test_any_name_and_value_round_trips(name, allowed, low):
         ("columns:\n  a: {type: number}\n  b: {type: txt}\n", 3, "'txt' is none of"),
         ("columns:\n  a:\n    type: number\n    minimun: 3\n", 4, "no key 'minimun'"),
         ("columns:\n  a: {type: number, minimum: x}\n", 2, "minimum is a number"),
-        ("columns:\n  a: {type: text, pattern: '['}\n", 2, "cannot be read"),
+        ("columns:\n  a: {type: text, pattern: '['}\n", 2, "cannot be used"),
         ("columns:\n  a: {type: text, allowed: [1]}\n", 2, "1 is not"),
         ("columns:\n  a: {type: number}\nrules:\n- {holds: 'a > bb'}\n", 4, "no column 'bb'"),
         ("columns:\n  a: {type: number}\nrules:\n- {unique: [b]}\n", 1, "'b', of which the contract says nothing"),

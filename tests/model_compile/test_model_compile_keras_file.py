@@ -5,6 +5,7 @@ import json
 import sys
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -77,7 +78,6 @@ def test_what_layers_declare_is_about_what_they_hold():
 
 
 def test_layers_and_what_they_are_trained_by_pass(tmp_path):
-    h5py = pytest.importorskip("h5py", reason="h5py comes with Keras; integrations/tensorflow has it")
     numbers = io.BytesIO()
     with h5py.File(numbers, "w") as file:
         file["layers/dense/vars/0"] = np.zeros((64, 3), np.float32)
@@ -85,42 +85,41 @@ def test_layers_and_what_they_are_trained_by_pass(tmp_path):
     refuse_code(written(tmp_path / "model.keras", NETWORK, numbers.getvalue()))
 
 
-def elsewhere(h5py, file):
+def elsewhere(file):
     file.create_dataset("a", (4,), "f4", external=[("/etc/hostname", 0, 16)])
 
 
-def linked(h5py, file):
+def linked(file):
     file["a"] = h5py.ExternalLink("/etc/hostname", "/b")
 
 
-def softly(h5py, file):
+def softly(file):
     file["a"] = h5py.SoftLink("/b")
 
 
-def virtual(h5py, file):
+def virtual(file):
     layout = h5py.VirtualLayout((4,), "f4")
     layout[:] = h5py.VirtualSource("other.h5", "b", (4,))
     file.create_virtual_dataset("a", layout)
 
 
-def claimed(h5py, file):
+def claimed(file):
     file.create_dataset("a", (2**40,), "f4")
 
 
-def packed(h5py, file):
+def packed(file):
     file.create_dataset("a", (2**24,), "f4", chunks=(2**20,), compression="gzip")
 
 
-def within_itself(h5py, file):
+def within_itself(file):
     file.create_group("a")
     file["a/again"] = file["a"]
 
 
 @pytest.mark.parametrize("attack", [elsewhere, linked, softly, virtual, claimed, packed, within_itself])
 def test_numbers_that_are_not_in_the_file_are_refused(tmp_path, attack):
-    h5py = pytest.importorskip("h5py", reason="h5py comes with Keras; integrations/tensorflow has it")
     numbers = io.BytesIO()
     with h5py.File(numbers, "w") as file:
-        attack(h5py, file)
+        attack(file)
     with pytest.raises(ModelFault, match=r"model\.keras"):
         refuse_code(written(tmp_path / "model.keras", NETWORK, numbers.getvalue()))

@@ -324,8 +324,7 @@ def _read_sealed(folder: Path, name: SegmentName, since: datetime | None) -> Log
             if index == 0 or not paths[0].exists():
                 raise
             tables.append(_empty(index))
-            if index == 1:  # an older release sealed no refusals
-                damage.append(Damage(path.name, "is not there, though its predictions are"))
+            damage.append(Damage(path.name, "is not there, though its predictions are"))
         except pl.exceptions.PolarsError as error:
             tables.append(_empty(index))
             why = str(error).splitlines()[0]
@@ -338,8 +337,6 @@ def _read_parquet(path: Path, index: int, since: datetime | None) -> pl.DataFram
 
     found = pl.scan_parquet(path)
     table = (found if since is None else found.filter(pl.col("time") >= since)).collect()
-    if index == 0 and "chance" not in table.columns:  # sealed by a release that did not note it
-        table = table.with_columns(chance=pl.lit(1.0))
     return table.select(list(_schemas()[index]))
 
 

@@ -90,7 +90,7 @@ class SegmentName:
         return folder / f"actuals-{self.worker}-{self.number:08d}.parquet"
 
     def sealed_refusals(self, folder: Path) -> Path:
-        """Where its refusals are once it is sealed; what an older release sealed has none."""
+        """Where its refusals are once it is sealed."""
         return folder / f"refusals-{self.worker}-{self.number:08d}.parquet"
 
 

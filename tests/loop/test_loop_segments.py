@@ -5,7 +5,9 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from everloop.cli import main
 from everloop.console import page_for
+from everloop.core.errors import SpecFault
 from everloop.loop.judged_window import judged_window
 from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
@@ -58,3 +60,15 @@ def test_segments_by_what_is_known_later_are_refused():
     )
     faults = [fault for fault in refusals(parse(text)) if fault.place == "monitor.drift.segments"]
     assert ["by c," in fault.message for fault in faults] == [True]
+
+
+def test_segments_by_a_column_that_is_none_are_refused_before_anything_is_learned(folder, clock, capsys):
+    path = folder / "everloop.yaml"
+    path.write_text(path.read_text().replace("drift: {", "drift: {segments: [sites], "))
+    assert main(["check", "--file", str(path)]) == 2
+    assert "did you mean 'site'?" in capsys.readouterr().err
+    with (
+        Workspace.open(load(path), clock=clock) as watched,
+        pytest.raises(SpecFault, match="by sites, which is no column"),
+    ):
+        run_once(watched, as_of=START)

@@ -13,7 +13,7 @@ from everloop.cli.check_text import check_text
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer
 from everloop.cli.progress import watching
-from everloop.loop.support import raise_all, refuse_unsupported
+from everloop.loop.support import raise_all, refuse_unknown_segments, refuse_unsupported
 
 if TYPE_CHECKING:
     import polars as pl
@@ -118,6 +118,10 @@ def _features(findings: _Findings) -> None:
     row_features(findings.spec.data.features, findings.types, CleaningPlan())
 
 
+def _segments(findings: _Findings) -> None:
+    refuse_unknown_segments(findings.spec, findings.table.columns)
+
+
 def _brief(findings: _Findings) -> None:
     from everloop.goal.brief import write_brief
     from everloop.problem.quick_look import look_quickly
@@ -149,7 +153,7 @@ def _brief(findings: _Findings) -> None:
 MOST_LABELS = 6_000
 """Rows that the label forecast looks at here; a run looks at more."""
 
-CHECKS: tuple[Callable[[_Findings], None], ...] = (_types, _contract, _frame, _features, _brief)
+CHECKS: tuple[Callable[[_Findings], None], ...] = (_types, _contract, _frame, _features, _segments, _brief)
 """What is held against the table, each on its own, so that all mistakes are told at once."""
 
 

@@ -33,10 +33,12 @@ from everloop.goal.steps import brief_step
 from everloop.loop.quarantine import put_on_record, released_parts
 from everloop.loop.signing import signer_of
 from everloop.loop.steps import CONTRACT_FILE, gate_step, package_step, reference_step
+from everloop.loop.support import refuse_unknown_segments
 from everloop.model.steps import JOURNAL_FILE, explain_step, train_step
 from everloop.problem.steps import frame_step
 from everloop.record.artifact import folder_name
 from everloop.record.rows import VersionRow
+from everloop.table.schema import Schema
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -124,6 +126,7 @@ def _foreign_keys(this: Pass, contract: str | None) -> dict[str, Done]:
 def frame(this: Pass, taken: Done) -> Done:
     """Resolves the problem and judges its labels."""
     spec = this.workspace.spec
+    refuse_unknown_segments(spec, Schema.from_dict(taken.facts["schema"]).names)
     settings = {"problem": _dump(spec.problem), "seed": spec.model.seed}
     kept = spec.data.clean.model_dump(
         mode="json", exclude_defaults=True, include={"exclude": True, "columns": {"__all__": {"exclude"}}}

@@ -315,6 +315,27 @@ def _segments(spec: LifecycleSpec) -> Iterator[EverloopError]:
             )
 
 
+def refuse_unknown_segments(spec: LifecycleSpec, columns: Iterable[str]) -> None:
+    """Raises when drift is to be watched within segments of a column that rows do not have.
+
+    Args:
+        spec: The lifecycle file.
+        columns: The columns of its table.
+
+    Raises:
+        SpecFault: With the nearest name.
+    """
+    known = [*columns, *spec.data.features]
+    for name in spec.monitor.drift.segments:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise SpecFault(
+                f"Segments are asked for by {name}, which is no column of the table.",
+                hint=f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(known)}",
+                place="monitor.drift.segments",
+            )
+
+
 def _estimates(spec: LifecycleSpec) -> Iterator[EverloopError]:
     if spec.monitor.estimate == "pape" and spec.problem.task not in (None, "binary"):
         yield SpecFault(

@@ -196,3 +196,15 @@ def test_a_trial_that_breaks_is_named_and_the_search_goes_on(capsys, tmp_path, m
     assert failed, said
     assert BROKEN[name] in failed[1]
     assert "parity proven" in said
+
+
+@pytest.mark.parametrize(
+    ("weight", "told"),
+    [("a", "rows is negative, missing or infinite"), ("aa + 1", "no column 'aa'"), ("y", "problem.weight")],
+)
+def test_weights_that_are_none_are_told_when_the_file_is_checked(capsys, tmp_path, monkeypatch, weight, told):
+    table().write_csv(tmp_path / "rows.csv")
+    (tmp_path / "everloop.yaml").write_text(FILE.replace("target: y", f"target: y, weight: {weight}"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) != 0
+    assert told in capsys.readouterr().err

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.larger_than_memory import LIFECYCLE, make_csv
 from benchmarks.timing import peak_memory
 
-ROWS = (100_000, 400_000)
+ROWS = (200_000, 500_000)
 # How many bytes a further row may add to the peak. With all rows held it is some 1,000, 300, 400 and 760;
 # the sorted keys and masks that are held of every row are 20 to 60, and allocators add their own.
 MOST_BYTES_OF_A_ROW = {"collect": 400, "check": 250, "profile": 280, "prepare": 450}

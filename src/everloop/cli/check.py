@@ -118,6 +118,13 @@ def _features(findings: _Findings) -> None:
     row_features(findings.spec.data.features, findings.types, CleaningPlan())
 
 
+def _weight(findings: _Findings) -> None:
+    from everloop.table.weights import weights_of
+
+    if findings.spec.problem.weight is not None:
+        weights_of(findings.table, findings.spec.problem.weight)
+
+
 def _segments(findings: _Findings) -> None:
     refuse_unknown_segments(findings.spec, findings.table.columns)
 
@@ -153,7 +160,15 @@ def _brief(findings: _Findings) -> None:
 MOST_LABELS = 6_000
 """Rows that the label forecast looks at here; a run looks at more."""
 
-CHECKS: tuple[Callable[[_Findings], None], ...] = (_types, _contract, _frame, _features, _segments, _brief)
+CHECKS: tuple[Callable[[_Findings], None], ...] = (
+    _types,
+    _contract,
+    _frame,
+    _features,
+    _weight,
+    _segments,
+    _brief,
+)
 """What is held against the table, each on its own, so that all mistakes are told at once."""
 
 

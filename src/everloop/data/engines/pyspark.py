@@ -35,16 +35,16 @@ class SparkTable(StoredTable):
     """A table on a Spark session, read through Arrow.
 
     Attributes:
-        held: The Spark table, ordered by its column `ROW`.
+        spark: The Spark table, ordered by its column `ROW`.
     """
 
-    held: Any = None
+    spark: Any = None
 
     def row_hashes(self, columns: Sequence[str]) -> pl.Series:
         """Hashes the rows on Spark."""
         # Spark's hash passes nulls over, so that one would be equal to what is not there.
         listed = ", ".join(f"isnull({quoted(name)}), {quoted(name)}" for name in columns)
-        hashed = self.held.selectExpr(f"xxhash64({listed}) AS hash")
+        hashed = self.spark.selectExpr(f"xxhash64({listed}) AS hash")
         hashes = streamed(hashed, self.rows).collect()["hash"]
         return hashes if self.kept is None else hashes.filter(self.kept)
 
@@ -63,10 +63,10 @@ class SparkTable(StoredTable):
         import polars as pl
 
         if self.kept is None:
-            return self.held
+            return self.spark
         positions = self.kept.arg_true().cast(pl.Int64).alias(ROW).to_frame()
-        sent = self.held.sparkSession.createDataFrame(positions.to_arrow())
-        return self.held.join(sent, ROW, "left_semi")
+        sent = self.spark.sparkSession.createDataFrame(positions.to_arrow())
+        return self.spark.join(sent, ROW, "left_semi")
 
 
 class SparkEngine:
@@ -87,7 +87,7 @@ class SparkEngine:
         held = given.orderBy(ROW).persist()
         try:
             rows = held.count()
-            yield SparkTable(streamed(held.drop(ROW), rows), rows, None, held)
+            yield SparkTable(streamed(held.drop(ROW), rows), rows, spark=held)
         finally:
             held.unpersist()
 
@@ -102,7 +102,7 @@ class SparkEngine:
     ) -> ContractReport:
         """Judges all rules in one query of Spark."""
         with self.open(table) as opened:
-            held, lazy = opened.held.drop(*without), opened.lazy().drop(without)
+            held, lazy = opened.spark.drop(*without), opened.lazy().drop(without)
             schema = dict(lazy.collect_schema())
             rows = SparkHeld(lazy, schema, "streaming", contract, table=held, row=ROW)
             return hold(rows, now, tables or {})

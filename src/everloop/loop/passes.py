@@ -126,7 +126,7 @@ def _foreign_keys(this: Pass, contract: str | None) -> dict[str, Done]:
 def frame(this: Pass, taken: Done) -> Done:
     """Resolves the problem and judges its labels."""
     spec = this.workspace.spec
-    refuse_unknown_segments(spec, Schema.from_dict(taken.facts["schema"]).names)
+    refuse_unknown_segments(spec, Schema.from_dict(this.steps["snapshot"].facts["schema"]).names)
     settings = {"problem": _dump(spec.problem), "seed": spec.model.seed}
     kept = spec.data.clean.model_dump(
         mode="json", exclude_defaults=True, include={"exclude": True, "columns": {"__all__": {"exclude"}}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.measure.intervals import mean_interval, paired_interval
-from everloop.measure.metric_intervals import metric_interval
+from everloop.measure.metric_intervals import metric_difference, metric_interval
 from everloop.measure.metrics import METRICS, OF_ROWS, metrics_of
 from everloop.measure.value import choose_threshold
 from everloop.model.evaluation import Evaluation, Requirement
@@ -90,6 +90,17 @@ class Judged:
     def predicted_for(self, metric: str) -> NDArray[Any]:
         """Gives what a metric is computed from: scores or decisions."""
         return self.decisions if METRICS[metric].needs == "decision" else self.scores
+
+    def difference_to(self, other: Judged, metric: str) -> Interval:
+        """Gives the metric of another's answers to the same rows less that of these, with its interval."""
+        return metric_difference(
+            metric,
+            self.actual,
+            self.predicted_for(metric),
+            other.predicted_for(metric),
+            seed=self.seed,
+            weights=self.counts,
+        )
 
 
 def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -> Evaluation:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from everloop.measure.metric_intervals import metric_difference
 from everloop.measure.metrics import METRICS, OF_ROWS
 from everloop.model.explanation import Permuted
 
@@ -51,13 +50,5 @@ def permutation_of(given: Disturbed) -> tuple[Permuted, ...]:
         after = replace(
             before, scores=given.scores(shuffled), table=before.table.with_columns(shuffled.get_columns())
         )
-        gain = metric_difference(
-            metric,
-            before.actual,
-            before.predicted_for(metric),
-            after.predicted_for(metric),
-            seed=judged.seed,
-            weights=before.counts,
-        )
-        found.append(Permuted(name, gain.scaled(sign)))
+        found.append(Permuted(name, before.difference_to(after, metric).scaled(sign)))
     return tuple(sorted(found, key=lambda one: (-np.nan_to_num(one.loss.estimate), one.column)))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from everloop.measure.intervals import UNKNOWN, Interval, paired_interval
-from everloop.measure.metric_intervals import metric_difference
 from everloop.measure.metrics import METRICS, OF_ROWS
 from everloop.model.explanation import Robustness
 
@@ -114,14 +113,7 @@ def _cost(before: Judged, after: Judged, column: str, kind: str) -> Robustness:
     metric = before.frame.metric
     gain = UNKNOWN
     if METRICS[metric].needs in OF_ROWS and not np.isnan(before.actual).any():
-        gain = metric_difference(
-            metric,
-            before.actual,
-            before.predicted_for(metric),
-            after.predicted_for(metric),
-            seed=before.seed,
-            weights=before.counts,
-        )
+        gain = before.difference_to(after, metric)
     value = None
     if before.worth is not None:
         worths = (before.worth.values(one.actual, one.decisions) for one in (after, before))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import sys
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 import everloop as el
 from everloop.cli import main
 from everloop.core.errors import MissingExtra, ModelFault, NotFound
-from everloop.model.foreign_file import PICKLES, read_model
+from everloop.model import foreign_trial
+from everloop.model.foreign_file import PICKLES, READERS, read_model
 
 WIDTH = 4
 
@@ -190,3 +192,55 @@ def test_a_missing_library_names_its_extra(tmp_path) -> None:
     with pytest.raises(MissingExtra) as raised:
         read_model(tmp_path / "model.keras")
     assert "everloop[tensorflow]" in str(raised.value.hint)
+
+
+def test_a_file_that_takes_too_long_is_not_read_here(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(foreign_trial, "SECONDS", 0.0)
+    monkeypatch.setitem(READERS, ".onnx", lambda *_: pytest.fail("it was read here"))
+    with pytest.raises(ModelFault, match="out of time: ended after 0 s"):
+        read_model(network_file(tmp_path / "net.onnx", 1, softmax=False))
+
+
+def hungry_file(path: Path) -> Path:
+    """A graph that fills a gibibyte before it answers."""
+    nodes = [
+        helper.make_node("ReduceSum", ["rows"], ["sum"], keepdims=0),
+        helper.make_node("Cast", ["sum"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("Add", ["whole", "many"], ["size"]),
+        helper.make_node("Reshape", ["size", "one"], ["shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["large"]),
+        helper.make_node("ReduceMax", ["large"], ["most"], keepdims=0),
+        helper.make_node("ReduceMean", ["rows"], ["mean"], axes=[1]),
+        helper.make_node("Add", ["mean", "most"], ["answer"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "hungry",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", WIDTH])],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["n", 1])],
+        [
+            numpy_helper.from_array(np.array(2**28, np.int64), "many"),
+            numpy_helper.from_array(np.array([1], np.int64), "one"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_file_that_takes_too_much_memory_is_not_read_here(tmp_path, monkeypatch) -> None:
+    file = hungry_file(tmp_path / "net.onnx")
+    foreign_trial.try_to_read(file, ())
+    monkeypatch.setattr(foreign_trial, "MEMORY", 2**29)
+    monkeypatch.setitem(READERS, ".onnx", lambda *_: pytest.fail("it was read here"))
+    with pytest.raises(ModelFault, match=r"net\.onnx .*(bad_alloc|allocate|memory)"):
+        read_model(file)
+
+
+def test_what_crashes_its_reader_does_not_crash_who_asked(tmp_path, monkeypatch) -> None:
+    ending = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    (tmp_path / "python").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{ending}'\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(foreign_trial.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(ModelFault, match=r"net\.onnx .* its process was ended by SIGSEGV"):
+        read_model(network_file(tmp_path / "net.onnx", 1, softmax=False))

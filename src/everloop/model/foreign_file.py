@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import ModelFault, NotFound, PackageRefused
-from everloop.model.foreign_trial import try_to_read
+from everloop.model.foreign_trial import AGAIN, first_line, try_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,10 +85,7 @@ def _refuse_harmful(file: Path) -> None:
 
 
 def _damaged(file: Path, error: BaseException) -> ModelFault:
-    line = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    return ModelFault(
-        f"{file.name} cannot be read: {line}", hint="write it again with the library's own save"
-    )
+    return ModelFault(f"{file.name} cannot be read: {first_line(error)}", hint=AGAIN)
 
 
 def _skops(file: Path, _: tuple[str, ...]) -> Any:

@@ -6,13 +6,14 @@ process that has used them may wait for ever for a lock that no thread of it hol
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everloop.core.errors import ModelFault
+from everloop.core.errors import MissingExtra, ModelFault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,14 +23,21 @@ MEMORY, MEMORY_OF_SIZE = 4 * 2**30, 40
 
 SECONDS, BYTES_A_SECOND = 60.0, 2**20
 
-_OUT_OF_MEMORY = 3
+_OUT_OF_MEMORY, _FAILED = 3, 4
+
+AGAIN = "write it again with the library's own save"
+
+
+def first_line(error: BaseException) -> str:
+    """Gives what an error says, in a line of bounded length."""
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 def try_to_read(file: Path, classes: Sequence[str]) -> None:
     """Reads a file elsewhere first.
 
     Raises:
-        ModelFault: When the process crashed or took too much; what else is wrong shows when it is read here.
+        ModelFault: When the process could not read it, crashed or took too much.
     """
     size = file.stat().st_size
     seconds = SECONDS + size / BYTES_A_SECOND
@@ -42,6 +50,9 @@ def try_to_read(file: Path, classes: Sequence[str]) -> None:
         raise _refused(file, f"out of time: ended after {seconds:.0f} s") from None
     if done.returncode == _OUT_OF_MEMORY:
         raise _refused(file, "took more memory than a file of its size may")
+    if done.returncode == _FAILED:
+        told = json.loads(done.stdout.splitlines()[-1])  # before it stands what libraries print
+        raise ModelFault(told["message"], hint=told["hint"])
     if done.returncode:
         raise _refused(file, f"crashed: its process {_told(done.returncode)}")
 
@@ -71,11 +82,20 @@ def main(arguments: Sequence[str]) -> int:
         _bound_memory(int(memory))
     try:
         READERS[Path(file).suffix.lower()](Path(file), tuple(classes))
+    except MissingExtra:  # nothing was read, and whoever asked is told the same
+        return 0
     except MemoryError:
         return _OUT_OF_MEMORY
-    except Exception:  # noqa: BLE001  (whatever it is, it is told where the file is read in earnest)
-        return 0
+    except ModelFault as error:
+        return _failed(error.message, error.hint)
+    except Exception as error:  # noqa: BLE001  (libraries raise anything at what is damaged)
+        return _failed(first_line(error), AGAIN)
     return 0
+
+
+def _failed(message: str, hint: str | None) -> int:
+    sys.stdout.write("\n" + json.dumps({"message": message, "hint": hint}) + "\n")
+    return _FAILED
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from everloop.core.errors import MissingExtra, UsageFault
-from everloop.monitor import count_window, judge_state, reference
+from everloop.core.errors import DataFault, MissingExtra, NotFound, UsageFault
+from everloop.monitor import count_window, judge_state, read_profile, reference
 from everloop.monitor.formats import JudgedWindow, open_format
 
 
@@ -26,3 +26,14 @@ def test_a_profile_without_its_package_says_what_installs_it():
     with pytest.raises(MissingExtra) as told:
         open_format("whylogs").write(window)
     assert told.value.hint == "pip install 'everloop[whylogs]'"
+
+
+def test_a_file_of_no_known_tool_is_told(tmp_path):
+    with pytest.raises(NotFound, match=r"no file .*gone\.bin"):
+        read_profile(tmp_path / "gone.bin")
+    with pytest.raises(DataFault, match="cannot be read: Is a directory"):
+        read_profile(tmp_path)
+    for content in (b"", b"\x00\xff" * 200, b"{}", b"[]", b'{"metrics": [1]}'):
+        (tmp_path / "profile").write_bytes(content)
+        with pytest.raises(DataFault, match="evidently, whylogs"):
+            read_profile(tmp_path / "profile")

@@ -47,6 +47,7 @@ def test_a_shift_in_a_tenth_of_the_rows_is_found_and_its_segment_is_named():
     assert asked.moved()[0] == NORTH
     moved = {column: each.standardised for each in asked.columns for column in [each.column]}
     assert moved["age where site is south"] < asked.finding.threshold
+    assert drift(before, window, segments="site").moved() == asked.moved()
     # Without segments a tenth of the rows is thin in the whole.
     assert not drift(before, window).drifted
 

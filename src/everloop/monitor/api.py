@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -24,7 +25,7 @@ def drift(
     alarms: int = 1,
     windows: int = 100,
     multivariate: bool = False,
-    segments: tuple[str, ...] = (),
+    segments: str | Sequence[str] = (),
     seed: int = 0,
 ) -> DriftReport:
     """Says whether a table moved further from another than chance explains, and which columns did.
@@ -40,8 +41,8 @@ def drift(
         windows: ... in how many comparisons.
         multivariate: Whether a learner shall also try to tell the rows of both tables apart, which finds
             what no column shows alone; it takes seconds, and half of the budget of false alarms.
-        segments: Columns by whose values the others are compared, too, each value apart; the budget is
-            that of all of them together.
+        segments: A column, or several, by whose values the others are compared, too, each value apart;
+            the budget is that of all of them together.
         seed: Of the sampling.
 
     Returns:
@@ -63,7 +64,7 @@ def drift(
         alarms=alarms,
         windows=windows,
         multivariate=multivariate,
-        segments=segments,
+        segments=(segments,) if isinstance(segments, str) else tuple(segments),
         seed=seed,
     )
 

@@ -113,13 +113,15 @@ def read_profile(path: str | Path, against: Reference | None = None) -> ReadProf
 
     Raises:
         NotFound: When there is no such file.
-        DataFault: When it is of no known tool, or damaged.
+        DataFault: When it cannot be read, is of no known tool, or damaged.
         MissingExtra: When reading it needs the tool's package.
     """
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
         raise NotFound(f"There is no file {path}.") from None
+    except OSError as error:
+        raise DataFault(f"{path} cannot be read: {error.strerror}.", place=str(path)) from None
     for name in known_formats():
         reader = open_format(name)
         if reader.knows(content):

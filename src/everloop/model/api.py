@@ -237,8 +237,9 @@ def explain(model: Model | Trained, table: Any) -> Explanation:
 
 def _judged(trained: Trained, table: Any) -> Judged:
     from everloop.core.errors import DataFault
+    from everloop.model.deciding import judged_rows
     from everloop.model.targets import judged_by
-    from everloop.model.train import Stakes, TrainingSettings, judged_rows
+    from everloop.model.train import Stakes, TrainingSettings
 
     rows, actual = judged_by(_frame_of(table), trained.frame)
     if not len(actual):

@@ -10,7 +10,8 @@ from everloop.core.files import write_file
 from everloop.core.progress import silent
 from everloop.core.values import to_jsonable
 from everloop.model.budget import Budget
-from everloop.model.train import Stakes, TrainingSettings, counted, judged_rows, parts_of
+from everloop.model.deciding import judged_rows
+from everloop.model.train import Stakes, TrainingSettings, counted, parts_of
 from everloop.model.trained import digest_of_saved
 from everloop.model.training import train_task
 from everloop.runtime.decision import PLAIN

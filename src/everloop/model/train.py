@@ -9,31 +9,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.progress import Event, silent
-from everloop.model.ageing import HISTORY, WEIGHT, age_weights, weighable
 from everloop.model.columns import column_kinds
-from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
-from everloop.model.evaluating import Judged, evaluate
+from everloop.model.deciding import decided_and_evaluated
 from everloop.model.features import Features
 from everloop.model.finishing import Finished, finish
 from everloop.model.fitted_apart import proof_sentence, prove_members
-from everloop.model.folds import FoldPlan, make_folds, stretches_of
+from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.learners.image_net import require_grids
 from everloop.model.learners.registry import learners_for
 from everloop.model.limits import within
-from everloop.model.mitigation import REWEIGHING, alike_of, mitigable, require_groups
+from everloop.model.mitigation import mitigable, require_groups
 from everloop.model.pace import slowness_of
 from everloop.model.parity_rows import rows_of
 from everloop.model.priced_features import features_that_pay
-from everloop.model.reweighing import fit_unweighted, weights_for
-from everloop.model.scoring import calibrated
 from everloop.model.searching import Budget, run_search
 from everloop.model.selection import load_quick_learner, select_features
 from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.model.trial import Material
 from everloop.model.tried_features import try_features
-from everloop.runtime.decision import PLAIN
-from everloop.table.labels import label_texts
+from everloop.model.weighing import learners_that_weigh, learning_weights
 from everloop.table.schema import schema_of
 from everloop.table.weights import counted_rows, row_counts
 
@@ -51,9 +46,6 @@ if TYPE_CHECKING:
     from everloop.measure.list_worth import ListWorth
     from everloop.measure.worth import Worth
     from everloop.model.columns import ColumnKinds
-    from everloop.model.evaluation import Evaluation
-    from everloop.model.learners.learner import Learner
-    from everloop.model.searching import Found
     from everloop.runtime.plan import Plan
     from everloop.spec.frame import Frame
     from everloop.table.dataset import Dataset
@@ -194,7 +186,7 @@ def train(
     learners = learners_for(frame.task, settings.learners)
     require_groups(parts.train, frame, settings)  # before hours are spent on what cannot be decided
     learners, budget = mitigable(learners, settings)
-    learners = _weighing(learners, frame, settings)
+    learners = learners_that_weigh(learners, frame, settings)
     material, kinds = _material(parts, frame, settings)
     require_grids(learners, kinds.kept)
     material, features, note = _selected(material, kinds, settings, started, progress)
@@ -234,33 +226,7 @@ def train(
         notes=(note, *done.notes, proof_sentence(proof)),
         fitted_apart=proof,
     )
-    return _decided_and_evaluated(trained, found, done, material, parts, settings, stakes)
-
-
-def _decided_and_evaluated(
-    trained: Trained,
-    found: Found,
-    done: Finished,
-    material: Material,
-    parts: Parts,
-    settings: TrainingSettings,
-    stakes: Stakes,
-) -> Trained:
-    """Adds the decision, and how the model does with it and, where it was mitigated, without."""
-    trained, held_out = _decided(trained, found, done, material, settings, stakes)
-    judged = _judged(trained, held_out, parts, settings, stakes)
-    if judged is not None and settings.mitigate is not None:
-        plain = _unmitigated(trained, found, done, material, settings, stakes)
-        unmitigated = None if plain is None else _judged(plain, held_out, parts, settings, stakes)
-        judged = replace(judged, unmitigated=unmitigated)
-    return replace(trained, evaluation=None if judged is None else _evaluated(judged, trained))
-
-
-def _weighing(learners: tuple[Learner, ...], frame: Frame, settings: TrainingSettings) -> tuple[Learner, ...]:
-    """Gives the learners that can weigh rows, where the problem or their age weighs them."""
-    for stated, key in ((settings.half_life, HISTORY), (frame.weight, WEIGHT)):
-        learners = weighable(learners, key) if stated else learners
-    return learners
+    return decided_and_evaluated(trained, found, done, material, parts, settings, stakes)
 
 
 def counted(parts: Parts, frame: Frame) -> Parts:
@@ -303,23 +269,10 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         folds=folds,
         seed=settings.seed,
         threads=1,  # folds run side by side instead
-        weights=_weights(table, frame, actual, settings),
+        weights=learning_weights(table, frame, actual, settings),
         counts=row_counts(table, frame),
     )
     return material, kinds
-
-
-def _weights(
-    table: pl.DataFrame, frame: Frame, actual: NDArray[Any], settings: TrainingSettings
-) -> NDArray[np.float64] | None:
-    """What each row counts: as the problem says, by its group where groups are treated alike, by its age."""
-    found = (
-        row_counts(table, frame),
-        weights_for(table, frame, actual) if settings.mitigate == REWEIGHING else None,
-        age_weights(table, frame.time, settings.half_life) if settings.half_life is not None else None,
-    )
-    given = [one for one in found if one is not None]
-    return np.prod(given, axis=0) if given else None
 
 
 def _with_definitions(table: pl.DataFrame, parts: Parts) -> tuple[pl.DataFrame, dict[str, Expression]]:
@@ -403,112 +356,6 @@ def _told(done: Finished) -> tuple[str, dict[str, Any]]:
         for one in done.members
     ]
     return ENSEMBLE, {"members": members}
-
-
-def _decided(
-    trained: Trained,
-    found: Found,
-    done: Finished,
-    material: Material,
-    settings: TrainingSettings,
-    stakes: Stakes,
-) -> tuple[Trained, pl.DataFrame]:
-    """Adds calibration and threshold, chosen on rows that the models behind the scores had not seen."""
-    rows, scores = found.rows, done.scores
-    table, actual = material.table[rows], material.actual[rows]
-    stretches = stretches_of(table, material.frame) if settings.by == "time" else None
-    counts = material.counts_of(rows)
-    if material.frame.task == "binary":
-        trained = replace(trained, calibration=calibration_that_pays(scores, actual, stretches, counts))
-        scores = calibrated(scores, trained.calibration)
-    chosen = choose_decision(
-        Choosing(
-            material.frame,
-            scores,
-            actual,
-            None if stakes.worth is None else stakes.worth(table),
-            settings.required,
-            None if settings.segments is None else label_texts(table[settings.segments]).to_list(),
-            settings.segments,
-            alike_of(table, material.frame, settings),
-            stretches,
-            counts,
-        )
-    )
-    trained = replace(
-        trained, threshold=chosen.threshold, threshold_reason=chosen.reason, decision=chosen.rule
-    )
-    return replace(trained, held_out_scores=scores, held_out_actual=actual.astype(np.float64)), table
-
-
-def _unmitigated(
-    trained: Trained,
-    found: Found,
-    done: Finished,
-    material: Material,
-    settings: TrainingSettings,
-    stakes: Stakes,
-) -> Trained | None:
-    """Gives the same model without mitigation; None where it could not be fitted."""
-    if settings.mitigate != REWEIGHING:
-        return replace(trained, decision=PLAIN)
-    by_age = _weights(material.table, trained.frame, material.actual, replace(settings, mitigate=None))
-    twin = fit_unweighted(found, done, material, settings.threads, by_age)
-    if twin is None:
-        return None
-    plain = replace(trained, plan=twin.plan, estimator=twin.estimator, calibration=None)
-    return _decided(plain, found, twin, material, settings, stakes)[0]
-
-
-def _evaluated(judged: Judged, trained: Trained) -> Evaluation:
-    importance = {
-        choice.name: choice.gain for choice in trained.features if choice.kept and choice.gain is not None
-    }
-    return evaluate(judged, importance=importance)
-
-
-def _judged(
-    trained: Trained, held_out: pl.DataFrame, parts: Parts, settings: TrainingSettings, stakes: Stakes
-) -> Judged | None:
-    """Gives the rows that judge: of the test part, or else of the folds."""
-    if parts.test is not None and parts.test.height:
-        table, known = labelled(parts.test, trained.frame)
-        if len(known):
-            return judged_rows(trained, table, trained.scores(table), known, settings, stakes, "test")
-    scores, actual = trained.held_out_scores, trained.held_out_actual
-    if scores is None or actual is None:
-        return None
-    if trained.frame.task != "regression":
-        actual = actual.astype(np.int64)
-    return judged_rows(trained, held_out, scores, actual, settings, stakes, "folds")
-
-
-def judged_rows(
-    trained: Trained,
-    table: pl.DataFrame,
-    scores: NDArray[np.float64],
-    actual: NDArray[Any],
-    settings: TrainingSettings,
-    stakes: Stakes,
-    part: str,
-) -> Judged:
-    """Puts together what an evaluation needs."""
-    return Judged(
-        frame=trained.frame,
-        table=table,
-        scores=scores,
-        actual=actual,
-        threshold=trained.threshold,
-        decision=trained.decision,
-        worth=stakes.worth(table) if stakes.worth else None,
-        today=stakes.today(table) if stakes.today else None,
-        required=settings.required,
-        fairness=settings.fairness,
-        mitigate=settings.mitigate,
-        part=part,
-        seed=trained.seed,
-        counts=row_counts(table, trained.frame),
-    )
 
 
 def _target_type(table: pl.DataFrame, frame: Frame) -> str:

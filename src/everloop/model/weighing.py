@@ -1,0 +1,42 @@
+"""What rows count in learning, and which learners can weigh them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everloop.model.ageing import HISTORY, WEIGHT, age_weights, weighable
+from everloop.model.mitigation import REWEIGHING
+from everloop.model.reweighing import weights_for
+from everloop.table.weights import row_counts
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from everloop.model.learners.learner import Learner
+    from everloop.model.train import TrainingSettings
+    from everloop.spec.frame import Frame
+
+
+def learners_that_weigh(
+    learners: tuple[Learner, ...], frame: Frame, settings: TrainingSettings
+) -> tuple[Learner, ...]:
+    """Gives the learners that can weigh rows, where the problem or their age weighs them."""
+    for stated, key in ((settings.half_life, HISTORY), (frame.weight, WEIGHT)):
+        learners = weighable(learners, key) if stated else learners
+    return learners
+
+
+def learning_weights(
+    table: pl.DataFrame, frame: Frame, actual: NDArray[Any], settings: TrainingSettings
+) -> NDArray[np.float64] | None:
+    """Gives what each row counts, (n,): by the problem, its group where those are treated alike, its age."""
+    found = (
+        row_counts(table, frame),
+        weights_for(table, frame, actual) if settings.mitigate == REWEIGHING else None,
+        age_weights(table, frame.time, settings.half_life) if settings.half_life is not None else None,
+    )
+    given = [one for one in found if one is not None]
+    return np.prod(given, axis=0) if given else None

@@ -51,12 +51,15 @@ def written(path, configuration, numbers=b""):
     return path
 
 
+# What is large or a link is refused before this look, by the archive's own limits.
+EARLIER = ("link", "bomb", "deep")
+
+
 @pytest.mark.parametrize(
-    "name", [name for name in FILE_ATTACKS if name.startswith("keras") and "link" not in name]
+    "name",
+    [name for name in FILE_ATTACKS if name.startswith("keras") and not any(word in name for word in EARLIER)],
 )
 def test_an_attack_is_refused_before_keras_is_there(tmp_path, name):
-    if "bomb" in name or "deep" in name:
-        pytest.skip("what is large is refused by the archive's own limit, before this look")
     path = tmp_path / "model.keras"
     path.write_bytes(FILE_ATTACKS[name].content())
     with pytest.raises(ModelFault, match=r"model\.keras|Keras file"):

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everloop.core.errors import DataFault
-from everloop.measure.histogram import build_bins, count
+from everloop.measure.cells import Scratch
+from everloop.measure.histogram import build_bins, count, count_numbers, numeric_bins
 from everloop.measure.ranks import Ranked
 
 MANY = 70_000
@@ -115,3 +116,12 @@ def test_moments_are_the_sums_of_deviations(kind):
     total, square = Ranked.of(values).moments(centre)
     assert total == pytest.approx(math.fsum(moved), rel=1e-9, abs=1e-6)
     assert square == pytest.approx(math.fsum(each * each for each in moved), rel=1e-11)
+
+
+def test_what_was_written_for_one_column_does_not_reach_the_next():
+    scratch = Scratch()
+    for kind in ("normal", "seconds", "a peak", "rising", "heavy tails", "normal"):
+        values = drawn(kind)
+        bins = numeric_bins(Ranked.of(values, scratch))
+        assert bins == build_bins(values)
+        assert count_numbers(bins, Ranked.of(values[::-1], scratch)).counts == count(bins, values).counts

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from everloop.measure.arrays import Floats, Integers
+from everloop.measure.arrays import Booleans, Floats, Integers
 from everloop.measure.histogram import Bins, Histogram
 
 _GROUPS = 20
 _FLOOR = 0.5
+_EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,50 @@ class Pairs:
             groups_of(reference),
         )
 
+    @classmethod
+    def drawn(
+        cls, whole: Histogram, before: Floats, after: Floats, before_missing: Floats, after_missing: Floats
+    ) -> Pairs:
+        """Takes pairs of which both sides are parts of a whole, or drawn from it."""
+        ends = (whole.low, whole.high)
+        missing = (before_missing, after_missing)
+        return cls(whole.bins, before, after, *missing, *ends, ends, whole.deviation, groups_of(whole))
+
+    @cached_property
+    def present(self) -> tuple[Floats, Floats]:
+        """How many values are not missing, shape (pairs,) or (1,)."""
+        return self.before.sum(axis=-1), self.after.sum(axis=-1)
+
+    @cached_property
     def shares(self) -> tuple[Floats, Floats]:
         """The shares of the present values in each bin; NaN where none is present."""
-        return _shares(self.before), _shares(self.after)
+        before, after = self.present
+        return _parts(self.before, before[..., None]), _parts(self.after, after[..., None])
 
+    @cached_property
+    def apart(self) -> Floats:
+        """How far the cumulative shares are apart after each bin but the last; NaN where none is present."""
+        p, q = self.shares
+        return np.cumsum((q - p)[..., :-1], axis=-1)
+
+    @cached_property
+    def unknown(self) -> Booleans:
+        """Whether one side has no value, shape (pairs,)."""
+        before, after = self.present
+        unknown: Booleans = np.logical_or(before == 0, after == 0)
+        return unknown
+
+    @cached_property
     def grouped(self) -> tuple[Floats, Floats]:
         """The counts of groups of neighbouring bins."""
         if self.firsts.size == self.before.shape[-1]:
             return self.before, self.after
         return tuple(np.add.reduceat(side, self.firsts, axis=-1) for side in (self.before, self.after))  # type: ignore[return-value]
+
+    @cached_property
+    def grouped_shares(self) -> tuple[Floats, Floats]:
+        """The shares of the present values in each group; NaN where none is present."""
+        return _shares(self.grouped[0]), _shares(self.grouped[1])
 
 
 def groups_of(reference: Histogram) -> Integers:
@@ -92,29 +129,29 @@ def groups_of(reference: Histogram) -> Integers:
 
 def psi(pairs: Pairs) -> Floats:
     """The population stability index of each pair."""
-    before, after = pairs.grouped()
+    before, after = pairs.grouped
+    plain = pairs.grouped_shares
     one_sided = ((before == 0) != (after == 0)).any(axis=-1, keepdims=True)
     raised = np.where(one_sided, _FLOOR, 0.0)
-    p, q = _shares(before + raised), _shares(after + raised)
+    p, q = (_shares(before + raised), _shares(after + raised)) if one_sided.any() else plain
     ratio = np.divide(q, p, out=np.ones(np.broadcast_shapes(p.shape, q.shape)), where=(p > 0) & (q > 0))
     found = np.sum((q - p) * np.log(ratio), axis=-1)
     # Equal shares of samples of different size are raised differently; that is no shift.
-    equal = np.isclose(_shares(before), _shares(after), rtol=0, atol=1e-12).all(axis=-1)
-    empty = np.logical_or(before.sum(axis=-1) == 0, after.sum(axis=-1) == 0)
-    return np.where(empty, np.nan, np.where(equal, 0.0, found))
+    equal = (np.abs(plain[1] - plain[0]) <= _EQUAL).all(axis=-1)
+    return np.where(pairs.unknown, np.nan, np.where(equal, 0.0, found))
 
 
 def jensen_shannon(pairs: Pairs) -> Floats:
     """The Jensen-Shannon distance of each pair."""
-    p, q = (_shares(side) for side in pairs.grouped())
+    p, q = pairs.grouped_shares
     middle = (p + q) / 2
     divergence = _divergence(p, middle) + _divergence(q, middle)
-    return np.where(np.isnan(middle).any(axis=-1), np.nan, np.sqrt(np.maximum(0.0, divergence / 2)))
+    return np.where(pairs.unknown, np.nan, np.sqrt(np.maximum(0.0, divergence / 2)))
 
 
 def chi_square(pairs: Pairs) -> Floats:
     """Cramer's V of side and group of each pair."""
-    table = np.stack(np.broadcast_arrays(*pairs.grouped()))
+    table = np.stack(np.broadcast_arrays(*pairs.grouped))
     columns, sides = table.sum(axis=0), table.sum(axis=-1)
     total = sides.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -126,43 +163,38 @@ def chi_square(pairs: Pairs) -> Floats:
 
 def kolmogorov_smirnov(pairs: Pairs) -> Floats:
     """The largest distance of the cumulative distributions of each pair."""
-    p, q = pairs.shares()
-    difference = q - p
     if pairs.bins.kind == "categorical":
-        variation: Floats = np.abs(difference).sum(axis=-1) / 2
+        p, q = pairs.shares
+        variation: Floats = np.abs(q - p).sum(axis=-1) / 2
         return variation
     # The last cumulative number is 1 on both sides.
-    found = np.abs(np.cumsum(difference, axis=-1)[..., :-1]).max(axis=-1, initial=0.0)
-    return np.where(np.isnan(difference).any(axis=-1), np.nan, found)
+    high, low = pairs.apart.max(axis=-1, initial=0.0), pairs.apart.min(axis=-1, initial=0.0)
+    return np.where(pairs.unknown, np.nan, np.maximum(high, -low))
 
 
 def wasserstein(pairs: Pairs) -> Floats:
     """The first Wasserstein distance of each pair, in standard deviations of the reference."""
-    p, q = pairs.shares()
     if pairs.bins.kind == "categorical" or not pairs.low <= pairs.high:
-        return np.full(np.broadcast_shapes(p.shape, q.shape)[:-1], np.nan)
+        return np.full(pairs.unknown.shape, np.nan)
     edges = np.concatenate(([pairs.low], np.clip(pairs.bins.edges, pairs.low, pairs.high), [pairs.high]))
-    ahead = np.cumsum(p - q, axis=-1)
-    ahead[..., -1] = np.where(np.isnan(ahead[..., -1]), np.nan, 0.0)
-    begin = np.concatenate((np.zeros_like(ahead[..., :1]), ahead[..., :-1]), axis=-1)
-    area = np.sum(_mean_absolute(begin, ahead) * np.diff(edges), axis=-1)
+    area = _area(pairs.apart, np.diff(edges).astype(pairs.apart.dtype))
     scaled: Floats = area / pairs.deviation if pairs.deviation > 0 else area
-    return scaled
+    return np.where(pairs.unknown, np.nan, scaled)
 
 
 def missing_shift(pairs: Pairs) -> Floats:
     """The absolute difference of the shares of missing values of each pair."""
-    rates = []
-    for counts, missing in ((pairs.before, pairs.before_missing), (pairs.after, pairs.after_missing)):
-        rows = counts.sum(axis=-1) + missing
-        rates.append(np.divide(missing, rows, out=np.full(rows.shape, np.nan), where=rows > 0))
-    difference: Floats = np.abs(rates[1] - rates[0])
+    before, after = (
+        _parts(missing, present + missing)
+        for present, missing in zip(pairs.present, (pairs.before_missing, pairs.after_missing), strict=True)
+    )
+    difference: Floats = np.abs(after - before)
     return difference
 
 
 def unseen_share(pairs: Pairs) -> Floats:
     """By how much the share of values that the reference never had rose in each pair."""
-    p, q = pairs.shares()
+    p, q = pairs.shares
     if pairs.bins.kind == "categorical":
         return _rise(p[..., -1], q[..., -1])
     edges = np.asarray(pairs.bins.edges)
@@ -184,9 +216,14 @@ BATCHED: dict[str, Callable[[Pairs], Floats]] = {
 
 
 def _shares(counts: Floats) -> Floats:
-    total = counts.sum(axis=-1, keepdims=True)
-    shares: Floats = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
-    return shares
+    return _parts(counts, counts.sum(axis=-1, keepdims=True))
+
+
+def _parts(counts: Floats, whole: Floats) -> Floats:
+    """The counts as parts of the whole; NaN where that is nothing."""
+    with np.errstate(invalid="ignore"):
+        parts: Floats = counts / whole
+    return parts
 
 
 def _rise(before: Floats, after: Floats) -> Floats:
@@ -195,14 +232,25 @@ def _rise(before: Floats, after: Floats) -> Floats:
 
 
 def _divergence(p: Floats, middle: Floats) -> Floats:
-    ratio = np.divide(p, middle, out=np.ones(middle.shape), where=(p > 0) & (middle > 0))
+    ratio = np.divide(p, middle, out=np.ones_like(middle), where=(p > 0) & (middle > 0))
     found: Floats = np.sum(p * np.log2(ratio), axis=-1)
     return found
 
 
-def _mean_absolute(begin: Floats, end: Floats) -> Floats:
-    """The mean of |straight line| from ``begin`` to ``end``."""
-    size = np.abs(begin) + np.abs(end)
-    crossing = begin * end < 0
-    triangles = np.divide(begin**2 + end**2, 2 * size, out=np.zeros_like(size), where=crossing)
-    return np.where(crossing, triangles, size / 2)
+def _area(heights: Floats, widths: Floats) -> Floats:
+    """The area between 0 and straight lines that begin and end at 0, shape (pairs,).
+
+    Args:
+        heights: Where the lines meet, shape (pairs, lines - 1).
+        widths: Of each line, shape (lines,).
+    """
+    size, square = np.abs(heights), heights * heights
+    # The mean of |line| from a to b is |a + b| / 2 on one side of 0 and (a² + b²) / (2 |a| + 2 |b|) where it
+    # crosses; the other formula is never the larger one.
+    crossing = square[..., :-1] + square[..., 1:]
+    crossing /= size[..., :-1] + size[..., 1:] + np.finfo(heights.dtype).tiny
+    level = heights[..., :-1] + heights[..., 1:]
+    np.maximum(np.abs(level, out=level), crossing, out=level)
+    ends = size[..., :1].sum(axis=-1) * widths[0] + size[..., -1:].sum(axis=-1) * widths[-1]
+    area: Floats = (np.vecdot(level, widths[1:-1]) + ends) / 2
+    return area

@@ -71,7 +71,7 @@ def kolmogorov_smirnov_error(reference: Histogram, current: Histogram) -> float:
 
     Bins that hold a single value cost nothing.
     """
-    p, q = (side[0] for side in _pairs(reference, current).shares())
+    p, q = (side[0] for side in _pairs(reference, current).shares)
     single = np.array([_single_value(reference, i) for i in range(p.size)])
     return float(np.maximum(p, q)[~single].max(initial=0.0))
 

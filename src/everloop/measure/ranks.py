@@ -11,22 +11,14 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from everloop.measure.arrays import Booleans, Floats, Integers, possibly_missing
-
-_CELLS = 1 << 14
-_CHUNK = 1 << 18
-_MANY = 1 << 16
-_SAMPLE = 1000
-_TAIL = 250
-# Cells that hold more than this share of the numbers are not worth telling from the rest.
-_CROWDED = 0.4
+from everloop.measure.arrays import Floats, Integers, possibly_missing
+from everloop.measure.cells import Grid, Scratch
 
 
 @dataclass(frozen=True)
@@ -44,24 +36,29 @@ class Ranked:
     missing: int = 0
     lowest: int = 0
     highest: int = 0
-    _grid: _Grid | None = field(default=None, repr=False)
+    _grid: Grid | None = field(default=None, repr=False)
     _kept: list[_Held] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def of(cls, values: ArrayLike) -> Ranked:
+    def of(cls, values: ArrayLike, scratch: Scratch | None = None) -> Ranked:
         """Takes numbers, NaN for missing.
+
+        Args:
+            values: The numbers, shape (n,).
+            scratch: Where to write on the way. What is ranked with it can be asked until the next is.
 
         Raises:
             DataFault: When they are no numbers.
         """
         array = possibly_missing(values, "values")
-        grid = _Grid.over(array)
+        scratch = scratch or Scratch()
+        grid = Grid.over(array, scratch)
         if grid is not None:
             return cls(array, _grid=grid)
         finite = array[np.isfinite(array)]
         lowest, highest = int(np.count_nonzero(array == -np.inf)), int(np.count_nonzero(array == np.inf))
         missing = array.size - finite.size - lowest - highest
-        return cls(finite, missing, lowest, highest, _Grid.over(finite))
+        return cls(finite, missing, lowest, highest, Grid.over(finite, scratch))
 
     @cached_property
     def ends(self) -> tuple[float, float]:
@@ -75,7 +72,7 @@ class Ranked:
         """The sums of deviations from a centre and of their squares; NaN when they leave the doubles."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self._grid is not None:
-                sums = self._grid.moments(centre, self.finite.size)
+                sums = self._grid.moments(centre)
             else:
                 moved = self.finite - centre
                 # Not by BLAS, whose threads cost more than they bring here.
@@ -124,9 +121,11 @@ class Ranked:
         wanted = grid.with_tails(cells)
         if self._kept and np.isin(wanted, self._kept[-1].chosen, assume_unique=True).all():
             return self._kept[-1]
-        held = grid.held(self.finite, wanted)
-        if held is not None:
-            self._kept[:] = [held]
+        inside = grid.inside(self.finite, wanted)
+        if inside is None:
+            return None
+        held = _Held(grid, wanted, *inside)
+        self._kept[:] = [held]
         return held
 
     @cached_property
@@ -135,90 +134,10 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """Equal cells over most of many finite numbers; the outermost hold what lies beyond.
-
-    The cell of a number is computed by steps that never fall where numbers rise, so cells are in order.
-
-    Attributes:
-        middle: About the middle of the numbers.
-        scale: How many cells there are to one.
-        first: The place of the middle among the cells.
-        places: The cell of each number, shape (n,).
-        upto: How many numbers are in the cells up to each, shape (cells,).
-        sums: The sums of the numbers less the middle, and of their squares.
-    """
-
-    middle: float
-    scale: float
-    first: float
-    places: NDArray[np.uint16]
-    upto: Integers
-    sums: tuple[float, float]
-
-    @classmethod
-    def over(cls, numbers: Floats) -> _Grid | None:
-        """Counts numbers in cells; None where they are few, not all finite, or mostly the same."""
-        if numbers.size < _MANY:
-            return None
-        sample = np.sort(numbers[:: numbers.size // _SAMPLE])
-        low, middle, high = sample[2], float(sample[sample.size // 2]), sample[-3]
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            scale = (_CELLS - 1) / (high - low)
-            first = float((middle - low) * scale)
-        if not (np.isfinite(first) and np.isfinite(scale) and scale > 0):
-            return None
-        places, counts = np.empty(numbers.size, dtype=np.uint16), np.zeros(_CELLS, dtype=np.int64)
-        sums = np.zeros(2)
-        for start, part in _chunks(numbers):
-            with np.errstate(over="ignore", invalid="ignore"):
-                moved = part - middle
-                sums += moved.sum(), np.einsum("i,i", moved, moved)
-            # One number that is not finite makes the sums so, too.
-            if not np.isfinite(sums).all():
-                return None
-            cells = _cells(moved, scale, first)
-            places[start : start + part.size] = cells
-            counts += np.bincount(cells, minlength=_CELLS)
-        total, square = sums.tolist()
-        return cls(middle, float(scale), first, places, np.cumsum(counts), (total, square))
-
-    def moments(self, centre: float, count: int) -> tuple[float, float]:
-        """Moves the sums to another centre."""
-        (total, square), apart = self.sums, self.middle - centre
-        return total + count * apart, square + 2 * apart * total + count * apart * apart
-
-    def cells_of(self, numbers: Floats) -> Integers:
-        with np.errstate(over="ignore"):
-            return _cells(numbers - self.middle, self.scale, self.first)
-
-    def with_tails(self, cells: Integers) -> Integers:
-        """Adds the cells of the lowest and highest few numbers, where edges lie beside the places."""
-        few = self.upto[-1] // _TAIL
-        low, high = np.searchsorted(self.upto, (few, self.upto[-1] - few), side="right")
-        chosen = np.zeros(_CELLS, dtype=np.bool_)
-        chosen[: low + 1] = chosen[high:] = True
-        chosen[cells] = True
-        return np.flatnonzero(chosen)
-
-    def held(self, finite: Floats, chosen: Integers) -> _Held | None:
-        """Sorts what is in some cells; None where that is much of all."""
-        sizes = self.upto[chosen] - np.where(chosen > 0, self.upto[chosen - 1], 0)
-        if sizes.sum() > _CROWDED * finite.size:
-            return None
-        wanted = np.zeros(_CELLS, dtype=np.bool_)
-        wanted[chosen] = True
-        parts = [
-            part[_picked(wanted, self.places[start : start + part.size])] for start, part in _chunks(finite)
-        ]
-        return _Held(self, chosen, sizes, np.sort(np.concatenate(parts)))
-
-
-@dataclass(frozen=True)
 class _Held:
     """The numbers of some cells, rising; of all other cells only how many there are is known."""
 
-    grid: _Grid
+    grid: Grid
     chosen: Integers
     sizes: Integers
     rising: Floats
@@ -243,21 +162,3 @@ def _standing(rising: Floats, places: Integers) -> tuple[Floats, Integers]:
     found = rising[places]
     equal = np.searchsorted(rising, found, side="right") - np.searchsorted(rising, found, side="left")
     return found, equal.astype(np.int64)
-
-
-def _chunks(finite: Floats) -> Iterator[tuple[int, Floats]]:
-    """Parts that stay in the processor's cache, and long enough that threads seldom wait for each other."""
-    for start in range(0, finite.size, _CHUNK):
-        yield start, finite[start : start + _CHUNK]
-
-
-def _cells(moved: Floats, scale: float, first: float) -> Integers:
-    """The cells of numbers less the middle, in place."""
-    with np.errstate(over="ignore"):
-        np.multiply(moved, scale, out=moved)
-    moved += first
-    return np.clip(moved, 0, _CELLS - 1, out=moved).astype(np.int64)
-
-
-def _picked(wanted: Booleans, places: NDArray[np.uint16]) -> Integers:
-    return np.flatnonzero(np.take(wanted, places, mode="wrap"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from everloop.measure.cells import Scratch
 from everloop.measure.distances import BATCHED, Pairs
 from everloop.measure.histogram import (
     Bins,
@@ -50,30 +52,46 @@ def watched_columns(table: pl.DataFrame, names: tuple[str, ...] | None = None) -
     )
 
 
-def count_reference(column: pl.Series) -> Histogram:
+def count_reference(column: pl.Series, scratch: Scratch | None = None) -> Histogram:
     """Builds bins that fit a column of the reference, and counts it in them."""
     if column.dtype.is_numeric():
-        numbers = Ranked.of(numbers_of(column))
+        numbers = Ranked.of(numbers_of(column), scratch)
         return count_numbers(numeric_bins(numbers), numbers)
     frequencies = _frequencies(column)
     return count_categories(categorical_bins(frequencies), frequencies)
 
 
-def count_column(bins: Bins, column: pl.Series) -> Histogram:
+def count_column(bins: Bins, column: pl.Series, scratch: Scratch | None = None) -> Histogram:
     """Counts a column in the reference's bins.
 
     A text where numbers were expected counts as missing.
     """
     if bins.kind == "numeric":
-        return count_numbers(bins, Ranked.of(numbers_of(column)))
+        return count_numbers(bins, Ranked.of(numbers_of(column), scratch))
     return count_categories(bins, _frequencies(column))
 
 
-def for_each(work: Callable[[str], Found], names: Iterable[str]) -> dict[str, Found]:
-    """Works on columns side by side on the processor's cores: NumPy lets go of the interpreter."""
-    listed = list(names)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return dict(zip(listed, pool.map(work, listed), strict=True))
+def for_each(work: Callable[[str, Scratch], Found], names: Iterable[str]) -> dict[str, Found]:
+    """Works on columns side by side on the processor's cores: NumPy lets go of the interpreter.
+
+    Args:
+        work: What is done with each, given what it may write in.
+        names: The columns.
+    """
+    listed, cores = list(names), os.cpu_count() or 1
+    free: SimpleQueue[Scratch] = SimpleQueue()
+
+    def alone(name: str) -> Found:
+        scratch = free.get()
+        try:
+            return work(name, scratch)
+        finally:
+            free.put(scratch)
+
+    for _ in range(cores):
+        free.put(Scratch())
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        return dict(zip(listed, pool.map(alone, listed), strict=True))
 
 
 def numbers_of(column: pl.Series) -> NDArray[np.float64]:

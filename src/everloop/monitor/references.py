@@ -189,7 +189,7 @@ def reference(
     facets = facets_of(frame, inputs)
     names = (*watched_columns(frame, inputs), *(name for facet in facets for name in facet.names))
     frame = with_facets(frame, facets, own=True)
-    histograms = for_each(lambda name: count_reference(frame[name]), names)
+    histograms = for_each(lambda name, scratch: count_reference(frame[name], scratch), names)
     for name, values in ((SCORE, score), (ACTUAL, truth)):
         known = None if values is None else values[~np.isnan(values)]
         if known is not None and known.size:

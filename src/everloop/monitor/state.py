@@ -112,7 +112,7 @@ def count_window(
     rows = with_facets(as_frame(table), reference.facets)
     histograms = reference.histograms
     found = for_each(
-        lambda name: count_column(histograms[name].bins, rows[name]),
+        lambda name, scratch: count_column(histograms[name].bins, rows[name], scratch),
         [name for name in histograms if name in rows.columns],
     )
     for name, given in ((SCORE, scores), (ACTUAL, actuals)):

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from everloop.core.errors import DataFault
-from everloop.measure.distances import BATCHED, Pairs, groups_of
+from everloop.measure.cells import Scratch
+from everloop.measure.distances import BATCHED, Pairs
 from everloop.measure.histogram import Histogram, count
+from everloop.monitor.chance import Chance
 from everloop.monitor.columns import count_column, for_each
 from everloop.monitor.segments import FEWEST_ROWS, Segment, count_within, within
 from everloop.monitor.state import ACTUAL, SCORE
@@ -27,8 +29,6 @@ _FEWEST_WINDOWS = 8
 _USUAL = 0.1
 _FEWEST_DRAWS = 199
 _MOST_DRAWS = 2000
-_MANY_ROWS = 1000
-_NORMAL_FROM = 100.0
 
 Watched = tuple[tuple[str, str], ...]
 Table = NDArray[np.float64]
@@ -151,24 +151,14 @@ def _of_parts(
         after = np.array([part[name].counts for part in parts], dtype=np.float64)
         missing = np.array([part[name].missing for part in parts], dtype=np.float64)
         before = np.asarray(histogram.counts) - after
-        pairs[name] = _pairs(histogram, before, after, histogram.missing - missing, missing)
+        pairs[name] = Pairs.drawn(histogram, before, after, histogram.missing - missing, missing)
     return np.column_stack(
         [_judged(BATCHED[each](pairs[name]), pairs[name], fewest.get(name, 0)) for name, each in watched]
     )
 
 
 def _judged(distances: Table, pairs: Pairs, fewest: float) -> Table:
-    return np.where(pairs.after.sum(axis=-1) + pairs.after_missing < fewest, np.nan, distances)
-
-
-def _pairs(
-    whole: Histogram, before: Table, after: Table, before_missing: Table, after_missing: Table
-) -> Pairs:
-    ends = (whole.low, whole.high)
-    groups = groups_of(whole)
-    return Pairs(
-        whole.bins, before, after, before_missing, after_missing, *ends, ends, whole.deviation, groups
-    )
+    return np.where(pairs.present[1] + pairs.after_missing < fewest, np.nan, distances)
 
 
 def resampled(
@@ -186,95 +176,24 @@ def resampled(
     draws = int(min(_MOST_DRAWS, max(_FEWEST_DRAWS, 2 * rules.alarm.windows / rules.alarm.alarms)))
     chances = dict(zip(histograms, np.random.default_rng(rules.seed).spawn(len(histograms)), strict=True))
 
-    def measured(name: str) -> dict[int, dict[str, Table]]:
-        whole, random, segment = histograms[name], chances[name], within.get(name)
+    def measured(name: str, scratch: Scratch) -> dict[int, dict[str, Table]]:
+        segment = within.get(name)
         part = segment.share if segment else 1.0
-        before, lost = _drawn(whole, whole.rows, draws, random)
-        found = {}
-        for size in sizes:
-            after, missing = _drawn(whole, size, draws, random, new=_new_share(whole), part=part)
-            pairs = _pairs(whole, before, after, lost, missing)
-            fewest = segment.fewest(size) if segment else 0
-            found[size] = {
-                statistic: _judged(BATCHED[statistic](pairs), pairs, fewest)
+        chance = Chance(histograms[name], draws, chances[name], scratch, part)
+        return {
+            size: {
+                statistic: _judged(BATCHED[statistic](pairs), pairs, segment.fewest(size) if segment else 0)
                 for column, statistic in watched
                 if column == name
             }
-        return found
+            for size, pairs in chance.windows(sizes)
+        }
 
     columns = for_each(measured, histograms)
     return {
         size: np.column_stack([columns[column][size][statistic] for column, statistic in watched])
         for size in sizes
     }
-
-
-def _drawn(
-    whole: Histogram,
-    rows: int,
-    draws: int,
-    random: np.random.Generator,
-    *,
-    new: float = 0.0,
-    part: float = 1.0,
-) -> tuple[Table, Table]:
-    """Draws samples of about so many rows from a histogram, with replacement: counts and missing.
-
-    Args:
-        whole: The histogram.
-        rows: The rows of a sample. Above 1,000 each bin is drawn for itself, which is much faster and
-            leaves the number of rows to chance, too: the size of a distance varies by 1 / (2 sqrt(rows)).
-        draws: How many samples.
-        random: The source of chance.
-        new: The share of rows that fall into the last bin beside, as categories never seen.
-        part: The share of rows that are in the histogram's segment; the others are left out, so that how
-            many are in it is chance, too.
-    """
-    counts = np.array([*whole.counts, whole.missing], dtype=np.float64)
-    shares = counts / counts.sum() * (1 - new)
-    shares[-2] += new
-    if part < 1:
-        shares = np.append(shares * part, 1 - part)
-    if rows > _MANY_ROWS:
-        drawn = _counts_of_chance(shares * rows, draws, random)
-    else:
-        drawn = _sampled_bins(shares, rows, draws, random).astype(np.float64)
-    drawn = drawn[:, : counts.size]
-    return drawn[:, :-1], drawn[:, -1]
-
-
-def _counts_of_chance(expected: Table, draws: int, random: np.random.Generator) -> Table:
-    """Draws Poisson counts; where many are expected, from the normal distribution with their skew.
-
-    Source:
-        Cornish and Fisher, Revue de l'Institut International de Statistique 5 (1938).
-    """
-    drawn = np.empty((draws, expected.size))
-    many = expected > _NORMAL_FROM
-    drawn[:, ~many] = random.poisson(expected[~many], (draws, int(np.count_nonzero(~many))))
-    moved = random.standard_normal((draws, int(np.count_nonzero(many))))
-    skewed = np.sqrt(expected[many]) * moved + (moved * moved - 1) / 6
-    drawn[:, many] = np.maximum(0.0, np.rint(expected[many] + skewed))
-    return drawn
-
-
-def _sampled_bins(shares: Table, rows: int, draws: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draws each row's bin; for few rows in many bins that is faster than a multinomial draw."""
-    ends = np.cumsum(shares)
-    bins = np.searchsorted(ends, random.random((draws, rows)) * ends[-1], side="right")
-    place = bins + shares.size * np.arange(draws)[:, None]
-    return np.bincount(place.ravel(), minlength=draws * shares.size).reshape(draws, shares.size)
-
-
-def _new_share(whole: Histogram) -> float:
-    """How many of a window's categories the reference has not seen, by chance.
-
-    Source:
-        Good, Biometrika 40 (1953): the share of categories that were seen once.
-    """
-    if whole.bins.kind != "categorical" or not whole.rows:
-        return 0.0
-    return sum(number == 1 for number in whole.counts[:-1]) / whole.rows
 
 
 def _sizes(largest: int, rules: ReferenceRules) -> list[int]:

@@ -1,0 +1,136 @@
+"""What chance alone does to a column: samples drawn again from its histogram, hundreds at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from everloop.measure.cells import Scratch
+from everloop.measure.distances import Pairs
+from everloop.measure.histogram import Histogram
+
+_MANY_ROWS = 1000
+_NORMAL_FROM = 100.0
+
+Table = NDArray[np.float64]
+Sides = tuple[NDArray[Any], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Draws a reference and a window again from a histogram, with replacement.
+
+    Attributes:
+        whole: The histogram.
+        draws: How many samples.
+        random: The source of chance.
+        scratch: What large samples are written in; each is good until the next is drawn.
+        part: The share of rows that are in the histogram's segment; the others are left out, so that how
+            many are in it is chance, too.
+    """
+
+    whole: Histogram
+    draws: int
+    random: np.random.Generator
+    scratch: Scratch
+    part: float = 1.0
+
+    def windows(self, sizes: list[int]) -> Iterator[tuple[int, Pairs]]:
+        """Draws pairs of a reference and a window for windows of each size.
+
+        Where both have more than 1,000 rows each bin is drawn for itself, which is much faster and leaves
+        the number of rows to chance, too: the size of a distance varies by 1 / (2 sqrt(rows)).
+        """
+        counts = np.array([*self.whole.counts, self.whole.missing], dtype=np.float64)
+        before = counts / counts.sum()
+        after = self._window_shares(before)
+        drawn = None
+        for size in sizes:
+            if min(size, self.whole.rows) > _MANY_ROWS:
+                expected = before * self.whole.rows, after[: counts.size] * size
+                yield size, self._pairs(self._both(expected, (self.whole.rows, size)))
+            else:
+                drawn = self._one(before, self.whole.rows) if drawn is None else drawn
+                yield size, self._pairs((drawn, self._one(after, size)[:, : counts.size]))
+
+    def _pairs(self, sides: Sides) -> Pairs:
+        before, after = sides
+        return Pairs.drawn(self.whole, before[:, :-1], after[:, :-1], before[:, -1], after[:, -1])
+
+    def _window_shares(self, shares: Table) -> Table:
+        """The chances of a window's rows: categories never seen count, as the last bin of all."""
+        new = _new_share(self.whole)
+        chances = shares * (1 - new)
+        chances[-2] += new
+        return np.append(chances * self.part, 1 - self.part) if self.part < 1 else chances
+
+    def _one(self, shares: Table, rows: int) -> Table:
+        """Draws samples of so many rows, shape (draws, bins)."""
+        if rows > _MANY_ROWS:
+            return _counts_of_chance(shares * rows, self.draws, self.random)
+        return _sampled_bins(shares, rows, self.draws, self.random).astype(np.float64)
+
+    def _both(self, expected: tuple[Table, Table], rows: tuple[int, int]) -> Sides:
+        """Draws both sides of each bin at once, shape (draws, bins), where many rows are expected in both.
+
+        Distances see how far the shares of both sides are apart, and to first order nothing else. So that
+        is drawn, a normal number with the skew that the difference of two Poisson counts has, and parted
+        between the sides as their variances are. Where few are expected each side is drawn for itself.
+
+        Source:
+            Cornish and Fisher, Revue de l'Institut International de Statistique 5 (1938).
+        """
+        many = np.minimum(*expected) > _NORMAL_FROM
+        sides = [np.where(many, side, 1.0) for side in expected]
+        variances = [side / whole**2 for side, whole in zip(sides, rows, strict=True)]
+        spread = np.sqrt(variances[0] + variances[1])
+        skew = (variances[1] / rows[1] - variances[0] / rows[0]) / spread**3
+        moved, before, after = (
+            self.scratch.array(name, self.draws * many.size, np.float32).reshape(self.draws, many.size)
+            for name in ("chance", "before", "after")
+        )
+        self.random.standard_normal(out=moved, dtype=np.float32)
+        np.multiply(moved, moved, out=before)
+        before -= 1
+        before *= (skew / 6).astype(np.float32)
+        moved += before
+        np.multiply(moved, (-variances[0] * rows[0] / spread).astype(np.float32), out=before)
+        np.multiply(moved, (variances[1] * rows[1] / spread).astype(np.float32), out=after)
+        for drawn, side in ((before, expected[0]), (after, expected[1])):
+            np.add(drawn, side.astype(np.float32), out=drawn)
+            few = side[~many]
+            drawn[:, ~many] = self.random.poisson(few, (self.draws, few.size))
+        return before, after
+
+
+def _counts_of_chance(expected: Table, draws: int, random: np.random.Generator) -> Table:
+    """Draws Poisson counts; where many are expected, from the normal distribution with their skew."""
+    drawn = np.empty((draws, expected.size))
+    many = expected > _NORMAL_FROM
+    drawn[:, ~many] = random.poisson(expected[~many], (draws, int(np.count_nonzero(~many))))
+    moved = random.standard_normal((draws, int(np.count_nonzero(many))))
+    drawn[:, many] = expected[many] + np.sqrt(expected[many]) * moved + (moved * moved - 1) / 6
+    return drawn
+
+
+def _sampled_bins(shares: Table, rows: int, draws: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Draws each row's bin; for few rows in many bins that is faster than a multinomial draw."""
+    ends = np.cumsum(shares)
+    bins = np.searchsorted(ends, random.random((draws, rows)) * ends[-1], side="right")
+    place = bins + shares.size * np.arange(draws)[:, None]
+    return np.bincount(place.ravel(), minlength=draws * shares.size).reshape(draws, shares.size)
+
+
+def _new_share(whole: Histogram) -> float:
+    """How many of a window's categories the reference has not seen, by chance.
+
+    Source:
+        Good, Biometrika 40 (1953): the share of categories that were seen once.
+    """
+    if whole.bins.kind != "categorical" or not whole.rows:
+        return 0.0
+    return sum(number == 1 for number in whole.counts[:-1]) / whole.rows

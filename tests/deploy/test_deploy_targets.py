@@ -139,12 +139,14 @@ def test_strategies_in_argos_words(release, strategy, steps):
 
 def test_one_thing_at_a_time_says_how_many_pods_there_are(release):
     files = open_target("kubernetes").files(release)
-    (deployment,), (rollout,) = read(files["deployment.yaml"]), read(files["rollouts/rollout.yaml"])
+    (deployment,), (rollout,) = read(files["base/deployment.yaml"]), read(files["rollouts/rollout.yaml"])
     assert "replicas" not in deployment["spec"].keys() | rollout["spec"].keys()
     assert rollout["spec"]["workloadRef"]["scaleDown"] == "onsuccess"
-    (base,), (instead,) = read(files["autoscaler.yaml"]), read(files["rollouts/autoscaler.yaml"])
-    assert base["metadata"] == instead["metadata"]
-    assert [one["spec"]["scaleTargetRef"]["kind"] for one in (base, instead)] == ["Deployment", "Rollout"]
+    (base,), (over,) = read(files["base/autoscaler.yaml"]), read(files["rollouts/kustomization.yaml"])
+    assert base["spec"]["scaleTargetRef"]["kind"] == "Deployment"
+    (patch,) = over["patches"]
+    assert patch["target"] == {"kind": "HorizontalPodAutoscaler"}
+    assert {one["value"] for one in json.loads(patch["patch"])} == {"argoproj.io/v1alpha1", "Rollout"}
 
 
 def test_blue_green_and_mirrors_in_the_clusters_words(release):
@@ -153,12 +155,69 @@ def test_blue_green_and_mirrors_in_the_clusters_words(release):
     assert rollout["spec"]["strategy"]["blueGreen"]["activeService"] == release.name
     (route,) = read(kubernetes.files(replace(release, strategy="shadow"))["gateway/route.yaml"])
     assert route["spec"]["rules"][0]["filters"][0]["type"] == "RequestMirror"
-    (route,) = read(kubernetes.files(release)["gateway/route.yaml"])
-    assert [one["weight"] for one in route["spec"]["rules"][0]["backendRefs"]] == [95, 5]
+    assert "weight" not in json.dumps(route)
+
+
+def weights(content):
+    (route,) = read(content)
+    return {one["name"]: one["weight"] for one in route["spec"]["rules"][0]["backendRefs"]}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "first", "shares"),
+    [
+        ("canary", 5, [0, 5, 25, 50, 100]),
+        ("blue_green", 0, [0, 100]),
+        ("ab", 50, [0, 50, 100]),
+        ("shadow", None, [0]),
+    ],
+)
+def test_every_step_is_a_route_and_so_is_the_way_back(release, strategy, first, shares):
+    files = open_target("kubernetes").files(replace(release, strategy=strategy))
+    steps = {name: content for name, content in files.items() if name.startswith("gateway/weights/")}
+    assert sorted(steps) == [f"gateway/weights/{share:03}.yaml" for share in shares]
+    champion, challenger = release.name, f"{release.name}-challenger"
+    for share, name in zip(shares, sorted(steps), strict=True):
+        assert weights(steps[name]) == {champion: 100 - share, challenger: share}
+    if first is not None:
+        assert files["gateway/route.yaml"] == steps[f"gateway/weights/{first:03}.yaml"]
+
+
+def test_what_a_topic_asks_for_is_a_secret_of_the_cluster_and_a_way_out(release, monkeypatch):
+    monkeypatch.setattr("everloop.deploy.targets.serving_files.metadata.version", lambda _: "1.0")
+    topic = TopicSettings(
+        "kafka://broker:9092/loans", {"sasl.username": "us", "sasl.password": "env:PASSWORD"}
+    )
+    kubernetes, stated = open_target("kubernetes"), replace(release, topic=topic)
+    files = kubernetes.files(stated)
+    (deployment,) = read(files["base/deployment.yaml"])
+    (server,) = deployment["spec"]["template"]["spec"]["containers"]
+    reference = {"name": f"{release.name}-topic", "key": "PASSWORD"}
+    assert {"name": "PASSWORD", "valueFrom": {"secretKeyRef": reference}} in server["env"]
+    told = f"kubectl create secret generic {release.name}-topic --from-literal=PASSWORD=$PASSWORD"
+    assert told in kubernetes.commands(stated)
+    assert "-e PASSWORD " in open_target("docker").commands(stated)[1]
+    (network,), (closed,) = (read(one["base/network.yaml"]) for one in (files, kubernetes.files(release)))
+    assert (network["spec"]["egress"], closed["spec"]["egress"]) == ([{}], [])
+
+
+def test_kserves_container_says_nothing_that_knative_refuses(release):
+    """Fields that its door lets through without a feature flag: `pkg/apis/serving/fieldmask.go` of Knative."""
+    files = open_target("kserve").files(release)
+    (service,) = read(files["inferenceservice.yaml"])
+    predictor = service["spec"]["predictor"]
+    (server,) = predictor["containers"]
+    assert "securityContext" not in predictor
+    assert "lifecycle" not in server
+    assert "fieldRef" not in json.dumps(server)
+    assert server["securityContext"]["runAsNonRoot"] is True
+    (account,) = read(files["serviceaccount.yaml"])
+    assert predictor["serviceAccountName"] == account["metadata"]["name"]
+    assert account["automountServiceAccountToken"] is False
 
 
 def test_pods_have_no_root_and_no_writable_system(release):
-    (deployment,) = read(open_target("kubernetes").files(release)["deployment.yaml"])
+    (deployment,) = read(open_target("kubernetes").files(release)["base/deployment.yaml"])
     pod = deployment["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     (server,) = pod["containers"]

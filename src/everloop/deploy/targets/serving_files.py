@@ -93,15 +93,29 @@ def token_variable(role: str) -> str:
 
 
 def variables_of(release: Release) -> tuple[str, ...]:
-    """Names the environment variables that a server reads: tokens, and where the online store is."""
-    stores = (ONLINE_VARIABLE,) if release.joins else ()
-    return (*(token_variable(role) for role in release.roles), *stores)
+    """Names the environment variables that a server reads: tokens, where features are, what a topic asks."""
+    return tuple(variable for keys in cluster_secrets(release).values() for variable in keys.values())
 
 
-def secret_command(release: Release) -> str:
-    """Gives the command that hands a cluster the tokens that its pods read."""
-    tokens = " ".join(f"--from-literal={role}=${token_variable(role)}" for role in release.roles)
-    return f"kubectl create secret generic {release.name}-tokens {tokens}"
+def cluster_secrets(release: Release) -> dict[str, dict[str, str]]:
+    """Gives the secrets that a cluster keeps: by name, each key with the variable that holds it in a pod."""
+    options = {} if release.topic is None else release.topic.options
+    asked = {value.removeprefix("env:") for value in options.values() if value.startswith("env:")}
+    named = {
+        "tokens": {role: token_variable(role) for role in release.roles},
+        "online": {"address": ONLINE_VARIABLE} if release.joins else {},
+        "topic": {variable: variable for variable in sorted(asked)},
+    }
+    return {f"{release.name}-{name}": keys for name, keys in named.items() if keys}
+
+
+def secret_commands(release: Release) -> tuple[str, ...]:
+    """Gives the commands that hand a cluster the secrets that its pods read."""
+    return tuple(
+        f"kubectl create secret generic {name} "
+        + " ".join(f"--from-literal={key}=${variable}" for key, variable in keys.items())
+        for name, keys in cluster_secrets(release).items()
+    )
 
 
 def _code() -> dict[str, Content]:

@@ -60,6 +60,7 @@ class Grid:
         scale: How many cells there are to one.
         places: The cell of each number, shape (n,).
         upto: How many numbers are in the cells up to each, shape (cells,).
+        occupied: How many cells hold a number.
         sums: The sums of the numbers less the low, and of their squares.
         scratch: What the places are written in.
     """
@@ -68,6 +69,7 @@ class Grid:
     scale: float
     places: NDArray[np.uint16]
     upto: Integers
+    occupied: int
     sums: tuple[float, float]
     scratch: Scratch
 
@@ -103,7 +105,8 @@ class Grid:
             np.copyto(cell, moved, casting="unsafe")
             places[start : start + part.size] = cell
             counts += np.bincount(cell, minlength=CELLS)
-        return cls(low, scale, places, np.cumsum(counts), (total, square), scratch)
+        upto, occupied = np.cumsum(counts), int(np.count_nonzero(counts))
+        return cls(low, scale, places, upto, occupied, (total, square), scratch)
 
     def moments(self, centre: float) -> tuple[float, float]:
         """The sums of deviations from another centre, and of their squares."""
@@ -116,39 +119,37 @@ class Grid:
             moved = (numbers - self.low) * self.scale
         return np.clip(moved, 0, CELLS - 1, out=moved).astype(np.int64)
 
-    def with_tails(self, cells: Integers) -> Integers:
-        """Adds the cells of the lowest and highest few numbers, where edges lie beside the places."""
+    def with_tails(self, cells: Integers) -> Booleans:
+        """Chooses cells and those of the lowest and highest few numbers, where edges lie beside the places.
+
+        Returns:
+            Whether each cell is chosen, shape (cells,).
+        """
         few = self.upto[-1] // _TAIL
         low, high = np.searchsorted(self.upto, (few, self.upto[-1] - few), side="right")
         chosen = np.zeros(CELLS, dtype=np.bool_)
         chosen[: low + 1] = chosen[high:] = True
         chosen[cells] = True
-        return np.flatnonzero(chosen)
+        return chosen
 
-    def inside(self, numbers: Floats, cells: Integers) -> tuple[Integers, Floats] | None:
-        """Sorts what is in some cells; None where that is much of all.
+    def inside(self, numbers: Floats, chosen: Booleans) -> Floats | None:
+        """Sorts the numbers in the chosen cells; None where that is much of all.
 
         Args:
             numbers: Those that were counted.
-            cells: The cells, rising.
-
-        Returns:
-            How many numbers are in each cell, and the numbers, rising.
+            chosen: Whether each cell is, shape (cells,).
         """
-        sizes = self.upto[cells] - np.where(cells > 0, self.upto[cells - 1], 0)
-        count = int(sizes.sum())
+        count = int(np.diff(self.upto, prepend=0)[chosen].sum())
         if count > _CROWDED * numbers.size:
             return None
-        wanted = np.zeros(CELLS, dtype=np.bool_)
-        wanted[cells] = True
         rising = self.scratch.array("rising", count, np.float64)
-        begun, room = 0, self.scratch.array("wanted", _CHUNK, np.bool_)
+        begun, room = 0, self.scratch.array("chosen", _CHUNK, np.bool_)
         for start, part in _chunks(numbers):
-            picked = _picked(wanted, self.places[start : start + part.size], room[: part.size])
+            picked = _picked(chosen, self.places[start : start + part.size], room[: part.size])
             rising[begun : begun + picked.size] = part[picked]
             begun += picked.size
         rising.sort()
-        return sizes, rising
+        return rising
 
 
 def _chunks(numbers: Floats) -> Iterator[tuple[int, Floats]]:
@@ -157,5 +158,5 @@ def _chunks(numbers: Floats) -> Iterator[tuple[int, Floats]]:
         yield start, numbers[start : start + _CHUNK]
 
 
-def _picked(wanted: Booleans, places: NDArray[np.uint16], room: Booleans) -> Integers:
-    return np.flatnonzero(np.take(wanted, places, mode="wrap", out=room))
+def _picked(chosen: Booleans, places: NDArray[np.uint16], room: Booleans) -> Integers:
+    return np.flatnonzero(np.take(chosen, places, mode="wrap", out=room))

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from everloop.measure.arrays import Floats, Integers, possibly_missing
+from everloop.measure.arrays import Booleans, Floats, Integers, possibly_missing
 from everloop.measure.cells import Grid, Scratch
 
 
@@ -104,7 +104,7 @@ class Ranked:
     def distinct(self, most: int) -> Floats | None:
         """Gives the finite numbers, each once and rising; None where there are more than ``most``."""
         grid = self._grid
-        if grid is not None and np.count_nonzero(np.diff(grid.upto, prepend=0)) > most:
+        if grid is not None and grid.occupied > most:
             return None
         rising = self._rising
         # Compared, not subtracted: the ends of the doubles are further apart than a double says.
@@ -118,15 +118,14 @@ class Ranked:
         grid = self._grid
         if grid is None:
             return None
-        wanted = grid.with_tails(cells)
-        if self._kept and np.isin(wanted, self._kept[-1].chosen, assume_unique=True).all():
+        if self._kept and self._kept[-1].chosen[cells].all():
             return self._kept[-1]
-        inside = grid.inside(self.finite, wanted)
-        if inside is None:
+        chosen = grid.with_tails(cells)
+        rising = grid.inside(self.finite, chosen)
+        if rising is None:
             return None
-        held = _Held(grid, wanted, *inside)
-        self._kept[:] = [held]
-        return held
+        self._kept[:] = [_Held.of(grid, chosen, rising)]
+        return self._kept[-1]
 
     @cached_property
     def _rising(self) -> Floats:
@@ -135,27 +134,32 @@ class Ranked:
 
 @dataclass(frozen=True)
 class _Held:
-    """The numbers of some cells, rising; of all other cells only how many there are is known."""
+    """The numbers of chosen cells, rising; of all other cells only how many there are is known.
+
+    Attributes:
+        grid: The cells.
+        chosen: Whether each is chosen, shape (cells,).
+        rising: The numbers.
+        skipped: How many numbers of other cells lie before each cell, shape (cells,).
+    """
 
     grid: Grid
-    chosen: Integers
-    sizes: Integers
+    chosen: Booleans
     rising: Floats
+    skipped: Integers
 
-    @property
-    def _skipped(self) -> Integers:
-        """How many numbers of other cells lie before each chosen cell."""
-        skipped: Integers = self.grid.upto[self.chosen] - np.cumsum(self.sizes)
-        return skipped
+    @classmethod
+    def of(cls, grid: Grid, chosen: Booleans, rising: Floats) -> _Held:
+        skipped = np.cumsum(np.where(chosen, 0, np.diff(grid.upto, prepend=0)))
+        return cls(grid, chosen, rising, skipped)
 
     def below(self, edges: Floats) -> Integers:
-        cell = np.searchsorted(self.chosen, self.grid.cells_of(edges))
-        found: Integers = np.searchsorted(self.rising, edges, side="left") + self._skipped[cell]
-        return found
+        found: Integers = np.searchsorted(self.rising, edges, side="left")
+        return found + self.skipped[self.grid.cells_of(edges)]
 
     def at(self, places: Integers) -> tuple[Floats, Integers]:
-        cell = np.searchsorted(self.grid.upto[self.chosen], places, side="right")
-        return _standing(self.rising, places - self._skipped[cell])
+        cell = np.searchsorted(self.grid.upto, places, side="right")
+        return _standing(self.rising, places - self.skipped[cell])
 
 
 def _standing(rising: Floats, places: Integers) -> tuple[Floats, Integers]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from everloop.measure.cells import Scratch
 from everloop.measure.distances import Pairs
 from everloop.measure.histogram import Histogram
+from everloop.measure.normal_numbers import draw_normal
 
 _MANY_ROWS = 1000
-_NORMAL_FROM = 100.0
+_NORMAL_FROM = 30.0
 
 Table = NDArray[np.float64]
 Sides = tuple[NDArray[Any], NDArray[Any]]
@@ -93,7 +94,7 @@ class Chance:
             self.scratch.array(name, self.draws * many.size, np.float32).reshape(self.draws, many.size)
             for name in ("chance", "before", "after")
         )
-        self.random.standard_normal(out=moved, dtype=np.float32)
+        draw_normal(self.random, moved)
         np.multiply(moved, moved, out=before)
         before -= 1
         before *= (skew / 6).astype(np.float32)
@@ -109,10 +110,10 @@ class Chance:
 
 def _counts_of_chance(expected: Table, draws: int, random: np.random.Generator) -> Table:
     """Draws Poisson counts; where many are expected, from the normal distribution with their skew."""
-    drawn = np.empty((draws, expected.size))
-    many = expected > _NORMAL_FROM
+    drawn, many = np.empty((draws, expected.size)), expected > _NORMAL_FROM
     drawn[:, ~many] = random.poisson(expected[~many], (draws, int(np.count_nonzero(~many))))
-    moved = random.standard_normal((draws, int(np.count_nonzero(many))))
+    moved = np.empty((draws, int(np.count_nonzero(many))), dtype=np.float32)
+    draw_normal(random, moved)
     drawn[:, many] = expected[many] + np.sqrt(expected[many]) * moved + (moved * moved - 1) / 6
     return drawn
 

@@ -49,7 +49,8 @@ def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> D
         status, reason = _unjudged(state.rows, reference)
         return DriftFinding(status, np.nan, np.nan, columns, reason, distances, absent)
     budget = reference.budgets[size]
-    standardised = _standardised(counted, reference, state.rows, size, np.random.default_rng(seed))
+    random = np.random.default_rng(seed)
+    standardised = _standardised(counted, distances, reference, (state.rows, size), random)
     known = standardised[~np.isnan(standardised)]
     largest = float(known.max()) if known.size else np.nan
     order = np.argsort(np.where(np.isnan(standardised), np.inf, -standardised), kind="stable")
@@ -69,13 +70,25 @@ def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> D
 
 
 def _standardised(
-    counted: Mapping[str, Histogram], reference: Reference, rows: int, size: int, random: np.random.Generator
+    counted: Mapping[str, Histogram],
+    distances: Mapping[str, Mapping[str, float]],
+    reference: Reference,
+    sizes: tuple[int, int],
+    random: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Each watched distance on the scale of the reference's variation; NaN where it is not known.
 
     Actuals of which some are not known are held to the next smaller size, on the scale of this one; so is
     a segment that fewer rows are in than chance explains.
+
+    Args:
+        counted: The window's columns.
+        distances: Every distance of each of them, for what is judged as it is.
+        reference: What the window is compared with.
+        sizes: How many rows the window has, and the size that it is thinned to.
+        random: Of the thinning.
     """
+    rows, size = sizes
     found = np.full(len(reference.watched), np.nan)
     held = {name: _held_to(reference, name, part.rows, size, rows) for name, part in counted.items()}
     for own in {each for each, _ in held.values() if each}:
@@ -85,7 +98,9 @@ def _standardised(
             if each == own
         }
         budget = reference.budgets[own]
-        judged = budget.judge(statistics_of(reference.histograms, drawn, reference.watched))
+        thinner = {name: part for name, part in drawn.items() if part is not counted[name]}
+        whole = {name: distances[name] for name in drawn.keys() - thinner.keys()}
+        judged = budget.judge(statistics_of(reference.histograms, thinner, reference.watched, whole))
         scale = reference.budgets[size].threshold / budget.threshold if budget.threshold > 0 else 1.0
         found = np.where(np.isnan(judged.standardised), found, np.asarray(judged.standardised) * scale)
     return found

@@ -126,12 +126,24 @@ def variation(
 
 
 def statistics_of(
-    reference: Mapping[str, Histogram], window: Mapping[str, Histogram], watched: Watched
+    reference: Mapping[str, Histogram],
+    window: Mapping[str, Histogram],
+    watched: Watched,
+    measured: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> list[float]:
-    """Measures every watched pair of column and distance; NaN where a column is not there."""
+    """Measures every watched pair of column and distance; NaN where a column is not there.
+
+    Args:
+        reference: The reference's columns.
+        window: Those of the window that are measured.
+        watched: The pairs.
+        measured: The distances of columns that were measured before.
+    """
     pairs = {name: Pairs.of(reference[name], part) for name, part in window.items()}
     return [
-        float(BATCHED[statistic](pairs[column])[0]) if column in pairs else float("nan")
+        float(BATCHED[statistic](pairs[column])[0])
+        if column in pairs
+        else measured.get(column, {}).get(statistic, float("nan"))
         for column, statistic in watched
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.figures import Figure, Options, Report
-from benchmarks.peers import python_of, started
+from benchmarks.peers import Peer, python_of, started
 from benchmarks.timing import Timing, interleave, peak_memory, timed
 from everloop.monitor import ReferenceRules, count_window, drift, judge_state, reference
 
@@ -67,18 +67,13 @@ def _beside(
             notes.append(f"{title} was not measured; add --peers")
             continue
         with started(python, script, *map(str, files)) as peer:
-            try:
-                theirs[name] = peer.measure(1, within=MOST_SECONDS)[0]
-            except TimeoutError:
-                theirs[name] = MOST_SECONDS
-                notes.append(
-                    f"{title} did not end within {MOST_SECONDS:g} s on {before.height:,} rows: its figure "
-                    "and the ratio are lower bounds"
-                )
-            if theirs[name] < SHORT_SECONDS:
-                in_turns = {**works, name: lambda peer=peer: peer.measure(1)[0]}
-                took = interleave(in_turns, ROUNDS)
-                theirs[name], rounds = took[name].median, rounds + took["everloop"].rounds
+            theirs[name], in_turns = _of_peer(peer, works)
+        rounds += in_turns
+        if theirs[name] >= MOST_SECONDS:
+            notes.append(
+                f"{title} did not end within {MOST_SECONDS:g} s on {before.height:,} rows: its figure "
+                "and the ratio are lower bounds"
+            )
     ours = Timing(rounds + interleave(works, 2)["everloop"].rounds)
     figures = [] if theirs else [Figure(what, **ours.scaled(1), unit="s")]
     for name, seconds in theirs.items():
@@ -87,6 +82,18 @@ def _beside(
         times = f"times as fast as {title}, {before.height:,} rows"
         figures.append(Figure(times, seconds / ours.median, "x", goal=f">= {goal}"))
     return figures, notes
+
+
+def _of_peer(peer: Peer, works: dict[str, Callable[[], float]]) -> tuple[float, tuple[float, ...]]:
+    """Gives a peer's seconds, `MOST_SECONDS` where it took longer, and ours where both went in turns."""
+    try:
+        once = peer.measure(1, within=MOST_SECONDS)[0]
+    except TimeoutError:
+        return MOST_SECONDS, ()
+    if once >= SHORT_SECONDS:
+        return once, ()
+    took = interleave({**works, "peer": lambda: peer.measure(1)[0]}, ROUNDS)
+    return took["peer"].median, took["everloop"].rounds
 
 
 def _window(before: pl.DataFrame, rows: pl.DataFrame) -> Figure:

@@ -14,7 +14,7 @@ from everloop.core.errors import PackageRefused
 from everloop.core.tasks import decides_by
 from everloop.measure.metrics import METRICS, compute
 from everloop.runtime.decision import PLAIN, acted_on, decisions_of
-from everloop.runtime.package import Package
+from everloop.runtime.package import MODEL_FILES, Package
 from everloop.table.even_rows import CONTRAST_POINTS, even_rows
 from everloop.table.labels import class_indices
 
@@ -207,8 +207,9 @@ class Candidate:
         return scores if decides_by(self.frame.task, "largest") else scores[:, 0]
 
     def model_bytes(self) -> int:
-        """Gives the size of what serves: the compiled graph and the plan."""
-        files = (self.folder / name for name in ("score.onnx", "plan.json"))
+        """Gives the size of what serves: the plan, and the graph or the estimator of a Python runtime."""
+        names = (*MODEL_FILES[self.package.manifest.runtime], "plan.json")
+        files = (self.folder / name for name in names)
         return sum(path.stat().st_size for path in files if path.exists())
 
     def seconds_per_answer(self) -> NDArray[np.float64]:

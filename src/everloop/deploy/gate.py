@@ -68,7 +68,14 @@ class GateResult:
             for check in self.checks
             if not check.passed
         ]
-        return "; ".join(failed) if failed else f"all {len(self.checks)} checks passed"
+        if failed:
+            return "; ".join(failed)
+        return "; ".join([f"all {len(self.checks)} checks passed", *self.notices])
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What whoever releases it has to know, though it refuses nothing."""
+        return tuple(f"it serves in {check.found}" for check in self.checks if check.name == "runtime")
 
     def raise_if_refused(self) -> None:
         """Stops where a check failed.
@@ -84,7 +91,8 @@ class GateResult:
         checks = [
             {name: getattr(check, name) for name in Check.__dataclass_fields__} for check in self.checks
         ]
-        return {"passed": self.passed, "reason": self.reason, "checks": checks}
+        told = {"passed": self.passed, "reason": self.reason, "checks": checks}
+        return told | ({"notices": list(self.notices)} if self.notices else {})
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,28 @@ def _parity(question: Question) -> Iterator[Check]:
         f"equal on {_total(rows)} rows" if certificate.get("passed") else "different",
         bool(certificate.get("passed")),
         {"rows": rows, "largest_difference": certificate.get("largest_difference")},
+    )
+
+
+def _runtime(question: Question) -> Iterator[Check]:
+    """Tells of a version that was not compiled what serves it, so that nobody releases it unawares.
+
+    Its time and its size are measured on what serves, as a compiled one's.
+    """
+    manifest = question.candidate.package.manifest
+    if manifest.runtime == "graph":
+        return
+    needed = ", ".join(f"{name} {version}" for name, version in manifest.requirements.items())
+    yield Check(
+        "runtime",
+        "a compiled graph, or told",
+        f"a Python runtime, slower than compiled, which needs {needed}",
+        True,
+        {
+            "runtime": manifest.runtime,
+            "requirements": manifest.requirements,
+            "reason": question.candidate.parity.get("absent", {}).get("graph"),
+        },
     )
 
 
@@ -286,6 +316,7 @@ def _size(question: Question) -> Iterator[Check]:
 
 CHECKS: tuple[Callable[[Question], Iterator[Check]], ...] = (
     _parity,
+    _runtime,
     _contract,
     _required_metrics,
     _better_than_today,

@@ -84,10 +84,11 @@ def release(
                 f"A rollout is under way ({under_way.id}); a second one cannot start.",
                 hint="everloop rollout promote, or everloop rollout abort",
             )
+        notices = _notices(record, gate)
         if serving is None:
-            decision = _first_release(record, version, at)
+            decision = _first_release(record, version, at, notices)
         else:
-            decision = _start_rollout(record, version, serving, spec, at)
+            decision = _start_rollout(record, version, serving, spec, at, notices)
         if gate is not None:
             record.link(gate, decision.id, "gate")
     return decision
@@ -229,15 +230,26 @@ def _arm(store: ArtifactStore, version: VersionRow, share: float, strategy: str,
     )
 
 
-def _first_release(record: Record, version: VersionRow, at: datetime) -> DecisionRow:
+def _notices(record: Record, gate: str | None) -> tuple[str, ...]:
+    """Gives what the gate let pass and told all the same, such as a version that was not compiled."""
+    return () if gate is None else tuple(record.get(DecisionRow, gate).facts.get("notices", ()))
+
+
+def _told(notices: tuple[str, ...]) -> dict[str, list[str]]:
+    return {"notices": list(notices)} if notices else {}
+
+
+def _first_release(
+    record: Record, version: VersionRow, at: datetime, notices: tuple[str, ...]
+) -> DecisionRow:
     decision = DecisionRow(
         id=new_id("decision", at),
         lifecycle=version.lifecycle,
         at=at,
         kind="release",
         answer="champion",
-        reason=f"v{version.number} passed its gate and nothing served before it",
-        facts={"version": version.id},
+        reason="; ".join([f"v{version.number} passed its gate and nothing served before it", *notices]),
+        facts={"version": version.id, **_told(notices)},
     )
     record.add(decision)
     record.link(version.id, decision.id, "released")
@@ -247,7 +259,12 @@ def _first_release(record: Record, version: VersionRow, at: datetime) -> Decisio
 
 
 def _start_rollout(
-    record: Record, version: VersionRow, serving: VersionRow, spec: DeploySpec, at: datetime
+    record: Record,
+    version: VersionRow,
+    serving: VersionRow,
+    spec: DeploySpec,
+    at: datetime,
+    notices: tuple[str, ...],
 ) -> DecisionRow:
     share = shares(spec)[0]
     rollout = RolloutRow(
@@ -270,8 +287,13 @@ def _start_rollout(
         at=at,
         kind="rollout",
         answer="start",
-        reason=f"v{version.number} passed its gate; {beside}",
-        facts={"rollout": rollout.id, "version": version.id, "champion": serving.id},
+        reason="; ".join([f"v{version.number} passed its gate", beside, *notices]),
+        facts={
+            "rollout": rollout.id,
+            "version": version.id,
+            "champion": serving.id,
+            **_told(notices),
+        },
     )
     record.add(rollout)
     record.add(decision)

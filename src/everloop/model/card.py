@@ -64,6 +64,7 @@ class CardFacts:
         explanation: What moves the scores, as `Explanation.to_dict` gives it.
         steps: The steps that made the version: their name and their key in the record.
         timed: Whether to tell how long the search took, in which two equal trainings differ.
+        runtime: Of a version that was not compiled: what serves it and why, in a sentence.
     """
 
     lifecycle: str
@@ -79,6 +80,7 @@ class CardFacts:
     origin: Ref | None = None
     steps: Mapping[str, str] = field(default_factory=dict)
     timed: bool = True
+    runtime: str = ""
 
     @property
     def explained(self) -> Explanation | None:
@@ -504,7 +506,13 @@ def _weight_limit(trained: Trained, facts: CardFacts) -> list[str]:
     ]
 
 
+def _runtime_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del trained
+    return [facts.runtime] if facts.runtime else []
+
+
 _LIMITS = (
+    _runtime_limit,
     _time_limit,
     _evidence_limit,
     _verdict_limit,

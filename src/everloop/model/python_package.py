@@ -112,11 +112,22 @@ def write_python_package(  # noqa: PLR0913  (each is a file or a field of the pa
         trained.plan.save(work / "plan.json")
         write_json(work / "contract.json", rules)
         write_explanation(work, trained, given.frame)
+        write_file(work / "card.html", _card(trained, manifest, created, reason).encode())
         write_manifest(work, manifest)
         write_json(work / "parity.json", certify_python(given, work, reason).require().to_dict())
         written = write_manifest(work, manifest)
         publish_folder(work, final)
     return written
+
+
+def _card(trained: Trained, manifest: Manifest, created: datetime, reason: str) -> str:
+    """Writes the model card: nothing is known of the training, and what serves has to be."""
+    from everloop.model.card import CardFacts, card_html
+
+    needed = ", ".join(f"{name} {version}" for name, version in manifest.requirements.items())
+    told = f"It serves in a Python runtime, slower than compiled, which needs {needed}."
+    told += f" Why: {reason.rstrip('.')}."
+    return card_html(trained, CardFacts(manifest.lifecycle, manifest.version, created, runtime=told))
 
 
 def _as_trained(estimator: Any, sample: Any, target: str, classes: Sequence[str]) -> Trained:

@@ -57,8 +57,8 @@ class ModelSpec(Part):
     max_latency: Duration | None = Field(None, description="A version that answers slower is never released.")
     max_size: Size | None = Field(
         None,
-        description="A version whose compiled model is larger is never released: `score.onnx` and "
-        "`plan.json` together.",
+        description="A version whose compiled model is larger is never released: `score.onnx` (of a Python "
+        "runtime `pipeline.skops`) and `plan.json` together.",
     )
     fairness: dict[str, BoundField] = Field(
         default_factory=dict,

@@ -119,7 +119,9 @@ def _counts_of_chance(expected: Table, draws: int, random: np.random.Generator) 
 
 
 def _sampled_bins(shares: Table, rows: int, draws: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draws each row's bin; for few rows in many bins that is faster than a multinomial draw."""
+    """Draws each row's bin where rows are few for the bins: that is faster than a multinomial draw."""
+    if rows > np.count_nonzero(shares):
+        return random.multinomial(rows, shares / shares.sum(), draws)
     ends = np.cumsum(shares)
     bins = np.searchsorted(ends, random.random((draws, rows)) * ends[-1], side="right")
     place = bins + shares.size * np.arange(draws)[:, None]

@@ -186,6 +186,9 @@ def resampled(
     """
     sizes = _sizes(rules.window_rows, rules)
     draws = int(min(_MOST_DRAWS, max(_FEWEST_DRAWS, 2 * rules.alarm.windows / rules.alarm.alarms)))
+    asked: dict[str, list[str]] = {name: [] for name in histograms}
+    for column, statistic in watched:
+        asked[column].append(statistic)
     chances = dict(zip(histograms, np.random.default_rng(rules.seed).spawn(len(histograms)), strict=True))
 
     def measured(name: str, scratch: Scratch) -> dict[int, dict[str, Table]]:
@@ -195,8 +198,7 @@ def resampled(
         return {
             size: {
                 statistic: _judged(BATCHED[statistic](pairs), pairs, segment.fewest(size) if segment else 0)
-                for column, statistic in watched
-                if column == name
+                for statistic in asked[name]
             }
             for size, pairs in chance.windows(sizes)
         }

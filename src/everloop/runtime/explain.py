@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from everloop.runtime.plan import Plan
+
 EXPLAIN_NAME = "explain.npz"
 _MOST_BYTES = 64 * 2**20
+_MOST_CELLS = 1 << 20
+"""Rows x slots that are scored at once: of thousands of columns all would be hundreds of megabytes."""
 
 
 @dataclass(frozen=True)
@@ -77,32 +81,81 @@ def read_reference_row(content: bytes) -> dict[str, Any]:
         raise PackageRefused(f"{EXPLAIN_NAME} cannot be read: {error}.") from None
 
 
-def reasons(
-    row: Mapping[str, Any],
-    reference: Mapping[str, Any],
-    encode: Callable[[Mapping[str, Any]], NDArray[np.float64]],
-    scores: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    most: int,
-) -> tuple[Reason, ...]:
-    """Gives the strongest reasons for a row's score.
+class Reasons:
+    """Finds reasons with one model; safe to share between threads.
+
+    Of a column that alone decides its slots of the vector only those slots are written anew: the row and
+    the reference are encoded once each. Of others the row is encoded again.
 
     Args:
-        row: The raw row.
         reference: A typical value for each raw input.
-        encode: From a row to its vector.
+        encode: From rows to vectors, (rows, width).
         scores: From vectors (rows, width) to scores (rows, k); of several, the row's highest is explained.
-        most: How many reasons at most.
-
-    Returns:
-        Reasons by falling size of their effect; equal ones by name. Inputs without effect are left out.
+        plan: The preparation that encodes.
     """
-    columns = list(reference)
-    variants = [encode(row), *(encode({**row, column: reference[column]}) for column in columns)]
-    answers = scores(np.stack(variants))
-    effects = answers[0, answers[0].argmax()] - answers[1:, answers[0].argmax()]
-    found = [
-        Reason(column, row.get(column), reference[column], float(effect))
-        for column, effect in zip(columns, effects, strict=True)
-        if effect != 0
-    ]
-    return tuple(sorted(found, key=lambda reason: (-abs(reason.effect), reason.column))[:most])
+
+    def __init__(
+        self,
+        reference: Mapping[str, Any],
+        encode: Callable[[Sequence[Mapping[str, Any]]], NDArray[Any]],
+        scores: Callable[[NDArray[Any]], NDArray[np.float64]],
+        plan: Plan,
+    ) -> None:
+        self._reference, self._encode, self._scores = reference, encode, scores
+        slots = _slots_of(plan)
+        self._apart = [column for column in reference if column not in slots]
+        self._alone = [column for column in reference if column in slots]
+        pairs = [(place, slot) for place, column in enumerate(self._alone) for slot in slots[column]]
+        self._rows, self._slots = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        self._typical = encode((reference,))[0][self._slots] if pairs else np.zeros(0)
+
+    def of(self, row: Mapping[str, Any], most: int) -> tuple[Reason, ...]:
+        """Gives the strongest reasons for a row's score.
+
+        Args:
+            row: The raw row.
+            most: How many reasons at most.
+
+        Returns:
+            Reasons by falling size of their effect; equal ones by name. Inputs without effect are left out.
+        """
+        reference = self._reference
+        changed = [{**row, column: reference[column]} for column in self._apart]
+        encoded = self._encode((row, *changed))
+        batches = [encoded] if changed or not self._alone else []
+        answers = [self._scores(each) for each in (*batches, *self._variants(encoded[0]))]
+        # A score is held against one of the same batch: alone it may come out otherwise in its last bits.
+        explained = answers[0][0].argmax()
+        effects = np.concatenate([each[0, explained] - each[1:, explained] for each in answers]).tolist()
+        found = [
+            Reason(column, row.get(column), reference[column], effect)
+            for column, effect in zip((*self._apart, *self._alone), effects, strict=True)
+            if effect != 0
+        ]
+        return tuple(sorted(found, key=lambda reason: (-abs(reason.effect), reason.column))[:most])
+
+    def _variants(self, vector: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """Gives the row's vector, and it with each of the columns replaced that alone decide their slots."""
+        together = max(1, _MOST_CELLS // max(1, len(vector)))
+        for start in range(0, len(self._alone), together):
+            stop = min(start + together, len(self._alone))
+            here = slice(*np.searchsorted(self._rows, (start, stop)))
+            variants = np.repeat(vector[np.newaxis], stop - start + 1, axis=0)
+            variants[self._rows[here] - start + 1, self._slots[here]] = self._typical[here]
+            yield variants
+
+
+def _slots_of(plan: Plan) -> dict[str, list[int]]:
+    """Gives the slots of each raw column that no derived column reads; nothing of a plan without slots."""
+    from everloop.table.expression import Expression
+
+    if not plan.width:
+        return {}
+    slots: dict[str, list[int]] = {item.name: [] for item in plan.inputs}
+    for encoder in plan.encoders:
+        if encoder.column in slots:
+            slots[encoder.column] += range(encoder.offset, encoder.offset + encoder.width)
+    for item in plan.derived:
+        for column in Expression.from_dict(item.expression).columns:
+            slots.pop(column, None)
+    return slots

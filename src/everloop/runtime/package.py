@@ -19,7 +19,7 @@ from everloop.core.errors import DataFault, EverloopError, ModelFault, PackageRe
 from everloop.core.tasks import decides_by, score_width
 from everloop.runtime.compiled import GRAPH_NAME, CompiledModel
 from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of, expected_worth
-from everloop.runtime.explain import EXPLAIN_NAME, Reason, read_reference_row, reasons
+from everloop.runtime.explain import EXPLAIN_NAME, Reason, Reasons, read_reference_row
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
 from everloop.runtime.file_forms import HEAD_BYTES, refuse_form, refuse_json
 from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, manifest_bytes
@@ -221,7 +221,7 @@ class Package:
         Raises:
             ModelFault: When the package has no `explain.npz`.
         """
-        return reasons(row, self._reference_row, self.prepare, self._scores, k)
+        return self._reasons.of(row, k)
 
     def counterfactual(
         self, row: Mapping[str, Any], wanted: str | None = None, *, fixed: Sequence[str] = (), most: int = 3
@@ -263,6 +263,10 @@ class Package:
             )
         names = {item.name for item in self.plan.inputs}
         return {name: value for name, value in read_reference_row(self._explain).items() if name in names}
+
+    @cached_property
+    def _reasons(self) -> Reasons:
+        return Reasons(self._reference_row, self._encode_rows, self._scores, self.plan)
 
     def _answer(self, scores: NDArray[np.float64], row: Mapping[str, Any]) -> Answer:
         manifest, rule = self.manifest, self._rule

@@ -3,6 +3,9 @@
 The model is an ensemble, 20 inputs wide, by `everloop serve`; one connection that stays open. Reasons are
 asked of the compiled graph, so a row with reasons is a batch of 21 rows. Before anything is measured the
 reasons of some rows are held against their definition: the change of the score when one input is replaced.
+
+Then the serving benchmark's model (20 inputs, 200 trees, a canary of 10 %) under load: every request asks for
+the three strongest reasons, over one connection and over sixteen that ask again as soon as they are answered.
 """
 
 from __future__ import annotations
@@ -13,20 +16,26 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.figures import Figure, Options, Report
-from benchmarks.serving_model import table
+from benchmarks.serving_model import make_deployment, table
+from benchmarks.serving_servers import OURS, started
 from benchmarks.timing import interleave
+from benchmarks.wrk_load import ABSENT, is_installed, load, write_script
 from everloop.model import search
 from everloop.runtime import Package
 from everloop.testing.server_process import ServerProcess, free_port
 
 LIMIT_MS = 5.0
 MOST = 5
+MOST_LOADED = 3
+LOADED = {"reasons": f"/predict?explain={MOST_LOADED}", "plain": "/predict"}
+CONNECTIONS = (1, 16)
 PATHS = {"without reasons": "/predict", "with reasons": f"/predict?explain={MOST}"}
 LEARNERS = ("linear", "lightgbm", "xgboost", "random_forest")
 HELD = 20
@@ -73,8 +82,48 @@ def run(options: Options) -> Report:
         )
         for word in ("p50", "p99")
     ]
+    figures += _under_load(options)
     note = f"The model: {model.trained.learner} of {len(model.trained.trials)} trials, 20 inputs; over HTTP"
     return Report(tuple(figures), (note, f"Reasons of {HELD} rows are those of their definition"))
+
+
+def _under_load(options: Options) -> Iterator[Figure]:
+    """Loads the serving benchmark's deployment in turns, with reasons and without."""
+    if not is_installed():
+        print(f"   {ABSENT}", flush=True)
+        return
+    rounds, seconds = (1, 1) if options.quick else (5, 2)
+    with contextlib.ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        training = table(2_000 if options.quick else 20_000)
+        training.write_json(folder / "training.json")
+        make_deployment(training, folder)
+        server = opened.enter_context(started(OURS, folder, install=False))
+        if server is None:
+            raise RuntimeError("The server runs in this environment and did not start.")
+        rows = training.drop("y").head(200).to_dicts()
+        scripts = {name: write_script(folder / name[:4], path, rows) for name, path in LOADED.items()}
+        load(server.url, scripts["reasons"], 4, 1)
+        for connections in CONNECTIONS:
+            turns = [
+                {name: load(server.url, script, connections, seconds) for name, script in scripts.items()}
+                for _ in range(rounds)
+            ]
+            failed = sum(one.failed for turn in turns for one in turn.values())
+            if failed:
+                raise RuntimeError(f"{failed} requests were not answered.")
+            for word in ("median", "p99"):
+                ours, plain = ([getattr(turn[name], word) for turn in turns] for name in LOADED)
+                yield Figure(
+                    f"{MOST_LOADED} reasons, {connections} at a time: {word}",
+                    float(np.median(ours)),
+                    "ms",
+                    min(ours),
+                    max(ours),
+                    beside="the same rows without",
+                    other=float(np.median(plain)),
+                    goal=f"< {LIMIT_MS:g}" if connections == 1 else "",
+                )
 
 
 def _asking(

@@ -8,15 +8,9 @@ servers answer the same rows; before anything is measured their scores are compa
 from __future__ import annotations
 
 import contextlib
-import json
-import math
-import re
-import shutil
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +18,7 @@ from benchmarks.figures import Figure, Options, Report
 from benchmarks.serving_model import make_deployment, table
 from benchmarks.serving_servers import OURS, PEERS, Running, started
 from benchmarks.timing import REST_SECONDS
+from benchmarks.wrk_load import ABSENT, Load, is_installed, load, write_script
 from everloop.core.clock import SystemClock
 
 CONNECTIONS = (1, 16, 64)
@@ -31,32 +26,12 @@ TIMES = {1: 25, 16: 60, 64: 60}
 """How many times a peer's requests a second ours is to answer, by connections."""
 
 ECHO = "echo, raw ASGI"
-_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-_SCRIPT = """
-local bodies = {{}}
-for line in io.lines("{bodies}") do bodies[#bodies + 1] = line end
-local turn = 0
-request = function()
-  turn = turn % #bodies + 1
-  return wrk.format("POST", "{path}", {{["Content-Type"] = "application/json"}}, bodies[turn])
-end
-"""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What one run of the load found: requests a second, and latencies in milliseconds."""
-
-    rate: float
-    median: float
-    p99: float
-    failed: int
 
 
 def run(options: Options) -> Report:
     """Starts each server once, compares their answers, and loads them in turns."""
-    if shutil.which("wrk") is None:
-        return Report((), ("the load generator is not installed: apt-get install wrk",))
+    if not is_installed():
+        return Report((), (ABSENT,))
     rounds, seconds = (1, 2) if options.quick else (3, 2)
     with contextlib.ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
@@ -102,12 +77,11 @@ def _compared(servers: Mapping[str, Running], rows: list[dict[str, Any]]) -> Ite
 def _loads(
     servers: Mapping[str, Running], rows: list[dict[str, Any]], folder: Path, rounds: int, seconds: int
 ) -> dict[tuple[str, int], list[Load]]:
+    scripts = {}
     for name, server in servers.items():
-        bodies = folder / f"{server.slug}.bodies"
-        bodies.write_text("\n".join(json.dumps(server.form.body(row)) for row in rows) + "\n")
-        script = _SCRIPT.format(bodies=bodies, path=server.form.path)
-        (folder / f"{server.slug}.lua").write_text(script)
-        _load(server, folder, 4, 1)
+        bodies = [server.form.body(row) for row in rows]
+        scripts[name] = write_script(folder / server.slug, server.form.path, bodies)
+        load(server.url, scripts[name], 4, 1)
         print(f"   {name} is warm", flush=True)
     found: dict[tuple[str, int], list[Load]] = {}
     for turn in range(rounds):
@@ -115,28 +89,9 @@ def _loads(
         for connections in CONNECTIONS:
             for name in names:
                 SystemClock().sleep(REST_SECONDS)
-                load = _load(servers[name], folder, connections, seconds)
-                found.setdefault((name, connections), []).append(load)
+                answered = load(servers[name].url, scripts[name], connections, seconds)
+                found.setdefault((name, connections), []).append(answered)
     return found
-
-
-def _load(server: Running, folder: Path, connections: int, seconds: int) -> Load:
-    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "30", "--latency"]
-    words += ["-s", str(folder / f"{server.slug}.lua"), server.url]
-    pinned = ["taskset", "-c", "1", *words] if shutil.which("taskset") else words
-    printed = subprocess.run(pinned, capture_output=True, text=True, check=True).stdout
-    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", printed)
-    return Load(
-        float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1]),  # type: ignore[index]
-        _milliseconds(printed, "50%"),
-        _milliseconds(printed, "99%"),
-        int(failed[1]) if failed else 0,
-    )
-
-
-def _milliseconds(printed: str, percentile: str) -> float:
-    found = re.search(rf"\n\s+{percentile}\s+([\d.]+)(us|ms|s)\n", printed)
-    return float(found[1]) * _UNITS[found[2]] if found else math.nan  # none was answered in that time
 
 
 def _figures(servers: Mapping[str, Running], loads: Mapping[tuple[str, int], list[Load]]) -> Iterator[Figure]:

@@ -89,5 +89,5 @@ def test_the_manifest_says_what_answers(package):
     assert manifest["runtime"] == "python"
     assert manifest["requirements"]["scikit-learn"].count(".") >= 1
     assert set(manifest["files"]) == {
-        "contract.json", "explain.npz", "parity.json", "pipeline.skops", "plan.json",
+        "card.html", "contract.json", "explain.npz", "parity.json", "pipeline.skops", "plan.json",
     }  # fmt: skip

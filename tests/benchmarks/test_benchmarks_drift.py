@@ -24,6 +24,7 @@ def beside(monkeypatch, tmp_path):
         monkeypatch.setattr(drift, "PEERS", {"peer": (f"A peer {kind}", str(script), 10)})
         monkeypatch.setattr(drift, "python_of", lambda name, *, install: Path(sys.executable))
         monkeypatch.setattr(drift, "MOST_SECONDS", most)
+        monkeypatch.setattr(drift, "COLUMNS", 2)
         monkeypatch.setattr(timing, "REST_SECONDS", 0.0)
         before, after = drift.table(100, 0, 0.0), drift.table(100, 1, 0.2)
         return drift._beside(before, after, [], Options(quick=True, peers=True))

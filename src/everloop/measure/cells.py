@@ -59,8 +59,8 @@ class Grid:
         low: Where the cells begin.
         scale: How many cells there are to one.
         places: The cell of each number, shape (n,).
-        upto: How many numbers are in the cells up to each, shape (cells,).
-        occupied: How many cells hold a number.
+        counts: How many numbers are in each cell, shape (cells,).
+        upto: How many are in the cells up to each.
         sums: The sums of the numbers less the low, and of their squares.
         scratch: What the places are written in.
     """
@@ -68,8 +68,8 @@ class Grid:
     low: float
     scale: float
     places: NDArray[np.uint16]
+    counts: Integers
     upto: Integers
-    occupied: int
     sums: tuple[float, float]
     scratch: Scratch
 
@@ -105,8 +105,7 @@ class Grid:
             np.copyto(cell, moved, casting="unsafe")
             places[start : start + part.size] = cell
             counts += np.bincount(cell, minlength=CELLS)
-        upto, occupied = np.cumsum(counts), int(np.count_nonzero(counts))
-        return cls(low, scale, places, upto, occupied, (total, square), scratch)
+        return cls(low, scale, places, counts, np.cumsum(counts), (total, square), scratch)
 
     def moments(self, centre: float) -> tuple[float, float]:
         """The sums of deviations from another centre, and of their squares."""
@@ -139,7 +138,7 @@ class Grid:
             numbers: Those that were counted.
             chosen: Whether each cell is, shape (cells,).
         """
-        count = int(np.diff(self.upto, prepend=0)[chosen].sum())
+        count = int(self.counts[chosen].sum())
         if count > _CROWDED * numbers.size:
             return None
         rising = self.scratch.array("rising", count, np.float64)

@@ -104,7 +104,7 @@ class Ranked:
     def distinct(self, most: int) -> Floats | None:
         """Gives the finite numbers, each once and rising; None where there are more than ``most``."""
         grid = self._grid
-        if grid is not None and grid.occupied > most:
+        if grid is not None and np.count_nonzero(grid.counts) > most:
             return None
         rising = self._rising
         # Compared, not subtracted: the ends of the doubles are further apart than a double says.
@@ -150,7 +150,7 @@ class _Held:
 
     @classmethod
     def of(cls, grid: Grid, chosen: Booleans, rising: Floats) -> _Held:
-        skipped = np.cumsum(np.where(chosen, 0, np.diff(grid.upto, prepend=0)))
+        skipped = np.cumsum(np.where(chosen, 0, grid.counts))
         return cls(grid, chosen, rising, skipped)
 
     def below(self, edges: Floats) -> Integers:

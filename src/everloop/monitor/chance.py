@@ -15,7 +15,10 @@ from everloop.measure.histogram import Histogram
 from everloop.measure.normal_numbers import draw_normal
 
 _MANY_ROWS = 1000
-_NORMAL_FROM = 30.0
+_NORMAL_FROM = 20.0
+_CELLS = 1 << 14
+_ROWS_A_BIN = 16
+_ROWS_AT_ONCE = 1 << 15
 
 Table = NDArray[np.float64]
 Sides = tuple[NDArray[Any], NDArray[Any]]
@@ -119,13 +122,25 @@ def _counts_of_chance(expected: Table, draws: int, random: np.random.Generator) 
 
 
 def _sampled_bins(shares: Table, rows: int, draws: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draws each row's bin where rows are few for the bins: that is faster than a multinomial draw."""
-    if rows > np.count_nonzero(shares):
+    """Draws how many of so many rows fall into each bin, shape (draws, bins)."""
+    if rows > _ROWS_A_BIN * np.count_nonzero(shares):
         return random.multinomial(rows, shares / shares.sum(), draws)
+    # Each row's bin: most cells of the line from 0 to 1 lie in one; only where one ends is it searched for.
     ends = np.cumsum(shares)
-    bins = np.searchsorted(ends, random.random((draws, rows)) * ends[-1], side="right")
-    place = bins + shares.size * np.arange(draws)[:, None]
-    return np.bincount(place.ravel(), minlength=draws * shares.size).reshape(draws, shares.size)
+    ends *= _CELLS / ends[-1]
+    bin_of = np.searchsorted(ends, np.arange(_CELLS), side="right")
+    bin_of[ends[ends < _CELLS].astype(np.int64)] = -1
+    drawn = np.empty((draws, shares.size), dtype=np.int64)
+    step = max(1, _ROWS_AT_ONCE // rows)
+    for start in range(0, draws, step):
+        part = drawn[start : start + step]
+        at = random.random(len(part) * rows) * _CELLS
+        bins = bin_of[at.astype(np.int64)]
+        parted = np.flatnonzero(bins < 0)
+        bins[parted] = np.searchsorted(ends, at[parted], side="right")
+        bins += np.repeat(shares.size * np.arange(len(part)), rows)
+        part[:] = np.bincount(bins, minlength=part.size).reshape(part.shape)
+    return drawn
 
 
 def _new_share(whole: Histogram) -> float:

@@ -32,6 +32,7 @@ from everloop.model.compile.registry import score_form
 from everloop.model.compile.score import answers
 from everloop.model.scoring import calibrated, raw_scores
 from everloop.runtime.decision import decide, expected_worth
+from everloop.runtime.graph_engine import graph_engine
 
 if TYPE_CHECKING:
     import polars as pl
@@ -322,10 +323,9 @@ def _as_from_json(row: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 
 def _graph_scores(trained: Trained, path: Path, rows: Sequence[dict[str, Any]]) -> Floats:
-    import onnxruntime
-
     from everloop.model.compile.graph import graph_feeds
 
+    onnxruntime = graph_engine()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4

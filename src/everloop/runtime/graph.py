@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import PackageRefused
+from everloop.runtime.graph_engine import graph_engine
 from everloop.runtime.onnx_guard import refuse_unknown
 
 if TYPE_CHECKING:
@@ -78,9 +79,7 @@ class Graph:
 @contextmanager
 def trial_options() -> Iterator[Any]:
     """Gives options with which a run ends in bounded time: work for days would hang whoever loads it."""
-    import onnxruntime
-
-    options = onnxruntime.RunOptions()
+    options = graph_engine().RunOptions()
     options.log_severity_level = 4
     timer = Timer(TRIAL_SECONDS, partial(setattr, options, "terminate", True))
     timer.daemon = True
@@ -117,8 +116,7 @@ def open_session(model: bytes, name: str) -> Any:
     Raises:
         PackageRefused: When the content is no graph.
     """
-    import onnxruntime
-
+    onnxruntime = graph_engine()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -134,8 +132,7 @@ def open_session(model: bytes, name: str) -> Any:
 @lru_cache(maxsize=1)
 def _bound_memory() -> None:
     """Makes one place, of bounded size, out of which all graphs of the process take their memory."""
-    import onnxruntime
-
+    onnxruntime = graph_engine()
     device, whole = onnxruntime.OrtMemType.DEFAULT, onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     as_asked, first_bytes, unused_bytes = 1, 2**20, -1
     arena = onnxruntime.OrtArenaCfg(MOST_MEMORY, as_asked, first_bytes, unused_bytes)

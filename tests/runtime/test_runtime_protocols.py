@@ -135,6 +135,32 @@ def test_models_and_health_are_described(shared_server):
         assert set(refused.json()) == {"error"}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "members"),
+    [
+        ("GET", "/v2/nothing", 404, {"error"}),
+        ("POST", "/v2/models/loan-default/other", 404, {"error"}),
+        ("DELETE", "/v2", 405, {"error"}),
+        ("GET", "/v1/nothing/here", 404, {"error"}),
+        ("GET", "/v1/models/loan-default:predict", 405, {"error"}),
+        ("GET", "/invocations", 405, {"error_code", "message"}),
+        ("POST", "/ping", 405, {"error_code", "message"}),
+        ("GET", "/v2x", 404, {"title", "status", "detail"}),
+        ("GET", "/nothing", 404, {"title", "status", "detail"}),
+    ],
+)
+def test_an_unknown_path_is_refused_in_the_words_of_its_protocol(
+    shared_server, method, path, status, members
+):
+    answer = shared_server.client.request(method, path)
+    assert answer.status_code == status
+    told = answer.json()
+    assert members <= told.keys()
+    assert ("type" in told) == (members != {"error"})
+    if members == {"error"}:
+        assert answer.headers["content-type"] == "application/json"
+
+
 TENSORS = {
     "no body": (b"", 400),
     "no inputs": (b"{}", 400),

@@ -93,7 +93,7 @@ class App:
     async def _http(self, request: Request, send: Send) -> None:
         route: Route | ServerRoute | None = None
         numbers = self.lifecycles.metrics
-        refused: Callable[[Refusal], Response] = Refusal.response
+        refused = self._routes.refused(request.path)
         try:
             route = self._routes.find(request)
             refused = route.refused

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from everloop.runtime.http import Refusal, Request
+from everloop.runtime.http import Refusal, Request, Response
 from everloop.runtime.protocols.route import UNDER, Route, ServerRoute
 
 
@@ -15,8 +15,11 @@ class RouteTable:
     def __init__(self, routes: Iterable[Route | ServerRoute]) -> None:
         self._plain: dict[str, dict[str, Route | ServerRoute]] = {}
         self._patterns: dict[str, tuple[re.Pattern[str], dict[str, Route | ServerRoute]]] = {}
+        self._refused: dict[str, Callable[[Refusal], Response]] = {}
         for route in routes:
             self._add(route.path, route)
+            if not route.path.startswith(UNDER):
+                self._refused[_first(route.path)] = route.refused
             if isinstance(route, Route) and "{name}" not in route.path:
                 self._add(UNDER + route.path, route)
 
@@ -26,6 +29,10 @@ class RouteTable:
             self._patterns.setdefault(path, (pattern, {}))[1][route.method] = route
         else:
             self._plain.setdefault(path, {})[route.method] = route
+
+    def refused(self, path: str) -> Callable[[Refusal], Response]:
+        """Gives how a path is refused: as the protocol says that its first part belongs to."""
+        return self._refused.get(_first(path), Refusal.response)
 
     def find(self, request: Request) -> Route | ServerRoute:
         """Gives the route that a request asks for, and puts its parameters into the request.
@@ -47,3 +54,7 @@ class RouteTable:
                 request.parameters = found.groupdict()
                 return by_method
         raise Refusal(404, "There is no such path.", "GET /openapi.json lists the paths.")
+
+
+def _first(path: str) -> str:
+    return path[1:].partition("/")[0]

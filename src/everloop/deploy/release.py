@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import RecordBusy, UsageFault
-from everloop.core.ids import new_id
+from everloop.core.ids import content_id, new_id
 from everloop.core.values import to_jsonable
 from everloop.deploy.rollout import STRATEGIES, Evidence, Move, require_open, shares
 from everloop.deploy.versions import champion, deployment, open_rollout, set_status
@@ -268,7 +268,7 @@ def _start_rollout(
 ) -> DecisionRow:
     share = shares(spec)[0]
     rollout = RolloutRow(
-        id=new_id("rollout", at),
+        id=_rollout_id(record, version, serving, at),
         lifecycle=version.lifecycle,
         at=at,
         champion=serving.id,
@@ -302,6 +302,16 @@ def _start_rollout(
     _deploy(record, version.lifecycle, at, champion=serving.id, challenger=version.id, decision=decision)
     set_status(record, version.id, "challenger")
     return decision
+
+
+def _rollout_id(record: Record, version: VersionRow, serving: VersionRow, at: datetime) -> str:
+    """Gives the id that arms are drawn by, from what is compared and when.
+
+    So a past that is lived again splits its requests alike: two policies differ by what they do.
+    """
+    now = deployment(record, version.lifecycle)
+    parts = (version.lifecycle, str(now.generation if now else 0), serving.digest, version.digest)
+    return content_id("rollout", at, "\0".join(parts).encode())
 
 
 def _change(

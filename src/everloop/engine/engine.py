@@ -36,7 +36,8 @@ class Engine:
 
     A step's files are published under its key, then its row is committed, in this order: a process
     killed between the two leaves whole files, which the next run takes over. Killed earlier, it
-    leaves nothing. An engine belongs to one thread; several processes may share record and store.
+    leaves nothing. An engine belongs to one thread; several processes may share record and store:
+    what two of them need at once is made by one, and the other waits for it.
 
     Args:
         record: Where steps are committed.
@@ -83,10 +84,9 @@ class Engine:
             self._note_unchanged(step, committed)
             self._tell(step, f"{step.name}: unchanged", state="cached")
             return committed
-        adopted = self._adopted(step)
-        if adopted is not None:
-            return self._commit(step, adopted)
-        return self._commit(step, self._execute(step))
+        with self.store.making(step.key):
+            adopted = self._adopted(step)
+            return self._commit(step, self._execute(step) if adopted is None else adopted)
 
     def forget(self, step: Step) -> None:
         """Lets the next `run` execute a step anew, whatever there is of it; the record keeps its rows."""
@@ -108,7 +108,7 @@ class Engine:
         return None
 
     def _adopted(self, step: Step) -> _Executed | None:
-        """Takes over whole files that a killed process published and did not come to commit."""
+        """Takes over whole files that another record knows, or that a killed process did not commit."""
         artifact = self.store.find(step.key)
         if artifact is None or "result" not in artifact.facts:
             return None
@@ -116,7 +116,7 @@ class Engine:
         if problem:
             self._redo(step, problem)
             return None
-        self._tell(step, f"{step.name}: taken over from a run that was stopped", state="adopted")
+        self._tell(step, f"{step.name}: taken over from another run", state="adopted")
         return _Executed(artifact, float(artifact.facts.get("seconds", 0.0)))
 
     def _execute(self, step: Step) -> _Executed:

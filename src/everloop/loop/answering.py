@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    import polars as pl
+
     from everloop.loop.history import History
     from everloop.loop.workspace import Workspace
 
@@ -25,6 +27,9 @@ class Answering:
     Args:
         workspace: The lifecycle; its routing file says who answers.
         rows: The rows of the past.
+
+    Attributes:
+        decided: What each row was answered, shadows apart; None where it was not asked, or refused.
     """
 
     def __init__(self, workspace: Workspace, rows: History) -> None:
@@ -34,6 +39,8 @@ class Answering:
         self._regression = False
         self._routing: LoadedRouting | None = None
         self._refused: set[int] = set()
+        self._told: list[int] = []
+        self.decided: list[str | float | tuple[str, ...] | None] = [None] * len(rows)
 
     def span(self, since: datetime, until: datetime) -> None:
         """Answers the rows of a span of time, and feeds back the actuals that came in it."""
@@ -47,6 +54,10 @@ class Answering:
                 self._feed_back(request.places)
         self._log.flush()
 
+    def actuals_known(self) -> pl.Series:
+        """Gives when the actuals that were fed back became known, rising."""
+        return self._rows.facts["known_at"][self._told].sort()
+
     def close(self) -> None:
         """Lets go of the log."""
         self._log.close()
@@ -54,7 +65,7 @@ class Answering:
     def _predict(self, routing: LoadedRouting, places: list[int]) -> None:
         asked = self._rows.rows[places].to_dicts()
         facts = self._rows.facts[places]
-        groups: dict[str, list[tuple[str, int, dict[str, Any]]]] = {}
+        groups: dict[str, list[tuple[int, str, int, dict[str, Any]]]] = {}
         loaded: dict[str, LoadedArm] = {}
         for place, row, identity, time in zip(places, asked, facts["id"], facts["time"], strict=True):
             name, arm = routing.choose(row, identity)
@@ -63,7 +74,7 @@ class Answering:
                 self._refused.add(place)
                 self._note_refusal(routing, arm.version, name, identity, row, microseconds(time))
                 continue
-            groups.setdefault(name, []).append((identity, microseconds(time), values))
+            groups.setdefault(name, []).append((place, identity, microseconds(time), values))
             loaded[name] = arm
         challenger = routing.routing.challenger
         if challenger is not None and challenger.strategy == SHADOW and routing.challenger is not None:
@@ -71,8 +82,10 @@ class Answering:
             loaded[SHADOW] = routing.challenger
         for name, group in groups.items():
             arm = loaded[name]
-            answers = arm.package.answers([values for _, _, values in group])
-            for (identity, moment, values), answer in zip(group, answers, strict=True):
+            answers = arm.package.answers([values for *_, values in group])
+            for (place, identity, moment, values), answer in zip(group, answers, strict=True):
+                if name != SHADOW:
+                    self.decided[place] = answer.prediction
                 self._log.append(
                     PredictionLine(
                         identity,
@@ -99,5 +112,6 @@ class Answering:
         taken = self._rows.facts.select("id", "actual", "known_at")[places]
         for place, (identity, actual, known_at) in zip(places, taken.iter_rows(), strict=True):
             if place not in self._refused:
+                self._told.append(place)
                 told = float(actual) if self._regression else str(label_text(actual))
                 self._log.append(ActualLine(identity, told, microseconds(known_at)))

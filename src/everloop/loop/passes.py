@@ -179,11 +179,13 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
     return done
 
 
-def explain(this: Pass, trained: Done, prepared: Done) -> Done:
-    """Says what moves the scores, and what disturbed inputs cost."""
+def explain(this: Pass, trained: Done, prepared: Done) -> None:
+    """Says what moves the scores, and what disturbed inputs cost; nobody reads that of a rehearsal."""
+    if this.workspace.rehearsal:
+        return
     settings = {"goal": _goal(this)}
     inputs = {"trained": trained, "dataset": prepared}
-    return this.do(Step("explain", "model", 1, explain_step, settings, inputs))
+    this.do(Step("explain", "model", 1, explain_step, settings, inputs))
 
 
 def reference(this: Pass, trained: Done, prepared: Done) -> Done:
@@ -210,15 +212,7 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
         "version": number,
         "created": created,
         "lineage": {"dataset": prepared.key, "trained": trained.key},
-        "card": {
-            "owner": workspace.spec.owner or "",
-            "brief": this.steps["brief"].facts,
-            "snapshot": this.steps["snapshot"].facts,
-            "dataset": prepared.facts,
-            "labels": this.steps["frame"].facts["sufficiency"],
-            "explanation": this.steps["explain"].facts,
-            "outlook": this.steps["train"].facts.get("outlook"),
-        },
+        "card": None if workspace.rehearsal else _card(this, prepared),
         "fixed": list(workspace.spec.problem.fixed),
         "seed": workspace.spec.model.seed,
     }
@@ -228,6 +222,19 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
     settings |= {"signed_by": signer.name} if signer else {}
     inputs = {"trained": trained, "dataset": prepared, "contract": enforced, "reference": referred}
     return this.do(Step("package", "model", 2, partial(package_step, signer=signer), settings, inputs))
+
+
+def _card(this: Pass, prepared: Done) -> dict[str, Any]:
+    """Gives what the model card says beyond the trained model."""
+    return {
+        "owner": this.workspace.spec.owner or "",
+        "brief": this.steps["brief"].facts,
+        "snapshot": this.steps["snapshot"].facts,
+        "dataset": prepared.facts,
+        "labels": this.steps["frame"].facts["sufficiency"],
+        "explanation": this.steps["explain"].facts,
+        "outlook": this.steps["train"].facts.get("outlook"),
+    }
 
 
 def gate(

@@ -34,11 +34,14 @@ class Policy:
     if_it_pays: bool = True
 
     def applied(self, spec: LifecycleSpec) -> LifecycleSpec:
-        """Gives the lifecycle under this policy; nobody is told of what happens in a rehearsal."""
+        """Gives the lifecycle under this policy; nobody outside is told of, or asked for, a rehearsal."""
         update = {"on": self.on, "if_it_pays": self.if_it_pays, "approve": "automatic"}
         retrain = spec.monitor.retrain.model_copy(update=update)
         monitor = spec.monitor.model_copy(update={"retrain": retrain, "alerts": ()})
-        return spec.model_copy(update={"monitor": monitor}).in_folder(spec.folder)
+        log = spec.deploy.log.model_copy(update={"to": None, "options": {}, "keep": None, "most_gb": None})
+        deploy = spec.deploy.model_copy(update={"log": log})
+        changed = {"monitor": monitor, "deploy": deploy, "integrations": {}}
+        return spec.model_copy(update=changed).in_folder(spec.folder)
 
 
 POLICIES: dict[str, Policy] = {

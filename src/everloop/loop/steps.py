@@ -92,8 +92,9 @@ def package_step(
 
     Args:
         folder: Gets the folder `package`.
-        settings: `lifecycle`, `version`, `created`, `lineage`, `seed`; `card`, facts for the model card;
-            `features`, the snapshot's, where it has any; `signed_by`, the name of the key that signs.
+        settings: `lifecycle`, `version`, `created`, `lineage`, `seed`; `card`, facts for the model card, or
+            None for a package without one; `features`, the snapshot's, where it has any; `signed_by`, the
+            name of the key that signs.
         inputs: `trained`, `dataset`, `contract`, `reference`.
         signer: The key itself, if any.
 
@@ -102,17 +103,6 @@ def package_step(
     """
     trained = Trained.load(inputs["trained"])
     created = parse_time(settings["created"])
-    origin = Ref(settings["lineage"]["trained"], f"step {settings['lineage']['trained']}")
-    # Packages of two equal trainings are equal, so what a clock measured stays out of them.
-    about = CardFacts(
-        settings["lifecycle"],
-        settings["version"],
-        created,
-        **settings["card"],
-        origin=origin,
-        steps=settings["lineage"],
-        timed=False,
-    )
     manifest = write_package(
         trained,
         folder / PACKAGE_FOLDER,
@@ -123,7 +113,7 @@ def package_step(
         contract=load_contract(inputs["contract"] / CONTRACT_FILE),
         reference=(inputs["reference"] / REFERENCE_FILE).read_bytes(),
         lineage=settings["lineage"],
-        card_html=card_html(trained, about),
+        card_html=None if settings["card"] is None else _card(trained, settings),
         features=settings.get("features"),
         fixed=settings.get("fixed", ()),
         seed=settings["seed"],
@@ -139,6 +129,21 @@ def package_step(
         "bytes": sum(path.stat().st_size for path in files),
         "parity": certificate,
     }
+
+
+def _card(trained: Trained, settings: dict[str, Any]) -> str:
+    origin = Ref(settings["lineage"]["trained"], f"step {settings['lineage']['trained']}")
+    # Packages of two equal trainings are equal, so what a clock measured stays out of them.
+    about = CardFacts(
+        settings["lifecycle"],
+        settings["version"],
+        parse_time(settings["created"]),
+        **settings["card"],
+        origin=origin,
+        steps=settings["lineage"],
+        timed=False,
+    )
+    return card_html(trained, about)
 
 
 def gate_step(

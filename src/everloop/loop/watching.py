@@ -151,7 +151,8 @@ def _judge(
     )
     rows = reference_rows(workspace, version) if rules.weighted or rules.apart else None
     finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now), rows=rows)
-    explained = explain(workspace, served, finding) if finding.drifted else None
+    told = finding.drifted and not workspace.rehearsal
+    explained = explain(workspace, served, finding) if told else None
     return Judged(WindowRow("", workspace.name, now), finding, version, explained=explained)
 
 

@@ -40,6 +40,7 @@ class Workspace:
         progress: Who is told what happens.
         tables: Tables handed in from Python, by the name of the source that each stands for.
         state: Where log, routing and locks lie, if not in `.everloop` beside the lifecycle file.
+        rehearsal: Whether the past is lived again: what only people read of a pass is left out.
     """
 
     spec: LifecycleSpec
@@ -49,6 +50,7 @@ class Workspace:
     progress: Progress = silent
     state: Path | None = None
     tables: Mapping[str, Any] = field(default_factory=dict)
+    rehearsal: bool = False
     _opened: dict[str, ServedVersion] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod

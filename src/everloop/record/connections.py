@@ -14,12 +14,13 @@ from everloop.core.extras import require
 _POOL = {"pool_size": 5, "max_overflow": 20}
 
 
-def sqlite_engine(path: Path, wait: float) -> sa.Engine:
+def sqlite_engine(path: Path, wait: float, *, durable: bool = True) -> sa.Engine:
     """Makes the engine for a SQLite file: write-ahead log, every commit on the disk.
 
     Args:
         path: The file; its folder must exist.
         wait: How long a statement waits for another process, in seconds.
+        durable: Whether commits wait for the disk.
     """
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
@@ -32,7 +33,7 @@ def sqlite_engine(path: Path, wait: float) -> sa.Engine:
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # transactions are begun below, not guessed by the driver
         _write_ahead(connection, wait)
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA foreign_keys=ON")
 
     def begin(connection: sa.Connection) -> None:

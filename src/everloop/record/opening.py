@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 10.0
 
 
-def open_record(url: str, *, wait: float = WAIT_SECONDS) -> Record:
+def open_record(url: str, *, wait: float = WAIT_SECONDS, durable: bool = True) -> Record:
     """Opens a record, makes it where there is none, and brings an older format up to date.
 
     Args:
         url: ``sqlite:///relative/record.db``, ``sqlite:////absolute/record.db`` or
             ``postgresql://user:password@host:port/database``.
         wait: How long a writer waits for another process before `RecordBusy`, in seconds.
+        durable: Whether a commit is on the disk when it returns. Without that a machine that stops may
+            leave a SQLite file that cannot be read: for what can be made again.
 
     Returns:
         The record; close it, or use it in a ``with`` block.
@@ -39,7 +41,7 @@ def open_record(url: str, *, wait: float = WAIT_SECONDS) -> Record:
     from everloop.record.format import bring_up_to_date
     from everloop.record.sql import SqlRecord
 
-    engine, place = _engine(url, wait)
+    engine, place = _engine(url, wait, durable=durable)
     address = Address(place, wait)
     try:
         with database_faults(address):
@@ -50,7 +52,7 @@ def open_record(url: str, *, wait: float = WAIT_SECONDS) -> Record:
     return SqlRecord(engine, address)
 
 
-def _engine(url: str, wait: float) -> tuple[sa.Engine, str]:
+def _engine(url: str, wait: float, *, durable: bool) -> tuple[sa.Engine, str]:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -64,7 +66,7 @@ def _engine(url: str, wait: float) -> tuple[sa.Engine, str]:
     if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
         path = Path(parsed.database)
         _make_folder(path)
-        return sqlite_engine(path, wait), str(path)
+        return sqlite_engine(path, wait, durable=durable), str(path)
     if parsed.drivername in ("postgresql", "postgres"):
         return postgresql_engine(parsed, wait), parsed.render_as_string(hide_password=True)
     raise _unknown_address(parsed.render_as_string(hide_password=True))

@@ -65,6 +65,33 @@ class Scratch:
             self._session = None
 
 
+@contextmanager
+def sole(path: Path) -> Iterator[None]:
+    """Holds a name among the processes of this machine, waiting for it; a killed process lets go of it.
+
+    Args:
+        path: The file that stands for the name; it is there only while somebody holds or waits.
+    """
+    with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _take(path)
+        while not _is_of(descriptor, path):  # its last holder removed it as we waited
+            os.close(descriptor)
+            descriptor = _take(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _is_of(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _remove(session: Path, lock: int, owner: int) -> None:
     if os.getpid() != owner:  # a forked child ends: the folder is its parent's
         return

@@ -101,6 +101,13 @@ class ArtifactStore:
         """Gives all keys, sorted."""
         return self._kept.keys()
 
+    def making(self, key: str) -> AbstractContextManager[None]:
+        """Holds the making of a key for one process of this machine at a time; the others wait.
+
+        Whoever has waited looks whether the key is there by now, so that the same work is done once.
+        """
+        return self._kept.making(key)
+
     def scratch(self) -> AbstractContextManager[Path]:
         """Gives an empty folder to work in; what is left in it at the end is removed."""
         return self._kept.scratch()

@@ -18,7 +18,7 @@ from everloop.core.digest import digest_file
 from everloop.core.errors import NotFound
 from everloop.core.files import publish_folder, storage_faults
 from everloop.record.artifact import Artifact, damage, describe, folder_name
-from everloop.record.scratch import Scratch
+from everloop.record.scratch import Scratch, sole
 from everloop.record.values import plain
 
 DESCRIPTION = "artifact.json"
@@ -101,6 +101,10 @@ class LocalStore:
         if not self._objects.is_dir():
             return []
         return sorted(path.name.replace("+", "/") for path in self._objects.iterdir())
+
+    def making(self, key: str) -> AbstractContextManager[None]:
+        """Holds the making of a key."""
+        return sole(self.root / "making" / f"{folder_name(key)}.lock")
 
     def scratch(self) -> AbstractContextManager[Path]:
         """Gives an empty folder to work in."""

@@ -118,6 +118,10 @@ class RemoteStore:
             name.removesuffix(".json").replace("+", "/") for name in found if name.endswith(".json")
         )
 
+    def making(self, key: str) -> AbstractContextManager[None]:
+        """Holds the making of a key on this machine."""
+        return self._cache.making(key)
+
     def scratch(self) -> AbstractContextManager[Path]:
         """Gives an empty local folder to work in."""
         return self._cache.scratch()

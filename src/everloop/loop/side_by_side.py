@@ -1,0 +1,140 @@
+"""Lives of policies side by side: one in this process, the others in processes that end with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context, parent_process
+from typing import TYPE_CHECKING, Any
+
+from everloop.core.errors import OutsideFault
+from everloop.core.progress import Event, Progress
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from everloop.loop.compared import Lived
+    from everloop.loop.living import Life, Place
+
+_ENDED_SECONDS = 5.0
+
+Found = tuple["Lived", str]
+
+
+def live_all(
+    place: Place,
+    lives: Sequence[Life],
+    jobs: int,
+    progress: Progress,
+    lived: Callable[[Found], None],
+) -> list[Found]:
+    """Lives lives, so many at once; whoever is done takes the next.
+
+    Args:
+        place: What they share.
+        lives: In the order in which they are begun.
+        jobs: How many at once; with 1 all of them in this process.
+        progress: Is told how far each is; never by two threads at once.
+        lived: Is told what each came to, likewise.
+
+    Returns:
+        What each came to, in the order of `lives`.
+
+    Raises:
+        OutsideFault: When a process ended before its life did.
+        EverloopError: What stopped a life; the others are not begun or brought to their end then.
+    """
+    waiting, found = deque(enumerate(lives)), dict[int, Found]()
+    telling = threading.Lock()
+
+    def tell(event: Event) -> None:
+        with telling:
+            progress(event)
+
+    def live_by(way: Callable[[Life], Found]) -> None:
+        while waiting:
+            with suppress(IndexError):
+                number, life = waiting.popleft()
+                found[number] = one = way(life)
+                with telling:
+                    lived(one)
+
+    others = [_OtherProcess(place, tell) for _ in range(min(jobs, len(lives)) - 1)]
+    with ThreadPoolExecutor(len(others) or 1) as pool:
+        try:
+            begun = [pool.submit(live_by, other.live) for other in others]
+            live_by(lambda life: life.live(place, tell))
+            for one in begun:
+                one.result()
+        finally:
+            # Ctrl-C, or a life that failed: the others are not waited for.
+            waiting.clear()
+            for other in others:
+                other.end()
+    return [found[number] for number in range(len(lives))]
+
+
+class _OtherProcess:
+    """A process that lives one life after another. It ends with its parent, however that ends."""
+
+    def __init__(self, place: Place, progress: Progress) -> None:
+        context = get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._progress = progress
+        self._process = context.Process(target=_serve, args=(theirs, place), name="backtest")
+        self._process.start()
+        theirs.close()
+
+    def live(self, life: Life) -> Found:
+        """Has a life lived there."""
+        try:
+            self._ours.send(life)
+            while True:
+                kind, content = self._ours.recv()
+                if kind == "progress":
+                    self._progress(content)
+                elif kind == "fault":
+                    raise content
+                else:
+                    return content  # type: ignore[no-any-return]
+        except (EOFError, OSError) as error:
+            raise OutsideFault(
+                f"The process that lived {life.name} ended before its time.",
+                hint="was there too little memory? everloop backtest --jobs 1",
+            ) from error
+
+    def end(self) -> None:
+        """Ends the process, whatever it is at."""
+        self._process.terminate()
+        self._process.join(_ENDED_SECONDS)
+        self._ours.close()
+
+
+def _serve(connection: Connection, place: Place) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def send(kind: str, content: Any) -> None:
+        connection.send((kind, content))
+
+    while True:
+        try:
+            life = connection.recv()
+        except EOFError:
+            return
+        try:
+            send("lived", life.live(place, lambda event: send("progress", event)))
+        except Exception as error:  # noqa: BLE001  (it is raised where the life was asked for)
+            send("fault", error)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

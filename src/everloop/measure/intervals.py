@@ -188,12 +188,37 @@ def bootstrap_interval(
         same_length(size, values=column)
     if size == 0:
         return UNKNOWN
-    estimate = float(statistic(*columns))
+    return interval_of_resamples(
+        lambda rows: statistic(*(column[rows] for column in columns)),
+        size,
+        float(statistic(*columns)),
+        seed=seed,
+        repeats=repeats,
+        confidence=confidence,
+    )
+
+
+def interval_of_resamples(
+    of_rows: Callable[[NDArray[np.int64]], float],
+    size: int,
+    estimate: float,
+    *,
+    seed: int,
+    repeats: int,
+    confidence: float,
+) -> Interval:
+    """The bootstrap of a statistic that is known by the places of the rows that were drawn.
+
+    Args:
+        of_rows: Called with the places of as many rows as there are; NaN is left out.
+        size: How many rows there are.
+        estimate: The statistic on all of them.
+        seed: Of the resampling.
+        repeats: How many resamples.
+        confidence: Such as 0.95.
+    """
     random = np.random.default_rng(seed)
-    found = np.empty(repeats)
-    for repeat in range(repeats):
-        rows = random.integers(0, size, size)
-        found[repeat] = statistic(*(column[rows] for column in columns))
+    found = np.array([of_rows(random.integers(0, size, size)) for _ in range(repeats)], dtype=np.float64)
     found = found[~np.isnan(found)]
     if found.size < max(1, repeats / 2):
         return Interval(float("nan"), estimate, float("nan"))

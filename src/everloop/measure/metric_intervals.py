@@ -25,6 +25,7 @@ from everloop.measure.intervals import (
 )
 from everloop.measure.metrics import METRICS, compute
 from everloop.measure.multiclass import chance_of_actual
+from everloop.measure.resampling import resampled_metric
 
 BOOTSTRAP_ROWS = 4_000
 REPEATS = 200
@@ -216,10 +217,9 @@ def _resampled(
     picked = _sample(len(actual), seed)
     given = _taken(name, predicted)
     counts = np.ones(len(actual)) if weights is None else weights
-    found = bootstrap_interval(
-        lambda a, p, w: compute(name, a, p, w),
-        *(array[picked] for array in (actual, given, counts)), seed=seed, repeats=REPEATS,
-        confidence=confidence,
+    found = resampled_metric(
+        name, actual[picked], given[picked], counts[picked],
+        seed=seed, repeats=REPEATS, confidence=confidence,
     )  # fmt: skip
     return _widened(found, whole, len(actual))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from everloop.measure.arrays import Booleans, Floats
@@ -34,9 +36,10 @@ def roc_auc(actual: Booleans, scores: Floats, weights: Floats) -> float:
     Source:
         Hanley and McNeil, Radiology 143 (1982): equal to the Mann-Whitney statistic.
     """
-    if not scores.size:
-        return float("nan")
-    _, positive, negative = steps_down(scores, actual, weights)
+    return _by_steps(_area, actual, scores, weights)
+
+
+def _area(positive: Floats, negative: Floats) -> float:
     all_positive, all_negative = positive.sum(), negative.sum()
     if all_positive == 0 or all_negative == 0:
         return float("nan")
@@ -53,9 +56,10 @@ def average_precision(actual: Booleans, scores: Floats, weights: Floats) -> floa
         Sum of (R_n - R_{n-1}) P_n over the thresholds, without interpolation: Zhu, "Recall,
         precision and average precision" (2004), as scikit-learn computes it.
     """
-    if not scores.size:
-        return float("nan")
-    _, positive, negative = steps_down(scores, actual, weights)
+    return _by_steps(_mean_precision, actual, scores, weights)
+
+
+def _mean_precision(positive: Floats, negative: Floats) -> float:
     all_positive = positive.sum()
     if all_positive == 0:
         return float("nan")
@@ -73,10 +77,28 @@ def kolmogorov_smirnov(actual: Booleans, scores: Floats, weights: Floats) -> flo
     Source:
         The two-sample statistic of Smirnov (1939), as credit scoring uses it.
     """
-    if not scores.size:
-        return float("nan")
-    _, positive, negative = steps_down(scores, actual, weights)
+    return _by_steps(_widest_distance, actual, scores, weights)
+
+
+def _widest_distance(positive: Floats, negative: Floats) -> float:
     all_positive, all_negative = positive.sum(), negative.sum()
     if all_positive == 0 or all_negative == 0:
         return float("nan")
     return float(np.abs(np.cumsum(positive) / all_positive - np.cumsum(negative) / all_negative).max())
+
+
+def _by_steps(
+    measure: Callable[[Floats, Floats], float], actual: Booleans, scores: Floats, weights: Floats
+) -> float:
+    if not scores.size:
+        return float("nan")
+    _, positive, negative = steps_down(scores, actual, weights)
+    return measure(positive, negative)
+
+
+STEP_MEASURES: dict[str, Callable[[Floats, Floats], float]] = {
+    "roc_auc": _area,
+    "average_precision": _mean_precision,
+    "kolmogorov_smirnov": _widest_distance,
+}
+"""The same from the weights of positive and negative rows at each distinct score, highest first."""

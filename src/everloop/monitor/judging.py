@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from everloop.core.errors import DataFault
-from everloop.measure.intervals import UNKNOWN, Interval, bootstrap_interval
+from everloop.measure.intervals import UNKNOWN, Interval
 from everloop.measure.maturity import DelayCurve, MaturedMean, matured_mean
 from everloop.measure.metric_intervals import metric_interval
-from everloop.measure.metrics import compute, metric_named
+from everloop.measure.metrics import metric_named
+from everloop.measure.resampling import resampled_metric
 from everloop.monitor.drifting import judge_state
 from everloop.monitor.estimating import VALUE, estimates
 from everloop.monitor.finding import Measured, WindowFinding
@@ -194,8 +195,7 @@ def _interval(
 ) -> Interval:
     if np.ptp(weights) == 0:  # all count alike, as they do once a window is mature
         return metric_interval(name, actuals, predicted, seed=seed)
-    statistic: Callable[..., float] = lambda a, p, w: compute(name, a, p, w)  # noqa: E731
-    return bootstrap_interval(statistic, actuals, predicted, weights, seed=seed, repeats=_BOOTSTRAP)
+    return resampled_metric(name, actuals, predicted, weights, seed=seed, repeats=_BOOTSTRAP)
 
 
 def _predicted(name: str, window: Window, rules: Rules) -> NDArray[np.float64] | None:

@@ -130,6 +130,7 @@ def snapshot_step(
     *,
     home: Path,
     kept: Path | None = None,
+    joins: Path | None = None,
     tables: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Takes a snapshot.
@@ -142,13 +143,14 @@ def snapshot_step(
         home: The lifecycle's folder, where relative addresses start. It is no setting, so that a
             lifecycle that is moved does nothing again.
         kept: Where sources keep what they have read, for the same reason no setting.
+        joins: Where the query's answer is kept for the next snapshot, likewise.
         tables: Tables handed in from Python; their fingerprints are among the settings.
 
     Returns:
         The snapshot's description.
     """
     del inputs
-    snapshot = take_as_set(folder, settings, home=home, kept=kept, tables=tables)
+    snapshot = take_as_set(folder, settings, home=home, kept=kept, joins=joins, tables=tables)
     if (folder / SUMMARY_FILE).exists():
         write_file(folder / SETTINGS_FILE, json.dumps(settings).encode() + b"\n")
     return snapshot.to_dict()
@@ -160,6 +162,7 @@ def take_as_set(
     *,
     home: Path,
     kept: Path | None = None,
+    joins: Path | None = None,
     tables: Mapping[str, Any] | None = None,
     without: Mapping[str, Collection[str]] | None = None,
 ) -> Snapshot:
@@ -172,6 +175,7 @@ def take_as_set(
         Surroundings(folder=home, kept=kept.resolve() if kept else None, known=settings["sources"]),
         tables=tables,
         without=without,
+        joins=joins,
     )
 
 

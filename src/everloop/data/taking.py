@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import as_utc
-from everloop.core.digest import digest_file
+from everloop.core.digest import digest_file, digest_value
 from everloop.core.errors import DataFault, SourceUnreadable, SpecFault
 from everloop.core.extras import require
 from everloop.core.files import scratch_folder
@@ -21,6 +21,7 @@ from everloop.data.adding import FeatureColumns
 from everloop.data.bad_rows import keep_bad_rows, keep_notes
 from everloop.data.contents import with_contents
 from everloop.data.duck import closed_duckdb, first_lines, parquet_scan, quote_name, quote_text
+from everloop.data.joins import kept_join
 from everloop.data.query import check_query, raise_storage_fault, run_query
 from everloop.data.snapshots import TABLE_FILE, Snapshot
 from everloop.data.source_parts import summarise_sources, take_out
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # A column of decision times is nearly complete.
 MOST_WITHOUT_TIME = 0.01
+JOINED = "joined.parquet"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -90,6 +92,7 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
     *,
     tables: Mapping[str, Any] | None = None,
     without: Mapping[str, Collection[str]] | None = None,
+    joins: Path | None = None,
     memory_limit: str | None = None,
 ) -> Snapshot:
     """Reads the sources, joins them as `data.table` says and writes the rows.
@@ -111,6 +114,8 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
         surroundings: What sources are given.
         tables: Tables handed in from Python, by the name of the source that each stands for.
         without: For some of the sources the parts that are left out, as `judge_sources` calls them.
+        joins: Where the query's answer is kept for the next snapshot of the same sources, whose rows may
+            be cut at another time.
         memory_limit: What the join and the sort may use before they go to disk.
 
     Raises:
@@ -128,7 +133,10 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
         readings = take_out(readings, without or {}, scratch.resolve(), folder)
         readings = with_contents(readings, data.files, surroundings.folder, scratch.resolve())
         files = [file for reading in readings.values() for file in reading.files]
-        with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit, threads=1) as connection:
+        with (
+            kept_join(_join_file(joins, data, readings, without), scratch.resolve() / JOINED),
+            closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit, threads=1) as connection,
+        ):
             raw, ordered = _join(connection, data, readings, scratch.resolve())
         with closed_duckdb(scratch.resolve(), files, memory_limit=memory_limit) as connection:
             draft = _with_time(_Draft(connection, raw, _kinds(connection, raw), roles, as_of), problem)
@@ -250,14 +258,30 @@ def _join(
                 place="data.table",
             )
         return parquet_scan(readings[own[0]].files), True
+    joined = scratch / JOINED
+    if joined.exists():
+        return parquet_scan([joined]), False
     check_query(connection, data.table)
-    joined = scratch / "joined.parquet"
     try:
         run_query(connection, data.table.strip().rstrip(";"), joined, columns)
     except SpecFault:
         _blame_source(connection, readings)
         raise
     return parquet_scan([joined]), False
+
+
+def _join_file(
+    joins: Path | None,
+    data: DataSpec,
+    readings: Mapping[str, Reading],
+    without: Mapping[str, Collection[str]] | None,
+) -> Path | None:
+    """Gives the file that holds the query's answer to these readings; None where none is kept."""
+    if joins is None or data.table is None or data.files:
+        return None
+    read = {name: reading.fingerprint for name, reading in readings.items()}
+    left_out = {name: sorted(parts) for name, parts in (without or {}).items()}
+    return joins / f"{digest_value({'query': data.table, 'read': read, 'without': left_out})}.parquet"
 
 
 def _blame_source(connection: DuckDBPyConnection, readings: Mapping[str, Reading]) -> None:

@@ -23,6 +23,7 @@ from everloop.core.files import write_file
 from everloop.core.progress import Event
 from everloop.loop.compared import BacktestResult, compare
 from everloop.loop.history import History, history, time_range
+from everloop.loop.kept_lives import forget_lives
 from everloop.loop.living import FOLDER, Life, Place, train_first
 from everloop.loop.policies import USUAL, Policy, policies_of
 from everloop.loop.side_by_side import Found, live_all
@@ -141,7 +142,10 @@ def _lived(
     ]
     # Tables in memory stay in this process.
     jobs = 1 if workspace.tables else how.jobs or os.cpu_count() or 1
-    return live_all(place, lives, jobs, workspace.progress, lambda found: _tell(workspace, found))
+    found = live_all(place, lives, jobs, workspace.progress, lambda found: _tell(workspace, found))
+    forget_lives(place.folder)
+    shutil.rmtree(place.joins, ignore_errors=True)
+    return found
 
 
 def _spec(workspace: Workspace, policy: Policy, how: Rehearsal) -> LifecycleSpec:

@@ -21,6 +21,7 @@ from everloop.loop.answering import Answering
 from everloop.loop.compared import Lived
 from everloop.loop.hindsight import Hindsight
 from everloop.loop.history import History
+from everloop.loop.kept_lives import identity_of, keep_life, kept_life
 from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
@@ -57,6 +58,11 @@ class Place:
         """Gives the place beside a lifecycle's own record and log, which stay as they are."""
         store = workspace.store
         return cls(workspace.state_folder / FOLDER, store.url, store.cache, dict(workspace.tables))
+
+    @property
+    def joins(self) -> Path:
+        """Where the policies keep the query's answer, see `Workspace.joins_folder`."""
+        return self.folder / "joins"
 
     def of_policy(self, name: str) -> Path:
         """Gives the folder of a policy, whose name may be a rule."""
@@ -99,12 +105,22 @@ class Life:
     every: timedelta
 
     def live(self, place: Place, progress: Progress = silent) -> tuple[Lived, str]:
-        """Lives it; gives what it came to, and the currency.
+        """Lives it, or takes it over where it was lived before; gives what it came to, and the currency.
 
         Raises:
             GateRefused: When the first version does not pass its gate.
             SpecFault: When decisions of the task have no price.
         """
+        folder, identity = place.of_policy(self.name), identity_of(self)
+        found = kept_life(folder, identity)
+        if found is not None:
+            progress(Event("backtest", f"{self.name}: taken over from the backtest that was stopped"))
+            return found
+        found = self._lived(place, progress)
+        keep_life(folder, identity, *found)
+        return found
+
+    def _lived(self, place: Place, progress: Progress) -> tuple[Lived, str]:
         clock = SimulatedClock(self.since)
         with place.workspace(self.spec, self.name, clock) as own:
             train_first(own, self.since)

@@ -62,7 +62,13 @@ def snapshot(this: Pass) -> Done:
     content = digest_value({key: value for key, value in settings.items() if key != "as_of"})
     if this.as_of is None:
         settings["as_of"] = _unchanged_since(this, content, now) or settings["as_of"]
-    take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder, tables=workspace.tables)
+    take = partial(
+        snapshot_step,
+        home=workspace.folder,
+        kept=workspace.kept_folder,
+        joins=workspace.joins_folder,
+        tables=workspace.tables,
+    )
     taken = this.do(Step("snapshot", "data", 2, take, settings))
     latest = {"content": content, "as_of": settings["as_of"], "changes_at": taken.facts["changes_at"]}
     if this.as_of is None and workspace.record.state(workspace.name, "snapshot") != latest:
@@ -135,6 +141,8 @@ def frame(this: Pass, taken: Done) -> Done:
     settings |= {"clean": kept} if any(kept.values()) else {}
     if spec.goal.value is not None and spec.problem.optimise is None:
         settings["value"] = _dump(spec.goal.value)
+    if this.workspace.rehearsal:
+        settings["judge_labels"] = False
     return this.do(Step("frame", "problem", 5, frame_step, settings, {"snapshot": taken}))
 
 

@@ -110,6 +110,11 @@ class Workspace:
         return self.spec.folder / STATE_FOLDER / "sources"
 
     @property
+    def joins_folder(self) -> Path | None:
+        """Where a rehearsal keeps the query's answer, from which it takes one snapshot after another."""
+        return self.state_folder.parent / "joins" if self.rehearsal else None
+
+    @property
     def search_folder(self) -> Path:
         """Finished trials of a search that is under way, so that one which was killed goes on."""
         return self.state_folder / "search"

@@ -102,7 +102,7 @@ def _of_steps(
     measure = STEP_MEASURES[name]
 
     def of_rows(rows: Rows) -> float:
-        counts = np.bincount(places[rows], weights[rows], 2 * distinct.size)
+        counts: Floats = np.bincount(places[rows], weights[rows], 2 * distinct.size).astype(np.float64)
         return measure(counts[1::2], counts[::2])
 
     return of_rows

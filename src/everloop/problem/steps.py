@@ -6,15 +6,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.files import write_file
+from everloop.core.tasks import TASKS
 from everloop.core.values import to_jsonable
 from everloop.problem.frame import build_frame
 from everloop.problem.quick_look import look_quickly
-from everloop.problem.quick_model import measured_metric
+from everloop.problem.quick_model import labelled_rows, measured_metric
 from everloop.problem.sufficiency import judge_labels
 from everloop.spec import CleanSpec, ProblemSpec
 from everloop.spec.goal import ValueSpec
 from everloop.table.stored import StoredTable
-from everloop.table.sufficiency import SUFFICIENCY_FILE
+from everloop.table.sufficiency import SUFFICIENCY_FILE, Sufficiency
 from everloop.table.volume import rows_per_day
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
 
     Args:
         folder: Where `frame.json`, `sufficiency.json` and what a quick model found are written.
-        settings: `problem`, the file's part; `seed`; `clean`, what `data.clean` says of columns that are
+        settings: `problem`, the file's part; `seed`; `judge_labels`, False where nobody asks whether more
+            labels would help, which no decision rests on; `clean`, what `data.clean` says of columns that are
             left out, where it says anything; `value`, the prices, where they have a say in the metric.
         inputs: `snapshot`, with the rows in `table.parquet`.
     """
@@ -36,7 +38,10 @@ def frame_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) 
     stated = settings.get("value")
     frame = build_frame(rows, problem, clean, None if stated is None else ValueSpec.model_validate(stated))
     required = problem.require.get(measured_metric(frame))
-    sufficiency = judge_labels(rows, frame, seed=settings["seed"], required=required)
+    if settings.get("judge_labels", True) or not TASKS[frame.task].supervised:
+        sufficiency = judge_labels(rows, frame, seed=settings["seed"], required=required)
+    else:
+        sufficiency = Sufficiency("unclear", "not asked", frame.metric, len(labelled_rows(rows, frame)))
     look = look_quickly(rows, frame, seed=settings["seed"])
     if look is not None:
         look.save(folder)

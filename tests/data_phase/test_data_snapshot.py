@@ -35,7 +35,7 @@ def loans(rows=200, seed=0):
     ).with_columns(known=pl.col("at") + pl.duration(days=30))
 
 
-def take(folder, tables, *, table=None, problem=None, as_of=LATER, name="out", sources=None):
+def take(folder, tables, *, table=None, problem=None, as_of=LATER, name="out", sources=None, **more):
     out = folder / name
     out.mkdir(exist_ok=True)
     data = DataSpec.model_validate({"sources": sources or {"unused": {"file": "unused.csv"}}, "table": table})
@@ -43,7 +43,7 @@ def take(folder, tables, *, table=None, problem=None, as_of=LATER, name="out", s
         data = data.model_copy(update={"sources": {}})
     problem = ProblemSpec.model_validate(problem) if problem else None
     around = Surroundings(folder=folder, clock=SimulatedClock(START))
-    return take_snapshot(data, problem, out, as_of, around, tables=tables)
+    return take_snapshot(data, problem, out, as_of, around, tables=tables, **more)
 
 
 def test_rows_and_actuals_as_known_then(tmp_path):
@@ -59,6 +59,23 @@ def test_rows_and_actuals_as_known_then(tmp_path):
     assert set(found.filter(pl.col("defaulted").is_not_null())["id"]) == set(visible["id"])
     assert found.filter(pl.col("known") > as_of).is_empty()
     assert taken.time_range == (wanted["at"].min(), wanted["at"].max())
+
+
+def test_what_a_query_answered_serves_snapshots_of_other_times(tmp_path):
+    """To the byte: of the same sources and query alone, and whoever cuts it leaves it as it is."""
+    problem = {"target": "defaulted", "time": "at", "label_time": "known"}
+    query, tables, joins = "select * from loans where amount > 10", {"loans": loans()}, tmp_path / "joins"
+    for number, days in enumerate((60, 80)):
+        cut = {"table": query, "problem": problem, "as_of": START + timedelta(days=days)}
+        kept = take(tmp_path, tables, name=f"kept-{number}", joins=joins, **cut)
+        plain = take(tmp_path, tables, name=f"plain-{number}", **cut)
+        assert (kept.digest, kept.hidden_actuals) == (plain.digest, plain.hidden_actuals)
+        assert len(list(joins.iterdir())) == 1
+    cheap = take(tmp_path, tables, name="cheap", table=query.replace("10", "50"), joins=joins)
+    other = take(tmp_path, {"loans": loans(seed=1)}, name="other", table=query, joins=joins)
+    assert len(list(joins.iterdir())) == 3
+    assert cheap.table()["amount"].min() > 50
+    assert other.rows == loans(seed=1).filter(pl.col("amount") > 10).height
 
 
 def test_the_time_is_inferred_where_the_file_names_none(tmp_path):

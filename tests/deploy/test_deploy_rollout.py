@@ -176,6 +176,29 @@ def test_first_release_serves_at_once(record):
     assert counts(record) == (1, 1, 0)
 
 
+def test_a_past_that_is_lived_again_splits_its_requests_alike():
+    """The arms are drawn by the rollout's id: of the same versions at the same time, after the same history."""
+
+    def begun(at, first, second):
+        record = MemoryRecord()
+        release(record, add_version(record, first), DeploySpec(), NOON)
+        release(record, add_version(record, second), DeploySpec(), at)
+        return open_rollout(record, "a").id
+
+    assert begun(NOON, 1, 2) == begun(NOON, 1, 2)
+    others = {begun(NOON, 1, 3), begun(NOON, 2, 3), begun(NOON + timedelta(seconds=1), 1, 2)}
+    assert len(others | {begun(NOON, 1, 2)}) == 4
+
+
+def test_a_rollout_that_is_begun_again_splits_anew(record, started):
+    version = record.get(VersionRow, started.challenger)
+    apply_move(record, started, Move("roll_back", "harm", 0, 0.0), NOTHING, NOON)
+    release(record, replace(version, status="candidate"), DeploySpec(), NOON)
+    again = open_rollout(record, "a")
+    assert again is not None
+    assert again.id != started.id
+
+
 def test_second_release_starts_a_rollout_once(record, started):
     assert (started.state, started.step, started.share, started.strategy) == ("running", 0, 0.05, "canary")
     before = counts(record)

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -265,30 +266,38 @@ def test_a_function_may_return_nothing_and_write_nothing(bench):
     assert bench.engine.run(Step("a", "data", 1, lambda folder, settings, inputs: None)).cached
 
 
-def test_two_engines_at_once_agree(tmp_path):
+@pytest.mark.parametrize("records", [1, 2])
+def test_what_two_engines_need_at_once_is_made_once(tmp_path, records):
     from everloop.record import open_record
 
-    barrier = threading.Barrier(2)
-    done = []
+    executed, done = [], []
+    begun = threading.Barrier(2)
 
     def function(folder, settings, inputs):
-        barrier.wait()
-        (folder / "out").write_text(threading.current_thread().name)
+        executed.append(threading.current_thread().name)
+        time.sleep(0.1)  # the other one has come to its lock by then
+        (folder / "out").write_text(executed[0])
 
     def run(record, store):
         engine = Engine(record, store, SimulatedClock(NOON))
+        begun.wait()
         done.append(engine.run(Step("a", "data", 1, function)))
 
     with (
         open_record(f"sqlite:///{tmp_path}/record.db") as record,
+        open_record(f"sqlite:///{tmp_path}/record-{records}.db") as second,
         ArtifactStore(tmp_path / "artifacts") as store,
     ):
-        threads = [threading.Thread(target=run, args=(record, store)) for _ in range(2)]
+        other = record if records == 1 else second
+        threads = [threading.Thread(target=run, args=(one, store)) for one in (record, other)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         assert len(done) == 2
+        assert len(executed) == 1
+        assert [len(one.find(StepRow, status="done")) for one in (record, other)] == [1, 1]
+        assert list((tmp_path / "artifacts" / "making").iterdir()) == []
         assert done[0].digest == done[1].digest == store.find(done[0].key).digest
         assert Engine(record, store, SimulatedClock(NOON)).run(Step("a", "data", 1, function)).cached
 

@@ -1,5 +1,7 @@
 """Policies on history: the same loop, each with a record of its own, compared on the same rows."""
 
+import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,13 +10,20 @@ import polars as pl
 import pytest
 
 from everloop.cli import main
+from everloop.core.clock import SimulatedClock
 from everloop.core.errors import SpecFault, UsageFault
 from everloop.loop.backtest import Rehearsal, backtest
 from everloop.loop.compared import BacktestResult, Lived, compare
+from everloop.loop.history import history
+from everloop.loop.loop import Loop
 from everloop.loop.policies import Policy, policies_of
+from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
-from everloop.record.rows import RunRow
-from everloop.runtime.log import read_log
+from everloop.record import Record, open_record
+from everloop.record.rows import AlertRow, DecisionRow, RunRow, WindowRow
+from everloop.runtime.log import ActualLine, PredictionLine, PredictionLog, read_log
+from everloop.runtime.package import Package
+from everloop.runtime.routing import chance_of, choose_arm, read_routing
 from everloop.spec import load
 from everloop.spec.fields import Trigger
 
@@ -164,3 +173,91 @@ def test_what_cannot_be_compared_is_said(lifecycle: Path) -> None:
     (lifecycle / "everloop.yaml").write_text("\n".join(kept))
     with Workspace.open(load(lifecycle)) as workspace, pytest.raises(SpecFault, match="no price"):
         backtest(workspace)
+
+
+def told_of(record: Record, name: str) -> list[tuple[object, ...]]:
+    """All that a loop decided and raised, without what names this record's own rows."""
+    decisions = [
+        (row.at, row.kind, row.answer, row.reason.partition(" (")[0])
+        for row in record.find(DecisionRow, lifecycle=name)
+    ]
+    alerts = [(row.at, row.kind, row.severity) for row in record.find(AlertRow, lifecycle=name)]
+    windows = [
+        (row.since, row.until, row.status, row.predictions, row.actuals, row.facts["drift"]["statistic"])
+        for row in record.find(WindowRow, lifecycle=name)
+    ]
+    return [*sorted(decisions), *sorted(alerts), *sorted(windows)]
+
+
+def lived_by_hand(
+    folder: Path, until: datetime, every: timedelta
+) -> tuple[list[tuple[object, ...]], dict[str, str]]:
+    """Asks each row of a package, feeds back what came meanwhile, and has the loop look: no rehearsal."""
+    raw = pl.read_csv(folder / "rows.csv", try_parse_dates=True)
+    raw = raw.with_columns(pl.col("asked_at").dt.cast_time_unit("us").dt.replace_time_zone("UTC"))
+    clock, answered = SimulatedClock(SINCE), {}
+    with Workspace.open(load(folder), clock=clock) as own, Workspace.open(load(folder)) as past:
+        run_once(own, as_of=SINCE)
+        loop, facts = Loop(own), history(past, SINCE, until).facts
+        start = SINCE
+        while start < until:
+            end = min(start + every, until)
+            routing = read_routing(own.routing_path)
+            arms = {"champion": routing.champion, "challenger": routing.challenger}
+            packages = {name: Package(arm.package) for name, arm in arms.items() if arm is not None}
+            with PredictionLog(own.log_folder) as log:
+                for row in facts.filter(pl.col("time").is_between(start, end, closed="left")).iter_rows(
+                    named=True
+                ):
+                    name = choose_arm(routing, row["id"])
+                    values = raw.row(by_predicate=pl.col("asked_at") == row["time"], named=True)
+                    values.pop("bought")
+                    values["asked_at"] = row["time"]
+                    found = packages[name].answer(values)
+                    answered[row["id"]] = found.prediction
+                    moment, arm = round(row["time"].timestamp() * 1e6), arms[name]
+                    chance = chance_of(routing, name)
+                    told = json.loads(json.dumps(values, default=lambda time: f"{time:%Y-%m-%dT%H:%M:%SZ}"))
+                    log.append(
+                        PredictionLine(
+                            row["id"],
+                            moment,
+                            arm.version,
+                            name,
+                            told,
+                            found.score,
+                            found.prediction,
+                            0,
+                            chance,
+                        )
+                    )
+                for row in facts.filter(pl.col("known_at").is_between(start, end, closed="left")).iter_rows(
+                    named=True
+                ):
+                    log.append(ActualLine(row["id"], row["actual"], round(row["known_at"].timestamp() * 1e6)))
+            clock.advance_to(end)
+            loop.tick()
+            start = end
+        return told_of(own.record, own.name), answered
+
+
+@pytest.mark.slow
+def test_a_rehearsal_decides_as_the_loop_that_is_lived_by_hand(lifecycle: Path, tmp_path: Path) -> None:
+    until, every = SINCE + timedelta(days=120), timedelta(days=3)
+    text = (lifecycle / "everloop.yaml").read_text()
+    (lifecycle / "everloop.yaml").write_text(text.replace("on: [drift]", "on: [drift], if_it_pays: false"))
+    by_hand = tmp_path / "by-hand"
+    by_hand.mkdir()
+    for name in ("rows.csv", "everloop.yaml"):
+        shutil.copy(lifecycle / name, by_hand / name)
+    with Workspace.open(load(lifecycle)) as workspace:
+        result = backtest(workspace, ["drift"], Rehearsal(SINCE, until, every=every))
+    wanted, answered = lived_by_hand(by_hand, until, every)
+    with open_record(f"sqlite:///{lifecycle}/.everloop/backtest/drift/record.db") as record:
+        found = told_of(record, "shop")
+    assert found == wanted
+    log = read_log(lifecycle / ".everloop" / "backtest" / "drift" / "log").predictions
+    assert dict(log.select("id", "prediction").iter_rows()) == answered
+    drift = result.policies[1]
+    assert drift.retrains >= 1
+    assert drift.promoted >= 1

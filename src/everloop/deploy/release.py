@@ -305,12 +305,13 @@ def _start_rollout(
 
 
 def _rollout_id(record: Record, version: VersionRow, serving: VersionRow, at: datetime) -> str:
-    """Gives the id that arms are drawn by, from what is compared and when.
+    """Gives the id that arms are drawn by, from which versions are compared and when.
 
     So a past that is lived again splits its requests alike: two policies differ by what they do.
     """
     now = deployment(record, version.lifecycle)
-    parts = (version.lifecycle, str(now.generation if now else 0), serving.digest, version.digest)
+    numbers = (now.generation if now else 0, serving.number, version.number)
+    parts = (version.lifecycle, *map(str, numbers))
     return content_id("rollout", at, "\0".join(parts).encode())
 
 

@@ -81,12 +81,18 @@ class Engine:
         self._steps[step.key] = step
         committed = self._committed(step)
         if committed is not None:
-            self._note_unchanged(step, committed)
-            self._tell(step, f"{step.name}: unchanged", state="cached")
-            return committed
-        with self.store.making(step.key):
+            return self._unchanged(step, committed)
+        with self.store.making(step.key) as waited:
+            committed = self._committed(step) if waited else None
+            if committed is not None:
+                return self._unchanged(step, committed)
             adopted = self._adopted(step)
             return self._commit(step, self._execute(step) if adopted is None else adopted)
+
+    def _unchanged(self, step: Step, committed: Done) -> Done:
+        self._note_unchanged(step, committed)
+        self._tell(step, f"{step.name}: unchanged", state="cached")
+        return committed
 
     def forget(self, step: Step) -> None:
         """Lets the next `run` execute a step anew, whatever there is of it; the record keeps its rows."""

@@ -66,30 +66,41 @@ class Scratch:
 
 
 @contextmanager
-def sole(path: Path) -> Iterator[None]:
+def sole(path: Path) -> Iterator[bool]:
     """Holds a name among the processes of this machine, waiting for it; a killed process lets go of it.
 
     Args:
         path: The file that stands for the name; it is there only while somebody holds or waits.
+
+    Yields:
+        Whether it had to be waited for.
     """
+    waited, descriptor = False, None
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _take(path)
-        while not _is_of(descriptor, path):  # its last holder removed it as we waited
-            os.close(descriptor)
-            descriptor = _take(path)
+        while descriptor is None:
+            descriptor, blocked = _take_current(path)
+            waited |= blocked
     try:
-        yield
+        yield waited
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
-def _is_of(descriptor: int, path: Path) -> bool:
+def _take_current(path: Path) -> tuple[int | None, bool]:
+    """Takes a file's lock; gives None where its last holder removed the file meanwhile, and who waited."""
+    descriptor, blocked = os.open(path, os.O_RDWR | os.O_CREAT, 0o644), False
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        blocked = True
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor, blocked
+    os.close(descriptor)
+    return None, blocked
 
 
 def _remove(session: Path, lock: int, owner: int) -> None:

@@ -101,10 +101,10 @@ class ArtifactStore:
         """Gives all keys, sorted."""
         return self._kept.keys()
 
-    def making(self, key: str) -> AbstractContextManager[None]:
+    def making(self, key: str) -> AbstractContextManager[bool]:
         """Holds the making of a key for one process of this machine at a time; the others wait.
 
-        Whoever has waited looks whether the key is there by now, so that the same work is done once.
+        The block is told whether it had to wait: then the key may be there by now.
         """
         return self._kept.making(key)
 

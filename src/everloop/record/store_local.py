@@ -102,7 +102,7 @@ class LocalStore:
             return []
         return sorted(path.name.replace("+", "/") for path in self._objects.iterdir())
 
-    def making(self, key: str) -> AbstractContextManager[None]:
+    def making(self, key: str) -> AbstractContextManager[bool]:
         """Holds the making of a key."""
         return sole(self.root / "making" / f"{folder_name(key)}.lock")
 

@@ -118,7 +118,7 @@ class RemoteStore:
             name.removesuffix(".json").replace("+", "/") for name in found if name.endswith(".json")
         )
 
-    def making(self, key: str) -> AbstractContextManager[None]:
+    def making(self, key: str) -> AbstractContextManager[bool]:
         """Holds the making of a key on this machine."""
         return self._cache.making(key)
 

@@ -27,6 +27,7 @@ from everloop.measure.ranks import Ranked
 NUMERIC_BINS = 256
 CATEGORIES = 200
 _TAIL_EDGES = 16
+_INSIDE, _REACH = np.arange(1, _TAIL_EDGES) / _TAIL_EDGES, np.geomspace(1.1, 16, _TAIL_EDGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,13 +295,12 @@ def _texts(values: ArrayLike) -> Iterable[str | None]:
 
 def _tails(quantiles: Floats) -> Floats:
     """Edges in the outermost bins and beyond them, where a shift moves values and no quantile lies."""
-    middle, reach = quantiles[quantiles.size // 2], np.geomspace(1.1, 16, _TAIL_EDGES)
-    inside = np.arange(1, _TAIL_EDGES) / _TAIL_EDGES
+    middle = quantiles[quantiles.size // 2]
     with np.errstate(over="ignore", invalid="ignore"):  # an end beyond the doubles is dropped
         edges = [
             end
             for inner, outer in ((quantiles[1], quantiles[0]), (quantiles[-2], quantiles[-1]))
-            for end in (inner + (outer - inner) * inside, middle + (outer - middle) * reach)
+            for end in (inner + (outer - inner) * _INSIDE, middle + (outer - middle) * _REACH)
         ]
     return np.concatenate(edges)
 

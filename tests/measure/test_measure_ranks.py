@@ -125,3 +125,16 @@ def test_what_was_written_for_one_column_does_not_reach_the_next():
         bins = numeric_bins(Ranked.of(values, scratch))
         assert bins == build_bins(values)
         assert count_numbers(bins, Ranked.of(values[::-1], scratch)).counts == count(bins, values).counts
+        known = Ranked.of(values, scratch, np.asarray(bins.edges))
+        assert count_numbers(bins, known) == count(bins, values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_not_foreseen_can_be_asked_too(kind):
+    values = drawn(kind)
+    ranked, rising = Ranked.of(values, edges=np.array([0.0, 1.0])), np.sort(values)
+    edges = np.concatenate((rising[::7000], [-np.inf, 0.0, 1.0, 1e308, np.inf]))
+    assert ranked.below(edges).tolist() == np.searchsorted(rising, edges).tolist()
+    assert ranked.below([0.0, 1.0]).tolist() == np.searchsorted(rising, [0.0, 1.0]).tolist()
+    assert ranked.at([0, 69_999])[0].tolist() == [rising[0], rising[69_999]]
+    assert ranked.ends == (rising[0], rising[-1])

@@ -1,6 +1,6 @@
 """Many numbers counted in equal cells: where ranks lie is known from the counts, without sorting.
 
-Each number is read once, in parts that stay in the processor's cache; a part costs a subtraction, a
+Numbers are read in parts that stay in the processor's cache; a part costs a subtraction, a
 multiplication and a count. What is written on the way is kept in a `Scratch` and written again for the next
 column: fresh memory costs as much as the counting.
 
@@ -50,6 +50,44 @@ class Scratch:
         return found[:size]
 
 
+@dataclass
+class _Chosen:
+    """Gathers the numbers of chosen cells.
+
+    Attributes:
+        cells: Whether each cell is chosen, shape (cells,).
+        rising: Where they are gathered; what would be more is only counted.
+        room: For what is written on the way.
+        count: How many there were.
+    """
+
+    cells: Booleans
+    rising: Floats
+    room: Booleans
+    count: int = 0
+
+    @classmethod
+    def of(cls, cells: Booleans, numbers: Floats, scratch: Scratch) -> _Chosen:
+        rising = scratch.array("rising", int(_CROWDED * numbers.size), np.float64)
+        return cls(cells, rising, scratch.array("chosen", _CHUNK, np.bool_))
+
+    def add(self, numbers: Floats, places: NDArray[np.integer[Any]]) -> None:
+        if self.count > self.rising.size:
+            return
+        found = np.flatnonzero(np.take(self.cells, places, mode="wrap", out=self.room[: places.size]))
+        begun, self.count = self.count, self.count + found.size
+        if self.count <= self.rising.size:
+            self.rising[begun : self.count] = numbers[found]
+
+    def sorted(self) -> Floats | None:
+        """Gives them rising; None where they are more than there is room for."""
+        if self.count > self.rising.size:
+            return None
+        rising = self.rising[: self.count]
+        rising.sort()
+        return rising
+
+
 @dataclass(frozen=True)
 class Grid:
     """Equal cells over most of many finite numbers; the outermost hold what lies beyond.
@@ -59,24 +97,33 @@ class Grid:
     Attributes:
         low: Where the cells begin.
         scale: How many cells there are to one.
-        places: The cell of each number, shape (n,).
+        places: The cell of each number, shape (n,); None where edges were known.
         counts: How many numbers are in each cell, shape (cells,).
         upto: How many are in the cells up to each.
         sums: The sums of the numbers less the low, and of their squares.
         scratch: What the places are written in.
+        held: Where edges were known: which cells they lie in, the outermost too, and the numbers of these
+            cells, rising; None where those are many.
     """
 
     low: float
     scale: float
-    places: NDArray[np.uint16]
+    places: NDArray[np.uint16] | None
     counts: Integers
     upto: Integers
     sums: tuple[float, float]
     scratch: Scratch
+    held: tuple[Booleans, Floats] | None = None
 
     @classmethod
-    def over(cls, numbers: Floats, scratch: Scratch) -> Grid | None:
-        """Counts numbers in cells; None where they are few, not all finite, or mostly the same."""
+    def over(cls, numbers: Floats, scratch: Scratch, edges: Floats | None = None) -> Grid | None:
+        """Counts numbers in cells; None where they are few, not all finite, or mostly the same.
+
+        Args:
+            numbers: The numbers, shape (n,).
+            scratch: Where to write on the way.
+            edges: All that will be asked for, where that is known: then the numbers are read only once.
+        """
         if numbers.size < MANY:
             return None
         sample = np.sort(numbers[:: numbers.size // _SAMPLE])
@@ -85,16 +132,23 @@ class Grid:
             scale = float(CELLS / (sample[-3] - low))
             if not (isfinite(low) and isfinite(scale) and scale > 0):
                 return None
-            return cls._counted(numbers, low, scale, scratch)
+            chosen = None
+            if edges is not None:
+                cells = np.zeros(CELLS, dtype=np.bool_)
+                cells[_cells(edges, low, scale)] = cells[0] = cells[-1] = True
+                chosen = _Chosen.of(cells, numbers, scratch)
+            return cls._counted(numbers, (low, scale), scratch, chosen)
 
     @classmethod
-    def _counted(cls, numbers: Floats, low: float, scale: float, scratch: Scratch) -> Grid | None:
-        places = scratch.array("places", numbers.size, np.uint16)
+    def _counted(
+        cls, numbers: Floats, begin: tuple[float, float], scratch: Scratch, chosen: _Chosen | None
+    ) -> Grid | None:
+        (low, scale), counts, total, square = begin, np.zeros(CELLS, dtype=np.int64), 0.0, 0.0
+        places = scratch.array("places", _CHUNK if chosen else numbers.size, np.uint16)
         room, cells = scratch.array("moved", _CHUNK, np.float64), scratch.array("cells", _CHUNK, np.int64)
-        counts, total, square = np.zeros(CELLS, dtype=np.int64), 0.0, 0.0
         for start, part in _chunks(numbers):
-            end = start + part.size
-            moved, cell, place = room[: part.size], cells[: part.size], places[start:end]
+            moved, cell = room[: part.size], cells[: part.size]
+            place = places[: part.size] if chosen else places[start : start + part.size]
             np.subtract(part, low, out=moved)
             total += float(np.add.reduce(moved))
             square += _square(moved)
@@ -107,18 +161,21 @@ class Grid:
             np.copyto(place, moved, casting="unsafe")
             np.copyto(cell, place)
             counts += np.bincount(cell, minlength=CELLS)
-        return cls(low, scale, places, counts, np.cumsum(counts), (total, square), scratch)
+            if chosen:
+                chosen.add(part, cell)
+        rising = chosen.sorted() if chosen else None
+        held = None if chosen is None or rising is None else (chosen.cells, rising)
+        kept, upto = None if chosen else places, np.cumsum(counts)
+        return cls(low, scale, kept, counts, upto, (total, square), scratch, held)
 
     def moments(self, centre: float) -> tuple[float, float]:
         """The sums of deviations from another centre, and of their squares."""
-        (total, square), apart, count = self.sums, self.low - centre, self.places.size
+        (total, square), apart, count = self.sums, self.low - centre, int(self.upto[-1])
         return total + count * apart, square + 2 * apart * total + count * apart * apart
 
     def cells_of(self, numbers: Floats) -> Integers:
         """Gives the cell of each number, shape (n,)."""
-        with np.errstate(over="ignore"):
-            moved = (numbers - self.low) * self.scale
-        return np.clip(moved, 0, CELLS - 1, out=moved).astype(np.int64)
+        return _cells(numbers, self.low, self.scale)
 
     def with_tails(self, cells: Integers) -> Booleans:
         """Chooses cells and those of the lowest and highest few numbers, where edges lie beside the places.
@@ -133,24 +190,25 @@ class Grid:
         chosen[cells] = True
         return chosen
 
-    def inside(self, numbers: Floats, chosen: Booleans) -> Floats | None:
-        """Sorts the numbers in the chosen cells; None where that is much of all.
+    def inside(self, numbers: Floats, cells: Booleans) -> Floats | None:
+        """Sorts the numbers in chosen cells; None where that is much of all, or their cells were not kept.
 
         Args:
             numbers: Those that were counted.
-            chosen: Whether each cell is, shape (cells,).
+            cells: Whether each cell is chosen, shape (cells,).
         """
-        count = int(self.counts[chosen].sum())
-        if count > _CROWDED * numbers.size:
+        if self.places is None or self.counts[cells].sum() > int(_CROWDED * numbers.size):
             return None
-        rising = self.scratch.array("rising", count, np.float64)
-        begun, room = 0, self.scratch.array("chosen", _CHUNK, np.bool_)
+        chosen = _Chosen.of(cells, numbers, self.scratch)
         for start, part in _chunks(numbers):
-            picked = _picked(chosen, self.places[start : start + part.size], room[: part.size])
-            rising[begun : begun + picked.size] = part[picked]
-            begun += picked.size
-        rising.sort()
-        return rising
+            chosen.add(part, self.places[start : start + part.size])
+        return chosen.sorted()
+
+
+def _cells(numbers: Floats, low: float, scale: float) -> Integers:
+    with np.errstate(over="ignore"):
+        moved = (numbers - low) * scale
+    return np.clip(moved, 0, CELLS - 1, out=moved).astype(np.int64)
 
 
 def _chunks(numbers: Floats) -> Iterator[tuple[int, Floats]]:
@@ -164,7 +222,3 @@ def _square(numbers: Floats) -> float:
     rows = numbers[: numbers.size // _ROW * _ROW].reshape(-1, _ROW)
     rest = numbers[rows.size :]
     return float(np.vecdot(rows, rows).sum() + np.einsum("i,i", rest, rest))
-
-
-def _picked(chosen: Booleans, places: NDArray[np.uint16], room: Booleans) -> Integers:
-    return np.flatnonzero(np.take(chosen, places, mode="wrap", out=room))

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -208,7 +209,7 @@ def count(bins: Bins, values: ArrayLike) -> Histogram:
     """
     if bins.kind == "categorical":
         return count_categories(bins, Counter(_texts(values)))
-    return count_numbers(bins, Ranked.of(values))
+    return count_numbers(bins, Ranked.of(values, edges=np.asarray(bins.edges)))
 
 
 def count_numbers(bins: Bins, numbers: Ranked) -> Histogram:
@@ -324,6 +325,7 @@ def numeric_bins(numbers: Ranked, *, size: int = NUMERIC_BINS) -> Bins:
     return Bins("numeric", edges=tuple(edges.tolist()), centre=middle)
 
 
+@lru_cache(maxsize=8)
 def _places(count: int, size: int) -> Integers:
     """Where the quantiles stand in the rising order (the inverse of the distribution), and the middle."""
     places = np.ceil(count * np.linspace(0, 1, size + 1) - 1)

@@ -40,25 +40,27 @@ class Ranked:
     _kept: list[_Held] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def of(cls, values: ArrayLike, scratch: Scratch | None = None) -> Ranked:
+    def of(cls, values: ArrayLike, scratch: Scratch | None = None, edges: Floats | None = None) -> Ranked:
         """Takes numbers, NaN for missing.
 
         Args:
             values: The numbers, shape (n,).
             scratch: Where to write on the way. What is ranked with it can be asked until the next is.
+            edges: What `below` will be asked for, where it is known; anything else then takes long.
 
         Raises:
             DataFault: When they are no numbers.
         """
         array = possibly_missing(values, "values")
         scratch = scratch or Scratch()
-        grid = Grid.over(array, scratch)
+        grid = Grid.over(array, scratch, edges)
         if grid is not None:
-            return cls(array, _grid=grid)
+            return cls(array, _grid=grid, _kept=_first(grid))
         finite = array[np.isfinite(array)]
         lowest, highest = int(np.count_nonzero(array == -np.inf)), int(np.count_nonzero(array == np.inf))
         missing = array.size - finite.size - lowest - highest
-        return cls(finite, missing, lowest, highest, Grid.over(finite, scratch))
+        grid = Grid.over(finite, scratch, edges)
+        return cls(finite, missing, lowest, highest, grid, _first(grid))
 
     @cached_property
     def ends(self) -> tuple[float, float]:
@@ -160,6 +162,10 @@ class _Held:
     def at(self, places: Integers) -> tuple[Floats, Integers]:
         cell = np.searchsorted(self.grid.upto, places, side="right")
         return _standing(self.rising, places - self.skipped[cell])
+
+
+def _first(grid: Grid | None) -> list[_Held]:
+    return [] if grid is None or grid.held is None else [_Held.of(grid, *grid.held)]
 
 
 def _standing(rising: Floats, places: Integers) -> tuple[Floats, Integers]:

@@ -67,7 +67,7 @@ def count_column(bins: Bins, column: pl.Series, scratch: Scratch | None = None) 
     A text where numbers were expected counts as missing.
     """
     if bins.kind == "numeric":
-        return count_numbers(bins, Ranked.of(numbers_of(column), scratch))
+        return count_numbers(bins, Ranked.of(numbers_of(column), scratch, np.asarray(bins.edges)))
     return count_categories(bins, _frequencies(column))
 
 

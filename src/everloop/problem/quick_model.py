@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 255
 MOSTLY_DIFFERENT = 0.5
 MOST_WORDS = 80
+MOST_BINS = 255
 A_VALUE = ": a value"
 IMAGE_PLACES, SOUND_PLACES, CONTENTS_LOOKED_AT = 8, 12, 200
 # A boosted tree for each class and round: with more classes one forest for all is quicker.
@@ -174,6 +175,9 @@ def fitted_scores(
     if not told.any():
         return None
     known, asked = inputs[learned][:, told], inputs[held_out][:, told]
+    if "max_bins" in learner.get_params():
+        # More bins than rows change nothing, and of thousands of columns each costs its share of the time.
+        learner.set_params(max_bins=int(np.clip(len(learned), 2, MOST_BINS)))
     if frame.task == "regression":
         return np.asarray(learner.fit(known, target[learned]).predict(asked))
     if len(np.unique(target[learned])) < 2:

@@ -174,18 +174,18 @@ def _equation(
     return f"abs({made} - {quoted(result)}) <= {tolerance:.10g}"
 
 
+def _missing(column: pl.Series) -> NDArray[np.bool_]:
+    missing: NDArray[np.bool_] = np.zeros(len(column), dtype=np.bool_)
+    if column.dtype.is_float():
+        missing = np.isnan(column.to_numpy())
+    elif column.null_count():
+        missing = column.is_null().to_numpy()
+    return missing
+
+
 def _missing_together(sample: pl.DataFrame, names: list[str]) -> Iterator[str]:
     """Gives pairs of which the second is missing wherever the first is."""
-    import polars as pl
-
-    missing = {
-        name: sample.select(
-            pl.col(name).is_null() | (pl.col(name).is_nan() if sample[name].dtype.is_float() else False)
-        )
-        .to_series()
-        .to_numpy()
-        for name in names
-    }
+    missing = {name: _missing(sample[name]) for name in names}
     partly = [name for name, gone in missing.items() if EXPECTED_BREAKS <= gone.sum() < gone.size]
     for a, b in combinations(partly[:MOST_COLUMNS], 2):
         if (missing[a] == missing[b]).all():

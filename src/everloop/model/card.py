@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from everloop.report.page import Block
 
 _FEW_ROWS = 500
+_FEW_EXPLAINED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +343,10 @@ def _explanation(facts: CardFacts) -> Section:
     lead = "No column moves the scores."
     strong = [one.column for one in found.effects if one.size.estimate > 0]
     if strong:
-        lead = f"Most of all {', '.join(strong[:3])}."
+        alone = (
+            f", by what it says of {plural(found.rows, 'row')} alone" if found.rows < _FEW_EXPLAINED else ""
+        )
+        lead = f"Most of all {', '.join(strong[:3])}{alone}."
     return Section("What moves the scores", effect_blocks(found), lead=lead)
 
 

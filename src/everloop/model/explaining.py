@@ -63,7 +63,8 @@ def explain(
     random = np.random.default_rng(judged.seed)
     table = judged.table.select(columns)
     rows = np.sort(random.choice(table.height, size, replace=False))
-    orders = int(np.clip(SCORED // (2 * size * (len(columns) + 1)), 1, MOST_ORDERS))
+    walks = 2 * size * (len(columns) + 1)
+    orders = int(np.clip(min(SCORED // walks, CELLS // (walks * len(columns))), 1, MOST_ORDERS))
     found = _shapley(judged, scores, table, rows, orders)
     effects = _effects(table[rows], columns, found)
     strongest = [one.column for one in effects]

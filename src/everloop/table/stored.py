@@ -29,6 +29,9 @@ EXPRESSIONS_AT_ONCE = 100
 VALUES_AT_ONCE = 60_000_000
 """How many values one pass of `aggregate` may hold: about 0.5 GiB of numbers."""
 
+VALUES_HELD = 4_000_000
+"""A table of no more values is read once for all passes of `aggregate`."""
+
 ROWS_OF_A_GROUP = 131_072
 """Rows of a row group of the Parquet files that are written; fixed, so that equal rows give equal files."""
 
@@ -216,8 +219,14 @@ def aggregate(table: Any, expressions: Sequence[pl.Expr]) -> dict[str, Any]:
     lazy: pl.LazyFrame = table
     rows = lazy.select(pl.len()).collect().item()
     facts: dict[str, Any] = {}
-    for group in _groups(expressions, rows):
-        facts |= lazy.select(group).collect(engine="streaming").row(0, named=True)
+    groups = list(_groups(expressions, rows))
+    read = sorted({name for group in groups for one in group for name in one.meta.root_names()})
+    held = len(groups) > 1 and 0 < rows * len(read) <= VALUES_HELD
+    if held:  # each pass over a file of thousands of columns reads all their places first
+        lazy = lazy.select(read).collect(engine="streaming").lazy()
+    for group in groups:
+        found = lazy.select(group).collect(engine="in-memory" if held else "streaming")
+        facts |= found.row(0, named=True)
     return facts
 
 

@@ -25,6 +25,7 @@ ROWS_PER_VALUE = 2
 ROWS_PER_CATEGORY = 4
 EXACT = 1e-6
 FEWEST_LEFT_OUT = 6
+CELLS_TOGETHER = 1 << 18
 
 
 def find(parts: Parts) -> Iterator[LeakFinding]:
@@ -120,8 +121,8 @@ def _left_out(
         for over, tables in scopes.items():
             for label, summed in _summed(parts, tables, category):
                 others = _of_the_others(parts.judged[category], own.get(label), summed)
-                for name, x in numbers.items():
-                    if name != category and found.get(name) is None and _is(x, others):
+                for name in _near(numbers, others):
+                    if name != category and found.get(name) is None and _is(numbers[name], others):
                         trace = f"of the other rows of the same {category}: the rest is the row's own target"
                         found[name] = {"over": over, "of": label, "trace": trace, "category": category}
     return found
@@ -140,6 +141,20 @@ def _of_the_others(judged: pl.Series, own: Floats | None, summed: TargetSums) ->
     total = joined["sums"].fill_null(float("nan")).to_numpy()
     mean = (total - (own - summed.centre)) / np.maximum(several - 1, 1) + summed.centre
     return np.where(several > 1, mean, np.nan)
+
+
+def _near(numbers: dict[str, Floats], others: Floats) -> Iterator[str]:
+    """Gives the columns that may be the others' means, many looked at together: most are nowhere near."""
+    known = others[~np.isnan(others)]
+    if len(known) < FEWEST_ROWS:
+        return
+    widest = EXACT * float(np.ptp(known))  # a standard deviation is no greater than the range
+    names, together = list(numbers), max(1, CELLS_TOGETHER // len(others))
+    for start in range(0, len(names), together):
+        some = names[start : start + together]
+        off = np.abs(np.stack([numbers[name] for name in some]) - others)
+        near, both = (off < widest).sum(axis=1), (~np.isnan(off)).sum(axis=1)
+        yield from (some[place] for place in np.flatnonzero(near >= (1 - MOST_MISSES) * both))
 
 
 def _is(numbers: Floats, others: Floats) -> bool:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import date, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,6 +103,7 @@ def _rule_content(rule: TableRule) -> dict[str, Any]:
     return {"unique": list(rule.columns), **severity}
 
 
+@lru_cache(maxsize=2)
 def parse_contract(text: str, name: str = "contract.yaml") -> Contract:
     """Reads a contract from YAML text.
 

@@ -91,7 +91,9 @@ def for_each(work: Callable[[str, Scratch], Found], names: Iterable[str]) -> dic
     for _ in range(cores):
         free.put(Scratch())
     with ThreadPoolExecutor(max_workers=cores) as pool:
-        return dict(zip(listed, pool.map(alone, listed), strict=True))
+        # Who waited for each in turn would wake up for each, and have the others wait for the interpreter.
+        found = [pool.submit(alone, name) for name in listed]
+    return {name: future.result() for name, future in zip(listed, found, strict=True)}
 
 
 def numbers_of(column: pl.Series) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """The prediction log: what was acknowledged is never lost, what is torn is never read."""
 
+import errno
 import os
 import random
 import re
@@ -305,6 +306,71 @@ def test_a_disk_that_does_not_keep_up_refuses(tmp_path, monkeypatch):
     log.flush()
     log.append(line(200))
     log.close()
+
+
+@pytest.fixture
+def syncs(monkeypatch):
+    """Counts what is synced; the next `failing` calls fail."""
+    real = os.fsync
+
+    class Syncs:
+        count = 0
+        failing = 0
+
+        def __call__(self, descriptor):
+            self.count += 1
+            if self.failing:
+                self.failing -= 1
+                raise OSError(errno.EIO, "failed")
+            real(descriptor)
+
+    found = Syncs()
+    monkeypatch.setattr(os, "fsync", found)
+    return found
+
+
+def test_groups_are_written_at_once_and_synced_together(tmp_path, syncs):
+    with PredictionLog(tmp_path, limits=LogLimits(group_seconds=0.0, sync_seconds=60.0)) as log:
+        for n in range(20):
+            log.append(line(n))
+            deadline = time.perf_counter() + 10
+            while read_log(tmp_path).predictions.height <= n and time.perf_counter() < deadline:
+                time.sleep(0.001)
+        assert read_log(tmp_path).predictions.height == 20  # what a killed process leaves
+        assert log.state["lines_durable"] == 0
+        opened = syncs.count  # the segment's header and its name
+        log.durable(20).result(5)
+        assert syncs.count == opened + 1
+        assert log.state["lines_durable"] == 20
+        assert log.state["bytes_waiting"] == 0
+
+
+def test_what_nobody_waits_for_is_synced_in_time(tmp_path, syncs):
+    with PredictionLog(tmp_path, limits=LogLimits(group_seconds=0.0, sync_seconds=0.05)) as log:
+        log.append(line(0))
+        deadline = time.perf_counter() + 10
+        while log.state["lines_durable"] == 0 and time.perf_counter() < deadline:
+            time.sleep(0.005)
+        assert log.state["lines_durable"] == 1
+        before = syncs.count
+        time.sleep(0.2)
+        assert syncs.count == before  # a log at rest leaves the disk alone
+
+
+def test_what_could_not_be_synced_is_written_again(tmp_path, syncs):
+    log = PredictionLog(tmp_path, limits=LogLimits(group_seconds=0.0, sync_seconds=60.0))
+    places = []
+    for n in range(5):
+        places.append(log.append(line(n)))
+        time.sleep(0.02)
+    syncs.failing = 1
+    with pytest.raises(OutsideFault, match="cannot be written"):
+        log.durable(places[-1]).result(5)
+    deadline = time.perf_counter() + 10
+    while log.fault is not None and time.perf_counter() < deadline:
+        time.sleep(0.01)
+    log.close()
+    assert read_log(tmp_path).predictions["id"].to_list() == [f"p{n}" for n in range(5)]
 
 
 WRITER = """

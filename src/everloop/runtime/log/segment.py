@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,10 @@ from everloop.runtime.log.lines import SCHEMA, Line, decode_line
 SEGMENT_FORMAT = 1
 MAGIC = b"EVERLOG\n"
 _FRAME = struct.Struct("<II")
+frame_head: Callable[[int, int], bytes] = _FRAME.pack
+"""Gives what stands before a payload, from its length and its checksum."""
+checksum: Callable[[bytes], int] = google_crc32c.value
+"""Gives the checksum of a payload: CRC-32C."""
 # A line's first bytes: an array whose first element is the tag.
 _LINE = re.compile(rb"[\x90-\x9f](?:\xaaprediction|\xa6actual|\xa7refusal)")
 _WORKER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
@@ -96,7 +100,7 @@ class SegmentName:
 
 def frame(payload: bytes) -> bytes:
     """Puts length and checksum before a payload."""
-    return _FRAME.pack(len(payload), google_crc32c.value(payload)) + payload
+    return frame_head(len(payload), checksum(payload)) + payload
 
 
 def header(worker: str) -> bytes:

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import Clock, SystemClock
@@ -24,7 +25,7 @@ from everloop.runtime.service.waiting import Waiting
 
 if TYPE_CHECKING:
     from everloop.runtime.server.grpc import GrpcServer
-    from everloop.runtime.service.metrics import Metrics
+    from everloop.runtime.service.metrics import Answers, Metrics
     from everloop.runtime.service.service import Service
     from everloop.runtime.service.settings import ServerSettings
 
@@ -62,6 +63,7 @@ class App:
         self.waiting = Waiting()
         self._routes = RouteTable(routes)
         self._at_once: dict[str, Service] = {}
+        self._plain: dict[Service, Answers] = {}
         self.start_fault: EverloopError | None = None
         self.grpc: GrpcServer | None = None
 
@@ -85,6 +87,9 @@ class App:
         self._at_once = {f"{under}{name}{native.PATH}": one for name, one in self.lifecycles.named.items()}
         if self.lifecycles.sole is not None:
             self._at_once[native.PATH] = self.lifecycles.sole
+        self._plain = {
+            one: one.metrics.answers(native.PATH, "POST", HTTPStatus.OK) for one in self._at_once.values()
+        }
 
     def stop(self) -> None:
         """Commits the logs, and lets go of everything."""
@@ -151,14 +156,16 @@ class App:
             self.waiting.hand_over()
             return False
         service.requests_now += 1
+        plain = self._plain[service]
 
         def told(served: Served | Exception) -> None:
             service.requests_now -= 1
             if isinstance(served, Served):
                 response = native.answer_of(served)
+                plain.took(time.perf_counter() - started)
             else:
                 response = (served if isinstance(served, Refusal) else _mistake(served)).response()
-            _count(service.metrics, native.PATH, "POST", response, started)
+                _count(service.metrics, native.PATH, "POST", response, started)
             reply(response)
 
         service.predict_at_once(row, started, told)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from everloop.core.errors import EverloopError, StorageFull
 from everloop.runtime.http import Refusal
-from everloop.runtime.log.lines import Line, RefusalLine
+from everloop.runtime.log.lines import Line, PredictionLine, RefusalLine
 from everloop.runtime.log.opening import WrittenLog, open_log
 from everloop.runtime.log.privacy import Privacy, key_in
 from everloop.runtime.routing import PINNED, chance_of
 
 if TYPE_CHECKING:
+    from everloop.runtime.package import Answer
     from everloop.runtime.service.arms import ArmTable, LoadedRouting
     from everloop.runtime.service.served import Asked
     from everloop.runtime.service.settings import ServerSettings
@@ -76,6 +77,25 @@ class Keeping:
         """Takes a line as it may be kept; gives its place. Safe to call from any thread."""
         return self._take(line)
 
+    def answer(self, one: Asked, answer: Answer, latency: int) -> int:
+        """Takes an answer; gives its place.
+
+        Args:
+            one: What was asked.
+            answer: What was answered.
+            latency: How long it took, in microseconds.
+
+        Raises:
+            Refusal: As `write`.
+        """
+        identity, row, moment, arm, loaded, _, chance = one
+        prediction, score = answer
+        line = PredictionLine(identity, moment, loaded.version, arm, row, score, prediction, latency, chance)
+        try:
+            return self._take(line)
+        except (OverflowError, EverloopError) as error:
+            raise self._refusal(error) from None
+
     def write(self, lines: Sequence[Line]) -> int:
         """Takes lines; gives the place of the last.
 
@@ -86,13 +106,17 @@ class Keeping:
         try:
             for line in lines:
                 place = self._take(line)
-        except OverflowError:
-            raise Refusal(422, "A number is out of range.", "Expected integers of at most 64 bits.") from None
-        except EverloopError as error:
-            full = isinstance(error, StorageFull)
-            title = "The prediction log is full." if full else "The prediction log cannot take more now."
-            raise self._shedding.unavailable("storage-full" if full else "log", title) from None
+        except (OverflowError, EverloopError) as error:
+            raise self._refusal(error) from None
         return place
+
+    def _refusal(self, error: OverflowError | EverloopError) -> Refusal:
+        """Gives what a request is told whose line was not taken."""
+        if isinstance(error, OverflowError):
+            return Refusal(422, "A number is out of range.", "Expected integers of at most 64 bits.")
+        full = isinstance(error, StorageFull)
+        title = "The prediction log is full." if full else "The prediction log cannot take more now."
+        return self._shedding.unavailable("storage-full" if full else "log", title)
 
     async def until_durable(self, place: int) -> None:
         """Waits until a line and all before it are durable.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -26,9 +26,10 @@ class Family:
 
 
 REQUESTS = Family("everloop_requests_total", "Requests answered.", ("route", "method", "status"))
+PREDICTIONS = Family("everloop_predictions_total", "Predictions made.", ("version", "arm"))
 FAMILIES = (
     REQUESTS,
-    Family("everloop_predictions_total", "Predictions made.", ("version", "arm")),
+    PREDICTIONS,
     Family("everloop_contract_violations_total", "What rows violated.", ("field", "rule")),
     Family("everloop_actuals_total", "Actuals taken."),
     Family("everloop_events_total", "Events of sources taken.", ("source",)),
@@ -52,12 +53,21 @@ class Metrics:
 
     def __init__(self) -> None:
         self._values: dict[str, dict[Labels, float]] = {family.name: {} for family in FAMILIES}
-        self._answered: dict[tuple[str, str, int], _Answers] = {}
+        self._predicted = self._values[PREDICTIONS.name]
+        self._answered: dict[tuple[str, str, int], Answers] = {}
 
     def add(self, name: str, *labels: str, amount: float = 1) -> None:
         """Adds to a counter."""
         values = self._values[name]
         values[labels] = values.get(labels, 0) + amount
+
+    def predicted(self, version: str, arm: str) -> None:
+        """Counts a prediction; each request that is answered comes by here, and by `answered`."""
+        at = (version, arm)
+        try:
+            self._predicted[at] += 1
+        except KeyError:
+            self._predicted[at] = 1
 
     def put(self, name: str, value: float, *labels: str) -> None:
         """Sets a gauge, or a counter that is kept elsewhere."""
@@ -65,27 +75,34 @@ class Metrics:
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Counts an answer and how long it took."""
-        one = self._answered.get((route, method, status))
-        if one is None:
-            one = self._answered[route, method, status] = _Answers()
-        one.times[bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        one.seconds += seconds
+        self.answers(route, method, status).took(seconds)
+
+    def answers(self, route: str, method: str, status: int) -> Answers:
+        """Gives where answers of a kind are counted, for those who give many of it."""
+        at = (route, method, status)
+        try:
+            return self._answered[at]
+        except KeyError:
+            return self._answered.setdefault(at, Answers())
 
     def lines(self, family: Family, lifecycle: str = "") -> Iterator[str]:
         """Gives a family's values as lines of Prometheus text, with the label `lifecycle` if one is named."""
         if family is SECONDS:
             yield from self._histogram(lifecycle)
         elif family is REQUESTS:
-            counted = self._answered.items()
-            values = {(*at, str(status)): float(sum(one.times)) for (*at, status), one in counted}
+            values = {(*at, str(status)): float(sum(one.times)) for (*at, status), one in self._given()}
             yield from _lines(family, values, lifecycle)
         else:
             yield from _lines(family, self._values[family.name], lifecycle)
 
+    def _given(self) -> Iterator[tuple[tuple[str, str, int], Answers]]:
+        """Gives the kinds of answers of which there are any."""
+        return (found for found in self._answered.items() if any(found[1].times))
+
     def _histogram(self, lifecycle: str) -> Iterator[str]:
         name = SECONDS.name
-        for route in dict.fromkeys(route for route, _, _ in self._answered):
-            of_route = [one for (known, _, _), one in self._answered.items() if known == route]
+        for route in dict.fromkeys(route for (route, _, _), _ in self._given()):
+            of_route = [one for (known, _, _), one in self._given() if known == route]
             counts, total = (
                 (sum(of_bound) for of_bound in zip(*(one.times for one in of_route), strict=True)),
                 0,
@@ -98,12 +115,19 @@ class Metrics:
             yield f"{name}_count{labels} {total}"
 
 
-@dataclass(slots=True)
-class _Answers:
+class Answers:
     """Answers of a route, a method and a status: how many took how long, and seconds in all."""
 
-    times: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
-    seconds: float = 0.0
+    __slots__ = ("seconds", "times")
+
+    def __init__(self) -> None:
+        self.times = [0] * (len(LATENCY_BUCKETS) + 1)
+        self.seconds = 0.0
+
+    def took(self, seconds: float) -> None:
+        """Counts an answer and how long it took."""
+        self.times[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        self.seconds += seconds
 
 
 def metrics_text(parts: Sequence[tuple[str, Metrics]]) -> str:

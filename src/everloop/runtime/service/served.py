@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from everloop.runtime.log.lines import PredictionLine
-
 if TYPE_CHECKING:
     from everloop.runtime.explain import Reason
     from everloop.runtime.package import Answer
@@ -41,24 +39,3 @@ class Asked(NamedTuple):
     loaded: LoadedArm
     joined: tuple[str, ...] = ()
     chance: float = 1.0
-
-
-def prediction_line(one: Asked, answer: Answer, latency: int) -> PredictionLine:
-    """Gives the log's line of an answer.
-
-    Args:
-        one: What was asked.
-        answer: What was answered.
-        latency: How long it took, in microseconds.
-    """
-    return PredictionLine(
-        one.id,
-        one.time,
-        one.loaded.version,
-        one.arm,
-        one.row,
-        answer.score,
-        answer.prediction,
-        latency,
-        one.chance,
-    )

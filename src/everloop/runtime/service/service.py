@@ -15,7 +15,7 @@ from everloop.runtime.service.joining import FeatureJoin
 from everloop.runtime.service.keeping import Keeping
 from everloop.runtime.service.metrics import Metrics
 from everloop.runtime.service.request_clock import RequestClock
-from everloop.runtime.service.served import Asked, Served, prediction_line
+from everloop.runtime.service.served import Asked, Served
 from everloop.runtime.service.shadowing import Shadowing
 from everloop.runtime.service.shedding import Shedding
 from everloop.runtime.service.taking import actual_of, take_events
@@ -160,7 +160,7 @@ class Service:
                 asked = [one]
                 if isinstance(answer, Exception):
                     answer = self._answering.without_challenger(asked, 0, row, started, answer)
-                self._keep(asked, [answer], started)
+                self._keep(asked, (answer,), started)
             except Exception as error:  # noqa: BLE001  (whatever it is, one request fails and is told so)
                 told(error)
             else:
@@ -221,13 +221,12 @@ class Service:
             for index, one in enumerate(asked)
         ]
 
-    def _keep(self, asked: list[Asked], answers: list[Answer], started: float) -> int:
+    def _keep(self, asked: list[Asked], answers: Sequence[Answer], started: float) -> int:
         """Logs answers, counts them and has them shadowed; gives the place of the last in the log."""
         latency = int((time.perf_counter() - started) * 1e6)
-        place = self.keeping.write(
-            [prediction_line(one, answers[index], latency) for index, one in enumerate(asked)]
-        )
-        for one in asked:
-            self.metrics.add("everloop_predictions_total", one.loaded.label, one.arm)
+        place = 0
+        for one, answer in zip(asked, answers, strict=True):
+            place = self.keeping.answer(one, answer, latency)
+            self.metrics.predicted(one.loaded.label, one.arm)
         self._shadowing.mirror(self.routing, asked)
         return place

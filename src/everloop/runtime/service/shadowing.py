@@ -127,7 +127,7 @@ class Shadowing:
 
     def _count(self, what: str, version: int) -> None:
         if what == "scored":
-            self._metrics.add("everloop_predictions_total", str(version), SHADOW)
+            self._metrics.predicted(str(version), SHADOW)
         else:
             self._metrics.add(_LOST[what])
 

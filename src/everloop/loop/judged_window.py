@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import DataFault, NotFound
 from everloop.deploy.versions import require_version
-from everloop.loop.served import ServedRows
+from everloop.loop.served import ServedRows, ServedVersion
 from everloop.monitor.drifting import judge_state
 from everloop.monitor.formats import JudgedWindow
-from everloop.monitor.state import count_window
-from everloop.monitor.window import rows_of
+from everloop.monitor.state import WindowState, count_window
 from everloop.record.rows import WindowRow
-from everloop.runtime.log import read_log
+from everloop.runtime.log.parts import answered_parts
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -32,21 +33,16 @@ def judged_window(workspace: Workspace, identity: str | None = None) -> JudgedWi
         NotFound: When there is no such window.
         DataFault: When its rows are in the prediction log no more.
     """
-    import polars as pl
-
     row = _row(workspace, identity)
     if row.since is None or row.until is None:
         raise NotFound(f"{row.id} is no span of the prediction log.", hint="everloop status")
-    joined = read_log(workspace.log_folder, row.since).joined()
-    lines = rows_of(joined.filter(pl.col("arm") != "shadow"), row.since, row.until)
-    if lines.is_empty():
+    version = workspace.served(require_version(workspace.record, workspace.name, row.facts["number"]))
+    state = count_span(workspace.log_folder, row.since, row.until, version)
+    if state is None:
         raise DataFault(
             f"The prediction log holds no row of {row.id} any more; deploy.log.keep says how long it does.",
             hint="everloop export --window ANOTHER",
         )
-    version = workspace.served(require_version(workspace.record, workspace.name, row.facts["number"]))
-    served = ServedRows.of(lines, version)
-    state = count_window(served.inputs, version.reference, scores=served.scores, actuals=served.actuals)
     return JudgedWindow(
         id=row.id,
         lifecycle=workspace.name,
@@ -58,6 +54,28 @@ def judged_window(workspace: Workspace, identity: str | None = None) -> JudgedWi
         drift=judge_state(state, version.reference, seed=workspace.spec.model.seed),
         types=version.types,
     )
+
+
+def count_span(folder: Path, since: datetime, until: datetime, version: ServedVersion) -> WindowState | None:
+    """Counts the answers of a span of the prediction log, a segment at a time.
+
+    The counts are those of the whole span; what they take does not grow with its traffic.
+
+    Args:
+        folder: The log.
+        since: The first moment.
+        until: The moment after the last.
+        version: In whose reference's bins.
+
+    Returns:
+        The counts; None where the span has no answers.
+    """
+    state: WindowState | None = None
+    for lines in answered_parts(folder, since, until):
+        served = ServedRows.of(lines, version)
+        part = count_window(served.inputs, version.reference, scores=served.scores, actuals=served.actuals)
+        state = part if state is None else state.merge(part)
+    return state
 
 
 def _row(workspace: Workspace, identity: str | None) -> WindowRow:

@@ -143,13 +143,10 @@ class LogReader:
             .sort("time", maintain_order=True)
             for index in range(len(_schemas()))
         ]
-        # A client that did not hear the answer asks again under the same id: that is one prediction.
         shadow = pl.col("arm") == "shadow"
-        first = pl.struct("id", shadow.alias("shadow")).is_first_distinct()
-        fresh = pl.col("actual").ne_missing(pl.col("actual").shift(1).over("id"))
         return LogTables(
-            tables[0].filter(first),
-            tables[1].filter(fresh),
+            tables[0].filter(first_asked(pl.struct("id", shadow.alias("shadow")))),
+            new_actuals(tables[1]),
             tables[2].unique(["id", "arm"], keep="first", maintain_order=True),
             damage=self._damage(),
         )
@@ -194,6 +191,37 @@ class _Part:
     def lacks(self, since: datetime | None) -> bool:
         """Whether lines since a time were let go."""
         return self.since is not None and (since is None or since < self.since)
+
+
+def read_segment(folder: Path, name: SegmentName, since: datetime | None = None) -> LogTables:
+    """Reads one segment, sealed or not, as its lines lie; empty where it was retired.
+
+    Args:
+        folder: The log's folder.
+        name: The segment.
+        since: Lines of this time and later.
+
+    Raises:
+        DataFault: When it is of a newer form.
+    """
+    return _read_part(folder, name, None, since).tables
+
+
+def first_asked(key: pl.Expr | str) -> pl.Expr:
+    """Says of each line by time whether it is the first of its id.
+
+    A client that did not hear the answer asks again under the same id: that is one prediction.
+    """
+    import polars as pl
+
+    return (pl.col(key) if isinstance(key, str) else key).is_first_distinct()
+
+
+def new_actuals(actuals: pl.DataFrame) -> pl.DataFrame:
+    """Leaves out of actuals by time those that say again what was known of their prediction."""
+    import polars as pl
+
+    return actuals.filter(pl.col("actual").ne_missing(pl.col("actual").shift(1).over("id")))
 
 
 def tables_of(lines: Sequence[Line], worker: str) -> LogTables:

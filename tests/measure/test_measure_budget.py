@@ -6,7 +6,7 @@ from scipy import stats
 
 from everloop.core.errors import DataFault, UsageFault
 from everloop.core.values import to_jsonable
-from everloop.measure.budget import Budget, fit_budget
+from everloop.measure.budget import Budget, beyond, fit_budget, together
 
 
 def alarm_rate(make, runs=800, windows=60, columns=6, asked=0.05):
@@ -61,8 +61,35 @@ def test_the_most_moved_column_is_first():
     assert finding.exceeded
     assert finding.order[0] == 1
     assert finding.order[-1] == 2
-    assert finding.statistic == max(finding.standardised[:2])
+    assert finding.statistic == together(np.array(finding.standardised)) >= max(finding.standardised[:2])
     assert not budget.judge([np.nan] * 3).exceeded
+
+
+def test_how_rare_a_statistic_is_is_told_in_powers_of_ten():
+    table = np.random.default_rng(5).exponential(3.0, size=(4000, 1))
+    budget = fit_budget(table, 1, 100)
+    rare = 3.0 * np.log(10)
+    for power in (1, 2, 4):
+        assert budget.judge([power * rare]).standardised[0] == pytest.approx(power, rel=0.1)
+    assert budget.threshold == pytest.approx(2, rel=0.1)
+
+
+def test_evidence_of_columns_adds_up_as_how_rare_they_are():
+    assert together(np.array([2.0, 2.0, np.nan])) == pytest.approx(2 + np.log10(2))
+    assert together(np.array([500.0, 1.0])) == 500
+    assert together(np.array([np.nan])) == -np.inf
+    assert beyond([4.0, 3.5, 1.0], 3.0) == 2
+    assert beyond([2.0, 2.0, 2.0, 0.0], 2.4) == 3
+    assert beyond([1.0, np.nan], 2.0) == 0
+
+
+@pytest.mark.parametrize("copies", [1, 12])
+def test_columns_that_hang_together_keep_a_budget_that_was_fitted_as_if_they_did_not(copies):
+    random = np.random.default_rng(7)
+    budget = fit_budget(random.exponential(size=(2000, 12)), 1, 20)
+    columns = random.exponential(size=(4000, 12 // copies)).repeat(copies, axis=1)
+    rate = np.mean([budget.judge(row).exceeded for row in columns])
+    assert rate <= 0.06
 
 
 def test_a_grain_in_a_column_that_never_moved_is_no_alarm():

@@ -12,6 +12,9 @@ from everloop.measure.distances import BATCHED, Pairs
 from everloop.measure.drift import (
     DISTANCES,
     chi_square,
+    cramer_von_mises,
+    fine_chi_square,
+    fine_jensen_shannon,
     jensen_shannon,
     kolmogorov_smirnov,
     kolmogorov_smirnov_error,
@@ -150,6 +153,45 @@ def test_a_batch_of_pairs_is_each_pair_alone(kind):
     for distance in BATCHED.values():
         expected = [distance(replace(pair, low=low, high=high))[0] for pair in alone]
         np.testing.assert_allclose(distance(together), expected, rtol=1e-12, equal_nan=True)
+
+
+def test_distances_over_every_bin_equal_scipy():
+    before, after = PAIRS["discrete"]
+    bins = build_bins(before)
+    pair = count(bins, before), count(bins, after)
+    table = np.array([np.bincount(values.astype(int), minlength=20) for values in (before, after)])
+    table = table[:, table.any(axis=0)]
+    p, q = table / table.sum(axis=1, keepdims=True)
+    chi = stats.chi2_contingency(table, correction=False).statistic
+    assert fine_chi_square(*pair) == pytest.approx(np.sqrt(chi * (1 / 20_000 + 1 / 5000)))
+    assert fine_jensen_shannon(*pair) == pytest.approx(jensenshannon(p, q, base=2))
+    # Of values with many ties, at each of which both distributions jump.
+    ahead = (np.cumsum(p) - np.cumsum(q)) ** 2
+    assert cramer_von_mises(*pair) == pytest.approx(np.sqrt(np.sum(ahead * table.sum(axis=0) / table.sum())))
+
+
+def test_cramer_von_mises_is_near_the_exact_one_and_knows_no_outliers():
+    pair = before, after = PAIRS["shifted"]
+    histograms_of = lambda one, two: (count(build_bins(one), one), count(build_bins(one), two))  # noqa: E731
+    statistic = stats.cramervonmises_2samp(before, after).statistic
+    # scipy's is n m / (n + m) of the mean square, less what ranks alone make of it.
+    n, m = len(before), len(after)
+    exact = np.sqrt(
+        (statistic + (4 * n * m - 1) / (6 * (n + m)) - n * m / (1.5 * (n + m))) / (n * m / (n + m))
+    )
+    found = cramer_von_mises(*histograms_of(*pair))
+    assert found == pytest.approx(exact, rel=0.03)
+    far = np.where(np.arange(after.size) < 5, 1e6, after)
+    assert cramer_von_mises(*histograms_of(before, far)) == pytest.approx(found, rel=0.02)
+
+
+def test_values_between_those_of_the_reference_are_seen_over_every_bin():
+    before, random = PAIRS["discrete"][0], np.random.default_rng(1)
+    window = before[:1000]
+    noisy = np.where(np.arange(1000) % 10 == 0, window + random.normal(0, 0.3, 1000), window)
+    bins = build_bins(before)
+    reference, quiet, moved = (count(bins, values) for values in (before, window, noisy))
+    assert fine_chi_square(reference, moved) > 10 * fine_chi_square(reference, quiet)
 
 
 def test_psi_is_the_plain_sum_where_no_group_is_empty():

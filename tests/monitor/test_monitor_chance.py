@@ -8,6 +8,7 @@ from everloop.measure.distances import BATCHED, Pairs
 from everloop.measure.histogram import Histogram, build_bins, count
 from everloop.monitor.chance import Chance
 
+STATISTICS = ("kolmogorov_smirnov", "cramer_von_mises", "jensen_shannon", "missing_shift")
 ROWS, DRAWS = 20_000, 2000
 RANDOM = np.random.default_rng(8)
 NORMAL = RANDOM.normal(size=ROWS)
@@ -34,11 +35,13 @@ def really_drawn(whole: Histogram, size: int) -> Pairs:
 @pytest.mark.parametrize("size", [20_000, 3_000, 900])
 @pytest.mark.parametrize("name", COLUMNS)
 def test_distances_of_chance_are_those_of_rows_drawn_again(name, size):
-    whole = count(build_bins(COLUMNS[name]), COLUMNS[name])
+    # Each value twice: what was seen once stands for what was never seen, which no row is drawn for here.
+    values = COLUMNS[name][: ROWS // 2].repeat(2)
+    whole = count(build_bins(values), values)
     chance = Chance(whole, DRAWS, np.random.default_rng(1), Scratch())
     ((_, pairs),) = chance.windows([size])
     truly = really_drawn(whole, size)
-    for statistic in ("kolmogorov_smirnov", "wasserstein", "jensen_shannon", "missing_shift"):
+    for statistic in STATISTICS:
         found, expected = BATCHED[statistic](pairs), BATCHED[statistic](truly)
         if np.isnan(expected).all() or not expected.any():
             np.testing.assert_array_equal(found, expected)
@@ -54,4 +57,4 @@ def test_sizes_are_drawn_from_one_reference_and_a_segment_leaves_rows_out():
     chance = Chance(whole, 200, np.random.default_rng(1), Scratch(), part=0.25)
     for size, pairs in chance.windows([20_000, 2_000, 800]):
         assert pairs.after.sum(axis=-1).mean() == pytest.approx(size / 4, rel=0.05)
-        assert pairs.before.sum(axis=-1).mean() == pytest.approx(ROWS, rel=0.01)
+        assert pairs.before.sum(axis=-1).mean() == pytest.approx(ROWS, rel=0.02)

@@ -64,6 +64,25 @@ def test_a_shift_in_a_real_window_is_found_and_named(shift, column):
     assert finding.moved()[0] == column
 
 
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("taiwan_default.csv.gz", "LIMIT_BAL"), ("online_shoppers.csv.gz", "product_related")],
+)
+@pytest.mark.parametrize("shift", ["noise", "another unit"])
+def test_a_tenth_of_the_rows_with_values_that_never_were_is_found_in_one_window(name, column, shift):
+    rows = table(name)
+    column = next(each for each in rows.columns if each.lower().replace(" ", "_") == column.lower())
+    for seed in range(5):
+        before, window = split(rows, 1000, seed)
+        random = np.random.default_rng(seed)
+        kept = reference(before, rules=ReferenceRules(window_rows=1000, smaller=False))
+        added = random.normal(0, 0.33 * window[column].std(), 1000)
+        moved = pl.col(column) * 1.609 if shift == "another unit" else pl.col(column) + pl.Series(added)
+        touched = pl.Series(random.random(1000) < 0.1)
+        shifted = window.with_columns(pl.when(touched).then(moved).otherwise(pl.col(column)))
+        assert judge_state(count_window(shifted, kept), kept).moved()[0] == column
+
+
 def test_a_tenth_of_a_column_that_was_lost_is_found_in_one_window():
     rows = table("elec2.parquet")
     before, window = split(rows, 1000, 2)

@@ -86,10 +86,10 @@ def test_thresholds_are_from_windows_of_the_reference_in_which_the_segment_is_as
     assert kept.cut == "count"
     assert "(score) where site is south" in kept.within
     assert set(kept.budgets) == {600, 200, 66}
-    place = kept.watched.index((NORTH, "kolmogorov_smirnov"))
+    place = kept.watched.index((NORTH, "cramer_von_mises"))
     # A tenth of 200 rows is fewer than are judged: no variation was measured there.
-    assert kept.budgets[600].centre[place] > 0
-    assert kept.budgets[200].centre[place] == 0
+    assert kept.budgets[600].scale[place] > 0.01
+    assert kept.budgets[200].scale[place] < 0.01
     for seed in range(40):
         window = table(600, seed=100 + seed)
         alarms += judge_state(count_window(window, kept, scores=random.random(600)), kept).exceeded
@@ -104,9 +104,9 @@ def test_a_segment_that_is_thin_in_a_window_is_not_judged_there():
         (each.column, each.statistic): each.standardised
         for each in judge_state(count_window(shifted(without), kept), kept).columns
     }
-    assert np.isnan(found[NORTH, "kolmogorov_smirnov"])
-    assert not np.isnan(found["age where site is south", "kolmogorov_smirnov"])
-    assert found["site", "jensen_shannon"] > 0
+    assert np.isnan(found[NORTH, "cramer_von_mises"])
+    assert not np.isnan(found["age where site is south", "cramer_von_mises"])
+    assert found["site", "fine_jensen_shannon"] > 0
 
 
 def test_a_larger_window_is_thinned_to_the_share_of_each_segment():

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from everloop.console.story import interval
+from everloop.measure.budget import beyond
 from everloop.report import Badge, Fold, Picture, Ref, Section, Table, pictures
 from everloop.report.writing import MISSING, day, moment, money, number, plural
 
@@ -183,13 +184,15 @@ def column_blocks(row: WindowRow, title: str) -> list[Block]:
     if not moved:
         return []
     threshold = drift.get("threshold")
-    beyond = [name for name, distance in moved.items() if threshold is not None and distance > threshold]
+    falling = dict(sorted(moved.items(), key=lambda item: -item[1]))
+    count = beyond(list(falling.values()), threshold) if threshold is not None else 0
+    moved_most = list(falling)[:count] if drift.get("status") == "drift" else []
     drawn = pictures.bars(
         moved,
-        x_label="times the column's own variation",
-        highlight=beyond,
+        x_label="how rare, in powers of ten: 2 is one window in a hundred",
+        highlight=moved_most,
         level=None if threshold is None else (threshold, f"allowed: {number(threshold)}"),
-        names=("within what is allowed", "moved") if beyond else ("", ""),
+        names=("within what is allowed", "moved") if moved_most else ("", ""),
     )
     return [Picture(drawn, f"{title}, {day(row.since)} to {day(row.until)}: how far each column moved.")]
 

@@ -83,7 +83,7 @@ def _drift(window: WindowRow) -> list[Block]:
     return [
         Verdict(answer, drift["reason"], label=label),
         *column_blocks(window, "In this window"),
-        Table(["column", "distance", "is", "times its own variation"], rows),
+        Table(["column", "distance", "is", "rarity (power of ten)"], rows),
         *_apart(window.facts.get("apart") or {}),
     ]
 
@@ -121,7 +121,7 @@ def _loss(facts: dict[str, Any]) -> list[Block]:
         ]
         for one in ranking["columns"]
     ]
-    heads = ["column", "loss a decision", "loss in this window", "standard error", "times its own variation"]
+    heads = ["column", "loss a decision", "loss in this window", "standard error", "rarity (power of ten)"]
     return [Facts({"Estimated loss of the window": money(ranking["loss"], unit)}), Table(heads, rows)]
 
 

@@ -67,9 +67,9 @@ def _moved(version: ServedVersion, finding: WindowFinding) -> dict[str, float]:
     reference = version.reference
     carrier = {name: facet.column for facet in reference.facets for name in facet.names}
     within = {name: column for name, (column, _) in reference.within.items()}
-    moved: dict[str, float] = {}
+    named, moved = finding.drift.moved(), dict[str, float]()
     for each in finding.drift.columns:
-        if finding.drift.exceeded and each.standardised > finding.drift.threshold:
+        if each.column in named:
             column = within.get(each.column, each.column)
             moved.setdefault(carrier.get(column, column), each.standardised)
     return moved

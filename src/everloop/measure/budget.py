@@ -1,9 +1,9 @@
 """Alarms that keep a budget: so many false alarms in so many windows, from the reference's own variation.
 
-Each column's statistic is put on the scale of how much it varies between windows of the reference; a
-window's statistic is the largest over its columns; the threshold is the quantile of the reference
-windows' statistics that meets the budget. No p-value, no correction for many columns: the largest of them
-is what was measured.
+Each column's statistic is told by how rare it is among windows of the reference, in powers of ten: 2 is one
+window in a hundred. A window's statistic is the evidence of its columns together; the threshold is the
+quantile of the reference windows' evidence that meets the budget. So each column pays its share of it,
+however its statistic is spread, and many columns that moved a little are evidence, too.
 
 Example:
     >>> budget = fit_budget([[0.1], [0.2], [0.3], [0.2]], alarms=1, windows=2)
@@ -24,8 +24,11 @@ from everloop.core.errors import DataFault, UsageFault
 from everloop.measure.arrays import Floats
 
 _LEAST_SCALE = 1e-3
-_NORMAL = 1.4826
+_LEAST_PART = 0.01
+_TAIL = 10
 _MANY = 150
+_PARTS = 20
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,9 @@ class BudgetFinding:
 
     Attributes:
         exceeded: Whether it is an alarm.
-        statistic: The largest standardised statistic of its columns; NaN when none is known.
+        statistic: The evidence of its columns together; NaN when none is known.
         threshold: What it was compared with.
-        standardised: Each column's, shape (columns,).
+        standardised: How rare each column's statistic is, in powers of ten, shape (columns,).
         order: The columns' places, the most moved first.
     """
 
@@ -52,9 +55,9 @@ class Budget:
     """A fitted threshold and what it can promise.
 
     Attributes:
-        centre: Each column's median over reference windows, shape (columns,).
-        scale: Each column's robust spread over them.
-        threshold: Above it a window is an alarm.
+        centre: What each column's statistic is where it is not rare, shape (columns,).
+        scale: By how much each column's statistic is larger where it is ten times rarer.
+        threshold: A window with more evidence is an alarm.
         asked: The rate of false alarms that was asked for.
         attainable: Whether that rate can be had from so few reference windows.
         rate: The rate that the threshold stands for: what was asked, or the lowest attainable.
@@ -85,13 +88,15 @@ class Budget:
             raise DataFault(
                 f"The window has statistics of shape {values.shape}; the reference has {len(self.centre)}."
             )
-        moved = (values - np.asarray(self.centre)) / np.asarray(self.scale)
-        known = moved[~np.isnan(moved)]
-        largest = float(known.max()) if known.size else float("nan")
+        return self.judge_rarity((values - np.asarray(self.centre)) / np.asarray(self.scale))
+
+    def judge_rarity(self, moved: Floats) -> BudgetFinding:
+        """Compares a window with the budget, by how rare each column's statistic is; NaN where not known."""
+        found = float(together(moved)) if not np.isnan(moved).all() else float("nan")
         order = np.argsort(np.where(np.isnan(moved), np.inf, -moved), kind="stable")
-        return BudgetFinding(
-            largest > self.threshold, largest, self.threshold, tuple(moved.tolist()), tuple(order.tolist())
-        )
+        # The same numbers, summed in another order, are no alarm.
+        exceeded = found > self.threshold + _ROUNDING
+        return BudgetFinding(exceeded, found, self.threshold, tuple(moved.tolist()), tuple(order.tolist()))
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the budget as what JSON can carry."""
@@ -102,6 +107,41 @@ class Budget:
         """Reads what `to_dict` gave."""
         named = {name: data[name] for name in cls.__slots__}
         return cls(**{**named, "centre": tuple(data["centre"]), "scale": tuple(data["scale"])})
+
+
+def together(standardised: Floats) -> Floats:
+    """Gives the evidence of columns together: the logarithm of the sum of how rare each of them is.
+
+    One column that is very rare is all of it; several that hang together count about as one. That makes
+    it hold where columns depend on each other, which a sum of the logarithms would not.
+
+    Args:
+        standardised: Powers of ten, shape (..., columns); NaN where not known.
+
+    Returns:
+        A power of ten, shape (...), at least the largest; -infinity where nothing is known.
+
+    Source:
+        The harmonic mean of p-values: Wilson, PNAS 116 (2019).
+    """
+    known = np.where(np.isnan(standardised), -np.inf, standardised)
+    largest = known.max(axis=-1)
+    finite = np.where(np.isfinite(largest), largest, 0.0)
+    with np.errstate(divide="ignore"):
+        found: Floats = finite + np.log10((10.0 ** (known - finite[..., None])).sum(axis=-1))
+    return found
+
+
+def beyond(standardised: ArrayLike, threshold: float) -> int:
+    """Counts the columns that make an alarm, of those that it has, the most moved first.
+
+    Those are the ones that alone have more evidence than is allowed; where none has, the fewest that have
+    it together.
+    """
+    falling = np.asarray(standardised, dtype=np.float64)
+    alone = int(np.count_nonzero(falling > threshold))
+    places = range(1, np.count_nonzero(~np.isnan(falling)) + 1)
+    return alone or next((n for n in places if together(falling[:n]) > threshold), 0)
 
 
 def fit_budget(reference_statistics: ArrayLike, alarms: float, windows: float) -> Budget:
@@ -126,8 +166,8 @@ def fit_budget(reference_statistics: ArrayLike, alarms: float, windows: float) -
         UsageFault: When the budget makes no sense.
 
     Source:
-        The maximum over columns of statistics standardised by resamples: Westfall and Young (1993);
-        the rank is split conformal's (Vovk et al., 2005), exact for exchangeable windows.
+        Statistics of many columns on one scale, by resamples: Westfall and Young (1993); the rank is
+        split conformal's (Vovk et al., 2005), exact for exchangeable windows.
     """
     table = np.asarray(reference_statistics, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 1:
@@ -137,15 +177,15 @@ def fit_budget(reference_statistics: ArrayLike, alarms: float, windows: float) -
     if not 0 < alarms < windows:
         raise UsageFault(f"{alarms:g} false alarms in {windows:g} windows is no budget, such as 1 in 100.")
     count, asked = table.shape[0], alarms / windows
-    largest = np.sort(_largest(table))
+    evidence = np.sort(_evidence(table))
     rank = int(np.ceil((count + 1) * (1 - asked) - 1e-9))
     attainable = rank <= count
-    centre, scale = _robust(table)
+    centre, scale = _tails(table)
     rate = asked if attainable else 1 / (count + 1)
     return Budget(
         tuple(centre.tolist()),
         tuple(scale.tolist()),
-        float(largest[min(rank, count) - 1]),
+        float(evidence[min(rank, count) - 1]),
         asked,
         attainable,
         rate,
@@ -154,36 +194,38 @@ def fit_budget(reference_statistics: ArrayLike, alarms: float, windows: float) -
     )
 
 
-def _robust(table: Floats) -> tuple[Floats, Floats]:
-    """The median and spread of each column; 0 and the least scale where nothing is known."""
-    centre = _median(table)
-    spread = _NORMAL * _median(np.abs(table - centre))
-    # A statistic that never moved in the reference must not turn a grain of noise into an alarm.
-    return centre, np.maximum(spread, np.maximum(_LEAST_SCALE, 0.1 * np.abs(centre)))
+def _tails(table: Floats) -> tuple[Floats, Floats]:
+    """Where the upper tail of each column begins, less the powers of ten that it is rare, and its steepness.
 
+    Above a tenth of the windows (of few: a half) a statistic becomes rarer as an exponential does, whose
+    scale is the mean excess.
 
-def _median(table: Floats) -> Floats:
-    """The median of each column's known values; 0 where there is none."""
-    # NaN sort to the end.
+    Source:
+        Pickands, Annals of Statistics 3 (1975), with the shape 0.
+    """
     known, rising = np.count_nonzero(~np.isnan(table), axis=0), np.sort(table, axis=0)
-    columns = np.arange(table.shape[1])
-    below, above = rising[np.maximum(known - 1, 0) // 2, columns], rising[known // 2 % len(table), columns]
-    return np.where(known > 0, (below + above) / 2, 0.0)
+    few = np.minimum(np.maximum(_TAIL, known // 10), known // 2)
+    begin = np.where(known > 0, rising[np.maximum(known - few - 1, 0), np.arange(table.shape[1])], 0.0)
+    above = table > begin
+    excess = np.where(above, table - begin, 0.0).sum(axis=0) / np.maximum(above.sum(axis=0), 1)
+    # A statistic that never moved in the reference must not turn a grain of noise into an alarm.
+    scale = np.maximum(np.log(10) * excess, np.maximum(_LEAST_SCALE, _LEAST_PART * np.abs(begin)))
+    share = np.count_nonzero(table >= begin, axis=0) / (known + 1)
+    return begin + scale * np.log10(np.where(known > 0, share, 1.0)), scale
 
 
-def _largest(table: Floats) -> Floats:
-    """The largest of each window on the scale of the others; of all, where one more changes nothing."""
-    if len(table) > _MANY:
-        return _above(table, *_robust(table))
-    return np.concatenate(
-        [_above(table[i : i + 1], *_robust(np.delete(table, i, axis=0))) for i in range(len(table))]
-    )
+def _evidence(table: Floats) -> Floats:
+    """The evidence of each window by the tails of the others: its own would make it look less rare.
+
+    Of many windows a part is left out at once.
+    """
+    windows = np.arange(len(table))
+    parts = np.array_split(windows, len(table) if len(table) <= _MANY else _PARTS)
+    return np.concatenate([_by_tails(table[part], *_tails(np.delete(table, part, axis=0))) for part in parts])
 
 
-def _above(table: Floats, centre: Floats, scale: Floats) -> Floats:
-    moved = (table - centre) / scale
-    largest: Floats = np.where(np.isnan(moved), -np.inf, moved).max(axis=1)
-    return largest
+def _by_tails(table: Floats, centre: Floats, scale: Floats) -> Floats:
+    return together((table - centre) / scale)
 
 
 def _reason(asked: float, attainable: bool, count: int) -> str:

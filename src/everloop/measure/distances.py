@@ -90,6 +90,11 @@ class Pairs:
         return np.cumsum((q - p)[..., :-1], axis=-1)
 
     @cached_property
+    def pooled(self) -> Floats:
+        """The shares of the present values of both sides together in each bin."""
+        return _shares(self.before + self.after)
+
+    @cached_property
     def unknown(self) -> Booleans:
         """Whether one side has no value, shape (pairs,)."""
         before, after = self.present
@@ -143,10 +148,12 @@ def psi(pairs: Pairs) -> Floats:
 
 def jensen_shannon(pairs: Pairs) -> Floats:
     """The Jensen-Shannon distance of each pair."""
-    p, q = pairs.grouped_shares
-    middle = (p + q) / 2
-    divergence = _divergence(p, middle) + _divergence(q, middle)
-    return np.where(pairs.unknown, np.nan, np.sqrt(np.maximum(0.0, divergence / 2)))
+    return _jensen_shannon(pairs, *pairs.grouped_shares)
+
+
+def fine_jensen_shannon(pairs: Pairs) -> Floats:
+    """The Jensen-Shannon distance of each pair, over every bin."""
+    return _jensen_shannon(pairs, *pairs.shares)
 
 
 def chi_square(pairs: Pairs) -> Floats:
@@ -161,6 +168,20 @@ def chi_square(pairs: Pairs) -> Floats:
     return np.where(sides.all(axis=0), found, np.nan)
 
 
+def fine_chi_square(pairs: Pairs) -> Floats:
+    """The chi-square distance of each pair, over every bin."""
+    p, q = pairs.shares
+    both = pairs.pooled
+    terms = np.divide((q - p) ** 2, both, out=np.zeros_like(both), where=both > 0)
+    return np.where(pairs.unknown, np.nan, np.sqrt(terms.sum(axis=-1)))
+
+
+def _jensen_shannon(pairs: Pairs, p: Floats, q: Floats) -> Floats:
+    middle = (p + q) / 2
+    divergence = _divergence(p, middle) + _divergence(q, middle)
+    return np.where(pairs.unknown, np.nan, np.sqrt(np.maximum(0.0, divergence / 2)))
+
+
 def kolmogorov_smirnov(pairs: Pairs) -> Floats:
     """The largest distance of the cumulative distributions of each pair."""
     if pairs.bins.kind == "categorical":
@@ -170,6 +191,14 @@ def kolmogorov_smirnov(pairs: Pairs) -> Floats:
     # The last cumulative number is 1 on both sides.
     high, low = pairs.apart.max(axis=-1, initial=0.0), pairs.apart.min(axis=-1, initial=0.0)
     return np.where(pairs.unknown, np.nan, np.maximum(high, -low))
+
+
+def cramer_von_mises(pairs: Pairs) -> Floats:
+    """The root mean square distance of the cumulative distributions of each pair, at the values there are."""
+    if pairs.bins.kind == "categorical":
+        return np.full(pairs.unknown.shape, np.nan)
+    square = np.vecdot(pairs.apart * pairs.apart, pairs.pooled[..., :-1])
+    return np.where(pairs.unknown, np.nan, np.sqrt(square))
 
 
 def wasserstein(pairs: Pairs) -> Floats:
@@ -207,8 +236,11 @@ def unseen_share(pairs: Pairs) -> Floats:
 BATCHED: dict[str, Callable[[Pairs], Floats]] = {
     "psi": psi,
     "jensen_shannon": jensen_shannon,
+    "fine_jensen_shannon": fine_jensen_shannon,
     "chi_square": chi_square,
+    "fine_chi_square": fine_chi_square,
     "kolmogorov_smirnov": kolmogorov_smirnov,
+    "cramer_von_mises": cramer_von_mises,
     "wasserstein": wasserstein,
     "missing_shift": missing_shift,
     "unseen_share": unseen_share,

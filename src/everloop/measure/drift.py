@@ -45,6 +45,11 @@ def jensen_shannon(reference: Histogram, current: Histogram) -> float:
     return _one(distances.jensen_shannon, reference, current)
 
 
+def fine_jensen_shannon(reference: Histogram, current: Histogram) -> float:
+    """The Jensen-Shannon distance over every bin: rows that were repeated, values that took others' place."""
+    return _one(distances.fine_jensen_shannon, reference, current)
+
+
 def chi_square(reference: Histogram, current: Histogram) -> float:
     """Cramer's V of side and group: the chi-square of the 2 x k table over its rows, rooted; 0 to 1.
 
@@ -52,6 +57,18 @@ def chi_square(reference: Histogram, current: Histogram) -> float:
         Cramer, "Mathematical Methods of Statistics" (1946), section 21.9.
     """
     return _one(distances.chi_square, reference, current)
+
+
+def fine_chi_square(reference: Histogram, current: Histogram) -> float:
+    """The root of the sum of (q - p) squared over the share of both sides together, over every bin.
+
+    Bins that the reference never filled weigh most: numbers of another unit or with noise fall between
+    those that it had, new categories beside them.
+
+    Source:
+        Pearson, Philosophical Magazine 50 (1900); the chi-square of the 2 x k table over the sizes.
+    """
+    return _one(distances.fine_chi_square, reference, current)
 
 
 def kolmogorov_smirnov(reference: Histogram, current: Histogram) -> float:
@@ -74,6 +91,17 @@ def kolmogorov_smirnov_error(reference: Histogram, current: Histogram) -> float:
     p, q = (side[0] for side in _pairs(reference, current).shares)
     single = np.array([_single_value(reference, i) for i in range(p.size)])
     return float(np.maximum(p, q)[~single].max(initial=0.0))
+
+
+def cramer_von_mises(reference: Histogram, current: Histogram) -> float:
+    """The root mean square distance of the cumulative distributions, at the values there are; 0 to 1.
+
+    It sees where values lie and not how far: neither outliers nor a long tail drown it. NaN for categories.
+
+    Source:
+        Anderson, Annals of Mathematical Statistics 33 (1962).
+    """
+    return _one(distances.cramer_von_mises, reference, current)
 
 
 def wasserstein(reference: Histogram, current: Histogram) -> float:
@@ -104,8 +132,11 @@ def unseen_share(reference: Histogram, current: Histogram) -> float:
 DISTANCES: dict[str, Callable[[Histogram, Histogram], float]] = {
     "psi": psi,
     "jensen_shannon": jensen_shannon,
+    "fine_jensen_shannon": fine_jensen_shannon,
     "chi_square": chi_square,
+    "fine_chi_square": fine_chi_square,
     "kolmogorov_smirnov": kolmogorov_smirnov,
+    "cramer_von_mises": cramer_von_mises,
     "wasserstein": wasserstein,
     "missing_shift": missing_shift,
     "unseen_share": unseen_share,

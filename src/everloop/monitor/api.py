@@ -31,8 +31,8 @@ def drift(
     """Says whether a table moved further from another than chance explains, and which columns did.
 
     Samples drawn again from the first table show how far chance moves each column; the threshold is set on
-    the largest of all columns, so many columns do not make false alarms. Rows are taken as independent:
-    where they have times, `reference` and `judge` also take season into account.
+    the evidence of all columns together, so many columns do not make false alarms. Rows are taken as
+    independent: where they have times, `reference` and `judge` also take season into account.
 
     Args:
         reference: The reference table: Polars, pandas, Arrow, DuckDB or a path; at least 60 rows.

@@ -19,6 +19,8 @@ _NORMAL_FROM = 20.0
 _CELLS = 1 << 14
 _ROWS_A_BIN = 16
 _ROWS_AT_ONCE = 1 << 15
+_SMALL_PART = 5
+_MOST_EXACT = 10**9
 
 Table = NDArray[np.float64]
 Sides = tuple[NDArray[Any], NDArray[Any]]
@@ -26,7 +28,7 @@ Sides = tuple[NDArray[Any], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Chance:
-    """Draws a reference and a window again from a histogram, with replacement.
+    """Draws a reference and a window again from a histogram.
 
     Attributes:
         whole: The histogram.
@@ -47,7 +49,9 @@ class Chance:
         """Draws pairs of a reference and a window for windows of each size.
 
         Where both have more than 1,000 rows each bin is drawn for itself, which is much faster and leaves
-        the number of rows to chance, too: the size of a distance varies by 1 / (2 sqrt(rows)).
+        the number of rows to chance, too: the size of a distance varies by 1 / (2 sqrt(rows)). Smaller
+        windows are parted from the reference where they are a small part of it: those hold what the rest
+        never had as often as a new one does.
         """
         counts = np.array([*self.whole.counts, self.whole.missing], dtype=np.float64)
         before = counts / counts.sum()
@@ -57,19 +61,35 @@ class Chance:
             if min(size, self.whole.rows) > _MANY_ROWS:
                 expected = before * self.whole.rows, after[: counts.size] * size
                 yield size, self._pairs(self._both(expected, (self.whole.rows, size)))
+            elif size * self.part * _SMALL_PART <= self.whole.rows <= _MOST_EXACT:
+                yield size, self._pairs(self._parted(size))
             else:
                 drawn = self._one(before, self.whole.rows) if drawn is None else drawn
                 yield size, self._pairs((drawn, self._one(after, size)[:, : counts.size]))
+
+    def _parted(self, size: int) -> Sides:
+        """Draws windows of the reference's own rows, without putting back: the rest, and the window."""
+        counts = np.array([*self.whole.counts, self.whole.missing], dtype=np.int64)
+        outside = round(counts.sum() * (1 / self.part - 1))
+        drawn = self.random.multivariate_hypergeometric(
+            np.append(counts, outside), size, size=self.draws, method="marginals"
+        )
+        after = drawn[:, : counts.size].astype(np.float64)
+        return counts - after, after
 
     def _pairs(self, sides: Sides) -> Pairs:
         before, after = sides
         return Pairs.drawn(self.whole, before[:, :-1], after[:, :-1], before[:, -1], after[:, -1])
 
     def _window_shares(self, shares: Table) -> Table:
-        """The chances of a window's rows: categories never seen count, as the last bin of all."""
-        new = _new_share(self.whole)
-        chances = shares * (1 - new)
-        chances[-2] += new
+        """The chances of a window's rows: of those that the reference has once, others come."""
+        empty, once = _never_filled(self.whole), _filled_once(self.whole)
+        chances = shares.copy()
+        if empty.size:
+            # Good, Biometrika 40 (1953): the share of what was seen once is that of what was never seen.
+            chances[once] = 0.0
+            nearest = empty[np.abs(empty - once[:, None]).argmin(axis=1)]
+            np.add.at(chances, nearest, shares[once])
         return np.append(chances * self.part, 1 - self.part) if self.part < 1 else chances
 
     def _one(self, shares: Table, rows: int) -> Table:
@@ -143,12 +163,13 @@ def _sampled_bins(shares: Table, rows: int, draws: int, random: np.random.Genera
     return drawn
 
 
-def _new_share(whole: Histogram) -> float:
-    """How many of a window's categories the reference has not seen, by chance.
+def _never_filled(whole: Histogram) -> NDArray[np.int64]:
+    """The bins of what the reference never had: other categories, numbers between and beyond its own."""
+    if whole.bins.kind == "categorical":
+        return np.array([whole.bins.size - 1])
+    return np.flatnonzero(np.asarray(whole.counts) == 0)
 
-    Source:
-        Good, Biometrika 40 (1953): the share of categories that were seen once.
-    """
-    if whole.bins.kind != "categorical" or not whole.rows:
-        return 0.0
-    return sum(number == 1 for number in whole.counts[:-1]) / whole.rows
+
+def _filled_once(whole: Histogram) -> NDArray[np.int64]:
+    counts = whole.counts[:-1] if whole.bins.kind == "categorical" else whole.counts
+    return np.flatnonzero(np.asarray(counts) == 1)

@@ -31,10 +31,18 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 STATISTICS: dict[str, tuple[str, ...]] = {
-    "numeric": ("kolmogorov_smirnov", "wasserstein", "jensen_shannon", "missing_shift"),
-    "categorical": ("jensen_shannon", "missing_shift", "unseen_share"),
+    "numeric": (
+        "cramer_von_mises",
+        "jensen_shannon",
+        "fine_jensen_shannon",
+        "fine_chi_square",
+        "missing_shift",
+    ),
+    "categorical": ("fine_jensen_shannon", "fine_chi_square", "missing_shift", "unseen_share"),
 }
 """The distances that alarms are held to, by the kind of column; all others are measured beside them."""
+
+_OF_NUMBERS = ("cramer_von_mises", "wasserstein")
 
 
 def watched_columns(table: pl.DataFrame, names: tuple[str, ...] | None = None) -> tuple[str, ...]:
@@ -110,7 +118,7 @@ def all_distances(reference: Histogram, current: Histogram) -> dict[str, float]:
     """Measures every distance of two histograms; those that a kind of column does not have are left out."""
     pairs = Pairs.of(reference, current)
     found = {name: float(distance(pairs)[0]) for name, distance in BATCHED.items()}
-    return {name: value for name, value in found.items() if name != "wasserstein" or _ordered(reference)}
+    return {name: value for name, value in found.items() if name not in _OF_NUMBERS or _ordered(reference)}
 
 
 def _ordered(histogram: Histogram) -> bool:

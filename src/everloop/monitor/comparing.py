@@ -74,7 +74,7 @@ class DriftReport:
 
     def _repr_html_(self) -> str:
         """Shows the report in a notebook."""
-        head = "".join(f"<th>{name}</th>" for name in ("column", "distance", "is", "times its noise"))
+        head = "".join(f"<th>{name}</th>" for name in ("column", "distance", "is", "rarity"))
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self._rows()

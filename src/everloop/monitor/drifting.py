@@ -51,22 +51,19 @@ def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> D
     budget = reference.budgets[size]
     random = np.random.default_rng(seed)
     standardised = _standardised(counted, distances, reference, (state.rows, size), random)
-    known = standardised[~np.isnan(standardised)]
-    largest = float(known.max()) if known.size else np.nan
-    order = np.argsort(np.where(np.isnan(standardised), np.inf, -standardised), kind="stable")
+    judged = budget.judge_rarity(standardised)
     columns = tuple(
         ColumnDrift(column, statistic, distances.get(column, {}).get(statistic, np.nan), standardised[i])
-        for i, (column, statistic) in ((i, reference.watched[i]) for i in order.tolist())
+        for i, (column, statistic) in ((i, reference.watched[i]) for i in judged.order)
     )
-    exceeded = largest > budget.threshold
-    moved = "At least one" if exceeded else "No"
-    reason = f"{moved} column moved further than windows of the reference move by themselves."
+    moved = "further" if judged.exceeded else "no further"
+    reason = f"The columns moved {moved} than windows of the reference move by themselves."
     if not budget.attainable:
         reason = f"{reason} {budget.reason}"
     if absent:
         reason = f"{reason} Not in the window: {', '.join(absent)}."
-    status = "drift" if exceeded else "none"
-    return DriftFinding(status, largest, budget.threshold, columns, reason, distances, absent)
+    status = "drift" if judged.exceeded else "none"
+    return DriftFinding(status, judged.statistic, budget.threshold, columns, reason, distances, absent)
 
 
 def _standardised(
@@ -76,10 +73,10 @@ def _standardised(
     sizes: tuple[int, int],
     random: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Each watched distance on the scale of the reference's variation; NaN where it is not known.
+    """How rare each watched distance is, in powers of ten; NaN where it is not known.
 
-    Actuals of which some are not known are held to the next smaller size, on the scale of this one; so is
-    a segment that fewer rows are in than chance explains.
+    Actuals of which some are not known are held to the next smaller size; so is a segment that fewer rows
+    are in than chance explains.
 
     Args:
         counted: The window's columns.
@@ -97,12 +94,11 @@ def _standardised(
             for name, (each, number) in held.items()
             if each == own
         }
-        budget = reference.budgets[own]
         thinner = {name: part for name, part in drawn.items() if part is not counted[name]}
         whole = {name: distances[name] for name in drawn.keys() - thinner.keys()}
-        judged = budget.judge(statistics_of(reference.histograms, thinner, reference.watched, whole))
-        scale = reference.budgets[size].threshold / budget.threshold if budget.threshold > 0 else 1.0
-        found = np.where(np.isnan(judged.standardised), found, np.asarray(judged.standardised) * scale)
+        statistics = statistics_of(reference.histograms, thinner, reference.watched, whole)
+        rarity = np.asarray(reference.budgets[own].judge(statistics).standardised)
+        found = np.where(np.isnan(rarity), found, rarity)
     return found
 
 

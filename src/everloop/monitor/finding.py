@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from everloop.core.values import to_jsonable
+from everloop.measure.budget import beyond
 from everloop.measure.intervals import Interval
 from everloop.monitor.telling_apart import ToldApart
 from everloop.table.contract.report import ContractReport
@@ -21,7 +22,9 @@ class ColumnDrift:
         column: Its name; ``(score)`` is the model's score.
         statistic: The distance's name in `everloop.measure.drift.DISTANCES`.
         distance: The distance.
-        standardised: The distance on the scale of the reference's own variation; NaN without a budget.
+        standardised: How rare so large a distance is among windows of the reference, in powers of ten: 2
+            is one window in a hundred. Rarer than those that were seen it is extrapolated, so a large one
+            says how far it moved rather than how often that happens. NaN without a budget.
     """
 
     column: str
@@ -36,7 +39,7 @@ class DriftFinding:
 
     Attributes:
         status: ``drift``, ``none``, ``too few`` (rows) or ``no budget`` (the reference was too small).
-        statistic: The largest standardised distance.
+        statistic: The evidence of all columns together, in powers of ten.
         threshold: What it was compared with.
         columns: Every watched distance, the most moved first.
         reason: The same in a sentence.
@@ -58,9 +61,14 @@ class DriftFinding:
         return self.status == "drift"
 
     def moved(self) -> tuple[str, ...]:
-        """The columns beyond the threshold, the most moved first, each once."""
-        beyond = [each.column for each in self.columns if each.standardised > self.threshold]
-        return tuple(dict.fromkeys(beyond))
+        """The columns that make the alarm, the most moved first, each once; none where there is no alarm.
+
+        Those are the ones beyond the threshold; where none is so alone, the fewest that are together.
+        """
+        if not self.exceeded:
+            return ()
+        count = beyond([each.standardised for each in self.columns], self.threshold)
+        return tuple(dict.fromkeys(each.column for each in self.columns[:count]))
 
 
 @dataclass(frozen=True, slots=True)

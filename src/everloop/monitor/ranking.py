@@ -28,7 +28,7 @@ class MovedColumn:
 
     Attributes:
         column: Its name.
-        standardised: How far it moved, on the scale of the reference's own variation.
+        standardised: How far it moved: how rare that is on the reference, in powers of ten.
         loss: What a decision is expected to lose by its move, in the goal's money; below 0 it gains. None
             where that cannot be estimated.
         error: The standard error of that, from the rows that were drawn.

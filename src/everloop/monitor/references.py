@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 REFERENCE_FILE = "reference.json"
-FORMAT = 1
+FORMAT = 2
 _CALIBRATION_ROWS = 5000
 
 
@@ -107,7 +107,10 @@ class Reference:
             PackageRefused: When it is damaged or of a later format.
         """
         if data.get("format") != FORMAT:
-            raise PackageRefused(f"The reference has format {data.get('format')}; {FORMAT} was expected.")
+            raise PackageRefused(
+                f"The reference has format {data.get('format')}; {FORMAT} was expected.",
+                hint="make the version again with this release: everloop run",
+            )
         try:
             return cls(
                 rows=int(data["rows"]),

@@ -11,7 +11,7 @@ from everloop.measure.intervals import Interval
 from everloop.monitor.finding import Measured, WindowFinding
 
 FACTS: dict[str, tuple[str, str]] = {
-    "drift": ("number", "the largest distance of the last window; 1 is what is allowed"),
+    "drift": ("number", "how far the last window moved; 1 is what is allowed"),
     "drifted": ("boolean", "whether that is an alarm"),
     "value": ("number", "what a decision is worth, measured or else estimated"),
     "value_before": ("number", "the same, as it was expected of the champion"),

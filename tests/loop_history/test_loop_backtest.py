@@ -2,6 +2,11 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +17,7 @@ import pytest
 from everloop.cli import main
 from everloop.core.clock import SimulatedClock
 from everloop.core.errors import SpecFault, UsageFault
+from everloop.core.progress import Event
 from everloop.loop.backtest import Rehearsal, backtest
 from everloop.loop.compared import BacktestResult, Lived, compare
 from everloop.loop.history import history
@@ -26,6 +32,7 @@ from everloop.runtime.package import Package
 from everloop.runtime.routing import chance_of, choose_arm, read_routing
 from everloop.spec import load
 from everloop.spec.fields import Trigger
+from everloop.spec.model import Budget
 
 SINCE = datetime(2024, 6, 1, tzinfo=UTC)
 RULE = "days >= 80 and new_labels >= 200"
@@ -261,3 +268,68 @@ def test_a_rehearsal_decides_as_the_loop_that_is_lived_by_hand(lifecycle: Path, 
     drift = result.policies[1]
     assert drift.retrains >= 1
     assert drift.promoted >= 1
+
+
+STOPPED = [
+    "--policy",
+    "monthly",
+    "--since",
+    "2024-08-01",
+    "--until",
+    "2024-10-01",
+    "--every",
+    "5d",
+    "--budget",
+    "1 trials",
+]
+
+
+def lives_of(folder: Path) -> list[Path]:
+    return sorted((folder / ".everloop" / "backtest").glob("*/lived.json"))
+
+
+def process_ids(parent: int) -> set[int]:
+    """The processes that a process has begun, and theirs."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            number, _, rest = stat.read_text().partition(" ")
+            if int(rest.rpartition(")")[2].split()[1]) == parent:
+                found |= {int(number), *process_ids(int(number))}
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_a_backtest_that_is_stopped_leaves_no_process_and_goes_on(
+    lifecycle: Path, sent: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "everloop.cli", "backtest", *STOPPED, "--jobs", "2"]
+    with subprocess.Popen(
+        command, cwd=lifecycle, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        while not lives_of(lifecycle):
+            assert run.poll() is None, run.stdout.read()
+            time.sleep(0.02)
+        others = process_ids(run.pid)
+        run.send_signal(sent)
+        told, _ = run.communicate(timeout=30)
+    assert "Traceback" not in told
+    assert run.returncode in (130, -sent)
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{number}").exists() for number in others):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (first,) = lives_of(lifecycle)
+    events: list[Event] = []
+    how = Rehearsal(
+        datetime(2024, 8, 1, tzinfo=UTC), datetime(2024, 10, 1, tzinfo=UTC), every=timedelta(days=5),
+        budget=Budget(trials=1), jobs=1,
+    )  # fmt: skip
+    with Workspace.open(load(lifecycle), progress=events.append) as workspace:
+        again = backtest(workspace, ["monthly"], how)
+        taken = [event.message for event in events if "taken over from the backtest" in event.message]
+        assert taken == [f"{first.parent.name}: taken over from the backtest that was stopped"]
+        assert lives_of(lifecycle) == []
+        whole = backtest(workspace, ["monthly"], how)
+    assert [one.to_dict() for one in again.policies] == [one.to_dict() for one in whole.policies]

@@ -140,7 +140,8 @@ class Engine:
         except Exception as error:
             self._note_failed(step, error, time.perf_counter() - start)
             raise
-        seconds = time.perf_counter() - start
+        # As whoever takes it over will have it.
+        seconds = float(artifact.facts["seconds"])
         self._tell(step, f"{step.name}: done in {seconds:.1f} s", state="done", seconds=seconds)
         return _Executed(artifact, seconds)
 

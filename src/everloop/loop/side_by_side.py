@@ -6,9 +6,9 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from everloop.loop.living import Life, Place
 
 _ENDED_SECONDS = 5.0
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 
 Found = tuple["Lived", str]
 
@@ -64,7 +65,9 @@ def live_all(
                 with telling:
                     lived(one)
 
-    others = [_OtherProcess(place, tell) for _ in range(min(jobs, len(lives)) - 1)]
+    jobs = min(jobs, len(lives))
+    with _fair_share(jobs):
+        others = [_OtherProcess(place, tell) for _ in range(jobs - 1)]
     with ThreadPoolExecutor(len(others) or 1) as pool:
         try:
             begun = [pool.submit(live_by, other.live) for other in others]
@@ -77,6 +80,22 @@ def live_all(
             for other in others:
                 other.end()
     return [found[number] for number in range(len(lives))]
+
+
+@contextmanager
+def _fair_share(jobs: int) -> Iterator[None]:
+    """Has processes that are started inside use as many threads as each has processors, unless told else.
+
+    More would wait for each other: libraries spin meanwhile.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    unset = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, threads))
+    try:
+        yield
+    finally:
+        for name in unset:
+            del os.environ[name]
 
 
 class _OtherProcess:

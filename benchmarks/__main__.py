@@ -142,7 +142,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, not how fast")
     parser.add_argument("--peers", action="store_true", help="install and run peers in .venv-benchmarks/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--tables", type=_names, default=(), metavar="A,B", help="automl: these tables alone")
+    parser.add_argument(
+        "--tables", type=_names, default=(), metavar="A,B", help="automl, backtest: these tables"
+    )
     parser.add_argument(
         "--systems", type=_names, default=(), metavar="A,B", help="automl: these systems alone"
     )

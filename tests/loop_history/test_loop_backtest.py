@@ -333,3 +333,37 @@ def test_a_backtest_that_is_stopped_leaves_no_process_and_goes_on(
         assert lives_of(lifecycle) == []
         whole = backtest(workspace, ["monthly"], how)
     assert [one.to_dict() for one in again.policies] == [one.to_dict() for one in whole.policies]
+
+
+BIKES = Path(__file__).parents[2] / "benchmarks" / "backtests" / "bike.yaml"
+RENTED = Path(__file__).parents[2].parent / "shared" / "data" / "bike_hourly.csv.gz"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RENTED.exists(), reason=f"{RENTED} is not there")
+def test_what_policies_earned_on_real_bicycles_adds_up_from_their_logs(tmp_path: Path) -> None:
+    """Real hours of bicycles; what each policy earned is added up anew from its log, the file and the prices."""
+    shutil.copy(RENTED, tmp_path / RENTED.name)
+    text = BIKES.read_text().replace("learners: [linear, lightgbm]", "learners: [linear]")
+    (tmp_path / "everloop.yaml").write_text(text)
+    since, until = datetime(2012, 4, 1, tzinfo=UTC), datetime(2012, 7, 1, tzinfo=UTC)
+    how = Rehearsal(since, until, every=timedelta(days=3), budget=Budget(trials=1))
+    with Workspace.open(load(tmp_path)) as workspace:
+        result = backtest(workspace, ["monthly"], how)
+    never, monthly = result.policies
+    assert (never.name, never.retrains, monthly.name, monthly.retrains) == ("never", 0, "monthly", 3)
+    raw = pl.read_csv(RENTED, try_parse_dates=True).select(pl.col("date").alias("time"), "cnt")
+    raw = raw.with_columns(pl.col("time").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+    hours = raw.filter(pl.col("time").is_between(since, until, closed="left"))
+    for policy in result.policies:
+        log = read_log(tmp_path / ".everloop" / "backtest" / policy.name / "log")
+        # An actual is known an hour later, and no sooner.
+        known = log.predictions.join(log.known_actuals(), on="id")
+        assert (known["known_at"] - known["time"]).unique().to_list() == [timedelta(hours=1)]
+        both = log.predictions.join(hours, on="time")
+        assert both.height == hours.height == result.decisions
+        error = both["prediction"].cast(pl.Float64) - both["cnt"]
+        value = -(0.5 * error.clip(0, None) + 2 * (-error).clip(0, None)).sum()
+        assert policy.value == pytest.approx(value, rel=1e-9)
+    assert monthly.against_never is not None
+    assert monthly.against_never.estimate * result.decisions == pytest.approx(monthly.value - never.value)

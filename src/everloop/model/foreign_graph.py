@@ -9,7 +9,8 @@ import numpy as np
 
 from everloop.core.errors import EverloopError, ModelFault
 from everloop.model.compile.form import ScoreForm
-from everloop.runtime.graph import TRIAL_SECONDS, open_session, trial_options
+from everloop.runtime.graph import open_session
+from everloop.runtime.graph_trial import TRIAL_SECONDS, on_trial
 from everloop.runtime.onnx_guard import refuse_unknown
 
 if TYPE_CHECKING:
@@ -131,8 +132,9 @@ def _answering(session: Any, classes: int, feed: dict[str, Any]) -> tuple[str, i
 
 def _tried(session: Any, output: str, feed: dict[str, Any]) -> Matrix:
     try:
-        with trial_options() as options:
-            return np.asarray(session.run([output], feed, run_options=options)[0])
+        return on_trial(
+            lambda options: np.asarray(session.run([output], feed, run_options=options)[0]), "the graph"
+        )
     except Exception as error:  # noqa: BLE001  (onnxruntime has no public base class)
         raise ModelFault(
             f"The graph does not answer two rows within {TRIAL_SECONDS:.0f} s: {str(error).splitlines()[0]}."

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import lru_cache, partial
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.core.errors import PackageRefused
 from everloop.runtime.graph_engine import graph_engine
+from everloop.runtime.graph_trial import LOAD_SECONDS, LOADED_BYTES_A_SECOND, on_trial
 from everloop.runtime.onnx_guard import refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -28,9 +27,6 @@ ROWS_AT_ONCE = 4_096
 
 MOST_MEMORY = 4 * 2**30
 """Bytes that all graphs of a process may hold between their nodes; a graph that asks for more fails."""
-
-TRIAL_SECONDS = 5.0
-"""A graph that takes longer for one row is refused."""
 
 
 class Graph:
@@ -52,7 +48,7 @@ class Graph:
         self._run = self._session.run
         self.outputs = outputs
         _check_doors(self._session, width, name)
-        self._try(np.zeros((1, width)))
+        self._try(np.zeros((1, width)), name)
 
     def scores(self, vectors: Matrix) -> Matrix:
         """Scores encoded rows.
@@ -71,23 +67,11 @@ class Graph:
             return np.concatenate([self.scores(vectors[part : part + ROWS_AT_ONCE]) for part in parts])
         return run_graph(self._run, {"x": vectors}, (vectors.shape[0], self.outputs))
 
-    def _try(self, vector: Matrix) -> None:
-        with trial_options() as options:
-            run_graph(partial(self._run, run_options=options), {"x": vector}, (1, self.outputs))
-
-
-@contextmanager
-def trial_options() -> Iterator[Any]:
-    """Gives options with which a run ends in bounded time: work for days would hang whoever loads it."""
-    options = graph_engine().RunOptions()
-    options.log_severity_level = 4
-    timer = Timer(TRIAL_SECONDS, partial(setattr, options, "terminate", True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield options
-    finally:
-        timer.cancel()
+    def _try(self, vector: Matrix, name: str) -> None:
+        shape = (1, self.outputs)
+        on_trial(
+            lambda options: run_graph(partial(self._run, run_options=options), {"x": vector}, shape), name
+        )
 
 
 def run_graph(run: Callable[..., Any], feeds: Mapping[str, Any], shape: tuple[int, int]) -> Matrix:
@@ -114,8 +98,13 @@ def open_session(model: bytes, name: str) -> Any:
     """Loads a graph for one thread at a time.
 
     Raises:
-        PackageRefused: When the content is no graph.
+        PackageRefused: When the content is no graph, or one that takes too long to load.
     """
+    seconds = LOAD_SECONDS + len(model) / LOADED_BYTES_A_SECOND
+    return on_trial(lambda _: _open_session(model, name), name, seconds)
+
+
+def _open_session(model: bytes, name: str) -> Any:
     onnxruntime = graph_engine()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -247,6 +247,39 @@ def many_nodes(width: int, outputs: int) -> bytes:
     return _model(nodes, width, outputs, [*tensors, _tensor("w", np.zeros((width, outputs)))])
 
 
+def one_node(width: int, outputs: int, *, constant: bool = False) -> bytes:
+    """Work for a minute in one operator, within which the runtime cannot be stopped.
+
+    Args:
+        width: Of a row.
+        outputs: Scores of a row.
+        constant: Whether it is worked out when the graph is loaded already.
+    """
+    boxes = 150_000
+    corner = "zero" if constant else "m"
+    nodes = [
+        _node("ReduceMax", ["x"], ["m"], keepdims=0),
+        _node("Add", ["corners", corner], ["wide"]),
+        _node("Cast", ["wide"], ["boxes"], to=1),
+        _node("ConstantOfShape", ["shape"], ["scores"]),
+        _node("NonMaxSuppression", ["boxes", "scores", "most", "overlap"], ["chosen"]),
+        _node("Cast", ["chosen"], ["numbers"], to=11),
+        _node("ReduceMax", ["numbers"], ["d"], keepdims=0),
+        _node("MatMul", ["x", "w"], ["y"]),
+        _node("Add", ["y", "d"], ["score"]),
+    ]
+    corners = np.zeros((1, boxes, 4))
+    corners[:, :, 2:] = 1.0
+    tensors = [
+        _tensor("corners", corners),
+        _tensor("zero", np.array(0.0)),
+        _tensor("shape", np.array([1, 1, boxes])),
+        _tensor("most", np.array([boxes])),
+        _tensor("overlap", np.array([1.0], dtype=np.float32)),
+    ]
+    return _model(nodes, width, outputs, [*tensors, _tensor("w", np.zeros((width, outputs)))])
+
+
 def other_door(width: int, outputs: int) -> bytes:
     """A graph that reads another width than its plan writes."""
     return _model(*_args(_harmless(width + 1, outputs), width + 1, outputs))

@@ -11,7 +11,7 @@ from typing import Any
 
 from everloop.core.digest import digest_file
 from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST
-from everloop.testing.malicious.graphs import GRAPH_ATTACKS, Graph
+from everloop.testing.malicious.graphs import GRAPH_ATTACKS, Graph, one_node
 from everloop.testing.malicious.patterns import REFUSED_PATTERNS
 from everloop.testing.malicious.payload import (
     bomb,
@@ -303,5 +303,7 @@ PACKAGE_ATTACKS: dict[str, PackageAttack] = {
     },
     "graph that is text": PackageAttack(_writes("score.onnx", b"\x08\x08" + b"location" * 100), "score.onnx"),
     "graph of nothing": PackageAttack(_writes("score.onnx", b""), "score.onnx"),
+    # The last one: what cannot be stopped goes on until its process ends.
+    "work of a minute in one operator": PackageAttack(_graph(one_node), "score.onnx"),
 }  # fmt: skip
 """What each attack is -> how it is made of a package that is well, with one score a row."""

@@ -20,7 +20,7 @@ from benchmarks.peers import SCRIPTS, python_of
 from everloop.loop.serving import command_of, environment
 from everloop.runtime.server import ServerSettings
 
-OURS, UNWATCHED = "everloop", "everloop, unwatched"
+OURS, SWITCHED = "everloop", "everloop, switched"
 _START_SECONDS = 120.0
 _LEAST_PORT, _MOST_PORT = 20_000, 30_000
 
@@ -86,8 +86,8 @@ PEERS = {
     "BentoML, batching": Kind(_BENTOML, "serving-bentoml", "serving_bentoml.py", ("32",)),
 }
 
-_VARIANTS = {UNWATCHED: Kind(_PLAIN, None, "serving_unwatched.py")}
-"""Ours with parts of it left out: beside itself alone, not beside others."""
+_VARIANTS = {SWITCHED: Kind(_PLAIN, None, "serving_switched.py")}
+"""Ours, whose parts can be left out: beside itself alone, not beside others."""
 
 
 @dataclass
@@ -126,16 +126,14 @@ class Running:
 
 
 @contextmanager
-def started(name: str, folder: Path, *, install: bool, own: Path | None = None) -> Iterator[Running | None]:
+def started(name: str, folder: Path, *, install: bool) -> Iterator[Running | None]:
     """Starts a server on the first core and ends it; None where its environment was not asked for.
 
     Args:
         name: Which.
         folder: What it serves.
         install: Whether its environment may be made.
-        own: Where ours keeps its log and settings, where several are started; the same folder by default.
     """
-    own = own or folder
     kind = (PEERS | _VARIANTS)[name]
     python = (
         Path(sys.executable) if kind.environment is None else python_of(kind.environment, install=install)
@@ -153,11 +151,12 @@ def started(name: str, folder: Path, *, install: bool, own: Path | None = None) 
         *kind.words,
     ]
     if name == OURS:
-        path = own / "settings.json"
-        settings = ServerSettings(routing=str(folder / "routing.json"), log=str(own / "log"), port=port)
+        path = folder / "settings.json"
+        settings = ServerSettings(routing=str(folder / "routing.json"), log=str(folder / "log"), port=port)
         settings.save(path)
         words = command_of(path)
-    with (own / f"{slug}.out").open("wb") as output:
+    said = folder / f"{slug}-{port}.out"
+    with said.open("wb") as output:
         start = time.perf_counter()
         process = subprocess.Popen(
             _on_first_core(words),
@@ -168,7 +167,7 @@ def started(name: str, folder: Path, *, install: bool, own: Path | None = None) 
         )
         running = Running(kind, process, f"http://127.0.0.1:{port}", slug)
         try:
-            _await(running, port, own / f"{slug}.out")
+            _await(running, port, said)
             running.ready_seconds = time.perf_counter() - start
             running.ready_bytes = running.bytes_now()
             yield running

@@ -13,7 +13,7 @@ from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
 from everloop.loop.support import refusals
 from everloop.loop.workspace import Workspace
-from everloop.record.rows import AlertRow, WindowRow
+from everloop.record.rows import AlertRow, VersionRow, WindowRow
 from everloop.report import render
 from everloop.runtime.log import PredictionLine, PredictionLog
 from everloop.spec import load, parse
@@ -28,13 +28,18 @@ def test_a_shift_in_one_segment_is_an_alert_that_names_it(folder, clock):
     with Workspace.open(load(path), clock=clock) as watched:
         run_once(watched, as_of=START)
         random = np.random.default_rng(8)
+        scores = watched.served(watched.record.find(VersionRow)[0]).reference.scores
         with PredictionLog(watched.log_folder) as log:
             for place in range(400):
                 site = str(random.choice(["north", "south"]))
                 a, b = random.normal(2 if site == "north" else 0), random.normal()
                 row = {"row_id": f"e{place}", "a": float(a), "b": float(b), "site": site}
                 moment = int((START + timedelta(minutes=10 * place)).timestamp() * 1e6)
-                log.append(PredictionLine(f"e{place}", moment, 1, "champion", row, 0.3, "no", 9))
+                log.append(
+                    PredictionLine(
+                        f"e{place}", moment, 1, "champion", row, float(random.choice(scores)), "no", 9
+                    )
+                )
         clock.advance_to(START + timedelta(days=6))
         Loop(watched).tick(act=False)
         window = watched.record.find(WindowRow)[0]

@@ -252,22 +252,25 @@ def lived_by_hand(
 def test_a_rehearsal_decides_as_the_loop_that_is_lived_by_hand(lifecycle: Path, tmp_path: Path) -> None:
     until, every = SINCE + timedelta(days=120), timedelta(days=3)
     text = (lifecycle / "everloop.yaml").read_text()
-    (lifecycle / "everloop.yaml").write_text(text.replace("on: [drift]", "on: [drift], if_it_pays: false"))
+    (lifecycle / "everloop.yaml").write_text(
+        text.replace("on: [drift]", "on: [drift, 'schedule: monthly'], if_it_pays: false")
+    )
     by_hand = tmp_path / "by-hand"
     by_hand.mkdir()
     for name in ("rows.csv", "everloop.yaml"):
         shutil.copy(lifecycle / name, by_hand / name)
     with Workspace.open(load(lifecycle)) as workspace:
-        result = backtest(workspace, ["drift"], Rehearsal(SINCE, until, every=every))
+        result = backtest(workspace, ["file"], Rehearsal(SINCE, until, every=every))
     wanted, answered = lived_by_hand(by_hand, until, every)
-    with open_record(f"sqlite:///{lifecycle}/.everloop/backtest/drift/record.db") as record:
+    with open_record(f"sqlite:///{lifecycle}/.everloop/backtest/file/record.db") as record:
         found = told_of(record, "shop")
     assert found == wanted
-    log = read_log(lifecycle / ".everloop" / "backtest" / "drift" / "log").predictions
+    log = read_log(lifecycle / ".everloop" / "backtest" / "file" / "log").predictions
     assert dict(log.select("id", "prediction").iter_rows()) == answered
-    drift = result.policies[1]
-    assert drift.retrains >= 1
-    assert drift.promoted >= 1
+    told = result.policies[1]
+    assert told.alarms >= 1
+    assert told.retrains >= 1
+    assert told.promoted >= 1
 
 
 STOPPED = [

@@ -34,9 +34,9 @@ SIZES = {1_000: (200, 40), 10_000: (100, 20), 100_000: (40, 5)}
 
 REFERENCE_ROWS = 100_000
 SHIFTED_ROWS = 1_000
-SHARES = {0.1: 60, 0.5: 10, 1.0: 10}
+SHARES = {0.1: 40, 0.5: 5, 1.0: 5}
 """The share of the rows that a shift touches: how many windows with it are judged."""
-QUIET = 160
+QUIET = 120
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def package(home):
 @pytest.mark.slow
 def test_windows_are_compared_by_what_pictures_look_like(home):
     kept = el.monitor.Reference.load(next((home / ".everloop").rglob("parity.json")).parent)
-    assert ("picture (brightness)", "kolmogorov_smirnov") in kept.watched
+    assert ("picture (brightness)", "cramer_von_mises") in kept.watched
     rows = pl.DataFrame({"picture": [array_text(np.full((8, 8), 250 - row % 9)) for row in range(60)]})
     finding = el.monitor.judge_state(el.monitor.count_window(rows, kept), kept)
     assert "picture (brightness)" in finding.moved()

@@ -14,6 +14,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,8 +22,8 @@ from hypothesis import strategies as st
 
 from everloop.core.errors import DataFault, EverloopError, OutsideFault, RecordBusy, StorageFull, UsageFault
 from everloop.runtime.log import ActualLine, LogLimits, PredictionLine, PredictionLog, read_log, seal
-from everloop.runtime.log.lines import encode_line
-from everloop.runtime.log.segment import MAGIC, frame, header, pieces, read_segment
+from everloop.runtime.log.lines import decode_line, encode_line
+from everloop.runtime.log.segment import MAGIC, frame, frames, header, pieces, read_segment
 
 START = datetime(2013, 5, 1, tzinfo=UTC)
 
@@ -83,6 +84,35 @@ def test_rows_come_back_as_a_table(tmp_path):
         (12.5, "é", START + timedelta(microseconds=7), 1, None),
         (3.0, None, None, None, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (2**64 - 1, 2**64 - 1),
+        (-(2**63), -(2**63)),
+        (2**64, 2.0**64),
+        (-(10**30), -1e30),
+        (2**1024, float("inf")),
+        (-(2**1024), float("-inf")),
+        (2**1024 - 1, float("inf")),
+        ([1, [10**30]], [1, [1e30]]),
+        ({"far": 10**30}, {"far": 1e30}),
+        (3 + 4j, "(3+4j)"),
+        (np.float64(0.5), 0.5),
+        ("half of a pair: \ud83d", "half of a pair: \\ud83d"),
+        ({2**70: None}, {str(2**70): None}),
+    ],
+    ids=str,
+)
+def test_no_value_keeps_a_line_or_its_neighbours_from_the_log(tmp_path, value, kept):
+    write(tmp_path, [line(1), line(2, row={"value": value, "beside": True}), line(3)])
+    (segment,) = segments(tmp_path)
+    first, second, third = (
+        decode_line(bytes(payload)) for payload, _ in frames(segment.read_bytes(), len(header("0")))
+    )
+    assert second == line(2, row={"value": kept, "beside": True})
+    assert (first, third) == (line(1), line(3))
 
 
 def test_since_is_inside_and_until_outside(tmp_path):

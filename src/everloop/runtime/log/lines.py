@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -81,10 +82,44 @@ SCHEMA = {
     "refusal": list(RefusalLine.__struct_fields__),
 }
 
+_ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Line)
 
-encode_line: Callable[[Line], bytes] = msgspec.msgpack.Encoder().encode
-"""Gives a line as MessagePack. It is the encoder's own method, since every answer comes by here."""
+
+def encode_line(line: Line) -> bytes:
+    """Gives a line as MessagePack, whatever is in it: it is written after its request was answered.
+
+    What MessagePack cannot hold is kept as near as it can: a whole number beyond 64 bits as a double, which
+    is what a model was given of it, and a value of an unknown type as its text.
+    """
+    try:
+        return _ENCODER.encode(line)
+    except (OverflowError, TypeError, UnicodeEncodeError):
+        fields = {name: _holdable(getattr(line, name)) for name in line.__struct_fields__}
+        return _ENCODER.encode(msgspec.structs.replace(line, **fields))
+
+
+def _holdable(value: Any) -> Any:
+    match value:
+        case dict():
+            return {_holdable(str(name)): _holdable(part) for name, part in value.items()}
+        case list() | tuple():
+            return tuple(_holdable(part) for part in value)
+        case None | bool() | datetime():
+            return value
+        case int():
+            return int(value) if -(2**63) <= value < 2**64 else _double(value)
+        case float():
+            return float(value)
+        case _:
+            return str(value).encode(errors="backslashreplace").decode()
+
+
+def _double(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def decode_line(payload: bytes | memoryview) -> Line:

@@ -93,27 +93,25 @@ class Keeping:
         line = PredictionLine(identity, moment, loaded.version, arm, row, score, prediction, latency, chance)
         try:
             return self._take(line)
-        except (OverflowError, EverloopError) as error:
+        except EverloopError as error:
             raise self._refusal(error) from None
 
     def write(self, lines: Sequence[Line]) -> int:
         """Takes lines; gives the place of the last.
 
         Raises:
-            Refusal: 503 when the log cannot take them, 422 for a number that it cannot hold.
+            Refusal: 503 when the log cannot take them.
         """
         place = 0
         try:
             for line in lines:
                 place = self._take(line)
-        except (OverflowError, EverloopError) as error:
+        except EverloopError as error:
             raise self._refusal(error) from None
         return place
 
-    def _refusal(self, error: OverflowError | EverloopError) -> Refusal:
+    def _refusal(self, error: EverloopError) -> Refusal:
         """Gives what a request is told whose line was not taken."""
-        if isinstance(error, OverflowError):
-            return Refusal(422, "A number is out of range.", "Expected integers of at most 64 bits.")
         full = isinstance(error, StorageFull)
         title = "The prediction log is full." if full else "The prediction log cannot take more now."
         return self._shedding.unavailable("storage-full" if full else "log", title)

@@ -35,7 +35,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RETRY_SECONDS = 0.1
 _TOGETHER = 64
 """So many lines are encoded at once. A request's own work leaves little of the encoder in the processor's
-caches: encoding line by line costs a request twice as much; with many more the lines are there no longer."""
+caches: encoding line by line costs a request more; with many more the lines are there no longer."""
 
 
 @dataclass(frozen=True)

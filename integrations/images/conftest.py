@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from integrations.released import release
 
 from everloop.deploy.targets.docker import PYTHON
+
+__all__ = ["builder", "release"]
 
 BASE = f"docker.io/library/python:{PYTHON}-slim"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")

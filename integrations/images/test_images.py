@@ -4,20 +4,16 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
 
 import everloop as el
-from everloop.deploy.targets import Release, export, open_target
+from everloop.deploy.targets import export, open_target
 from everloop.runtime.log import read_log
-from everloop.runtime.manifest import read_manifest
 
 MOST_MEGABYTES = 120
 TOKENS = {f"EVERLOOP_{role}_TOKEN": f"{role.lower()}-token" for role in ("PREDICT", "FEEDBACK", "ADMIN")}
@@ -36,17 +32,6 @@ TRAINING = {"scikit-learn", "lightgbm", "xgboost", "pandas", "polars", "pyarrow"
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    draw = np.random.default_rng(0)
-    amount, region = draw.normal(size=400), draw.choice(["north", "south"], 400)
-    late = np.where(amount + (region == "south") > draw.normal(size=400), "yes", "no")
-    table = pl.DataFrame({"amount": amount, "region": region, "late": late})
-    folder = tmp_path_factory.mktemp("release") / "package"
-    el.model.search(table, target="late", budget={"trials": 1}, seed=0).package(folder, sample=table)
-    return Release(folder, read_manifest(folder), port=free_port())
-
-
-@pytest.fixture(scope="module")
 def container(builder, release, tmp_path_factory):
     folder = tmp_path_factory.mktemp("context") / "context"
     export(release, open_target("docker"), folder)
@@ -60,12 +45,6 @@ def container(builder, release, tmp_path_factory):
 @pytest.fixture(scope="module")
 def configured(builder, container):
     return json.loads(builder("inspect", "--type", "container", container))["Docker"]["config"]
-
-
-def free_port():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
 
 
 def within(builder, container, *command, **options):

@@ -5,7 +5,6 @@ import json
 import os
 import queue
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,30 +14,17 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
+from integrations.released import free_port
 
 import everloop as el
-from everloop.deploy.targets import Release, export, open_target
+from everloop.deploy.targets import export, open_target
 from everloop.runtime.log import read_log
-from everloop.runtime.manifest import read_manifest
 
 SECONDS = 60
 MOST_MEGABYTES = 120
 TOKENS = {f"EVERLOOP_{role}_TOKEN": f"{role.lower()}-token" for role in ("PREDICT", "FEEDBACK", "ADMIN")}
 ROW = {"amount": 12.5, "region": "south"}
-
-
-@pytest.fixture(scope="session")
-def release(tmp_path_factory):
-    draw = np.random.default_rng(0)
-    amount, region = draw.normal(size=400), draw.choice(["north", "south"], 400)
-    late = np.where(amount + (region == "south") > draw.normal(size=400), "yes", "no")
-    table = pl.DataFrame({"amount": amount, "region": region, "late": late})
-    folder = tmp_path_factory.mktemp("release") / "package"
-    el.model.search(table, target="late", budget={"trials": 1}, seed=0).package(folder, sample=table)
-    return Release(folder, read_manifest(folder), port=free_port())
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +50,6 @@ def installed(release, tmp_path_factory):
 def plain_environment():
     """The environment without anything of this one's Python."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "PIP_INDEX_URL") if name in os.environ}
-
-
-def free_port():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
 
 
 def ask(url, body=None, token=None):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everloop.runtime import explain
@@ -70,6 +70,7 @@ def test_reasons_are_the_changes_of_the_score(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr(explain, "_MOST_CELLS", cells)
     reasons = Reasons(REFERENCE, compile_rows(PLAN), scores, PLAN)
 
+    @settings(deadline=None)
     @given(ROWS)
     def holds(row: dict[str, Any]) -> None:
         expected = by_definition(row)

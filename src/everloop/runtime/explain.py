@@ -120,10 +120,7 @@ class Reasons:
             Reasons by falling size of their effect; equal ones by name. Inputs without effect are left out.
         """
         reference = self._reference
-        changed = [{**row, column: reference[column]} for column in self._apart]
-        encoded = self._encode((row, *changed))
-        batches = [encoded] if changed or not self._alone else []
-        answers = [self._scores(each) for each in (*batches, *self._variants(encoded[0]))]
+        answers = [self._scores(each) for each in self._batches(row)]
         # A score is held against one of the same batch: alone it may come out otherwise in its last bits.
         explained = answers[0][0].argmax()
         effects = np.concatenate([each[0, explained] - each[1:, explained] for each in answers]).tolist()
@@ -134,10 +131,20 @@ class Reasons:
         ]
         return tuple(sorted(found, key=lambda reason: (-abs(reason.effect), reason.column))[:most])
 
-    def _variants(self, vector: NDArray[Any]) -> Iterator[NDArray[Any]]:
-        """Gives the row's vector, and it with each of the columns replaced that alone decide their slots."""
+    def _batches(self, row: Mapping[str, Any]) -> Iterator[NDArray[Any]]:
+        """Gives vectors: each time the row's own, and behind it those with one column replaced each."""
+        reference = self._reference
+        together = max(1, _MOST_CELLS // max(1, len(reference), len(self._slots)))
+        for start in range(0, len(self._apart), together):
+            changed = ({**row, column: reference[column]} for column in self._apart[start : start + together])
+            yield self._encode((row, *changed))
+        if self._alone or not self._apart:
+            yield from self._written_anew(self._encode((row,))[0])
+
+    def _written_anew(self, vector: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """Gives the batches of the columns that alone decide their slots."""
         together = max(1, _MOST_CELLS // max(1, len(vector)))
-        for start in range(0, len(self._alone), together):
+        for start in range(0, max(1, len(self._alone)), together):
             stop = min(start + together, len(self._alone))
             here = slice(*np.searchsorted(self._rows, (start, stop)))
             variants = np.repeat(vector[np.newaxis], stop - start + 1, axis=0)

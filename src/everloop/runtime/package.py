@@ -254,6 +254,11 @@ class Package:
         """Whether the package has what reasons need."""
         return self._explain is not None
 
+    @property
+    def questions(self) -> int:
+        """How many rows the model is asked for a row's reasons."""
+        return 1 + len(self._reference_row)
+
     @cached_property
     def _reference_row(self) -> dict[str, Any]:
         if self._explain is None:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 PATH = "/predict"
 _MOST_ID = 200
 _MOST_REASONS = 100
-# Reasons ask the model once for each input of each row, and requests under way wait meanwhile.
-_MOST_EXPLAINED = 50
 
 
 async def predict(service: Service, request: Request) -> Response:
@@ -57,8 +55,6 @@ async def _several(
 ) -> Response:
     """Answers rows in JSON, or as an Arrow IPC stream where that is accepted."""
     require_rows(service, len(rows))
-    if explain and len(rows) > _MOST_EXPLAINED:
-        raise Refusal(413, "There are too many rows.", f"Expected at most {_MOST_EXPLAINED} with reasons.")
     served = await service.predict(rows, ids, request.started, explain=explain)
     if ARROW in request.header(b"accept"):
         return Response(answers_as_arrow(served), kind=ARROW.decode())

@@ -6,12 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from everloop.runtime.http import Refusal
 from everloop.runtime.routing import CHALLENGER, PINNED
 from everloop.runtime.service.problems import broken_rule, refused
 
 if TYPE_CHECKING:
-    from everloop.runtime.explain import Reason
     from everloop.runtime.package import Answer
     from everloop.runtime.service.arms import ArmTable
     from everloop.runtime.service.joining import FeatureJoin
@@ -92,16 +90,3 @@ class Answering:
             raise refused("The row violates its contract.", [broken_rule(found) for found in violations])
         joined = self._features.join(champion, sent, values, one.time)
         return one._replace(row=values, arm=PINNED, loaded=champion, joined=joined, chance=1.0)
-
-
-def reasons_of(one: Asked, most: int) -> tuple[Reason, ...]:
-    """Gives the strongest reasons for a row's score.
-
-    Raises:
-        Refusal: 422 when its version gives none.
-    """
-    if not one.loaded.package.explains:
-        raise Refusal(
-            422, "This version gives no reasons.", "Its package has no explain.npz; ask without 'explain'."
-        )
-    return one.loaded.package.explain(one.row, most)

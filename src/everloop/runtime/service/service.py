@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from everloop.runtime.http import Refusal
 from everloop.runtime.log.lines import ActualLine
-from everloop.runtime.service.answering import Answering, reasons_of
+from everloop.runtime.service.answering import Answering
 from everloop.runtime.service.arms import ArmTable, LoadedArm, LoadedRouting
 from everloop.runtime.service.asking import Asking
+from everloop.runtime.service.explaining import Explaining
 from everloop.runtime.service.joining import FeatureJoin
 from everloop.runtime.service.keeping import Keeping
 from everloop.runtime.service.metrics import Metrics
@@ -49,6 +51,7 @@ class Service:
         self._waits = settings.durability == "fsync"
         self._asking = Asking(self.arms, self.clock, self.features, self.keeping, self.shedding, self.metrics)
         self._answering = Answering(self.arms, self.features, self.keeping, self.metrics)
+        self._explaining = Explaining(self.shedding)
         self._shadowing = Shadowing(self.features, self.keeping, self.metrics)
 
     def start(self) -> None:
@@ -118,8 +121,9 @@ class Service:
             One answer for each row, in order.
 
         Raises:
-            Refusal: 404 when the version is not served, 422 when a row violates its contract, 503 when the
-                log cannot take it, the online store does not answer or the version has too much to do.
+            Refusal: 404 when the version is not served, 413 when reasons are asked for too many rows, 422
+                when a row violates its contract or its version gives no reasons, 503 when the log cannot take
+                it, the online store does not answer or there is too much to do.
         """
         asked = self._asking.check(rows, ids, None if version is None else self.arm_of(version))
         return await self._bounded(asked, rows, started, explain)
@@ -199,20 +203,21 @@ class Service:
     ) -> list[Served]:
         """Answers what was checked, if its versions have not too much to do."""
         taken = tuple(asked)
-        self.shedding.enter(taken)
-        try:
-            if self.features.stored:
-                asked = await self._asking.join(asked, rows)
-            return await self._serve(asked, rows, started, explain)
-        finally:
-            self.shedding.leave(taken)
+        with self._explaining.taken(taken) if explain else nullcontext():
+            self.shedding.enter(taken)
+            try:
+                if self.features.stored:
+                    asked = await self._asking.join(asked, rows)
+                return await self._serve(asked, rows, started, explain)
+            finally:
+                self.shedding.leave(taken)
 
     async def _serve(
         self, asked: list[Asked], rows: Sequence[Any], started: float, explain: int
     ) -> list[Served]:
         """Answers what was checked, logs it, counts it."""
         answers = await self._answering.answers(asked, rows, started)
-        reasons = [reasons_of(one, explain) for one in asked] if explain else None
+        reasons = await self._explaining.reasons(asked, explain) if explain else None
         place = self._keep(asked, answers, started)
         if self._waits:
             await self.keeping.until_durable(place)

@@ -37,11 +37,12 @@ class Together:
     Attributes:
         pays: Whether rows are gathered at all.
         ratio: What a row costs among several, beside what it costs alone, as measured when it was made.
+        seconds: What a row took among several then.
     """
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
-        self.ratio = _measured(answers)
+        self.ratio, self.seconds = _measured(answers)
         self.pays = self.ratio < _WORTH
         self._waiting: list[tuple[Mapping[str, Any], Told]] = []
         self._alone = 0
@@ -101,8 +102,10 @@ class Together:
             told(answer)
 
 
-def _measured(answers: Answers) -> float:
-    """Gives what a row costs among several beside what it costs alone; the first calls warm the graph up.
+def _measured(answers: Answers) -> tuple[float, float]:
+    """Gives what a row costs among several beside what it costs alone, and the seconds that it takes.
+
+    The first calls warm the graph up, before anyone asks.
 
     A model that fails on a row of nothing but missing values is not gathered for.
     """
@@ -114,7 +117,7 @@ def _measured(answers: Answers) -> float:
             middle = time.perf_counter()
             answers([{}] * _MEASURED_ROWS)
         except Exception:  # noqa: BLE001  (requests tell what is wrong with it)
-            return math.inf
+            return math.inf, math.inf
         alone.append(middle - start)
         together.append((time.perf_counter() - middle) / _MEASURED_ROWS)
-    return min(together) / min(alone)
+    return min(together) / min(alone), min(together)

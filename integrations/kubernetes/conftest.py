@@ -38,10 +38,14 @@ def plain(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def releases(plain):
-    """The release by each strategy, plain, and with gRPC, a topic and one role alone."""
+    """The release by each strategy: plain, with gRPC, a topic and one role, and with another beside it."""
     topic = TopicSettings("kafka://broker:9092/loans", {"sasl.password": "env:PASSWORD"})
     full = replace(plain, grpc_port=9000, topic=topic, roles=("predict",))
-    return [replace(stated, strategy=strategy) for stated in (plain, full) for strategy in STRATEGIES]
+    churn = replace(full, manifest=msgspec.structs.replace(plain.manifest, lifecycle="churn"))
+    several = replace(plain, beside=(churn,))
+    return [
+        replace(stated, strategy=strategy) for stated in (plain, full, several) for strategy in STRATEGIES
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,8 @@ def test_a_dashboard_draws_value_in_the_goals_currency(cli, home):
         (("export", "promethes"), "everloop export prometheus"),
         (("export", "airflow", "--version", 3), "--version says nothing there"),
         (("export", "grafana", "--port", 9100), "--port says nothing there"),
+        (("export", "grafana", "-f", "a/", "-f", "b/"), "a second --file says nothing there"),
+        (("export", "docker", "-f", "a/", "-f", "b/", "--version", 3), "--version says nothing there"),
         (("export", "docker", "--trusted", "a.pem"), "--trusted goes with --package"),
         (("serve", "--trusted", "a.pem"), "--trusted goes with --package"),
     ],
@@ -114,3 +116,5 @@ def test_a_released_version_is_exported_as_the_file_says_that_it_serves(cli, hom
     refused = cli("export", "docker", "--output", home)
     assert refused.status == 2
     assert "would be lost" in refused.err
+    twice = cli("export", "docker", "--package", served, "--package", served)
+    assert "Two lifecycles of one server are called 'loans'" in twice.err

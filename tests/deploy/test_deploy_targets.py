@@ -1,11 +1,16 @@
 """Every target, held to its suite; what each of them says in its place's own words."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 import msgspec
 import polars as pl
 import pytest
@@ -15,10 +20,12 @@ import everloop as el
 from everloop.core.errors import DataFault, MissingExtra, StorageFull, UsageFault
 from everloop.deploy.targets import Release, export, known_targets, open_target
 from everloop.runtime.encoders import GridEncoder, PlanInput, Spectrogram
-from everloop.runtime.manifest import read_manifest
+from everloop.runtime.log import read_log
+from everloop.runtime.manifest import read_manifest, write_manifest
 from everloop.runtime.plan import Plan
 from everloop.runtime.server import ServerLimits, ServerSettings
 from everloop.runtime.service.settings import TopicSettings
+from everloop.testing.server_process import free_port
 from everloop.testing.target_suite import TargetSuite
 
 
@@ -93,10 +100,13 @@ def test_names_are_labels_of_dns(release, lifecycle, name):
 def test_a_container_hides_what_the_file_hides_and_keeps_its_limits(release, monkeypatch):
     monkeypatch.setattr("everloop.deploy.targets.serving_files.metadata.version", lambda _: "1.0")
     topic = TopicSettings("kafka://broker:9092/loans", {"sasl.password": "env:PASSWORD"}, "disk")
-    stated = {"private": {"name": "drop"}, "topic": topic, "limits": ServerLimits(version_requests=5)}
-    files = open_target("docker").files(replace(release, **stated))
+    stated = {"private": {"name": "hash"}, "topic": topic, "limits": ServerLimits(version_requests=5)}
+    docker, hidden = open_target("docker"), replace(release, **stated)
+    files = docker.files(hidden)
     told = msgspec.json.decode(files["settings.json"], type=ServerSettings)
     assert {name: getattr(told, name) for name in stated} == stated
+    assert told.log_key == "env:EVERLOOP_LOG_KEY"
+    assert "-e EVERLOOP_LOG_KEY " in docker.commands(hidden)[1]
     assert b"confluent-kafka==" in files["requirements.txt"]
 
 
@@ -199,6 +209,141 @@ def test_what_a_topic_asks_for_is_a_secret_of_the_cluster_and_a_way_out(release,
     assert "-e PASSWORD " in open_target("docker").commands(stated)[1]
     (network,), (closed,) = (read(one["base/network.yaml"]) for one in (files, kubernetes.files(release)))
     assert (network["spec"]["egress"], closed["spec"]["egress"]) == ([{}], [])
+
+
+def test_what_a_topic_asks_for_in_a_file_is_a_secret_too(release, monkeypatch, tmp_path):
+    monkeypatch.setattr("everloop.deploy.targets.serving_files.metadata.version", lambda _: "1.0")
+    (tmp_path / "pass word").write_text("not told\n")
+    options = {"sasl.username": "env:US", "sasl.password": f"file:{tmp_path}/pass word", "acks": "all"}
+    stated = replace(release, topic=TopicSettings("kafka://broker:9092/loans", options))
+    for name, settings in (("docker", "settings.json"), ("kubernetes", "image/settings.json")):
+        told = msgspec.json.decode(open_target(name).files(stated)[settings], type=ServerSettings)
+        assert told.topic.options == {
+            "sasl.username": "env:US",
+            "sasl.password": "env:EVERLOOP_TOPIC_SASL_PASSWORD",
+            "acks": "all",
+        }
+    kubernetes = open_target("kubernetes")
+    (deployment,) = read(kubernetes.files(stated)["base/deployment.yaml"])
+    (server,) = deployment["spec"]["template"]["spec"]["containers"]
+    name = "EVERLOOP_TOPIC_SASL_PASSWORD"
+    reference = {"name": f"{release.name}-topic", "key": name}
+    assert {"name": name, "valueFrom": {"secretKeyRef": reference}} in server["env"]
+    (command,) = [one for one in kubernetes.commands(stated) if "-topic " in one]
+    shown = subprocess.run(
+        ["sh", "-c", command.replace("kubectl", "printf '%s\\n'")],
+        env={"US": "me", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert shown[-2:] == [f"--from-literal={name}=not told", "--from-literal=US=me"]
+
+
+def of_another(release, name, **changes):
+    """The release as that of a lifecycle of another name."""
+    folder = release.package.parent / name
+    if not folder.exists():
+        shutil.copytree(release.package, folder)
+        manifest = msgspec.structs.replace(read_manifest(folder), lifecycle=name, version=2, files={})
+        (folder / "manifest.json").unlink()
+        write_manifest(folder, manifest)
+    return replace(release, package=folder, manifest=read_manifest(folder), **changes)
+
+
+@contextmanager
+def serving(folder, environment):
+    """Starts what was exported, in its folder; it has to end well."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "everloop.runtime.server", "settings.json"],
+        cwd=folder,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        ready = process.stdout.readline().split()
+        yield f"http://127.0.0.1:{ready[1].rpartition(':')[2]}" if ready else ""
+    finally:
+        process.terminate()
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, "")
+
+
+def test_several_lifecycles_are_one_server_each_with_its_own_tokens_and_log(release, tmp_path):
+    churn = of_another(release, "churn", private={"x": "hash"}, roles=("predict",))
+    several = replace(release, beside=(churn,), port=free_port())
+    docker = open_target("docker")
+    export(several, docker, tmp_path / "srv")
+    settings = ServerSettings.load(tmp_path / "srv" / "settings.json")
+    variables = {one: one.lower() for each in settings.each() for one in each.secrets.values()}
+    assert variables.keys() == {
+        "env:EVERLOOP_MODEL_PREDICT_TOKEN",
+        "env:EVERLOOP_MODEL_FEEDBACK_TOKEN",
+        "env:EVERLOOP_MODEL_ADMIN_TOKEN",
+        "env:EVERLOOP_CHURN_PREDICT_TOKEN",
+    }
+    environment = {name.removeprefix("env:"): token for name, token in variables.items()}
+    environment |= {"EVERLOOP_CHURN_LOG_KEY": "5e" * 32, "PYTHONPATH": "code"}
+    assert all(f"-e {name} " in docker.commands(several)[1] for name in environment if "PATH" not in name)
+    with serving(tmp_path / "srv", environment) as url:
+        for name, row in (("model", {"x": 3.0}), ("churn", {"x": 4.0})):
+            token = {"authorization": f"Bearer env:everloop_{name}_predict_token"}
+            answer = httpx.post(f"{url}/models/{name}/predict", json=row, headers=token)
+            assert answer.json()["version"] == (2 if name == "churn" else release.manifest.version)
+            other = {"model": "churn", "churn": "model"}[name]
+            assert httpx.post(f"{url}/models/{other}/predict", json=row, headers=token).status_code == 401
+    asked, hashed = (read_log(tmp_path / "srv" / "log" / name) for name in ("model", "churn"))
+    assert asked.rows({"x": "number"}).rows() == [(3.0,)]
+    assert hashed.rows({"x": "number"}).rows() == [(None,)], "what is private and no text is not kept"
+    assert {path.name for path in (tmp_path / "srv").iterdir()} == {
+        *{name.partition("/")[0] for name in docker.files(several)}, "log", "everloop-export.json"
+    }  # fmt: skip
+
+
+def test_several_lifecycles_in_a_clusters_words(release, monkeypatch):
+    monkeypatch.setattr("everloop.deploy.targets.serving_files.metadata.version", lambda _: "1.0")
+    topic = TopicSettings("kafka://broker:9092/all", {"sasl.password": "env:PASSWORD"})
+    churn = of_another(release, "churn", topic=topic, roles=("predict", "admin"))
+    several = replace(release, beside=(churn,), topic=topic)
+    kubernetes = open_target("kubernetes")
+    assert several.image == f"model:v{release.manifest.version}-v2"
+    files = {name: read(one) for name, one in kubernetes.files(several).items() if name.endswith(".yaml")}
+    (deployment,) = files["base/deployment.yaml"]
+    (server,) = deployment["spec"]["template"]["spec"]["containers"]
+    names = [one["name"] for one in server["env"]]
+    assert len(names) == len(set(names)), "a variable that both read is there once"
+    assert {"EVERLOOP_MODEL_ADMIN_TOKEN", "EVERLOOP_CHURN_ADMIN_TOKEN", "PASSWORD"} < set(names)
+    (monitor,) = files["monitoring/servicemonitor.yaml"]
+    asked = [one["authorization"]["credentials"]["name"] for one in monitor["spec"]["endpoints"]]
+    assert asked == ["model-tokens", "churn-tokens"]
+    assert files["base/network.yaml"][0]["spec"]["egress"] == [{}]
+    told = [one for one in kubernetes.commands(several) if "secret generic" in one]
+    assert [one.split()[4] for one in told] == ["model-tokens", "model-topic", "churn-tokens"]
+
+
+@pytest.mark.parametrize("name", sorted(set(known_targets()) - set(APART)))
+def test_a_place_that_takes_one_lifecycle_refuses_several(release, name, tmp_path):
+    several, target = replace(release, beside=(of_another(release, "churn"),)), open_target(name)
+    if target.capabilities.several:
+        export(several, target, tmp_path / "out")
+        assert list((tmp_path / "out").rglob("package/churn/manifest.json"))
+    else:
+        with pytest.raises(UsageFault, match="takes one lifecycle"):
+            export(several, target, tmp_path / "out")
+
+
+def test_several_lifecycles_that_cannot_be_told_apart_are_refused(release):
+    with pytest.raises(UsageFault, match="Two lifecycles of one server are called 'model'"):
+        replace(release, beside=(release,))
+    fields = {"runtime": "python", "requirements": {"scikit-learn": "1.7.0"}}
+    one = replace(release, manifest=msgspec.structs.replace(release.manifest, **fields))
+    fields["requirements"] = {"scikit-learn": "1.8.0"}
+    other = of_another(release, "churn")
+    other = replace(other, manifest=msgspec.structs.replace(other.manifest, **fields))
+    with pytest.raises(UsageFault, match=r"churn needs scikit-learn 1\.8\.0"):
+        open_target("docker").files(replace(one, beside=(other,)))
 
 
 def test_kserves_container_says_nothing_that_knative_refuses(release):

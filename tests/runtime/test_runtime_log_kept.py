@@ -25,7 +25,7 @@ from everloop.runtime.log import (
     retire,
     seal,
 )
-from everloop.runtime.log.privacy import key_in
+from everloop.runtime.log.privacy import key_in, key_of
 from everloop.runtime.routing import Arm, Routing, write_routing
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -58,6 +58,15 @@ class TestPrivacy:
     def test_a_way_that_is_none_is_refused(self):
         with pytest.raises(UsageFault, match="hidden"):
             Privacy({"name": "hidden"}, b"")
+
+    def test_servers_that_share_no_disk_share_the_key_by_a_variable(self, monkeypatch):
+        monkeypatch.setenv("LOG_KEY", "0f" * 32)
+        assert key_of("env:LOG_KEY") == bytes([15] * 32)
+        for wrong in ("secret", "0f" * 31, "é" * 64, ""):
+            monkeypatch.setenv("LOG_KEY", wrong)
+            with pytest.raises(OutsideFault, match="LOG_KEY holds no key") as caught:
+                key_of("env:LOG_KEY")
+            assert "secret" not in str(caught.value)
 
     def test_the_key_is_made_once_for_its_owner_alone(self, tmp_path):
         path = tmp_path / "deep" / "log.key"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from everloop.cli.options import DEFAULT_FILE, LifecycleFile, Trusted
+from everloop.cli.options import DEFAULT_FILE, LifecycleFiles, Trusted
 from everloop.cli.output import Answer
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     ] = None,
     version: Annotated[int | None, typer.Option(min=1, help="The version; by default the champion.")] = None,
     package: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="This package, without a lifecycle.")
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR", help="This package, without a lifecycle; may be given again for another beside it."
+        ),
     ] = None,
     trusted: Trusted = None,
     port: Annotated[
@@ -36,11 +40,12 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         str | None, typer.Option(metavar="ID", help="The window, of a target that takes one; else the last.")
     ] = None,
     list_targets: Annotated[bool, typer.Option("--list", help="List the targets.")] = False,
-    file: LifecycleFile = DEFAULT_FILE,
+    file: LifecycleFiles = None,
 ) -> Answer:
     """Writes a version as the files with which it runs elsewhere; or what others are told of file or window.
 
-    Nothing is built, sent or started.
+    Nothing is built, sent or started. Several lifecycles are served by one server there, each under its name;
+    how it listens, and its strategy, is what the first file says.
 
     What serves elsewhere is the same code on the same package as here, and nothing that trains. Tokens
     are read from environment variables where it runs; the files hold none.
@@ -49,6 +54,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
         everloop export --list
         everloop export docker
         everloop export kubernetes --output deploy/ --version 3
+        everloop export docker --file loans/ --file churn/
         everloop export airflow
         everloop export prometheus
         everloop export evidently --window window_01JD2Q8M2V9S1R7T4W6Y8Z0A2C --out monday.json
@@ -61,18 +67,25 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     if list_targets:
         return _listed()
     target = _known(target)
-    of_version = {"--version": version, "--package": package, "--port": port}
+    of_version: dict[str, object] = {"--version": version, "--package": package, "--port": port}
+    files = file or [DEFAULT_FILE]
+    several: dict[str, object] = {"a second --file": files[1:] or None}
     if target in known_formats():
-        _refuse_options(target, of_version, "a window")
-        return export_window(target, file, window, output)
+        _refuse_options(target, of_version | several, "a window")
+        return export_window(target, files[0], window, output)
     _refuse_options(target, {"--window": window}, "no window")
     folder = output or Path(f"export-{target}")
-    keys = read_trusted(trusted, package)
+    keys = read_trusted(trusted, package[0] if package else None)
     if target in LIFECYCLE_EXPORTS:
-        _refuse_options(target, of_version, "the lifecycle file alone")
-        return _of_file(target, file, folder)
-    release = _of_package(package, port, keys) if package else _of_lifecycle(file, version, port)
-    return _of_release(release, target, folder)
+        _refuse_options(target, of_version | several, "one lifecycle file alone")
+        return _of_file(target, files[0], folder)
+    if package:
+        releases = [_of_package(one, port, keys) for one in package]
+    else:
+        if files[1:]:
+            _refuse_options(target, {"--version": version}, "the champions of several lifecycles")
+        releases = [_of_lifecycle(one, version, port) for one in files]
+    return _of_release(replace(releases[0], beside=tuple(releases[1:])), target, folder)
 
 
 def _known(target: str | None) -> str:
@@ -114,11 +127,12 @@ def _of_release(release: Release, target: str, folder: Path) -> Answer:
         "target": target,
         "lifecycle": release.manifest.lifecycle,
         "version": release.manifest.version,
+        "beside": {one.manifest.lifecycle: one.manifest.version for one in release.beside},
         "folder": written.folder,
         "files": written.files,
         "commands": written.commands,
     }
-    told = f"wrote {release.manifest.lifecycle} v{release.manifest.version} for {target} to {written.folder}"
+    told = f"wrote {release.title} for {target} to {written.folder}"
     steps = "\n".join(f"  {line}" for line in written.commands)
     return Answer(facts, f"{told}\nNext, in {written.folder}:\n{steps}")
 

@@ -10,6 +10,15 @@ import typer
 LifecycleFile = Annotated[
     Path, typer.Option("--file", "-f", metavar="PATH", help="The lifecycle file, or its folder.")
 ]
+LifecycleFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="PATH",
+        help="The lifecycle file, or its folder; may be given again for another lifecycle.",
+    ),
+]
 DEFAULT_FILE = Path("everloop.yaml")
 Trusted = Annotated[
     list[Path] | None,

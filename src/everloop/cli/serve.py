@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from everloop.cli.options import DEFAULT_FILE, Trusted
+from everloop.cli.options import DEFAULT_FILE, LifecycleFiles, Trusted
 from everloop.cli.output import Answer
 from everloop.cli.progress import watching
 
@@ -49,15 +49,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     clock: Clock = "system",
     durability: Durability = None,
     grpc_port: GrpcPort = None,
-    file: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--file",
-            "-f",
-            metavar="PATH",
-            help="The lifecycle file, or its folder; may be given again for another lifecycle.",
-        ),
-    ] = None,
+    file: LifecycleFiles = None,
 ) -> Answer:
     """Serves the released versions until it is told to stop; `everloop up` also watches and retrains.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from everloop.deploy.targets.environment import variables_of
 from everloop.deploy.targets.serving_files import (
     CODE,
     INSTALL,
@@ -13,7 +14,6 @@ from everloop.deploy.targets.serving_files import (
     SETTINGS,
     serving_files,
     settings_of,
-    variables_of,
 )
 from everloop.deploy.targets.target import Capabilities
 
@@ -30,7 +30,7 @@ class Docker:
     """See the module."""
 
     name = "docker"
-    capabilities = Capabilities("a build context of an image that serves one version", "Docker, Podman")
+    capabilities = Capabilities("a build context of an image that serves", "Docker, Podman", several=True)
 
     def files(self, release: Release) -> Mapping[str, Content]:
         """Gives the build context."""
@@ -64,14 +64,13 @@ def dockerfile(release: Release, entry: tuple[str, ...] = ()) -> str:
     server = ("/srv/venv/bin/python", "-m", "everloop.runtime.server", SETTINGS)
     words = ", ".join(f'"{word}"' for word in entry or server)
     ports = " ".join(str(port) for port in (release.port, release.grpc_port) if port is not None)
-    manifest = release.manifest
-    return f"""# {manifest.lifecycle} v{manifest.version}
+    return f"""# {release.title}
 FROM python:{PYTHON}-slim AS build
 COPY {REQUIREMENTS} {INSTALL} /build/
 RUN sh /build/{INSTALL} /srv/venv
 
 FROM python:{PYTHON}-slim
-LABEL org.opencontainers.image.title="{release.name}" org.opencontainers.image.version="{manifest.version}"
+LABEL org.opencontainers.image.title="{release.name}" org.opencontainers.image.version="{release.tag}"
 COPY --from=build /srv/venv /srv/venv
 COPY {CODE} /srv/{CODE}
 COPY {PACKAGE} /srv/{PACKAGE}

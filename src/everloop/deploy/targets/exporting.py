@@ -49,9 +49,17 @@ def export(release: Release, target: Target, folder: Path) -> Exported:
         UsageFault: When the folder holds something else, or the release cannot run there.
         StorageFull: When the disk has no room; what was there is untouched.
     """
+    if release.beside and not target.capabilities.several:
+        raise UsageFault(
+            f"{target.name} takes one lifecycle; {len(release.each)} are named.",
+            hint=f"everloop export {target.name} for each, or everloop export docker for all",
+        )
     files = target.files(release)
     manifest = release.manifest
-    mark = {"target": target.name, "lifecycle": manifest.lifecycle, "version": manifest.version}
+    mark: dict[str, object] = {"target": target.name}
+    mark |= {"lifecycle": manifest.lifecycle, "version": manifest.version}
+    if release.beside:
+        mark["beside"] = {one.manifest.lifecycle: one.manifest.version for one in release.beside}
     write_export(folder, files, mark)
     return Exported(target.name, folder, tuple(sorted(files)), target.commands(release))
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from everloop.deploy.targets.docker import Docker
+from everloop.deploy.targets.environment import secret_commands
 from everloop.deploy.targets.manifests import yaml_of
 from everloop.deploy.targets.pods import about, account, container, pod
-from everloop.deploy.targets.serving_files import secret_commands
 from everloop.deploy.targets.target import Capabilities
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ class KServe:
 
     name = "kserve"
     capabilities = Capabilities(
-        "an InferenceService and the image's build context", "KServe", rolls_out=("blue_green", "canary")
+        "an InferenceService and the image's build context",
+        "KServe",
+        rolls_out=("blue_green", "canary"),
+        several=True,
     )
 
     def files(self, release: Release) -> Mapping[str, Content]:

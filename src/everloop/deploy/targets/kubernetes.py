@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.deploy.targets.cluster_strategies import CHALLENGER, first_route, rollout, routes
 from everloop.deploy.targets.docker import Docker
+from everloop.deploy.targets.environment import secret_commands
 from everloop.deploy.targets.manifests import yaml_of
 from everloop.deploy.targets.pods import about, account, labels, pod
-from everloop.deploy.targets.serving_files import secret_commands
 from everloop.deploy.targets.target import Capabilities
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Kubernetes:
         "a Kustomize base with overlays, and the image's build context",
         "Kubernetes 1.27 or newer",
         rolls_out=("blue_green", "canary", "ab", "shadow"),
+        several=True,
     )
 
     def files(self, release: Release) -> Mapping[str, Content]:
@@ -138,24 +139,36 @@ def _network(release: Release) -> dict[str, Any]:
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"ports": ports}],
             # Without features of other sources and a topic nothing outside is asked.
-            "egress": [{}] if release.joins or release.topic is not None else [],
+            "egress": [{}] if _asks_others(release) else [],
         },
     }
 
 
+def _asks_others(release: Release) -> bool:
+    return any(one.joins or one.topic is not None for one in release.each)
+
+
 def _monitor(release: Release) -> dict[str, Any]:
-    scrape: dict[str, Any] = {"port": "http", "path": "/metrics", "interval": "15s"}
-    if "admin" in release.roles:
-        credentials = {"name": f"{release.name}-tokens", "key": "admin"}
-        scrape["authorization"] = {"type": "Bearer", "credentials": credentials}
     names = [release.name, f"{release.name}{CHALLENGER}"]
     both = {"key": _NAME_LABEL, "operator": "In", "values": names}
+    endpoints = [_scraped(release, one) for one in release.each]
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
         "metadata": about(release),
-        "spec": {"selector": {"matchExpressions": [both]}, "endpoints": [scrape]},
+        "spec": {"selector": {"matchExpressions": [both]}, "endpoints": endpoints},
     }
+
+
+def _scraped(release: Release, one: Release) -> dict[str, Any]:
+    """Gives how the numbers of a lifecycle are asked for, which are told to its own administrator."""
+    scrape: dict[str, Any] = {"port": "http", "path": "/metrics", "interval": "15s"}
+    if "admin" in one.roles:
+        credentials = {"name": f"{one.name}-tokens", "key": "admin"}
+        scrape["authorization"] = {"type": "Bearer", "credentials": credentials}
+    if release.beside:  # else what is said of the server would be said twice under one name
+        scrape["relabelings"] = [{"targetLabel": "administrator", "replacement": one.name}]
+    return scrape
 
 
 def _kustomization(*resources: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.deploy.targets.docker import USER
-from everloop.deploy.targets.serving_files import cluster_secrets
+from everloop.deploy.targets.environment import cluster_secrets
 
 if TYPE_CHECKING:
     from everloop.deploy.targets.target import Release
@@ -40,9 +40,9 @@ def container(release: Release) -> dict[str, Any]:
     if release.grpc_port is not None:
         ports.append({"name": "grpc", "containerPort": release.grpc_port})
     secrets = [
-        {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
-        for name, keys in cluster_secrets(release).items()
-        for key, variable in keys.items()
+        {"name": variable.name, "valueFrom": {"secretKeyRef": {"name": name, "key": variable.key}}}
+        for name, group in cluster_secrets(release).items()
+        for variable in group
     ]
     name = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     return {

@@ -1,4 +1,4 @@
-"""What every place that serves needs: the serving rooms, what they import, the package, the settings.
+"""What every place that serves needs: the serving rooms, what they import, the packages, the settings.
 
 Only the rooms that serve are copied, and only what they import is installed: no training library, no
 data frame, no database. A package that was not compiled brings what its manifest requires.
@@ -10,7 +10,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from everloop.core.errors import UsageFault
+from everloop.deploy.targets.environment import (
+    log_key_variable,
+    online_variable,
+    token_variables,
+    topic_of,
+)
 from everloop.runtime.json_form import encode_json
 from everloop.runtime.plan import GridEncoder, Plan
 from everloop.runtime.service.settings import ServerSettings
@@ -41,9 +49,6 @@ PRUNED = (
 The library that onnxruntime ships for C is a second copy of what its Python module holds.
 """
 
-ONLINE_VARIABLE = "EVERLOOP_ONLINE_STORE"
-"""The environment variable that holds the online store's address, where the model reads one."""
-
 PLAN_NAME = "plan.json"
 CODE, PACKAGE, SETTINGS, REQUIREMENTS, INSTALL = (
     "code", "package", "settings.json", "requirements.txt", "install.sh",
@@ -60,7 +65,9 @@ def serving_files(release: Release, settings: ServerSettings | None = None) -> d
     Raises:
         UsageFault: When what serving needs is not installed here, so that its version is not known.
     """
-    files: dict[str, Content] = {**_code(), **_package(release.package)}
+    files: dict[str, Content] = {**_code()}
+    for one in release.each:
+        files |= _package(one.package, package_place(release, one))
     files[REQUIREMENTS] = _requirements(release)
     files[INSTALL] = _install()
     if settings is not None:
@@ -68,53 +75,41 @@ def serving_files(release: Release, settings: ServerSettings | None = None) -> d
     return files
 
 
-def settings_of(release: Release, **changes: object) -> ServerSettings:
-    """Gives what a server in a container is told; paths are from the folder that it starts in."""
-    stated = {
-        "package": PACKAGE,
-        "log": "log",
-        "host": "0.0.0.0",  # noqa: S104  (a container's own; tokens are asked for)
-        "port": release.port,
-        "grpc_port": release.grpc_port,
-        "durability": release.durability,
-        "private": dict(release.private),
-        "topic": release.topic,
-        "limits": release.limits,
-        "online": f"env:{ONLINE_VARIABLE}" if release.joins else None,
-        "trusted": release.trusted,
-        "secrets": {role: f"env:{token_variable(role)}" for role in release.roles},
-    }
-    return ServerSettings(**(stated | changes))  # type: ignore[arg-type]
+def package_place(release: Release, one: Release) -> str:
+    """Gives the folder of one of a server's packages, from the folder that it starts in."""
+    return f"{PACKAGE}/{one.name}" if release.beside else PACKAGE
 
 
-def token_variable(role: str) -> str:
-    """Names the environment variable that holds a role's token."""
-    return f"EVERLOOP_{role.upper()}_TOKEN"
+def settings_of(release: Release, *, log: str = "log", behind_gateway: bool = False) -> ServerSettings:
+    """Gives what a server in a container is told; paths are from the folder that it starts in.
+
+    Args:
+        release: The version, with those that are served beside it.
+        log: The folder of the prediction log; of several lifecycles each has its own in it.
+        behind_gateway: Whether the place decides who may ask.
+    """
+    stated = [_settings_of(release, one, log, behind_gateway=behind_gateway) for one in release.each]
+    return msgspec.structs.replace(stated[0], beside=tuple(stated[1:]))
 
 
-def variables_of(release: Release) -> tuple[str, ...]:
-    """Names the environment variables that a server reads: tokens, where features are, what a topic asks."""
-    return tuple(variable for keys in cluster_secrets(release).values() for variable in keys.values())
-
-
-def cluster_secrets(release: Release) -> dict[str, dict[str, str]]:
-    """Gives the secrets that a cluster keeps: by name, each key with the variable that holds it in a pod."""
-    options = {} if release.topic is None else release.topic.options
-    asked = {value.removeprefix("env:") for value in options.values() if value.startswith("env:")}
-    named = {
-        "tokens": {role: token_variable(role) for role in release.roles},
-        "online": {"address": ONLINE_VARIABLE} if release.joins else {},
-        "topic": {variable: variable for variable in sorted(asked)},
-    }
-    return {f"{release.name}-{name}": keys for name, keys in named.items() if keys}
-
-
-def secret_commands(release: Release) -> tuple[str, ...]:
-    """Gives the commands that hand a cluster the secrets that its pods read."""
-    return tuple(
-        f"kubectl create secret generic {name} "
-        + " ".join(f"--from-literal={key}=${variable}" for key, variable in keys.items())
-        for name, keys in cluster_secrets(release).items()
+def _settings_of(release: Release, one: Release, log: str, *, behind_gateway: bool) -> ServerSettings:
+    online, key = online_variable(release, one), log_key_variable(release, one)
+    tokens = token_variables(release, one)
+    return ServerSettings(
+        package=package_place(release, one),
+        log=f"{log}/{one.name}" if release.beside else log,
+        host="0.0.0.0",  # noqa: S104  (a container's own; tokens are asked for)
+        port=release.port,
+        grpc_port=release.grpc_port,
+        durability=one.durability,
+        private=dict(one.private),
+        log_key=None if key is None else f"env:{key.name}",
+        topic=topic_of(release, one),
+        limits=one.limits,
+        online=None if online is None else f"env:{online.name}",
+        trusted=one.trusted,
+        secrets={role: f"env:{variable.name}" for role, variable in tokens.items()},
+        behind_gateway=behind_gateway,
     )
 
 
@@ -129,23 +124,21 @@ def _code() -> dict[str, Content]:
     return files | {f"{CODE}/everloop-{version}.dist-info/METADATA": about.encode()}
 
 
-def _package(folder: Path) -> dict[str, Content]:
-    return {f"{PACKAGE}/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
+def _package(folder: Path, place: str) -> dict[str, Content]:
+    return {f"{place}/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def _requirements(release: Release) -> bytes:
-    names = list(PACKAGES)
-    if release.grpc_port is not None:
-        names += ["grpcio", "protobuf"]
-    if release.trusted:
-        names.append("cryptography")
-    if release.joins:
-        names.append("redis")
-    if release.topic is not None:
-        names.append("confluent-kafka")
-    if _decodes_images(release.package):
-        names.append("pillow")
-    pinned = release.manifest.requirements
+    asked = {
+        "grpcio": release.grpc_port is not None,
+        "protobuf": release.grpc_port is not None,
+        "cryptography": any(one.trusted for one in release.each),
+        "redis": any(one.joins for one in release.each),
+        "confluent-kafka": any(one.topic is not None for one in release.each),
+        "pillow": any(_decodes_images(one.package) for one in release.each),
+    }
+    names = [*PACKAGES, *(name for name, wanted in asked.items() if wanted)]
+    pinned = _pinned(release)
     lines = [f"{name}=={version}" for name, version in pinned.items()]
     for name in sorted({*names} - {*pinned}):
         try:
@@ -156,6 +149,24 @@ def _requirements(release: Release) -> bytes:
                 hint=f"pip install {name}",
             ) from None
     return "\n".join([*sorted(lines), ""]).encode()
+
+
+def _pinned(release: Release) -> dict[str, str]:
+    """Gives what packages that were not compiled require.
+
+    Raises:
+        UsageFault: When two want another version of one library.
+    """
+    pinned: dict[str, str] = {}
+    for one in release.each:
+        for name, version in one.manifest.requirements.items():
+            if pinned.setdefault(name, version) != version:
+                raise UsageFault(
+                    f"{one.manifest.lifecycle} needs {name} {version}, and another of these {pinned[name]}: "
+                    "one server cannot hold both.",
+                    hint="export each on its own",
+                )
+    return pinned
 
 
 def _decodes_images(package: Path) -> bool:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from everloop.deploy.targets.serving_files import (
-    CODE,
-    INSTALL,
-    SETTINGS,
-    serving_files,
-    settings_of,
-    variables_of,
-)
+from everloop.deploy.targets.environment import variables_of
+from everloop.deploy.targets.serving_files import CODE, INSTALL, SETTINGS, serving_files, settings_of
 from everloop.deploy.targets.target import Capabilities
 
 if TYPE_CHECKING:
@@ -24,7 +18,7 @@ class Systemd:
     """See the module."""
 
     name = "systemd"
-    capabilities = Capabilities("a service unit and what it starts", "systemd 250 or newer")
+    capabilities = Capabilities("a service unit and what it starts", "systemd 250 or newer", several=True)
 
     def files(self, release: Release) -> Mapping[str, Content]:
         """Gives the unit, an example of its variables, and the files that serve."""
@@ -48,7 +42,7 @@ class Systemd:
 def _unit(release: Release) -> str:
     name, place = release.name, f"/opt/{release.name}"
     return f"""[Unit]
-Description={release.manifest.lifecycle} v{release.manifest.version}, served by Everloop
+Description={release.title}, served by Everloop
 After=network-online.target
 Wants=network-online.target
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from everloop.core.errors import UsageFault
 from everloop.runtime.features.definitions import FEATURES_NAME
 from everloop.runtime.service.settings import ROLES, ServerLimits, TopicSettings
 
@@ -36,6 +37,11 @@ class Release:
         strategy: How a new version takes over.
         steps: The challenger's share of the requests, step by step.
         hold_seconds: How long a step lasts at least, where the file says a time.
+        beside: Versions of other lifecycles that the same server answers for. Port, strategy and everything
+            else that is of the server or the place alone is what the first one says.
+
+    Raises:
+        UsageFault: When two of them have one name.
     """
 
     package: Path
@@ -51,6 +57,23 @@ class Release:
     strategy: str = "canary"
     steps: tuple[float, ...] = (0.05, 0.25, 0.5, 1.0)
     hold_seconds: float = 600.0
+    beside: tuple[Release, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [one.name for one in self.each]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageFault(f"Two lifecycles of one server are called {twice[0]!r}.", hint="name each once")
+
+    @property
+    def each(self) -> tuple[Release, ...]:
+        """What the server answers for, this one first."""
+        return (self, *self.beside)
+
+    @property
+    def title(self) -> str:
+        """What is served, to be read."""
+        return ", ".join(f"{one.manifest.lifecycle} v{one.manifest.version}" for one in self.each)
 
     @property
     def joins(self) -> bool:
@@ -65,8 +88,8 @@ class Release:
 
     @property
     def tag(self) -> str:
-        """The version as a tag, such as `v7`."""
-        return f"v{self.manifest.version}"
+        """The version as a tag, such as `v7`; of several lifecycles those of all, `v7-v2`."""
+        return "-".join(f"v{one.manifest.version}" for one in self.each)
 
     @property
     def image(self) -> str:
@@ -83,12 +106,14 @@ class Capabilities:
         platform: Whose files they are.
         serves: Whether what is written answers requests.
         rolls_out: The strategies that the place itself carries out.
+        several: Whether several lifecycles can be served by one server there.
     """
 
     summary: str
     platform: str
     serves: bool = True
     rolls_out: tuple[str, ...] = ()
+    several: bool = False
 
 
 @runtime_checkable

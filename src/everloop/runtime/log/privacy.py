@@ -12,6 +12,7 @@ import msgspec
 
 from everloop.core.errors import OutsideFault, UsageFault
 from everloop.core.files import storage_faults
+from everloop.core.secret import Secret
 from everloop.runtime.log.lines import Line, PredictionLine
 
 WAYS = ("hash", "drop")
@@ -59,6 +60,32 @@ class Privacy:
     def _hashed(self, text: str) -> str:
         content = text.encode("utf-8", "surrogatepass")
         return blake2b(content, key=self._key, digest_size=16).hexdigest()
+
+
+def key_of(reference: str) -> bytes:
+    """Gives the key that hashes are made with.
+
+    Args:
+        reference: Its file, or `env:NAME` of a variable that holds it as hexadecimal digits, as servers that
+            do not share a disk have it.
+
+    Raises:
+        OutsideFault: When there is no such key; what is there is not told.
+    """
+    if not reference.startswith("env:"):
+        return key_in(Path(reference))
+    text = Secret(reference).reveal()
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        name = reference.removeprefix("env:")
+        raise OutsideFault(
+            f"{name} holds no key of the prediction log: expected {2 * _KEY_BYTES} hexadecimal digits.",
+            hint=f"export {name}=$(openssl rand -hex {_KEY_BYTES})",
+        )
+    return key
 
 
 def key_in(path: Path) -> bytes:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import EverloopError, StorageFull
 from everloop.runtime.http import Refusal
 from everloop.runtime.log.lines import Line, PredictionLine, RefusalLine
 from everloop.runtime.log.opening import WrittenLog, open_log
-from everloop.runtime.log.privacy import Privacy, key_in
+from everloop.runtime.log.privacy import Privacy, key_of
 from everloop.runtime.routing import PINNED, chance_of
 
 if TYPE_CHECKING:
@@ -48,8 +47,9 @@ class Keeping:
         self._log = log = open_log(settings)
         self._take = log.append
         if settings.private:
-            key = settings.log_key or f"{settings.log}.key"
-            self._privacy = privacy = Privacy(settings.private, key_in(Path(key)))
+            hashes = "hash" in settings.private.values()
+            key = key_of(settings.log_key or f"{settings.log}.key") if hashes else b""
+            self._privacy = privacy = Privacy(settings.private, key)
             self._take = lambda line: log.append(privacy.line(line))
 
     def close(self) -> None:

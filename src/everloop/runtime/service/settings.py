@@ -113,7 +113,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         log: The prediction log's folder.
         topic: The topic that lines are sent to instead; the folder then holds what is of this machine alone.
         private: Columns that the log does not show, each with `hash` or `drop`; see `runtime.log.privacy`.
-        log_key: The file of the key that hashes are made with; beside the log where it is None.
+        log_key: The key that hashes are made with: its file, or `env:NAME`; beside the log where it is None.
         online: The online store of features: its address, or a reference such as `env:REDIS_URL`.
         host: The address to listen on; beyond loopback only with tokens or certificates of clients.
         port: The port; 0 takes a free one.

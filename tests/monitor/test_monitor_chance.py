@@ -58,3 +58,20 @@ def test_sizes_are_drawn_from_one_reference_and_a_segment_leaves_rows_out():
     for size, pairs in chance.windows([20_000, 2_000, 800]):
         assert pairs.after.sum(axis=-1).mean() == pytest.approx(size / 4, rel=0.05)
         assert pairs.before.sum(axis=-1).mean() == pytest.approx(ROWS, rel=0.02)
+
+
+def test_windows_parted_from_a_reference_hold_new_categories_as_often_as_new_rows_do():
+    random = np.random.default_rng(3)
+    names = np.array([f"c{i}" for i in range(400)], dtype=object)
+    shares = 1 / np.arange(1, 401) ** 1.5
+    shares /= shares.sum()
+    parted, truly = [], []
+    for _ in range(40):
+        rows = names[random.choice(400, 2200, p=shares)]
+        whole = count(build_bins(rows[:2000]), rows[:2000])
+        ((_, pairs),) = Chance(whole, 50, random, Scratch()).windows([200])
+        parted.append(BATCHED["unseen_share"](pairs).mean())
+        truly.append(BATCHED["unseen_share"](Pairs.of(whole, count(whole.bins, rows[2000:])))[0])
+    # Two means of 40 references each, each with the error of the noisier one.
+    assert np.mean(parted) > 0
+    assert np.mean(parted) == pytest.approx(np.mean(truly), abs=4 * np.std(truly) / np.sqrt(40))

@@ -67,10 +67,27 @@ class Pairs:
     def drawn(
         cls, whole: Histogram, before: Floats, after: Floats, before_missing: Floats, after_missing: Floats
     ) -> Pairs:
-        """Takes pairs of which both sides are parts of a whole, or drawn from it."""
+        """Takes pairs of which both sides are drawn from a whole."""
         ends = (whole.low, whole.high)
         missing = (before_missing, after_missing)
         return cls(whole.bins, before, after, *missing, *ends, ends, whole.deviation, groups_of(whole))
+
+    @classmethod
+    def parted(cls, whole: Histogram, after: Floats, after_missing: Floats) -> Pairs:
+        """Takes parts of a whole, each with the rest of it before.
+
+        A category that the rest never had is one of the others, as it is in a window of new rows.
+
+        Args:
+            whole: Its counts.
+            after: Those of each part, shape (parts, bins).
+            after_missing: How many values were missing in each, shape (parts,).
+        """
+        before = np.asarray(whole.counts) - after
+        if whole.bins.kind == "categorical":
+            new = np.where(before[:, :-1] == 0, after[:, :-1], 0.0)
+            after = np.column_stack((after[:, :-1] - new, after[:, -1] + new.sum(axis=-1)))
+        return cls.drawn(whole, before, after, whole.missing - after_missing, after_missing)
 
     @cached_property
     def present(self) -> tuple[Floats, Floats]:

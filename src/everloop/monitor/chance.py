@@ -62,20 +62,20 @@ class Chance:
                 expected = before * self.whole.rows, after[: counts.size] * size
                 yield size, self._pairs(self._both(expected, (self.whole.rows, size)))
             elif size * self.part * _SMALL_PART <= self.whole.rows <= _MOST_EXACT:
-                yield size, self._pairs(self._parted(size))
+                yield size, self._parted(size)
             else:
                 drawn = self._one(before, self.whole.rows) if drawn is None else drawn
                 yield size, self._pairs((drawn, self._one(after, size)[:, : counts.size]))
 
-    def _parted(self, size: int) -> Sides:
-        """Draws windows of the reference's own rows, without putting back: the rest, and the window."""
+    def _parted(self, size: int) -> Pairs:
+        """Draws windows of the reference's own rows, without putting back: each with the rest of them."""
         counts = np.array([*self.whole.counts, self.whole.missing], dtype=np.int64)
         outside = round(counts.sum() * (1 / self.part - 1))
         drawn = self.random.multivariate_hypergeometric(
             np.append(counts, outside), size, size=self.draws, method="marginals"
         )
         after = drawn[:, : counts.size].astype(np.float64)
-        return counts - after, after
+        return Pairs.parted(self.whole, after[:, :-1], after[:, -1])
 
     def _pairs(self, sides: Sides) -> Pairs:
         before, after = sides

@@ -162,8 +162,7 @@ def _of_parts(
     for name, histogram in whole.items():
         after = np.array([part[name].counts for part in parts], dtype=np.float64)
         missing = np.array([part[name].missing for part in parts], dtype=np.float64)
-        before = np.asarray(histogram.counts) - after
-        pairs[name] = Pairs.drawn(histogram, before, after, histogram.missing - missing, missing)
+        pairs[name] = Pairs.parted(histogram, after, missing)
     return np.column_stack(
         [_judged(BATCHED[each](pairs[name]), pairs[name], fewest.get(name, 0)) for name, each in watched]
     )

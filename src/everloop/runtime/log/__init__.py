@@ -14,6 +14,7 @@ Example:
 """
 
 from everloop.runtime.log.damage import Damage
+from everloop.runtime.log.limits import LogLimits
 from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
 from everloop.runtime.log.privacy import Privacy
 from everloop.runtime.log.query import query_log
@@ -21,7 +22,7 @@ from everloop.runtime.log.reading import LogReader, LogTables, read_log
 from everloop.runtime.log.retiring import retire
 from everloop.runtime.log.sealing import seal
 from everloop.runtime.log.segment import Recovery
-from everloop.runtime.log.writing import LogLimits, PredictionLog
+from everloop.runtime.log.writing import PredictionLog
 
 __all__ = [
     "ActualLine",

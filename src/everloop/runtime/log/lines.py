@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -97,6 +98,14 @@ def encode_line(line: Line) -> bytes:
     except (OverflowError, TypeError, UnicodeEncodeError):
         fields = {name: _holdable(getattr(line, name)) for name in line.__struct_fields__}
         return _ENCODER.encode(msgspec.structs.replace(line, **fields))
+
+
+def encode_lines(lines: Sequence[Line]) -> list[bytes]:
+    """Gives lines as `encode_line` gives each, at less cost for each."""
+    try:
+        return list(map(_ENCODER.encode, lines))
+    except (OverflowError, TypeError, UnicodeEncodeError):
+        return list(map(encode_line, lines))
 
 
 def _holdable(value: Any) -> Any:

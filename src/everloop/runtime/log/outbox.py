@@ -20,11 +20,12 @@ import msgspec
 from everloop.core.errors import EverloopError, OutsideFault
 from everloop.core.files import storage_faults, write_file
 from everloop.runtime.log.holding import LockFile
+from everloop.runtime.log.limits import LogLimits
 from everloop.runtime.log.lines import Line
 from everloop.runtime.log.segment import MAGIC, SegmentName, frames, segment_names
 from everloop.runtime.log.topic_address import TopicAddress
 from everloop.runtime.log.topic_sender import TopicSender
-from everloop.runtime.log.writing import LogLimits, PredictionLog
+from everloop.runtime.log.writing import PredictionLog
 
 FOLDER = "outbox"
 

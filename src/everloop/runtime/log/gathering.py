@@ -1,0 +1,144 @@
+"""Lines on their way to the disk: appended one by one, encoded some at a time, taken a group at a time."""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+
+from everloop.core.errors import EverloopError, OutsideFault
+from everloop.runtime.log.limits import LogLimits
+from everloop.runtime.log.lines import Line, encode_lines
+from everloop.runtime.log.segment import framed
+
+_TOGETHER = 64
+"""So many lines are encoded at once. A request's own work leaves little of the encoder in the processor's
+caches: encoding line by line costs a request more; with many more the lines are there no longer."""
+
+
+class Gathering:
+    """What was appended and is not on disk yet. Many threads append, one takes.
+
+    Args:
+        folder: Where the log is, for messages.
+        limits: How much may wait, and how large a group grows.
+
+    Attributes:
+        lock: Held while anything here is read or changed, but by `append`, which takes it itself.
+        changed: Tells the thread that takes that there is something to do.
+        taken: The place of the last line that was taken.
+        fault: Why lines are refused at present, or None.
+        closed: Whether lines are refused for good.
+    """
+
+    def __init__(self, folder: Path, limits: LogLimits) -> None:
+        # Appending takes the bare lock: a condition's own methods cost as much as encoding a line.
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.taken = 0
+        self.fault: EverloopError | None = None
+        self.closed = False
+        self._folder = folder
+        self._group_lines, self._most_waiting = limits.group_lines, limits.most_waiting
+        self._lines: list[Line] = []  # not encoded yet
+        self._encoded = 0  # the place of the last line before those
+        self._pieces: list[bytes] = []
+        self._bytes = 0  # of the pieces
+        self._committing = 0  # bytes that were taken and are not synced yet
+        # What an append has to do beside appending comes at places known before, 0 where all are refused.
+        self._wake_at: float = 1
+        self._look_at: float = 1
+
+    def append(self, line: Line) -> int:
+        """Takes a line; gives its place.
+
+        Raises:
+            EverloopError: When no line is taken now.
+        """
+        with self.lock:
+            lines = self._lines
+            place = self._encoded + len(lines) + 1
+            if place >= self._look_at:
+                self._look(place)
+                lines = self._lines
+            lines.append(line)
+        return place
+
+    @property
+    def appended(self) -> int:
+        """The place of the last line that was appended."""
+        return self._encoded + len(self._lines)
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are lines to take."""
+        return self.appended > self.taken
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many lines as are committed without waiting."""
+        return self.appended - self.taken >= self._group_lines
+
+    @property
+    def bytes_waiting(self) -> int:
+        """How many encoded bytes are not synced."""
+        return self._bytes + self._committing
+
+    def wake_at_once(self) -> None:
+        """Has the next line wake the thread that takes; otherwise only a full group does."""
+        self._wake_at = self.taken + 1
+        self.bound(self._committing)
+
+    def take(self) -> bytes:
+        """Gives all lines in their frames, end to end, and begins a new group."""
+        self._encode()
+        group = b"".join(self._pieces)
+        self._pieces, self._bytes = [], 0
+        self.taken = self._encoded
+        self._wake_at = self.taken + self._group_lines
+        return group
+
+    def bound(self, committing: int) -> None:
+        """Says how much may wait, whenever something that decides it has changed.
+
+        Args:
+            committing: How many bytes were taken and are not synced.
+        """
+        self._committing = committing
+        refuses = self.closed or self.fault is not None or self.bytes_waiting > self._most_waiting
+        self._look_at = 0 if refuses else min(self._wake_at, self._encoded + _TOGETHER + 1)
+
+    def close(self) -> None:
+        """Refuses lines for good; what there is may still be taken."""
+        with self.lock:
+            self.closed = True
+            self.bound(self._committing)
+            self.changed.notify()
+
+    def _look(self, place: int) -> None:
+        """Does what is due before a line is appended."""
+        if len(self._lines) >= _TOGETHER:
+            self._encode()
+            self.bound(self._committing)
+        if self._look_at == 0:
+            raise self._refusal()
+        if place >= self._wake_at:
+            full = self.taken + self._group_lines
+            self._wake_at = full if place < full else math.inf
+            self.bound(self._committing)
+            self.changed.notify()
+
+    def _encode(self) -> None:
+        if self._lines:
+            piece = framed(encode_lines(self._lines))
+            self._pieces.append(piece)
+            self._bytes += len(piece)
+            self._encoded += len(self._lines)
+            self._lines = []
+
+    def _refusal(self) -> EverloopError:
+        if self.closed:
+            return OutsideFault(f"The prediction log in {self._folder} is closed.")
+        return self.fault or OutsideFault(
+            f"The disk under {self._folder} does not keep up: {self.bytes_waiting} bytes wait."
+        )

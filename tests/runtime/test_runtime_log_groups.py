@@ -1,0 +1,130 @@
+"""Lines on their way to the disk: none is lost, doubled or out of place, whenever they are taken."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everloop.core.errors import OutsideFault, StorageFull
+from everloop.runtime.log import ActualLine, LogLimits, PredictionLine, PredictionLog, read_log
+from everloop.runtime.log.gathering import Gathering
+from everloop.runtime.log.lines import decode_line, encode_line, encode_lines
+from everloop.runtime.log.segment import frame, framed, frames
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False),
+    st.text(st.characters(), max_size=20),
+    st.sampled_from(["half of a pair: \ud83d", 3 + 4j]),
+)
+LINES = st.one_of(
+    st.builds(ActualLine, st.text(max_size=9), st.floats(allow_nan=False), st.integers(0, 2**60)),
+    st.builds(
+        lambda identity, row: PredictionLine(identity, 1, 7, "champion", row, 0.5, "no", 9, 0.1),
+        st.text(max_size=9),
+        st.dictionaries(st.text(max_size=5), VALUES, max_size=5),
+    ),
+)
+
+
+def line(number):
+    return ActualLine(f"p{number}", "yes", number)
+
+
+def read(content):
+    return [decode_line(payload) for payload, _ in frames(content, 0)]
+
+
+@pytest.fixture
+def gathering(tmp_path):
+    return Gathering(tmp_path, LogLimits(group_lines=200, most_waiting=100_000))
+
+
+@settings(deadline=None)
+@given(lines=st.lists(LINES, max_size=12))
+def test_many_lines_are_encoded_and_framed_as_each_is(lines):
+    assert encode_lines(lines) == [encode_line(one) for one in lines]
+    assert framed(encode_lines(lines)) == b"".join(frame(encode_line(one)) for one in lines)
+
+
+@settings(deadline=None)
+@given(counts=st.lists(st.integers(0, 300), max_size=6))
+def test_groups_hold_every_line_once_in_order(tmp_path_factory, counts):
+    gathering = Gathering(tmp_path_factory.getbasetemp(), LogLimits())
+    number, taken = 0, []
+    for count in counts:
+        for _ in range(count):
+            number += 1
+            assert gathering.append(line(number)) == number
+        with gathering.lock:
+            assert gathering.waits == (count > 0)
+            taken += read(gathering.take())
+            gathering.bound(0)
+        assert gathering.taken == gathering.appended == number
+    assert taken == [line(one) for one in range(1, number + 1)]
+
+
+def test_a_sleeping_writer_is_woken_by_the_first_line_and_by_a_full_group_alone(gathering, monkeypatch):
+    woken = []
+    monkeypatch.setattr(gathering.changed, "notify", lambda: woken.append(gathering.appended + 1))
+    with gathering.lock:
+        gathering.wake_at_once()
+    for number in range(450):
+        gathering.append(line(number))
+    assert woken == [1, 200]
+    with gathering.lock:
+        gathering.take()
+        gathering.bound(0)
+    for number in range(450):
+        gathering.append(line(number))
+    assert woken == [1, 200, 650]  # between two commits the writer comes by itself
+
+
+def test_what_is_refused_is_not_taken(gathering):
+    with gathering.lock:
+        gathering.fault = StorageFull("full")
+        gathering.bound(0)
+    with pytest.raises(StorageFull):
+        gathering.append(line(1))
+    with gathering.lock:
+        gathering.fault = None
+        gathering.bound(100_001)
+    with pytest.raises(OutsideFault, match="does not keep up: 100001 bytes"):
+        gathering.append(line(1))
+    with gathering.lock:
+        gathering.bound(0)
+    assert gathering.append(line(2)) == 1
+    with pytest.raises(OutsideFault, match="does not keep up"):  # noqa: PT012
+        while True:
+            gathering.append(line(2))
+    gathering.close()
+    with pytest.raises(OutsideFault, match="is closed"):
+        gathering.append(line(3))
+    assert read(gathering.take()) == [line(2)] * gathering.taken
+
+
+def test_under_traffic_a_group_is_written_in_its_time_and_not_more_often(tmp_path, monkeypatch):
+    written = []
+    with PredictionLog(tmp_path, limits=LogLimits(group_seconds=0.1)) as log:
+        real = log._segment.write
+        monkeypatch.setattr(log._segment, "write", lambda group: (written.append(len(group)), real(group)))
+        start = time.perf_counter()
+        while time.perf_counter() - start < 0.6:
+            log.append(line(0))
+            time.sleep(0.001)
+        passed = time.perf_counter() - start
+        assert 1 <= len(written) <= passed / 0.1 + 1
+
+
+def test_a_group_that_nobody_follows_is_written(tmp_path):
+    with PredictionLog(tmp_path, limits=LogLimits(group_seconds=0.01, sync_seconds=60.0)) as log:
+        for count in (1, 2):
+            time.sleep(0.05)  # the writer sleeps until a line comes
+            log.append(line(count))
+            deadline = time.perf_counter() + 10
+            while read_log(tmp_path).actuals.height < count and time.perf_counter() < deadline:
+                time.sleep(0.002)
+            assert read_log(tmp_path).actuals["id"].to_list() == ["p1", "p2"][:count]

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from everloop.core.errors import DataFault
-from everloop.monitor import drift, estimate
+from everloop.monitor import Reference, ReferenceRules, count_window, drift, estimate, judge_state, reference
+from everloop.spec.fields import AlarmBudget
 
 
 def table(n=2000, seed=0, shift=0.0, share=0.5):
@@ -84,3 +85,47 @@ def test_an_estimate_through_the_front_door():
     scores = random.random(5000)
     actual = random.random(5000) < scores
     assert estimate(scores, scores, actual, metric="roc_auc").contains(0.8333)
+
+
+def hidden_mix(rows, seed, share):
+    """Six flags, each of which follows a hidden one in half of the rows."""
+    random = np.random.default_rng(seed)
+    hidden = random.random(rows) < share
+    return pl.DataFrame(
+        {
+            f"c{i}": np.where(random.random(rows) < 0.5, hidden, random.random(rows) < 0.3).astype(str)
+            for i in range(6)
+        }
+    )
+
+
+def test_a_mix_that_moves_each_column_a_little_is_found_and_named():
+    rules = ReferenceRules(window_rows=1000, smaller=False, alarm=AlarmBudget(1, 20))
+    kept = reference(hidden_mix(10_000, 0, 0.3), rules=rules)
+    again = Reference.from_dict(json.loads(json.dumps(kept.to_dict())))
+    assert again == kept
+    found = [judge_state(count_window(hidden_mix(1000, 1 + i, 0.36), kept), again) for i in range(60)]
+    alarms = [each for each in found if each.exceeded]
+    # One flag alone has at most one chance in two, at a rate of false alarms that all six would share.
+    assert len(alarms) > 0.7 * len(found)
+    together = [each for each in alarms if max(one.standardised for one in each.columns) < each.threshold]
+    assert together
+    assert all(each.moved() and set(each.moved()) <= set(kept.histograms) for each in alarms)
+    assert np.mean([each.joint[0].standardised for each in found]) > 2
+
+
+def test_how_far_columns_moved_together_is_that_of_the_parts_merged():
+    rules = ReferenceRules(window_rows=500, smaller=False, alarm=AlarmBudget(1, 20))
+    kept = reference(hidden_mix(5000, 0, 0.3), rules=rules)
+    window = hidden_mix(900, 1, 0.4)
+    parts = [count_window(window[a:b], kept) for a, b in ((0, 10), (10, 450), (450, 900))]
+    assert judge_state(parts[2].merge(*parts[:2]), kept) == judge_state(count_window(window, kept), kept)
+
+
+def test_columns_that_a_window_lacks_leave_the_others_to_be_judged():
+    rules = ReferenceRules(window_rows=500, smaller=False, alarm=AlarmBudget(1, 20))
+    kept = reference(hidden_mix(5000, 0, 0.3), rules=rules)
+    finding = judge_state(count_window(hidden_mix(500, 1, 0.3).drop("c0"), kept), kept)
+    assert np.isnan(finding.joint[0].standardised)
+    assert finding.status in {"none", "drift"}
+    assert np.isfinite(finding.statistic)

@@ -13,7 +13,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,7 @@ class Budget:
         rate: The rate that the threshold stands for: what was asked, or the lowest attainable.
         windows: How many reference windows there were.
         reason: The same in a sentence.
+        weight: How much each column's evidence counts, shape (columns,); empty where all count alike.
     """
 
     centre: tuple[float, ...]
@@ -73,6 +74,7 @@ class Budget:
     rate: float
     windows: int
     reason: str
+    weight: tuple[float, ...] = ()
 
     def judge(self, statistics: ArrayLike) -> BudgetFinding:
         """Compares a window with the budget.
@@ -88,11 +90,17 @@ class Budget:
             raise DataFault(
                 f"The window has statistics of shape {values.shape}; the reference has {len(self.centre)}."
             )
-        return self.judge_rarity((values - np.asarray(self.centre)) / np.asarray(self.scale))
+        return self.judge_rarity(self.rarity(values, range(len(self.centre))))
+
+    def rarity(self, statistics: ArrayLike, places: Sequence[int]) -> Floats:
+        """Tells how rare some columns' statistics are, in powers of ten, shape (places,)."""
+        centre, scale = (np.asarray(each)[list(places)] for each in (self.centre, self.scale))
+        found: Floats = (np.asarray(statistics, dtype=np.float64) - centre) / scale
+        return found
 
     def judge_rarity(self, moved: Floats) -> BudgetFinding:
         """Compares a window with the budget, by how rare each column's statistic is; NaN where not known."""
-        found = float(together(moved)) if not np.isnan(moved).all() else float("nan")
+        found = float(together(moved, self.weight)) if not np.isnan(moved).all() else float("nan")
         order = np.argsort(np.where(np.isnan(moved), np.inf, -moved), kind="stable")
         # The same numbers, summed in another order, are no alarm.
         exceeded = found > self.threshold + _ROUNDING
@@ -105,11 +113,12 @@ class Budget:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Budget:
         """Reads what `to_dict` gave."""
-        named = {name: data[name] for name in cls.__slots__}
-        return cls(**{**named, "centre": tuple(data["centre"]), "scale": tuple(data["scale"])})
+        named = {name: data[name] for name in cls.__slots__ if name in data}
+        listed = {name: tuple(data.get(name, ())) for name in ("centre", "scale", "weight")}
+        return cls(**{**named, **listed})
 
 
-def together(standardised: Floats) -> Floats:
+def together(standardised: Floats, weight: tuple[float, ...] = ()) -> Floats:
     """Gives the evidence of columns together: the logarithm of the sum of how rare each of them is.
 
     One column that is very rare is all of it; several that hang together count about as one. That makes
@@ -117,14 +126,16 @@ def together(standardised: Floats) -> Floats:
 
     Args:
         standardised: Powers of ten, shape (..., columns); NaN where not known.
+        weight: How much each of them counts, shape (columns,); empty where all count alike.
 
     Returns:
-        A power of ten, shape (...), at least the largest; -infinity where nothing is known.
+        A power of ten, shape (...); -infinity where nothing is known.
 
     Source:
         The harmonic mean of p-values: Wilson, PNAS 116 (2019).
     """
-    known = np.where(np.isnan(standardised), -np.inf, standardised)
+    counted = standardised + np.log10(weight) if weight else standardised
+    known = np.where(np.isnan(counted), -np.inf, counted)
     largest = known.max(axis=-1)
     finite = np.where(np.isfinite(largest), largest, 0.0)
     with np.errstate(divide="ignore"):
@@ -144,7 +155,9 @@ def beyond(standardised: ArrayLike, threshold: float) -> int:
     return alone or next((n for n in places if together(falling[:n]) > threshold), 0)
 
 
-def fit_budget(reference_statistics: ArrayLike, alarms: float, windows: float) -> Budget:
+def fit_budget(
+    reference_statistics: ArrayLike, alarms: float, windows: float, weight: tuple[float, ...] = ()
+) -> Budget:
     """Fits the threshold that gives so many false alarms in so many windows.
 
     With m reference windows the threshold is their statistic of rank ceil((m + 1)(1 - rate)), which a new
@@ -157,6 +170,7 @@ def fit_budget(reference_statistics: ArrayLike, alarms: float, windows: float) -
             autocorrelation are in them; NaN where not known.
         alarms: How many false alarms.
         windows: In how many windows.
+        weight: How much each column's evidence counts, shape (columns,); empty where all count alike.
 
     Returns:
         The budget.
@@ -177,7 +191,7 @@ def fit_budget(reference_statistics: ArrayLike, alarms: float, windows: float) -
     if not 0 < alarms < windows:
         raise UsageFault(f"{alarms:g} false alarms in {windows:g} windows is no budget, such as 1 in 100.")
     count, asked = table.shape[0], alarms / windows
-    evidence = np.sort(_evidence(table))
+    evidence = np.sort(_evidence(table, weight))
     rank = int(np.ceil((count + 1) * (1 - asked) - 1e-9))
     attainable = rank <= count
     centre, scale = _tails(table)
@@ -191,6 +205,7 @@ def fit_budget(reference_statistics: ArrayLike, alarms: float, windows: float) -
         rate,
         count,
         _reason(asked, attainable, count),
+        weight,
     )
 
 
@@ -214,18 +229,20 @@ def _tails(table: Floats) -> tuple[Floats, Floats]:
     return begin + scale * np.log10(np.where(known > 0, share, 1.0)), scale
 
 
-def _evidence(table: Floats) -> Floats:
+def _evidence(table: Floats, weight: tuple[float, ...]) -> Floats:
     """The evidence of each window by the tails of the others: its own would make it look less rare.
 
     Of many windows a part is left out at once.
     """
     windows = np.arange(len(table))
     parts = np.array_split(windows, len(table) if len(table) <= _MANY else _PARTS)
-    return np.concatenate([_by_tails(table[part], *_tails(np.delete(table, part, axis=0))) for part in parts])
-
-
-def _by_tails(table: Floats, centre: Floats, scale: Floats) -> Floats:
-    return together((table - centre) / scale)
+    others = [_tails(np.delete(table, part, axis=0)) for part in parts]
+    return np.concatenate(
+        [
+            together((table[part] - centre) / scale, weight)
+            for part, (centre, scale) in zip(parts, others, strict=True)
+        ]
+    )
 
 
 def _reason(asked: float, attainable: bool, count: int) -> str:

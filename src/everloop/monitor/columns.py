@@ -23,7 +23,7 @@ from everloop.measure.histogram import (
 )
 from everloop.measure.ranks import Ranked
 from everloop.monitor.facets import kind_of
-from everloop.table.labels import label_counts
+from everloop.table.labels import label_counts, label_texts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,6 +77,23 @@ def count_column(bins: Bins, column: pl.Series, scratch: Scratch | None = None) 
     if bins.kind == "numeric":
         return count_numbers(bins, Ranked.of(numbers_of(column), scratch, np.asarray(bins.edges)))
     return count_categories(bins, _frequencies(column))
+
+
+def bins_of_rows(bins: Bins, column: pl.Series) -> NDArray[np.int64]:
+    """Gives each row's bin, that after the last where it is missing, shape (n,)."""
+    import polars as pl
+
+    if bins.kind == "numeric":
+        return bins_of_numbers(bins, numbers_of(column))
+    places = {category: i for i, category in enumerate(bins.categories)}
+    found = label_texts(column).replace_strict(places, default=bins.size - 1, return_dtype=pl.Int64)
+    return np.where(column.is_null().to_numpy(), bins.size, found.to_numpy())
+
+
+def bins_of_numbers(bins: Bins, numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Gives each number's bin, that after the last where it is NaN, shape (n,)."""
+    found = np.searchsorted(np.asarray(bins.edges), numbers, side="right")
+    return np.where(np.isnan(numbers), bins.size, found)
 
 
 def for_each(work: Callable[[str, Scratch], Found], names: Iterable[str]) -> dict[str, Found]:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from everloop.measure.histogram import Histogram
 from everloop.monitor.columns import all_distances
-from everloop.monitor.finding import ColumnDrift, DriftFinding
+from everloop.monitor.finding import ColumnDrift, DriftFinding, JointDrift
 from everloop.monitor.references import Reference
 from everloop.monitor.state import ACTUAL, WindowState, thinned
 from everloop.monitor.variation import statistics_of
 
 _SETTLED = 0.9
+_HALF = 0.5
 
 
 def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> DriftFinding:
@@ -51,10 +52,13 @@ def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> D
     budget = reference.budgets[size]
     random = np.random.default_rng(seed)
     standardised = _standardised(counted, distances, reference, (state.rows, size), random)
-    judged = budget.judge_rarity(standardised)
+    joint = _joint(state, reference, size, random)
+    judged = budget.judge_rarity(np.append(standardised, [each.standardised for each in joint]))
     columns = tuple(
         ColumnDrift(column, statistic, distances.get(column, {}).get(statistic, np.nan), standardised[i])
-        for i, (column, statistic) in ((i, reference.watched[i]) for i in judged.order)
+        for i, (column, statistic) in (
+            (i, reference.watched[i]) for i in judged.order if i < len(reference.watched)
+        )
     )
     moved = "further" if judged.exceeded else "no further"
     reason = f"The columns moved {moved} than windows of the reference move by themselves."
@@ -63,7 +67,7 @@ def judge_state(state: WindowState, reference: Reference, *, seed: int = 0) -> D
     if absent:
         reason = f"{reason} Not in the window: {', '.join(absent)}."
     status = "drift" if judged.exceeded else "none"
-    return DriftFinding(status, judged.statistic, budget.threshold, columns, reason, distances, absent)
+    return DriftFinding(status, judged.statistic, budget.threshold, columns, reason, distances, absent, joint)
 
 
 def _standardised(
@@ -97,9 +101,37 @@ def _standardised(
         thinner = {name: part for name, part in drawn.items() if part is not counted[name]}
         whole = {name: distances[name] for name in drawn.keys() - thinner.keys()}
         statistics = statistics_of(reference.histograms, thinner, reference.watched, whole)
-        rarity = np.asarray(reference.budgets[own].judge(statistics).standardised)
+        rarity = reference.budgets[own].rarity(statistics, range(len(found)))
         found = np.where(np.isnan(rarity), found, rarity)
     return found
+
+
+def _joint(
+    state: WindowState, reference: Reference, size: int, random: np.random.Generator
+) -> tuple[JointDrift, ...]:
+    """How far the window's columns moved together; not known where one of them is absent.
+
+    The window cannot be thinned row by row: what fewer rows would have of noise is drawn.
+    """
+    found = []
+    for i, joint in enumerate(reference.joint, start=len(reference.watched)):
+        weight = reference.budgets[size].weight[i]
+        if not set(joint.columns) <= state.histograms.keys():
+            found.append(JointDrift((), np.nan, np.nan, weight))
+            continue
+        sides = (
+            {name: np.array([[*side[name].counts, side[name].missing]], float) for name in joint.columns}
+            for side in (reference.histograms, state.histograms)
+        )
+        moved = joint.moves(reference.histograms, *sides)
+        share = (1 / state.rows + 1 / reference.rows) / (1 / size + 1 / reference.rows)
+        moved = moved if state.rows == size else joint.thinned(moved, share, random)
+        distance = joint.distances(moved)
+        rarity = reference.budgets[size].rarity(distance, [i])
+        parts = joint.shares(reference.histograms, moved)
+        named = int(np.searchsorted(np.cumsum(list(parts.values())), _HALF)) + 1
+        found.append(JointDrift(tuple(parts)[:named], float(distance[0]), float(rarity[0]), weight))
+    return tuple(found)
 
 
 def _held_to(reference: Reference, name: str, rows: int, size: int, whole: int) -> tuple[int, int]:

@@ -34,6 +34,23 @@ class ColumnDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class JointDrift:
+    """How far several columns moved together.
+
+    Attributes:
+        columns: Those that make up half of it, the most moved first.
+        distance: `everloop.measure.joint`'s distance, about 1 by chance.
+        standardised: As that of `ColumnDrift`.
+        weight: How many columns' distances it counts as.
+    """
+
+    columns: tuple[str, ...]
+    distance: float
+    standardised: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class DriftFinding:
     """Whether the inputs or the score moved more than the alarm budget allows.
 
@@ -45,6 +62,7 @@ class DriftFinding:
         reason: The same in a sentence.
         distances: Every distance of every column that was there, watched or not.
         absent: Columns of the reference that the window does not have.
+        joint: How far the columns moved together, those of classes and the others.
     """
 
     status: str
@@ -54,6 +72,7 @@ class DriftFinding:
     reason: str
     distances: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    joint: tuple[JointDrift, ...] = ()
 
     @property
     def exceeded(self) -> bool:
@@ -63,12 +82,15 @@ class DriftFinding:
     def moved(self) -> tuple[str, ...]:
         """The columns that make the alarm, the most moved first, each once; none where there is no alarm.
 
-        Those are the ones beyond the threshold; where none is so alone, the fewest that are together.
+        Those are the ones beyond the threshold; where none is so alone, the fewest that are together; where
+        they are not even so, those that moved most where all are looked at together.
         """
         if not self.exceeded:
             return ()
         count = beyond([each.standardised for each in self.columns], self.threshold)
-        return tuple(dict.fromkeys(each.column for each in self.columns[:count]))
+        named = [each.column for each in self.columns[:count]]
+        joint = max(self.joint, key=lambda each: each.standardised, default=None)
+        return tuple(dict.fromkeys(named or (joint.columns if joint else ())))
 
 
 @dataclass(frozen=True, slots=True)

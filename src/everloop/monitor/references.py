@@ -19,6 +19,7 @@ from everloop.core.files import write_file
 from everloop.core.values import to_jsonable
 from everloop.measure.budget import Budget, fit_budget
 from everloop.measure.histogram import Histogram, build_bins, count
+from everloop.measure.joint import JointShift
 from everloop.monitor.columns import STATISTICS, count_reference, for_each, watched_columns
 from everloop.monitor.facets import Facet, facets_of, with_facets
 from everloop.monitor.segments import Segment, count_within, segments_of, within
@@ -54,6 +55,7 @@ class Reference:
         facts: What its maker wants to keep beside, such as metrics and value per decision.
         facets: The columns that are watched by what they carry: prose, images and sounds.
         segments: The segments within which columns are watched, too, as columns of their own.
+        joint: How columns hang together, those of classes and the others; the last columns of budgets.
     """
 
     rows: int
@@ -68,6 +70,7 @@ class Reference:
     facts: Mapping[str, Any] = field(default_factory=dict)
     facets: tuple[Facet, ...] = ()
     segments: tuple[Segment, ...] = ()
+    joint: tuple[JointShift, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -97,6 +100,7 @@ class Reference:
             "facts": to_jsonable(self.facts),
             "facets": [facet.to_dict() for facet in self.facets],
             "segments": [segment.to_dict() for segment in self.segments],
+            "joint": [joint.to_dict() for joint in self.joint],
         }
 
     @classmethod
@@ -125,6 +129,7 @@ class Reference:
                 facts=data["facts"],
                 facets=tuple(map(Facet.from_dict, data.get("facets", ()))),
                 segments=tuple(Segment(**each) for each in data.get("segments", ())),
+                joint=tuple(map(JointShift.from_dict, data.get("joint", ()))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PackageRefused(f"The reference is damaged: {error!r}.") from None
@@ -203,8 +208,12 @@ def reference(
         (name, statistic) for name, found in histograms.items() for statistic in STATISTICS[found.bins.kind]
     )
     rows = ReferenceRows(frame, score, truth, times, segments)
-    cut, tables = variation(rows, histograms, watched, rules)
-    pairs = _known(score, truth, np.random.default_rng(rules.seed))
+    random = np.random.default_rng(rules.seed)
+    joint = rows.joint(histograms, random)
+    cut, tables = variation(rows, histograms, watched, joint, rules)
+    pairs = _known(score, truth, random)
+    # The columns each for themselves, the classes together and the numbers together count alike.
+    weight = (*[1.0] * len(watched), *[float(len(watched))] * len(joint))
     return Reference(
         rows=frame.height,
         since=_time(times, first=True),
@@ -212,7 +221,7 @@ def reference(
         histograms=histograms,
         watched=watched,
         budgets={
-            size: fit_budget(table, rules.alarm.alarms, rules.alarm.windows)
+            size: fit_budget(table, rules.alarm.alarms, rules.alarm.windows, weight)
             for size, table in tables.items()
             if watched
         },
@@ -222,6 +231,7 @@ def reference(
         facts=dict(facts or {}),
         facets=facets,
         segments=segments,
+        joint=joint,
     )
 
 

@@ -15,8 +15,9 @@ from everloop.core.errors import DataFault
 from everloop.measure.cells import Scratch
 from everloop.measure.distances import BATCHED, Pairs
 from everloop.measure.histogram import Histogram, count
+from everloop.measure.joint import MOST_ROWS, JointShift, fit_joint
 from everloop.monitor.chance import Chance
-from everloop.monitor.columns import count_column, for_each
+from everloop.monitor.columns import bins_of_numbers, bins_of_rows, count_column, for_each
 from everloop.monitor.segments import FEWEST_ROWS, Segment, count_within, within
 from everloop.monitor.state import ACTUAL, SCORE
 from everloop.spec.fields import AlarmBudget
@@ -86,6 +87,16 @@ class ReferenceRows:
         scores = None if self.scores is None else self.scores[rows]
         return found | count_within(part, self.segments, whole, {SCORE: scores})
 
+    def joint(self, whole: Mapping[str, Histogram], random: np.random.Generator) -> tuple[JointShift, ...]:
+        """Learns how columns and scores hang together: those of classes, and the others."""
+        rows = np.sort(sampled(np.arange(self.inputs.height), MOST_ROWS, random))
+        part = self.inputs[rows]
+        places = {name: bins_of_rows(whole[name].bins, part[name]) for name in part.columns if name in whole}
+        if self.scores is not None and SCORE in whole:
+            places[SCORE] = bins_of_numbers(whole[SCORE].bins, self.scores[rows])
+        found = [fit_joint(whole, places, classes=classes) for classes in (True, False)]
+        return tuple(each for each in found if each is not None)
+
     @property
     def within(self) -> dict[str, Segment]:
         """The segment of each column within one, by its name."""
@@ -94,14 +105,18 @@ class ReferenceRows:
 
 
 def variation(
-    rows: ReferenceRows, histograms: Mapping[str, Histogram], watched: Watched, rules: ReferenceRules
+    rows: ReferenceRows,
+    histograms: Mapping[str, Histogram],
+    watched: Watched,
+    joint: tuple[JointShift, ...],
+    rules: ReferenceRules,
 ) -> tuple[str, Tables]:
     """Measures windows of the reference against it, for windows of several sizes.
 
     Returns:
         How they were cut: ``time`` or ``count``, in time order; or ``resampled`` where rows have no times
         or make fewer than 8 windows, so that neither season nor autocorrelation is in them. And for each
-        size the statistics, (windows, watched).
+        size the statistics, (windows, watched and joint).
     """
     if rows.times is not None:
         cut, spans = _spans(rows.inputs.height, rows.times, rules.window)
@@ -117,12 +132,13 @@ def variation(
                 size: _of_parts(
                     histograms,
                     watched,
+                    joint,
                     [rows.count(histograms, part) for part in parts],
                     {name: segment.fewest(size) for name, segment in rows.within.items()},
                 )
                 for size, parts in chosen.items()
             }
-    return "resampled", resampled(histograms, watched, rules, rows.within)
+    return "resampled", resampled(histograms, watched, rules, rows.within, joint)
 
 
 def statistics_of(
@@ -151,6 +167,7 @@ def statistics_of(
 def _of_parts(
     whole: Mapping[str, Histogram],
     watched: Watched,
+    joint: tuple[JointShift, ...],
     parts: list[dict[str, Histogram]],
     fewest: Mapping[str, float],
 ) -> Table:
@@ -159,12 +176,21 @@ def _of_parts(
     A column within a segment that a part has fewer rows of than the fewest is not known there.
     """
     pairs = {}
+    sides: tuple[dict[str, Table], dict[str, Table]] = ({}, {})
     for name, histogram in whole.items():
         after = np.array([part[name].counts for part in parts], dtype=np.float64)
         missing = np.array([part[name].missing for part in parts], dtype=np.float64)
         pairs[name] = Pairs.parted(histogram, after, missing)
+        sides[1][name] = np.column_stack((after, missing))
+        sides[0][name] = np.append(histogram.counts, histogram.missing) - sides[1][name]
     return np.column_stack(
-        [_judged(BATCHED[each](pairs[name]), pairs[name], fewest.get(name, 0)) for name, each in watched]
+        [
+            *(
+                _judged(BATCHED[each](pairs[name]), pairs[name], fewest.get(name, 0))
+                for name, each in watched
+            ),
+            *(each.distances(each.moves(whole, *sides)) for each in joint),
+        ]
     )
 
 
@@ -177,6 +203,7 @@ def resampled(
     watched: Watched,
     rules: ReferenceRules,
     within: Mapping[str, Segment] = MappingProxyType({}),
+    joint: tuple[JointShift, ...] = (),
 ) -> Tables:
     """Measures what chance alone does: both a reference and a window drawn again from the histograms.
 
@@ -203,8 +230,12 @@ def resampled(
         }
 
     columns = for_each(measured, histograms)
+    random = np.random.default_rng((rules.seed, len(joint)))
+    together = [each.of_chance(draws, random) for each in joint]
     return {
-        size: np.column_stack([columns[column][size][statistic] for column, statistic in watched])
+        size: np.column_stack(
+            [*(columns[column][size][statistic] for column, statistic in watched), *together]
+        )
         for size in sizes
     }
 

@@ -80,6 +80,11 @@ def _drift(window: WindowRow) -> list[Block]:
         [each["column"], each["statistic"], each["distance"], each["standardised"]]
         for each in drift.get("columns") or ()
     ]
+    rows += [
+        [f"{', '.join(each['columns'])} ...", "joint", each["distance"], each["standardised"]]
+        for each in drift.get("joint") or ()
+        if each["columns"]
+    ]
     return [
         Verdict(answer, drift["reason"], label=label),
         *column_blocks(window, "In this window"),

@@ -12,7 +12,7 @@ from everloop.core.values import to_jsonable
 from everloop.monitor.columns import watched_columns
 from everloop.monitor.drifting import judge_state
 from everloop.monitor.facets import kind_of
-from everloop.monitor.finding import ColumnDrift, DriftFinding
+from everloop.monitor.finding import ColumnDrift, DriftFinding, JointDrift
 from everloop.monitor.references import ReferenceRules, reference
 from everloop.monitor.state import count_window
 from everloop.monitor.telling_apart import ToldApart, tell_apart
@@ -90,9 +90,13 @@ class DriftReport:
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            (each.column, each.statistic, f"{each.distance:.4g}", f"{each.standardised:.1f}")
-            for each in self.columns[:_SHOWN]
+            *((each.column, each.statistic, *_told(each)) for each in self.columns[:_SHOWN]),
+            *((f"{', '.join(each.columns)} ...", "joint", *_told(each)) for each in self.finding.joint),
         ]
+
+
+def _told(each: ColumnDrift | JointDrift) -> tuple[str, str]:
+    return f"{each.distance:.4g}", f"{each.standardised:.1f}"
 
 
 def compare_tables(

@@ -43,6 +43,7 @@ def run(options: Options) -> Report:
         notes = list(_compared(servers, rows[:50]))
         loads = _loads(servers, rows, folder, rounds, seconds)
         figures = [*_figures(servers, loads), *_sizes(servers)]
+        notes += _batching(servers, loads)
     missing = [name for name in PEERS if name not in servers]
     if missing:
         notes.append(f"not measured: {', '.join(missing)}; add --peers")
@@ -109,6 +110,40 @@ def _figures(servers: Mapping[str, Running], loads: Mapping[tuple[str, int], lis
         yield _tail(f"{what}: p99 of the echo", loads[ECHO, connections])
         failed = sum(load.failed for load in loads[OURS, connections])
         yield Figure(f"{what}: answers that are none", failed, "", goal="<= 0")
+
+
+def _batching(servers: Mapping[str, Running], loads: Mapping[tuple[str, int], list[Load]]) -> Iterator[str]:
+    """Says of peers that gather rows of many requests what the goal would leave for an answer of ours."""
+    gathering = [name for name in servers if name.endswith("batching")]
+    if not gathering:
+        return
+    yield (
+        "MLServer and BentoML were tried both as they come and with their own batching: up to 32 rows a "
+        "batch, gathered for at most 5 ms by MLServer (`max_batch_time`) and as BentoML itself adapts "
+        "(`batchable`, `max_latency_ms` of 1 s). Batching makes one connection slower, and many faster "
+        "several times over"
+    )
+
+    def rate(name: str, connections: int) -> float:
+        return statistics.median(load.rate for load in loads[name, connections])
+
+    for connections in CONNECTIONS:
+        ours, echo, times = rate(OURS, connections), rate(ECHO, connections), TIMES[connections]
+        for name in gathering:
+            wanted = times * rate(name, connections)
+            if ours >= wanted:
+                continue
+            left = 1e6 / wanted - 1e6 / echo
+            yield (
+                f"{name}, {connections} connections: {ours / wanted * times:.1f} times, not {times}. "
+                f"{times} times would be {wanted:,.0f} a second, where the bare echo on this server answers "
+                f"{echo:,.0f}: "
+                + (
+                    f"{left:.1f} µs for all that an answer is, trees, contract, routing, log and metrics"
+                    if left > 0
+                    else "out of reach for whatever it serves"
+                )
+            )
 
 
 def _tail(what: str, loads: list[Load], times: float | None = None) -> Figure:

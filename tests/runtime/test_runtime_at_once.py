@@ -68,6 +68,35 @@ def test_both_ways_answer_the_same(packages, start_server):
     assert lines["row"].to_list()[: len(rows)] == lines["row"].to_list()[len(rows) :]
 
 
+def test_both_ways_give_the_same_reasons(packages, make_package, start_server, tmp_path):
+    server = start_server(package=str(packages["binary"]))
+    rows = [ROW, {}, {"amount": None, "region": "south"}, {"amount": 3, "more": [1]}, {"amount": -7e5}]
+    for most in (0, 1, 2):
+        at_once = [server.client.post(f"/predict?explain={most}", json=row).json() for row in rows]
+        ordinary = [server.client.post(f"/predict?explain={most}", json={"row": row}).json() for row in rows]
+        reasons = [one.get("reasons") for one in at_once]
+        assert reasons == [one.get("reasons") for one in ordinary]
+        assert reasons == [None] * len(rows) or max(map(len, reasons)) == most
+        again = [server.client.post(f"/predict?explain={most}", json=row).json() for row in rows]
+        assert reasons == [one.get("reasons") for one in again], "a head that is known"
+    for query in (
+        "explain",
+        "explain=",
+        "explain=101",
+        "explain=-1",
+        "explain=%31x",
+        "explain=%31",
+        "more=1",
+    ):
+        status = 200 if query in ("explain=%31", "more=1") else 400
+        assert server.client.post(f"/predict?{query}", json=ROW).status_code == status, query
+    without = start_server(package=str(make_package(tmp_path / "p", explain=False)), worker="b")
+    assert without.client.post("/predict?explain=1", json=ROW).status_code == 422
+    assert without.client.post("/predict?explain=0", json=ROW).status_code == 200
+    server.stop()
+    assert read_log(server.log).predictions.height == 9 * len(rows) + 3
+
+
 def test_what_http_allows(packages, start_server):
     server = start_server(package=str(packages["binary"]))
     body = json.dumps(ROW).encode()

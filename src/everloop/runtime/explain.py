@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -105,9 +105,11 @@ class Reasons:
         slots = _slots_of(plan)
         self._apart = [column for column in reference if column not in slots]
         self._alone = [column for column in reference if column in slots]
+        self._columns = (*self._apart, *self._alone)
         pairs = [(place, slot) for place, column in enumerate(self._alone) for slot in slots[column]]
-        self._rows, self._slots = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        self._typical = encode((reference,))[0][self._slots] if pairs else np.zeros(0)
+        rows, places = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        typical = encode((reference,))[0][places] if pairs else np.zeros(0)
+        self._parts = list(_parts(len(self._alone), plan.width, rows, places, typical))
 
     def of(self, row: Mapping[str, Any], most: int) -> tuple[Reason, ...]:
         """Gives the strongest reasons for a row's score.
@@ -124,32 +126,50 @@ class Reasons:
         # A score is held against one of the same batch: alone it may come out otherwise in its last bits.
         explained = answers[0][0].argmax()
         effects = np.concatenate([each[0, explained] - each[1:, explained] for each in answers]).tolist()
-        found = [
-            Reason(column, row.get(column), reference[column], effect)
-            for column, effect in zip((*self._apart, *self._alone), effects, strict=True)
-            if effect != 0
-        ]
-        return tuple(sorted(found, key=lambda reason: (-abs(reason.effect), reason.column))[:most])
+        ranked = sorted(
+            (-abs(effect), column, effect)
+            for column, effect in zip(self._columns, effects, strict=True)
+            if effect
+        )
+        return tuple(
+            Reason(column, row.get(column), reference[column], effect) for _, column, effect in ranked[:most]
+        )
 
     def _batches(self, row: Mapping[str, Any]) -> Iterator[NDArray[Any]]:
         """Gives vectors: each time the row's own, and behind it those with one column replaced each."""
         reference = self._reference
-        together = max(1, _MOST_CELLS // max(1, len(reference), len(self._slots)))
+        together = max(1, _MOST_CELLS // max(1, len(reference)))
         for start in range(0, len(self._apart), together):
             changed = ({**row, column: reference[column]} for column in self._apart[start : start + together])
             yield self._encode((row, *changed))
-        if self._alone or not self._apart:
-            yield from self._written_anew(self._encode((row,))[0])
-
-    def _written_anew(self, vector: NDArray[Any]) -> Iterator[NDArray[Any]]:
-        """Gives the batches of the columns that alone decide their slots."""
-        together = max(1, _MOST_CELLS // max(1, len(vector)))
-        for start in range(0, max(1, len(self._alone)), together):
-            stop = min(start + together, len(self._alone))
-            here = slice(*np.searchsorted(self._rows, (start, stop)))
-            variants = np.repeat(vector[np.newaxis], stop - start + 1, axis=0)
-            variants[self._rows[here] - start + 1, self._slots[here]] = self._typical[here]
+        if self._apart and not self._alone:
+            return
+        vector = self._encode((row,))[0]
+        for part in self._parts:
+            variants = np.empty((part.columns + 1, len(vector)))
+            variants[:] = vector
+            variants[part.rows, part.slots] = part.typical
             yield variants
+
+
+class _Part(NamedTuple):
+    """Columns that alone decide their slots: which slots of which row of a batch are written anew."""
+
+    columns: int
+    rows: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    typical: NDArray[np.float64]
+
+
+def _parts(
+    columns: int, width: int, rows: NDArray[Any], slots: NDArray[Any], typical: NDArray[Any]
+) -> Iterator[_Part]:
+    """Divides columns into batches of bounded size; without any there is one of the row alone."""
+    together = max(1, _MOST_CELLS // max(1, width))
+    for start in range(0, max(1, columns), together):
+        stop = min(start + together, columns)
+        here = slice(*np.searchsorted(rows, (start, stop)))
+        yield _Part(stop - start, rows[here] - start + 1, slots[here], typical[here])
 
 
 def _slots_of(plan: Plan) -> dict[str, list[int]]:

@@ -16,6 +16,7 @@ from everloop.runtime.protocols.route import Route
 from everloop.runtime.row_fill import microseconds
 
 if TYPE_CHECKING:
+    from everloop.runtime.explain import Reason
     from everloop.runtime.service.served import Served
     from everloop.runtime.service.service import Service
 
@@ -90,17 +91,31 @@ def _answer(one: Served) -> dict[str, Any]:
         "version": one.version,
     }
     if one.reasons is not None:
-        answer["reasons"] = [to_jsonable(reason) for reason in one.reasons]
+        answer["reasons"] = [_reason(reason) for reason in one.reasons]
     return answer
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "column": reason.column,
+        "value": to_jsonable(reason.value),
+        "reference": to_jsonable(reason.reference),
+        "effect": to_jsonable(reason.effect),
+    }
 
 
 def _explain(request: Request) -> int:
     text = request.query("explain")
-    if text is None:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= _MOST_REASONS):
+    reasons = 0 if text is None else reasons_asked(text)
+    if reasons is None:
         raise Refusal(400, "The number of reasons is none.", f"Expected 'explain' from 0 to {_MOST_REASONS}.")
-    return int(text)
+    return reasons
+
+
+def reasons_asked(text: str) -> int | None:
+    """Gives how many reasons a request asks for, None where that is no such number."""
+    known = text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= _MOST_REASONS
+    return int(text) if known else None
 
 
 def _ids(given: Any, count: int) -> list[str | None]:

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from everloop.core.clock import Clock, SystemClock
 from everloop.core.errors import EverloopError
@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from everloop.runtime.service.service import Service
     from everloop.runtime.service.settings import ServerSettings
 
+_EXPLAIN = b"explain="
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+
+
+class Plain(NamedTuple):
+    """A request that may be answered without a task: of which lifecycle, and with how many reasons."""
+
+    service: Service
+    reasons: int
 
 
 def create_app(settings: ServerSettings, clock: Clock | None = None) -> App:
@@ -116,25 +124,28 @@ class App:
         _count(numbers, "(none)" if route is None else route.path, method, response, request.started)
         await response.send(send, with_body=request.method != "HEAD")
 
-    def plain(self, scope: Scope) -> Service | None:
-        """Gives the lifecycle of a request for `POST /predict` that may be answered without a task.
+    def plain(self, scope: Scope) -> Plain | None:
+        """Gives what a request for `POST /predict` asks for, if it may be answered without a task.
 
         As long as the process lives, it is the same for the same head.
         """
-        service = self._at_once.get(scope["path"])
-        if service is None or scope["method"] != "POST" or scope["query_string"]:
+        service, query = self._at_once.get(scope["path"]), scope["query_string"]
+        if service is None or scope["method"] != "POST":
             return None
         if service.settings.durability == "fsync" or service.settings.tokens:
             return None
-        return service if Request(scope, _nothing_more).sends_json else None
+        reasons = native.reasons_asked(query.partition(b"=")[2].decode("latin-1")) if query else 0
+        if reasons is None or (query and not query.startswith(_EXPLAIN)):
+            return None
+        return Plain(service, reasons) if Request(scope, _nothing_more).sends_json else None
 
     def answer_at_once(
-        self, service: Service, content: bytes | bytearray, reply: Callable[[Response], None]
+        self, asked: Plain, content: bytes | bytearray, reply: Callable[[Response], None]
     ) -> bool:
         """Answers a whole request without a task, where it is one plain row.
 
         Args:
-            service: What `plain` gave for its head.
+            asked: What `plain` gave for its head.
             content: Its body.
             reply: Called once with the answer, now or a little later.
 
@@ -142,8 +153,11 @@ class App:
             Whether it is answered so; otherwise nothing was done.
         """
         started = time.perf_counter()
+        service, reasons = asked
         limits = service.settings.limits
         if service.draining or len(content) > limits.body_bytes:
+            return False
+        if reasons and not service.routing.explains_at_once:
             return False
         most = limits.concurrent
         if service.requests_now >= most or not self.waiting.admits_at_once(most):
@@ -168,7 +182,7 @@ class App:
                 _count(service.metrics, native.PATH, "POST", response, started)
             reply(response)
 
-        service.predict_at_once(row, started, told)
+        service.predict_at_once(row, started, told, explain=reasons)
         return True
 
     def _meant(self, route: Route, request: Request) -> Service:

@@ -19,8 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from everloop.runtime.http import Response, field_lines
 
 if TYPE_CHECKING:
-    from everloop.runtime.server.app import App
-    from everloop.runtime.service.service import Service
+    from everloop.runtime.server.app import App, Plain
 
 MOST_HEADS = 256
 """Heads that are remembered; clients whose heads are never the same do not take more."""
@@ -59,14 +58,14 @@ class _Connection(HttpToolsProtocol):
     """One connection. It reads a cycle's scope, body and end of uvicorn's."""
 
     application: ClassVar[App]
-    heads: ClassVar[dict[bytes, tuple[Service, int]]]
+    heads: ClassVar[dict[bytes, tuple[Plain, int]]]
     listed: ClassVar[list[tuple[bytes, bytes]] | None] = None
     written: ClassVar[bytes] = b""
     _held: tuple[Any, Any] | None = None
     _reading = False
     _between = True  # the parser stands where a request may begin
     _begun = 0
-    _plain: Service | None = None
+    _plain: Plain | None = None
     _length = 0
     _asked = False
 
@@ -116,7 +115,7 @@ class _Connection(HttpToolsProtocol):
         self._begun, self._plain, self._reading = 0, None, True
         return self._between
 
-    def _remember(self, data: bytes, service: Service) -> None:
+    def _remember(self, data: bytes, asked: Plain) -> None:
         """Keeps the head of a request that came in one piece, where it says how long the body is."""
         end = data.find(_HEAD_ENDS, 0, LONGEST_HEAD) + len(_HEAD_ENDS)
         body = len(data) - end
@@ -124,7 +123,7 @@ class _Connection(HttpToolsProtocol):
             return
         if len(self.heads) >= MOST_HEADS:
             self.heads.clear()
-        self.heads[data[:end]] = service, body
+        self.heads[data[:end]] = asked, body
 
     def _answered_again(self, data: bytes) -> bool:
         """Answers a request whose head is known, if it is whole and nothing is before or behind it."""
@@ -144,12 +143,12 @@ class _Connection(HttpToolsProtocol):
         self.cycle = before
         return False
 
-    def _answered(self, service: Service, cycle: Any, body: bytes | bytearray) -> bool:
+    def _answered(self, asked: Plain, cycle: Any, body: bytes | bytearray) -> bool:
         def reply(response: Response) -> None:
             self._write(cycle, response)
 
         self._length = len(body)
-        return self.application.answer_at_once(service, body, reply)
+        return self.application.answer_at_once(asked, body, reply)
 
     def _hand_over(self, cycle: Any, app: Any) -> None:
         self.application.waiting.read()

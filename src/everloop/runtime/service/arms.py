@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 # A package that cannot be loaded is tried again, since a copy may still be under way.
 _RETRY_SECONDS = 2.0
 
+AT_ONCE = 0.002
+"""Seconds that reasons may take of the event loop, by what a row took when its version was loaded."""
+
 _NO_LIMITS = ServerLimits()
 
 _STATED = "a value or null: it is a feature that is not computed here"
@@ -59,6 +63,7 @@ class LoadedArm:
         answers: Answers rows, as `Package.answers`.
         label: The version as metrics name it.
         together: Answers rows that wait at the same moment at once, where that pays.
+        reasons_take: About how many seconds the reasons of a row take; endless where it gives none.
     """
 
     version: int
@@ -74,6 +79,7 @@ class LoadedArm:
     answers: Answers = field(init=False)
     label: str = field(init=False)
     together: Together = field(init=False)
+    reasons_take: float = field(init=False)
 
     def __post_init__(self) -> None:
         answers: Answers = self.package.answers
@@ -82,6 +88,9 @@ class LoadedArm:
         object.__setattr__(self, "answers", answers)
         object.__setattr__(self, "label", str(self.version))
         object.__setattr__(self, "together", Together(answers))
+        explains = self.package.explains
+        takes = self.package.questions * self.together.seconds if explains else math.inf
+        object.__setattr__(self, "reasons_take", takes)
 
     def normalise(
         self, row: Mapping[str, Any], *, joins: bool = False
@@ -115,16 +124,23 @@ def _is_number(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class LoadedRouting:
-    """A routing whose arms are all ready."""
+    """A routing whose arms are all ready.
+
+    Attributes:
+        explains_at_once: Whether every arm gives reasons, and so soon that nobody waits for them.
+    """
 
     routing: Routing
     champion: LoadedArm
     challenger: LoadedArm | None
     reader: JsonRowReader | None = field(init=False)
+    explains_at_once: bool = field(init=False)
     _entity: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reader", self._shared_reader())
+        arms = [arm for arm in (self.champion, self.challenger) if arm is not None]
+        object.__setattr__(self, "explains_at_once", all(arm.reasons_take <= AT_ONCE for arm in arms))
         object.__setattr__(self, "_entity", self.champion.package.manifest.entity)
 
     def _shared_reader(self) -> JsonRowReader | None:

@@ -12,14 +12,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from everloop.runtime.http import Refusal
+from everloop.runtime.service.arms import AT_ONCE
 
 if TYPE_CHECKING:
     from everloop.runtime.explain import Reason
     from everloop.runtime.service.served import Asked
     from everloop.runtime.service.shedding import Shedding
 
-AT_ONCE = 0.002
-"""Seconds that reasons may take of the event loop, by what a row took when its version was loaded."""
 MOST_QUESTIONS = 100_000
 """So many questions to the model a request of several rows may come to; one row is always explained."""
 MOST_WAITING = 8
@@ -87,7 +86,7 @@ def _reasons(asked: Sequence[Asked], most: int) -> list[tuple[Reason, ...]]:
 
 def _seconds(asked: Sequence[Asked]) -> float:
     """Gives about how long the reasons of rows will take."""
-    return sum(one.loaded.package.questions * one.loaded.together.seconds for one in asked)
+    return sum(one.loaded.reasons_take for one in asked)
 
 
 def _require_reference(asked: Sequence[Asked]) -> None:

@@ -142,7 +142,12 @@ class Service:
         return (await self._bounded([self._asking.one(row)], [row], started, explain))[0]
 
     def predict_at_once(
-        self, row: dict[str, Any], started: float, told: Callable[[Served | Exception], None]
+        self,
+        row: dict[str, Any],
+        started: float,
+        told: Callable[[Served | Exception], None],
+        *,
+        explain: int = 0,
     ) -> None:
         """Answers a row that `read_row` gave, as `predict_checked` does, without a task that waits.
 
@@ -150,6 +155,7 @@ class Service:
             row: The row.
             started: `time.perf_counter` when the request came.
             told: Called with the answer once it is in the log, or with what went wrong.
+            explain: How many reasons to give, 0 for none; only where what is served explains at once.
         """
         one = self._asking.one(row)
         try:
@@ -164,11 +170,13 @@ class Service:
                 asked = [one]
                 if isinstance(answer, Exception):
                     answer = self._answering.without_challenger(asked, 0, row, started, answer)
+                by = asked[0].loaded
+                reasons = by.package.explain(asked[0].row, explain) if explain else None
                 self._keep(asked, (answer,), started)
             except Exception as error:  # noqa: BLE001  (whatever it is, one request fails and is told so)
                 told(error)
             else:
-                told(Served(asked[0].id, answer, asked[0].loaded.version, None))
+                told(Served(asked[0].id, answer, by.version, reasons))
 
         one.loaded.together.ask(row, answered)
 

@@ -92,6 +92,9 @@ BENCHMARKS = {
     "reasons": Benchmark(
         "benchmarks.reasons", "an answer over HTTP with its strongest reasons in under 5 ms"
     ),
+    "exports": Benchmark(
+        "benchmarks.exports", "an exported version installs in under 120 MB and starts cold in under 1.5 s"
+    ),
     "kills": Benchmark(
         "benchmarks.kills",
         "kill -9 200 times under load with durability fsync: no acknowledged prediction lost, no line torn",

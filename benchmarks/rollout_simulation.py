@@ -45,7 +45,10 @@ class Decided:
 
 @dataclass(frozen=True)
 class Errors:
-    """Rollouts in which requests fail: which arm had each, and whether it failed, (runs, requests)."""
+    """Rollouts in which requests fail: which arm had each, and whether it failed, (runs, requests).
+
+    The challenger's share at each is (requests,), or (runs, requests) where it follows what was seen.
+    """
 
     second: NDArray[np.bool_]
     failed: NDArray[np.bool_]
@@ -67,6 +70,46 @@ def errors(seed: int, runs: int, share: Floats, rate: float, ratio: float) -> Er
     second = random.random(size) < share
     drift = rate * (1 + 0.5 * np.sin(np.linspace(0, 6 * np.pi, share.size)))
     return Errors(second, random.random(size) < drift * np.where(second, ratio, 1.0), share)
+
+
+def bandit_errors(seed: int, runs: int, requests: int, rate: float, ratio: float, hold: int = 50) -> Errors:
+    """Draws requests as `errors` does, of a bandit: the share follows how likely the challenger fails less.
+
+    Args:
+        seed: Of the draws.
+        runs: How many rollouts.
+        requests: How many requests each has.
+        rate: How often the champion fails, in the mean.
+        ratio: How many times as often the challenger does.
+        hold: After so many requests the share is set anew, between 5 % and 95 %.
+    """
+    random = np.random.default_rng(seed)
+    size = (runs, requests)
+    chances = rate * (1 + 0.5 * np.sin(np.linspace(0, 6 * np.pi, requests)))
+    share, second, failed = np.full(size, 0.5), np.zeros(size, bool), np.zeros(size, bool)
+    for start in range(0, requests, hold):
+        part, before = slice(start, start + hold), slice(0, start)
+        if start:
+            share[:, part] = _preferred(second[:, before], failed[:, before])[:, np.newaxis]
+        second[:, part] = random.random(second[:, part].shape) < share[:, part]
+        failed[:, part] = random.random(second[:, part].shape) < chances[part] * np.where(
+            second[:, part], ratio, 1.0
+        )
+    return Errors(second, failed, share)
+
+
+def _preferred(second: NDArray[np.bool_], failed: NDArray[np.bool_]) -> Floats:
+    """How likely it is, after what was seen, that the challenger fails less; both are tried on."""
+    from scipy.stats import norm
+
+    rates, errors_of_rates = [], []
+    for arm in (~second, second):
+        asked, bad = arm.sum(axis=1) + 2, (failed & arm).sum(axis=1) + 1
+        rates.append(bad / asked)
+        errors_of_rates.append(rates[-1] * (1 - rates[-1]) / asked)
+    better = norm.cdf((rates[0] - rates[1]) / np.sqrt(sum(errors_of_rates)))
+    found: Floats = np.clip(better, 0.05, 0.95)
+    return found
 
 
 def guard_errors(drawn: Errors, *, margin: float = 0.01, hold: int = 0, guards: int = 1) -> Decided:
@@ -142,8 +185,9 @@ def steps(shares: tuple[float, ...], hold: int, most: int) -> Floats:
 
 
 def _parts(drawn: Errors) -> list[Errors]:
+    share = np.broadcast_to(drawn.share, drawn.failed.shape)
     return [
-        Errors(drawn.second[start : start + CHUNK], drawn.failed[start : start + CHUNK], drawn.share)
+        Errors(*(each[start : start + CHUNK] for each in (drawn.second, drawn.failed, share)))
         for start in range(0, len(drawn.second), CHUNK)
     ]
 
@@ -157,7 +201,7 @@ def _events(drawn: Errors) -> list[tuple[tuple[Floats, Floats], Floats]]:
         size = (len(part.failed), int(part.failed.sum(axis=1).max()))
         second, chance, at = np.full(size, np.nan), np.full(size, 0.5), np.full(size, NEVER)
         second[rows, places] = part.second[rows, columns]
-        chance[rows, places] = part.share[columns]
+        chance[rows, places] = part.share[rows, columns]
         at[rows, places] = columns + 1
         found.append(((second, chance), at))
     return found

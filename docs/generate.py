@@ -137,7 +137,7 @@ def packages_page() -> str:
     ]
     rows += [
         "| PyTorch, Keras | networks whose layers follow one another | refused |",
-        "| ONNX | graphs with one input of rows | refused |",
+        "| ONNX, also in a `.mar` archive | graphs with one input of rows | refused |",
     ]
     return before + COMPILED_BEGIN + COMPILED_HEADING + "\n".join(rows) + "\n\n" + COMPILED_END + after
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.rollout_simulation import errors, guard_errors, guard_values, steps
+from benchmarks.rollout_simulation import bandit_errors, errors, guard_errors, guard_values, steps
 
 RUNS = 2000
 HALF = np.full(1500, 0.5)
@@ -57,3 +57,16 @@ def test_a_challenger_that_loses_twice_as_often_goes_back():
     assert found.promoted <= 0.01
     assert found.requests(0.5) < 2000
     assert found.rolled_back > 0.85
+
+
+@pytest.mark.slow
+def test_a_bandit_whose_share_follows_what_it_saw_decides_as_rightly():
+    equal = guard_errors(bandit_errors(8, RUNS, 1500, 0.05, 1.0), margin=0.0)
+    assert equal.promoted <= 0.05
+    assert equal.rolled_back <= 0.05
+    assert guard_errors(bandit_errors(9, RUNS, 1500, 0.05, 1.2), margin=0.01).promoted <= 0.05
+    worse = bandit_errors(10, 400, 3000, 0.05, 2.0)
+    assert worse.second[:, -500:].mean() < 0.3, "it is asked less and less"
+    found = guard_errors(worse)
+    assert found.promoted <= 0.01
+    assert found.rolled_back > 0.35, "what is asked seldom is known late"

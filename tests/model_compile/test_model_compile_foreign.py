@@ -126,6 +126,44 @@ def test_an_onnx_file_is_run_as_it_is(tmp_path, outputs, softmax, opset) -> None
     assert package.answer(rows.row(0, named=True)).score is not None
 
 
+def archived(path, name, content):
+    """An archive as torch-model-archiver writes it, with a handler that does harm where it is run."""
+    model = {"modelName": "net", "modelVersion": "1.0", "handler": "handler.py", "serializedFile": name}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps({"runtime": "python", "model": model}))
+        archive.writestr("handler.py", f"open({str(path.parent / 'harm')!r}, 'w')")
+        archive.writestr(name, content)
+    return path
+
+
+def test_the_graph_in_an_archive_of_torchserves_is_served(tmp_path) -> None:
+    rows, X = table()
+    rows.write_parquet(tmp_path / "rows.parquet")
+    content = network_file(tmp_path / "net.onnx", 3, softmax=True).read_bytes()
+    file = archived(tmp_path / "net.mar", "net.onnx", content)
+    options = ("--sample", str(tmp_path / "rows.parquet"), "--classes", "a,b,c")
+    package = packaged(tmp_path, str(file), *options)
+    expected = read_model(tmp_path / "net.onnx", classes=("a", "b", "c")).predict_proba(X)
+    np.testing.assert_allclose(package.scores(rows), expected, atol=1e-9)
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.bin"])
+def test_an_archive_that_holds_a_pickle_is_refused_with_the_way_to_a_graph(tmp_path, name) -> None:
+    with pytest.raises(ModelFault, match=name) as raised:
+        read_model(archived(tmp_path / "net.mar", name, pickle.dumps({"weights": [1.0]})))
+    assert "torch.onnx.export" in str(raised.value.hint)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_saved_model_is_refused_with_the_way_to_a_graph(tmp_path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"anything")
+    with pytest.raises(ModelFault, match="is a SavedModel") as raised:
+        read_model(tmp_path / "1")
+    assert "model.keras" in str(raised.value.hint)
+
+
 def test_a_single_score_of_two_classes_is_a_chance_after_the_sigmoid(tmp_path) -> None:
     rows, X = table()
     model = read_model(network_file(tmp_path / "net.onnx", 1, softmax=False), classes=("no", "yes"))
@@ -150,7 +188,7 @@ def test_a_pickle_is_refused_unread(tmp_path, monkeypatch, ending) -> None:
     assert not (tmp_path / "harm").exists()
 
 
-@pytest.mark.parametrize("ending", [".cbm", ".ubj", ".json", ".onnx", ".skops"])
+@pytest.mark.parametrize("ending", [".cbm", ".ubj", ".json", ".onnx", ".skops", ".mar"])
 @pytest.mark.parametrize("content", [b"", b"no model", b"CBM1" + b"\x00" * 64, b"{}"])
 def test_a_damaged_file_is_refused(tmp_path, ending, content) -> None:
     (tmp_path / f"model{ending}").write_bytes(content)
@@ -171,7 +209,7 @@ def test_what_does_not_fit_says_so(tmp_path) -> None:
     with pytest.raises(NotFound, match="There is no file"):
         read_model(tmp_path / "model.onnx")
     (tmp_path / "model.rds").write_bytes(b"")
-    with pytest.raises(ModelFault, match=r"known are .cbm, .json, .keras, .onnx"):
+    with pytest.raises(ModelFault, match=r"known are .cbm, .json, .keras, .mar, .onnx"):
         read_model(tmp_path / "model.rds")
     file = network_file(tmp_path / "net.onnx", 3, softmax=True)
     with pytest.raises(ModelFault, match="No output of the graph has 4 numbers"):

@@ -330,6 +330,12 @@ def test_what_waits_in_one_turn_is_answered_at_once(packages, count):
     assert len(package.sizes) == -(-count // MOST_TOGETHER)
 
 
+def test_a_version_is_warm_before_it_is_asked(packages):
+    package = Slow(Package(packages["binary"]))
+    Together(package.answers)
+    assert package.sizes[:2] == [1, 8], "its graph has run, on one row and on several"
+
+
 def test_whoever_comes_alone_does_not_wait_for_company(packages):
     package = Slow(Package(packages["binary"]))
     together = Together(package.answers)

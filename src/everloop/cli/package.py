@@ -24,7 +24,7 @@ class Runtime(StrEnum):
 def command(  # noqa: PLR0913, PLR0917  (one for each option)
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A file: .skops, .cbm, .ubj, .json, .keras or .onnx."),
+        typer.Argument(metavar="MODEL", help="A file: .skops, .cbm, .ubj, .json, .keras, .onnx or .mar."),
     ],
     sample: Annotated[
         Path, typer.Option("--sample", "-s", metavar="FILE", help="Rows such as the model will see.")

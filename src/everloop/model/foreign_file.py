@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloud
 """Endings of files that are pickles, or may be: reading one runs whatever its maker put in it."""
 
 
-NATIVE = (".cbm", ".ubj", ".json", ".onnx")
+NATIVE = (".cbm", ".ubj", ".json", ".onnx", ".mar")
 """Endings of files that a library parses in native code, where a mistake ends the process."""
+
+AS_GRAPH = "torch.onnx.export(module, rows, 'model.onnx'); everloop package model.onnx"
 
 LEAST_UNPACKED, MOST_UNPACKED = 64 * 2**20, 40
 """A zip file may unpack to so many times its size, and to so much in any case."""
@@ -29,7 +32,8 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
 
     Args:
         path: ``.skops`` (scikit-learn, LightGBM, XGBoost, CatBoost kept by skops), ``.cbm`` (CatBoost),
-            ``.ubj`` or ``.json`` (XGBoost), ``.keras`` (Keras), ``.onnx``.
+            ``.ubj`` or ``.json`` (XGBoost), ``.keras`` (Keras), ``.onnx``, ``.mar`` (TorchServe) that holds
+            an ONNX graph.
         classes: The labels in the order of the outputs, where the file does not say them; none for a
             number.
 
@@ -42,6 +46,12 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
         MissingExtra: When its library is not installed.
     """
     file = Path(path)
+    if (file / "saved_model.pb").is_file():
+        raise ModelFault(
+            f"{file} is a SavedModel: a program of TensorFlow's, which may read and write files.",
+            hint="model.save('model.keras'), or python -m tf2onnx.convert --saved-model "
+            f"{file} --output model.onnx; then everloop package that",
+        )
     if not file.is_file():
         raise NotFound(f"There is no file {file}.")
     ending = file.suffix.lower()
@@ -81,7 +91,8 @@ def _refuse_harmful(file: Path) -> None:
     try:
         refuse_archive(file, file.name, max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size))
     except PackageRefused as error:
-        raise ModelFault(error.message) from None
+        hint = AS_GRAPH if file.suffix.lower() == ".mar" else None
+        raise ModelFault(error.message, hint=hint) from None
 
 
 def _damaged(file: Path, error: BaseException) -> ModelFault:
@@ -139,6 +150,21 @@ def _keras(file: Path, classes: tuple[str, ...]) -> Any:
     return network_of(keras.saving.load_model(file, compile=False, safe_mode=True), classes)
 
 
+def _torchserve(file: Path, classes: tuple[str, ...]) -> Any:
+    """Reads the graph of an archive; its handler, which is code, is neither run nor brought along."""
+    from everloop.model.foreign_graph import GivenGraph
+
+    try:
+        with zipfile.ZipFile(file) as archive:
+            said = json.loads(archive.read("MAR-INF/MANIFEST.json"))
+            name = str(said["model"]["serializedFile"])
+            if not name.lower().endswith(".onnx"):
+                raise ModelFault(f"its model {name} is no ONNX graph.", hint=AS_GRAPH)
+            return GivenGraph(archive.read(name), classes)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise _damaged(file, error) from error
+
+
 READERS: dict[str, Callable[[Path, tuple[str, ...]], Any]] = {
     ".skops": _skops,
     ".cbm": _catboost,
@@ -146,5 +172,6 @@ READERS: dict[str, Callable[[Path, tuple[str, ...]], Any]] = {
     ".json": _xgboost,
     ".onnx": _onnx,
     ".keras": _keras,
+    ".mar": _torchserve,
 }
 """What reads each kind of file."""

@@ -17,12 +17,12 @@ import polars as pl
 from everloop.loop.judged_window import count_span
 from everloop.monitor import reference
 from everloop.monitor.state import count_window
-from everloop.runtime.log.reading import _schemas
+from everloop.runtime.log.tables import schemas
 
 folder, segments, rows = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 start, whole = datetime(2024, 1, 1, tzinfo=UTC), sys.argv[4] == "whole"
 random = np.random.default_rng(0)
-predictions, actuals, _ = _schemas()
+predictions, actuals, _ = schemas()
 
 
 def rows_of(number):

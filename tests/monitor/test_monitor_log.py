@@ -8,7 +8,7 @@ import pytest
 
 from everloop.core.errors import DataFault
 from everloop.monitor import ReferenceRules, Rules, Window, judge, reference, windows_due
-from everloop.monitor.window import ages_of, delay_of, rows_of
+from everloop.monitor.window import ages_of, delay_of
 from everloop.runtime.log import ActualLine, PredictionLine, PredictionLog, read_log
 from everloop.spec.monitor import WindowSpec
 from everloop.table.labels import class_indices
@@ -38,7 +38,7 @@ def test_from_the_log_to_a_finding(tmp_path):
     joined, now = tables.joined(), START + timedelta(hours=41)
     spec = WindowSpec.model_validate("1d")
     ((since, until),) = windows_due(joined["time"], spec, now=now)
-    part = rows_of(joined, since, until)
+    part = joined.filter((pl.col("time") >= since) & (pl.col("time") < until))
     assert part.height == 240
 
     classes = ("no", "yes")

@@ -13,7 +13,7 @@ from everloop.measure.worth import Worth
 from everloop.monitor import Reference, ReferenceRules, Rules, Window, judge, reference, windows_due
 from everloop.monitor.references import REFERENCE_FILE
 from everloop.monitor.state import ACTUAL, SCORE
-from everloop.monitor.window import ages_of, delay_of, rows_of
+from everloop.monitor.window import ages_of, delay_of
 from everloop.spec.fields import AlarmBudget
 from everloop.spec.monitor import WindowSpec
 from everloop.table.contract import ColumnRule, Contract, TableRule, row_checker
@@ -276,7 +276,6 @@ def test_the_delay_is_learned_from_the_log():
     curve = delay_of(joined, now=START + timedelta(hours=3))
     assert curve.known_by([3600 * 2.5]).tolist() == [pytest.approx(1 / 3)]
     assert delay_of(joined.clear(), now=START) is None
-    assert rows_of(joined, START, START + timedelta(hours=1)).height == 2
     assert ages_of(joined["time"], now=START + timedelta(hours=2)).tolist() == [7200, 7200, 3600]
 
 

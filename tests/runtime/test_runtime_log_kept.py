@@ -4,6 +4,7 @@ import json
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everloop.core.errors import OutsideFault, UsageFault
+from everloop.core.errors import DataFault, OutsideFault, UsageFault
 from everloop.runtime.log import (
     ActualLine,
     LogLimits,
@@ -196,11 +197,15 @@ STEPS = st.one_of(
 )
 
 
+def told(table):
+    return table.sort("id", "time")
+
+
 @given(steps=st.lists(STEPS, min_size=2, max_size=8))
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_a_reader_that_lets_go_reads_as_a_new_one_does(steps):
     with TemporaryDirectory() as folder, PredictionLog(folder, limits=SMALL) as log:
-        reader, written = LogReader(folder), 0
+        reader, written, sealed = LogReader(folder), 0, 0
         for step, number in [*steps, ("read", 0)]:
             if step == "write":
                 for one in range(written, written + number):
@@ -210,11 +215,13 @@ def test_a_reader_that_lets_go_reads_as_a_new_one_does(steps):
                 written += number
             elif step == "seal":
                 seal(folder)
+                sealed = sum(pl.read_parquet(part).height for part in Path(folder).glob("*.parquet"))
             else:
                 since = START + timedelta(hours=number)
-                found, fresh = reader.read(since), read_log(folder, since)
-                assert all(a.equals(b) for a, b in zip(found.tables, fresh.tables, strict=True))
-                assert reader.lines == 2 * max(0, written - number)
+                fresh = read_log(folder, since).joined()
+                with reader.span(since) as span:
+                    assert told(pl.concat([fresh.clear(), *span.lines()])).equals(told(fresh))
+                assert reader.lines <= 2 * written - sealed
 
 
 def test_lines_that_are_old_are_not_decoded_after_a_restart(tmp_path):
@@ -226,7 +233,23 @@ def test_lines_that_are_old_are_not_decoded_after_a_restart(tmp_path):
     content[4:-footer] = bytes(len(content) - footer - 4)
     old.write_bytes(content)
     reader = LogReader(tmp_path)
-    assert reader.read(START + timedelta(hours=60)).predictions.height == 40
-    whole = reader.read(START)
-    assert whole.predictions.height < 100
-    assert f"{old.name} in the prediction log cannot be read" in whole.damage[0].sentence()
+    with reader.span(START + timedelta(hours=60)) as span:
+        assert sum(part.height for part in span.facts()) == 40
+    with reader.span(START) as whole:
+        assert sum(part.height for part in whole.lines()) < 100
+        assert f"{old.name} in the prediction log cannot be read" in whole.damage[0].sentence()
+
+
+def test_a_part_that_is_damaged_after_it_was_looked_through_is_said_and_left_out(tmp_path):
+    write(tmp_path, range(100))
+    seal(tmp_path)
+    reader = LogReader(tmp_path)
+    with reader.span() as span:
+        assert sum(part.height for part in span.lines()) == 100
+        part = min(tmp_path.glob("predictions-*.parquet"))
+        part.write_bytes(b"no Parquet")
+        with pytest.raises(DataFault, match="could be read before"):
+            list(span.lines())
+    with reader.span() as span:
+        assert any(part.name in one.sentence() for one in span.damage)
+        assert 0 < sum(part.height for part in span.lines()) < 100

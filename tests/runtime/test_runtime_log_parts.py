@@ -1,14 +1,22 @@
 """A span of the prediction log read in parts is the same span read at once."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everloop.runtime.log import ActualLine, LogLimits, PredictionLine, PredictionLog, read_log, seal
-from everloop.runtime.log.parts import answered_parts
+from everloop.runtime.log import (
+    ActualLine,
+    LogLimits,
+    LogReader,
+    PredictionLine,
+    PredictionLog,
+    read_log,
+    seal,
+)
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -41,24 +49,44 @@ def written(folder, lines):
                 log.append(ActualLine(f"p{number}", word, moment(hours)))
 
 
+ORDER = ["id", "time", "worker", "arm"]
+
+
 def whole(folder, since, until):
-    joined = read_log(folder, since).joined()
-    return joined.filter((pl.col("time") < until) & (pl.col("arm") != "shadow"))
+    return read_log(folder, since).joined().filter(pl.col("time") < until)
 
 
 @settings(max_examples=30, deadline=None)
-@given(lines=work, most=st.integers(1, 5))
-def test_parts_are_the_whole(lines, most):
+@given(lines=work, most=st.integers(1, 5), hours=st.tuples(st.integers(0, 10), st.integers(0, 10)))
+def test_parts_are_the_whole(lines, most, hours):
     since, until = START, START + 10 * HOUR
+    begin, end = (START + hour * HOUR for hour in sorted(hours))
     with TemporaryDirectory() as folder:
         written(folder, lines)
-        parts = list(answered_parts(folder, since, until, most_ids=most))
+        with LogReader(folder, most_ids=most).span(since, until) as span:
+            parts, facts = list(span.lines()), list(span.facts())
+            within = list(span.lines(begin, end))
+            assert span.most_since(begin) >= sum(
+                part.filter(pl.col("time") >= begin).height for part in facts
+            )
         expected = whole(folder, since, until)
-    assert all(part.height for part in parts)
-    found = pl.concat([expected.clear(), *parts])
-    order = ["id", "time", "worker"]
-    assert found.sort(order).equals(expected.sort(order))
+        left = [path for path in Path(folder).iterdir() if path.is_dir()]
+    assert not left
+    assert all(part.height for part in (*parts, *facts, *within))
+    assert all(part["time"].is_sorted() for part in (*parts, *facts))
+    found = pl.concat([expected.clear(), *parts]).sort(ORDER)
+    assert found.equals(expected.sort(ORDER))
+    narrow = expected.drop("row", "scores")
+    assert (
+        pl.concat([narrow.clear(), *(part.select(narrow.columns) for part in facts)])
+        .sort(ORDER)
+        .equals(narrow.sort(ORDER))
+    )
+    wanted = expected.filter((pl.col("time") >= begin) & (pl.col("time") < end))
+    assert pl.concat([expected.clear(), *within]).sort(ORDER).equals(wanted.sort(ORDER))
 
 
 def test_what_is_not_there_has_no_parts(tmp_path):
-    assert list(answered_parts(tmp_path / "none", START, START + HOUR)) == []
+    with LogReader(tmp_path / "none").span(START, START + HOUR) as span:
+        assert list(span.lines()) == list(span.facts()) == []
+        assert span.refusals().is_empty()

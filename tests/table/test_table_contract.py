@@ -126,6 +126,29 @@ def test_at_most_five_examples_are_kept():
     assert len(finding.examples) == 5
 
 
+@given(
+    counts=st.lists(st.integers(-2, 2), min_size=1, max_size=12),
+    regions=st.lists(st.sampled_from(["north", "east", "west"]), min_size=12, max_size=12),
+    cut=st.integers(0, 12),
+)
+def test_reports_of_parts_add_up_to_that_of_the_whole(counts, regions, cut):
+    rows, contract = len(counts), CONTRACT.for_rows()
+    frame = table(
+        amount=[10.0] * rows, count=counts, region=regions[:rows], code=["AB1"] * rows,
+        at=[datetime(2024, 1, 1, tzinfo=UTC)] * rows, member=[True] * rows,
+    )  # fmt: skip
+    whole = check(frame, contract)
+    merged = check(frame[:cut], contract).merge(check(frame[cut:], contract))
+    assert (merged.passed, merged.rows, merged.broken) == (whole.passed, whole.rows, whole.broken)
+    said = {(one.column, one.rule): one for one in whole.findings}
+    assert {(one.column, one.rule) for one in merged.findings} == said.keys()
+    for one in merged.findings:
+        other = said[one.column, one.rule]
+        assert (one.failing, one.examples) == (other.failing, other.examples)
+        assert one.share == pytest.approx(other.share)
+        assert dict(one.values) == dict(other.values)
+
+
 def test_a_warning_does_not_fail():
     report = check(table(code=["ab", "CD2"]), CONTRACT)
     assert report.passed

@@ -37,7 +37,7 @@ def window_page(workspace: Workspace, window: WindowRow) -> Page:
         Section(
             "Performance",
             _performance(facts, story.currency),
-            lead="From actuals, and estimated without them.",
+            lead=f"From actuals, and estimated without them{_sampled(facts)}.",
         ),
         Section("Contract", _contract(facts), lead="The rows, held against the contract of requests."),
         Section("What followed", _followed(story, window)),
@@ -68,6 +68,14 @@ def window_page(workspace: Workspace, window: WindowRow) -> Page:
             )
         ],
         trail=(Ref("status", workspace.name), Ref("", "window")),
+    )
+
+
+def _sampled(facts: dict[str, Any]) -> str:
+    """Says on how many rows metrics, estimates and causes rest, where those are not all of them."""
+    rows = facts.get("sampled")
+    return (
+        "" if rows is None else f"; metrics, estimates and causes rest on {rows:,} of the rows, values on all"
     )
 
 

@@ -30,6 +30,7 @@ from everloop.table.worth import PRICED_TASKS
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
+    from everloop.runtime.log import LogSpan
     from everloop.spec import DeploySpec
 
 WATCHED = "after_release"
@@ -50,12 +51,12 @@ class _Rows:
     over: bool
 
 
-def watch_release(workspace: Workspace, log: RolloutLog, now: datetime) -> DecisionRow | None:
+def watch_release(workspace: Workspace, span: LogSpan, now: datetime) -> DecisionRow | None:
     """Looks at the version that was promoted last, and takes it back where it is shown to be worse.
 
     Args:
         workspace: The lifecycle.
-        log: The prediction log with its actuals.
+        span: What is read of the prediction log.
         now: The time of asking.
 
     Returns:
@@ -66,9 +67,11 @@ def watch_release(workspace: Workspace, log: RolloutLog, now: datetime) -> Decis
         return None
     seen: dict[str, Any] = workspace.record.state(workspace.name, WATCHED) or {}
     seen = seen if seen.get("rollout") == rollout.id else {"rollout": rollout.id}
-    rows = _rows(workspace, rollout, log, now)
+    if seen.get("over"):
+        return None
+    rows = _rows(workspace, rollout, RolloutLog.since(span, rollout.updated_at), now)
     counts = {"answered": rows.log.lines.height, "known": rows.known}
-    if seen.get("over") or not (rows.over or _grown(seen, counts)):
+    if not (rows.over or _grown(seen, counts)):
         return None
     findings, lacking = _findings(workspace, rollout, rows.log, now)
     told = {"rollout": rollout.id, "at": now, "over": rows.over, "guards": findings, "lacking": lacking}
@@ -126,7 +129,7 @@ def _rows(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: datet
         refusals = refusals.filter(pl.col("time") < ended)
     counts = pl.col("actual").is_not_null() & (pl.col("time") + delay <= now)
     known = lines.filter(counts).height
-    return _Rows(RolloutLog(lines, refusals), known, ended is not None and now >= ended + delay)
+    return _Rows(RolloutLog(lines, refusals, log.span), known, ended is not None and now >= ended + delay)
 
 
 def _grown(seen: dict[str, Any], counts: dict[str, int]) -> bool:

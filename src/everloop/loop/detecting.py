@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,16 @@ from everloop.record.rows import AlertRow, VersionRow
 if TYPE_CHECKING:
     import polars as pl
 
+    from everloop.loop.answered import Answered
     from everloop.loop.workspace import Workspace
 
 DETECTORS = "detectors"
 LAG = timedelta(seconds=2)
 """So long an event may take to its segment of the log; it is read after that, so that none is passed over."""
 
+_WHEN = ("time", "known_at")
+"""When an answer is an event: when it was told, and when its actual was known."""
+_SHORTEST = timedelta(milliseconds=1)
 _CALLED = {"score": "scores", "actual": "actuals", "error": "errors"}
 
 
@@ -41,21 +46,22 @@ class _Stream:
     values: NDArray[np.float64]
 
 
-def detect(workspace: Workspace, answered: pl.DataFrame, now: datetime) -> list[AlertRow]:
+def detect(workspace: Workspace, log: Answered, now: datetime) -> list[AlertRow]:
     """Has the detectors of the file read the champion's events since the last time.
 
     Scores come when they are told; actuals, and the errors of what was decided, when they are known. All
-    are told in standard deviations of the reference. A new champion is read from its first event on.
+    are told in standard deviations of the reference. A new champion is read from its first event on. Where
+    many events wait, they are read a stretch of time after another.
 
     Args:
         workspace: The lifecycle.
-        answered: The prediction log with its actuals, without shadows.
+        log: The answers with their actuals.
         now: The time of asking.
 
     Returns:
         An alert for each change that was found; they are in the record, with what the detectors remember.
     """
-    choices, kept = workspace.spec.monitor.drift.detectors, _kept(workspace)
+    kept = _kept(workspace)
     if kept is None:
         return []
     version = workspace.served(workspace.record.get(VersionRow, kept["version"]))
@@ -63,20 +69,30 @@ def detect(workspace: Workspace, answered: pl.DataFrame, now: datetime) -> list[
     if until <= since:
         return []
     alerts, memory = [], dict(kept["memory"])
-    for stream in _streams(answered, version, since, until):
-        for choice in choices:
-            key = f"{stream.name}:{choice.kind}"
-            told = memory.get(key)
-            reader = Detector.from_dict(told) if told else Detector(choice.kind, choice.options)
-            places = reader.run(stream.values.tolist())
-            alerts += [_alert(workspace, version, choice.kind, stream, place, now) for place in places]
-            memory[key] = reader.to_dict()
+    for start, end in _stretches(log, version, since, until):
+        for stream in _streams(log, version, start, end):
+            alerts += _read(workspace, version, stream, memory, now)
     with workspace.record.transaction():
         for alert in alerts:
             workspace.record.add(alert)
             workspace.record.link(version.row.id, alert.id, "version")
         kept = {**kept, "until": to_jsonable(until), "memory": memory}
         workspace.record.set_state(workspace.name, DETECTORS, kept)
+    return alerts
+
+
+def _read(
+    workspace: Workspace, version: ServedVersion, stream: _Stream, memory: dict[str, Any], now: datetime
+) -> list[AlertRow]:
+    """Has each detector read a stream on from where it was; changes what it remembers."""
+    alerts = []
+    for choice in workspace.spec.monitor.drift.detectors:
+        key = f"{stream.name}:{choice.kind}"
+        told = memory.get(key)
+        reader = Detector.from_dict(told) if told else Detector(choice.kind, choice.options)
+        places = reader.run(stream.values.tolist())
+        alerts += [_alert(workspace, version, choice.kind, stream, place, now) for place in places]
+        memory[key] = reader.to_dict()
     return alerts
 
 
@@ -103,27 +119,49 @@ def _kept(workspace: Workspace) -> dict[str, Any] | None:
     }
 
 
-def _streams(
-    answered: pl.DataFrame, version: ServedVersion, since: datetime, until: datetime
-) -> list[_Stream]:
+def _stretches(
+    log: Answered, version: ServedVersion, since: datetime, until: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """Cuts a span into stretches that follow each other, each of so few events that they can be held."""
+    events = sum(part.height for when in _WHEN for part in _events(log, version, when, since, until))
+    if events <= log.most or until - since < 2 * _SHORTEST:
+        yield since, until
+        return
+    middle = since + (until - since) / 2
+    yield from _stretches(log, version, since, middle)
+    yield from _stretches(log, version, middle, until)
+
+
+def _events(
+    log: Answered, version: ServedVersion, when: str, since: datetime, until: datetime
+) -> Iterator[pl.DataFrame]:
+    """Gives a version's answers by a time of theirs, a part at a time."""
     import polars as pl
 
-    own = answered.filter(pl.col("version") == version.row.number)
-    told = own.filter((pl.col("time") >= since) & (pl.col("time") < until)).sort("time", maintain_order=True)
-    streams = [_stream("score", told, "time", _scaled(version, SCORE, told["score"].to_numpy()))]
-    known = own.filter((pl.col("known_at") >= since) & (pl.col("known_at") < until))
-    known = known.sort("known_at", maintain_order=True)
+    moment = pl.col(when)
+    for part in log.facts():
+        mine = (pl.col("version") == version.row.number) & (moment >= since) & (moment < until)
+        yield part.filter(mine)
+
+
+def _streams(log: Answered, version: ServedVersion, since: datetime, until: datetime) -> Iterator[_Stream]:
+    import polars as pl
+
+    found = [list(_events(log, version, when, since, until)) for when in _WHEN]
+    if not found[0]:
+        return
+    told, known = (
+        pl.concat(parts).sort(when, maintain_order=True) for parts, when in zip(found, _WHEN, strict=True)
+    )
+    yield _stream("score", told, "time", _scaled(version, SCORE, told["score"].to_numpy()))
     if version.frame.is_labelled and known.height:
         served = ServedRows(known, known, version)
         actuals, decisions = served.actuals, served.decisions
         numbers = version.frame.task == "regression"
         wrong = np.abs(actuals - decisions) if numbers else (actuals != decisions).astype(np.float64)
         errors = _scaled(version, ACTUAL, wrong, about=0.0) if numbers else wrong
-        streams += [
-            _stream("actual", known, "known_at", _scaled(version, ACTUAL, actuals)),
-            _stream("error", known, "known_at", errors),
-        ]
-    return streams
+        yield _stream("actual", known, "known_at", _scaled(version, ACTUAL, actuals))
+        yield _stream("error", known, "known_at", errors)
 
 
 def _stream(name: str, lines: pl.DataFrame, when: str, values: NDArray[np.float64]) -> _Stream:

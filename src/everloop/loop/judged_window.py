@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from everloop.core.errors import DataFault, NotFound
 from everloop.deploy.versions import require_version
+from everloop.loop.answered import unshadowed
 from everloop.loop.served import ServedRows, ServedVersion
 from everloop.monitor.drifting import judge_state
 from everloop.monitor.formats import JudgedWindow
 from everloop.monitor.state import WindowState, count_window
 from everloop.record.rows import WindowRow
-from everloop.runtime.log.parts import answered_parts
+from everloop.runtime.log import LogReader
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -71,10 +72,13 @@ def count_span(folder: Path, since: datetime, until: datetime, version: ServedVe
         The counts; None where the span has no answers.
     """
     state: WindowState | None = None
-    for lines in answered_parts(folder, since, until):
-        served = ServedRows.of(lines, version)
-        part = count_window(served.inputs, version.reference, scores=served.scores, actuals=served.actuals)
-        state = part if state is None else state.merge(part)
+    with LogReader(folder).span(since, until) as span:
+        for lines in unshadowed(span.lines()):
+            served = ServedRows.of(lines, version)
+            part = count_window(
+                served.inputs, version.reference, scores=served.scores, actuals=served.actuals
+            )
+            state = part if state is None else state.merge(part)
     return state
 
 

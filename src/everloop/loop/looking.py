@@ -12,6 +12,7 @@ import numpy as np
 from everloop.core.errors import PackageRefused
 from everloop.deploy.candidate import Candidate
 from everloop.deploy.guards.look import Asked, Known, Look, Requests
+from everloop.loop.answered import unshadowed
 from everloop.loop.served import ServedRows
 from everloop.record.rows import VersionRow
 from everloop.runtime.routing import CHAMPION, PINNED, SHADOW, unit_of
@@ -25,26 +26,51 @@ if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
     from everloop.measure.worth import Worth
     from everloop.record.rows import RolloutRow
+    from everloop.runtime.log import LogSpan
+
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class RolloutLog:
     """The part of the log that belongs to a rollout.
 
+    What is compared needs each row, in order. So of these answers the narrow columns are held, and the inputs
+    as typed columns while they are looked at; nothing else of the log is.
+
     Attributes:
-        lines: Answers with their actuals, shadows included.
+        lines: Answers with their actuals, by time, shadows included; not their rows.
         refusals: Rows that an arm did not answer.
+        span: Where their rows are read.
     """
 
     lines: pl.DataFrame
     refusals: pl.DataFrame
+    span: LogSpan
 
-    def of(self, rollout: RolloutRow) -> RolloutLog:
-        """Gives what was asked since a rollout began, without answers that a client or a failure pinned."""
+    @classmethod
+    def since(cls, span: LogSpan, begun: datetime) -> RolloutLog:
+        """Gives what was asked since a time, without answers that a client or a failure pinned."""
         import polars as pl
 
-        within = (pl.col("time") >= rollout.at) & (pl.col("arm") != PINNED)
-        return RolloutLog(self.lines.filter(within), self.refusals.filter(within))
+        within = (pl.col("time") >= begun) & (pl.col("arm") != PINNED)
+        lines = span.facts_at_once(begun).filter(within).sort("time", maintain_order=True)
+        return cls(lines, span.refusals().filter(within), span)
+
+    def served(self, by: ServedVersion) -> ServedRows:
+        """Reads the rows of what was answered, shadows apart, by the contract of a version."""
+        import polars as pl
+
+        lines = self.lines.filter(pl.col("arm") != SHADOW)
+        if lines.is_empty():
+            return ServedRows.of(lines.with_columns(row=pl.lit(None, pl.String)), by)
+        wanted, inputs = lines.select("id"), []
+        for part in unshadowed(self.span.lines(lines["time"][0], lines["time"][-1] + _MOMENT)):
+            rows = part.join(wanted, on="id", how="semi", maintain_order="left")
+            inputs.append(ServedRows.of(rows, by))
+        there = pl.concat([part.lines["id"] for part in inputs]).to_frame().with_row_index("place")
+        places = wanted.join(there, on="id", how="left", maintain_order="left")["place"]
+        return ServedRows(lines, pl.concat([part.inputs for part in inputs])[places], by)
 
 
 def look_of(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: datetime) -> Look:
@@ -56,13 +82,11 @@ def look_of(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: dat
         log: What was logged since it began.
         now: The time of asking.
     """
-    import polars as pl
-
     champion, challenger = (
         workspace.served(workspace.record.get(VersionRow, str(identity)))
         for identity in (rollout.champion, rollout.challenger)
     )
-    answered = ServedRows.of(log.lines.filter(pl.col("arm") != SHADOW), champion)
+    answered = log.served(champion)
     units = dict(zip(answered.lines["id"], _units(answered, rollout.id), strict=True))
     known = _known(answered, now)
     rows = answered.inputs

@@ -18,11 +18,11 @@ from everloop.core.values import to_jsonable
 from everloop.deploy.release import project
 from everloop.deploy.versions import champion
 from everloop.loop.after_release import watch_release
+from everloop.loop.answered import SAMPLE_ROWS, Answered
 from everloop.loop.collecting import collect
 from everloop.loop.damage_alerts import raise_damage
 from everloop.loop.deciding import Asking, decide, retrain, unfinished
 from everloop.loop.detecting import detect
-from everloop.loop.looking import RolloutLog
 from everloop.loop.notifying import tell
 from everloop.loop.observing import observe
 from everloop.loop.remembering import Memory, needed_since
@@ -32,10 +32,9 @@ from everloop.record.rows import DecisionRow
 from everloop.runtime.log import LogReader, retire, seal
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from everloop.loop.pass_ import RunResult
     from everloop.loop.workspace import Workspace
+    from everloop.runtime.log import LogSpan
 
 TICKED = "ticked"
 # An outside system that is down is left alone for this long, so that the loop does not wait for it each time.
@@ -70,11 +69,14 @@ class Loop:
 
     Args:
         workspace: The lifecycle, with the clock that the loop lives on.
+        sample: So many rows of a window are held; of a larger one all is counted, and what needs rows rests
+            on as many of them.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, sample: int = SAMPLE_ROWS) -> None:
         self.workspace = workspace
-        self._log = LogReader(workspace.log_folder)
+        self._sample = sample
+        self._log = LogReader(workspace.log_folder, most_ids=2 * sample)
 
     def tick(self, *, act: bool = True) -> Tick:
         """Does what is due now.
@@ -99,8 +101,6 @@ class Loop:
         return Tick(now, happenings)
 
     def _do(self, now: datetime, *, act: bool) -> Iterator[Happening]:
-        import polars as pl
-
         workspace = self.workspace
         project(workspace.record, workspace.store, workspace.name, workspace.routing_path)
         if champion(workspace.record, workspace.name) is None:
@@ -108,34 +108,31 @@ class Loop:
         collect(workspace)
         self._tidy_log(now)
         memory, needed = Memory.of(workspace), needed_since(workspace)
-        log = self._log.read(since=memory.read_from(needed), until=now)
-        if (damaged := raise_damage(workspace, log.damage, now)) is not None:
-            yield Happening("alert", damaged.message, damaged.id)
-        joined = log.joined()
-        answered = joined.filter(pl.col("arm") != "shadow")
-        judged: list[Judged] = []
-        if not joined.is_empty():
-            judged = yield from self._look(answered, now)
+        with self._log.span(memory.read_from(needed), now, known_until=now) as span:
+            if (damaged := raise_damage(workspace, span.damage, now)) is not None:
+                yield Happening("alert", damaged.message, damaged.id)
+            log = Answered(span, now, self._sample)
+            judged = yield from self._look(log, now)
             if act:
-                yield from self._roll(RolloutLog(joined, log.refusals), now)
-        labels = partial(memory.labels_since, answered=answered)
-        if act and (waiting := unfinished(workspace)) is not None:
-            yield from self._retrain(waiting, now)
-        elif (judged := judged or undecided(workspace, answered, now)) or act:
-            yield from self._decide(Asking(judged, labels, now), act=act)
-        if (moved := memory.moved(needed, answered)) is not memory:
-            moved.keep(workspace)
+                yield from self._roll(span, now)
+            labels = partial(memory.labels_since, answered=log.facts)
+            if act and (waiting := unfinished(workspace)) is not None:
+                yield from self._retrain(waiting, now)
+            elif (judged := judged or undecided(workspace, log)) or act:
+                yield from self._decide(Asking(judged, labels, now), act=act)
+            if (moved := memory.moved(needed, log.facts)) is not memory:
+                moved.keep(workspace)
 
-    def _look(self, answered: pl.DataFrame, now: datetime) -> Generator[Happening, None, list[Judged]]:
+    def _look(self, log: Answered, now: datetime) -> Generator[Happening, None, list[Judged]]:
         """Judges what is due; gives the windows that were judged for the first time."""
         workspace = self.workspace
-        for found in settle(workspace, answered, now):
+        for found in settle(workspace, log, now):
             yield Happening("settled", _window_line(found), found.row.id)
-        judged = judge_due(workspace, answered, now)
+        judged = judge_due(workspace, log, now)
         for found in judged:
             yield Happening("window", _window_line(found), found.row.id)
             yield from (Happening("alert", alert.message, alert.id) for alert in found.alerts)
-        for alert in detect(workspace, answered, now):
+        for alert in detect(workspace, log, now):
             yield Happening("alert", alert.message, alert.id)
         return judged
 
@@ -147,8 +144,8 @@ class Loop:
             most = None if kept.most_gb is None else int(kept.most_gb * 1e9)
             retire(folder, before=None if kept.keep is None else now - kept.keep, most_bytes=most)
 
-    def _roll(self, log: RolloutLog, now: datetime) -> Iterator[Happening]:
-        moved = advance(self.workspace, log, now) or watch_release(self.workspace, log, now)
+    def _roll(self, span: LogSpan, now: datetime) -> Iterator[Happening]:
+        moved = advance(self.workspace, span, now) or watch_release(self.workspace, span, now)
         if moved is not None:
             self._project()
             yield Happening("rollout", f"{moved.answer}: {moved.reason}", moved.id)
@@ -178,6 +175,8 @@ def _window_line(found: Judged) -> str:
         line += f", a decision is worth {finding.value.interval}"
     if finding.against_today is not None and finding.against_today.status == "known":
         line += f", {finding.against_today.interval.estimate:+.2f} against today"
+    if finding.sampled is not None:
+        line += f"; intervals and estimates from {finding.sampled:,} of them"
     return f"{line}; drift {finding.drift.statistic:.1f} of {finding.drift.threshold:.1f} allowed"
 
 

@@ -7,7 +7,8 @@ labels, not the age of the log.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from everloop.loop.workspace import Workspace
+
+    Parts = Callable[..., Iterable[pl.DataFrame]]
 
 REPEATS = timedelta(hours=1)
 """So long a client may ask again under the same id: lines this much older are read, too, to know it."""
@@ -81,45 +84,37 @@ class Memory:
         """
         return None if self.until is None or needed is None else min(self.until, needed) - REPEATS
 
-    def labels_since(self, moment: datetime, answered: pl.DataFrame) -> int:
+    def labels_since(self, moment: datetime, answered: Parts) -> int:
         """Counts the predictions since a time whose actual is known.
 
         Of those that are read no more, the days count that began at that time or later.
 
         Args:
             moment: The time.
-            answered: The lines that were read, with their actuals.
+            answered: Gives the answers of a time and later, with their actuals, in parts.
         """
         whole = sum(n for day, n in self.labels.items() if parse_time(day) >= moment)
         since = moment if self.until is None else max(moment, self.until)
-        return whole + _labelled(answered, since).height
+        return whole + sum(int(part["actual"].count()) for part in answered(since))
 
-    def moved(self, needed: datetime | None, answered: pl.DataFrame) -> Memory:
+    def moved(self, needed: datetime | None, answered: Parts) -> Memory:
         """Remembers the lines that will be read no more.
 
         Args:
             needed: From when on lines are needed.
-            answered: The lines that were read, with their actuals.
+            answered: Gives the answers of a time and later, and before another, in parts.
         """
+        import polars as pl
+
         if needed is None or (self.until is not None and needed <= self.until):
             return self
-        gone = _labelled(answered, self.until, needed)["time"].dt.truncate("1d")
-        counts = dict(self.labels)
-        for day, n in gone.value_counts().iter_rows():
-            key = to_jsonable(day)
-            counts[key] = counts.get(key, 0) + n
-        return Memory(needed, counts)
+        counts = Counter(self.labels)
+        for part in answered(self.until, needed):
+            gone = part.filter(pl.col("actual").is_not_null())["time"].dt.truncate("1d")
+            counts.update({to_jsonable(day): n for day, n in gone.value_counts().iter_rows()})
+        return Memory(needed, dict(counts))
 
     def keep(self, workspace: Workspace) -> None:
         """Writes it to the record."""
         kept = {"until": to_jsonable(self.until), "labels": dict(self.labels)}
         workspace.record.set_state(workspace.name, _STATE, kept)
-
-
-def _labelled(answered: pl.DataFrame, since: datetime | None, until: datetime | None = None) -> pl.DataFrame:
-    import polars as pl
-
-    bounds = [pl.col("actual").is_not_null()]
-    bounds += [pl.col("time") >= since] if since else []
-    bounds += [pl.col("time") < until] if until else []
-    return answered.filter(*bounds)

@@ -24,6 +24,7 @@ from everloop.record.rows import AlertRow, DecisionRow, RolloutRow
 if TYPE_CHECKING:
     from everloop.deploy.guards import Look
     from everloop.loop.workspace import Workspace
+    from everloop.runtime.log import LogSpan
 
 LEASE = timedelta(minutes=1)
 """A controller that says nothing for so long has given the rollout up."""
@@ -33,12 +34,12 @@ _ALERTS = {"ask": "info", "escalate": "warning", "roll_back": "warning"}
 """The moves that people are told of, and how urgently."""
 
 
-def advance(workspace: Workspace, log: RolloutLog, now: datetime) -> DecisionRow | None:
+def advance(workspace: Workspace, span: LogSpan, now: datetime) -> DecisionRow | None:
     """Looks at the rollout under way and makes the move that its evidence asks for.
 
     Args:
         workspace: The lifecycle.
-        log: The prediction log with its actuals, shadows included.
+        span: What is read of the prediction log.
         now: The time of asking.
 
     Returns:
@@ -48,7 +49,8 @@ def advance(workspace: Workspace, log: RolloutLog, now: datetime) -> DecisionRow
     rollout = open_rollout(workspace.record, workspace.name)
     if rollout is None or not _drives(workspace, now):
         return None
-    look = look_of(workspace, rollout, log.of(rollout), now)
+    log = RolloutLog.since(span, rollout.at)
+    look = look_of(workspace, rollout, log, now)
     evidence = gather(workspace, rollout, log, look, now)
     approve = workspace.spec.monitor.retrain.approve == "manual"
     move = next_move(rollout, workspace.spec.deploy, evidence, approve=approve)
@@ -89,12 +91,11 @@ def gather(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, look: Loo
     """Gathers what a move rests on, from all that was looked at."""
     import polars as pl
 
-    own = log.of(rollout)
     begun = parse_time(rollout.facts["step_since"])
     mine = (pl.col("arm") != "champion") & (pl.col("time") >= begun)
     return Evidence(
         guards=look_at(workspace.spec.deploy, look),
-        requests=own.lines.filter(mine).height,
+        requests=log.lines.filter(mine).height,
         seconds=(now - begun).total_seconds(),
         split=split_finding(look),
         preference=preference(look) if STRATEGIES[rollout.strategy].adapts else None,

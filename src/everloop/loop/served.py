@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,7 +76,7 @@ class ServedRows:
     """Lines of the log, all answered by one version, as arrays.
 
     Attributes:
-        lines: The joined log: `id`, `time`, `arm`, `row`, `score`, `prediction`, `actual`, `known_at`.
+        lines: The joined log: `id`, `time`, `arm`, `score`, `prediction`, `actual`, `known_at`.
         inputs: The rows as served, a column for each.
         by: The version that answered.
     """
@@ -88,7 +89,18 @@ class ServedRows:
     def of(cls, lines: pl.DataFrame, by: ServedVersion) -> ServedRows:
         """Reads the rows of log lines by the contract of a version."""
         log = LogTables(lines, lines.clear())
-        return cls(lines, log.rows(by.types), by)
+        return cls(lines.drop("row"), log.rows(by.types), by)
+
+    @classmethod
+    def together(cls, parts: Sequence[ServedRows]) -> ServedRows:
+        """Puts parts together, of one version and at least one, by time."""
+        import polars as pl
+
+        if len(parts) == 1:
+            return parts[0]
+        lines = pl.concat([part.lines for part in parts])
+        places = lines.with_row_index("place").sort("time", maintain_order=True)["place"]
+        return cls(lines[places], pl.concat([part.inputs for part in parts])[places], parts[0].by)
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:
@@ -144,12 +156,6 @@ class ServedRows:
         if self.by.frame.task == "regression":
             return self.lines[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return class_indices(self.lines[column], self.by.frame.classes)
-
-
-def version_of_most(lines: pl.DataFrame) -> int:
-    """Gives the number of the version that answered most of the lines."""
-    counts = lines["version"].value_counts(sort=True)
-    return int(counts["version"][0])
 
 
 def facts_of(finding: Any) -> dict[str, Any]:

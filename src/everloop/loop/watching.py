@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.clock import parse_time
 from everloop.core.ids import kind_of, new_id
 from everloop.core.values import to_jsonable
-from everloop.deploy.versions import require_version
+from everloop.loop.deciding import window_length
 from everloop.loop.explaining import Explanation, explain
 from everloop.loop.notifying import silence_of
 from everloop.loop.referring import reference_rows
-from everloop.loop.served import ServedRows, ServedVersion, facts_of, version_of_most
+from everloop.loop.served import ServedVersion, facts_of
 from everloop.loop.truth import silenced
+from everloop.loop.window_rows import read_window
 from everloop.monitor.finding import WindowFinding
 from everloop.monitor.judging import Rules, judge
 from everloop.monitor.triggers import MANY_VIOLATIONS
-from everloop.monitor.window import Window, ages_of, delay_of, rows_of, windows_due
+from everloop.monitor.window import windows_due
 from everloop.record.rows import AlertRow, WindowRow
 
 if TYPE_CHECKING:
-    import polars as pl
-
+    from everloop.loop.answered import Answered
     from everloop.loop.workspace import Workspace
     from everloop.spec.frame import Frame
 
@@ -52,23 +52,23 @@ class Judged:
     explained: Explanation | None = None
 
 
-def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
+def judge_due(workspace: Workspace, log: Answered, now: datetime) -> list[Judged]:
     """Judges the windows that are over and not judged yet.
 
     Args:
         workspace: The lifecycle.
-        joined: The prediction log with its actuals, without shadows.
+        log: The answers with their actuals.
         now: The time of asking.
 
     Returns:
         What was found, oldest first; rows and alerts are in the record.
     """
     record = workspace.record
-    kept = record.state(workspace.name, JUDGED_UNTIL)
-    since = parse_time(kept) if kept else None
     judged = []
-    for start, end in windows_due(joined["time"], workspace.spec.monitor.window, now=now, since=since):
-        found = _judge(workspace, joined, start, end, now)
+    for start, end in _due(workspace, log, now):
+        found = _judge(workspace, log, start, end)
+        if found is None:
+            continue
         row = _row(workspace, found, new_id("window", now), now)
         alerts = _alerts(workspace, row, found, now)
         with record.transaction():
@@ -82,7 +82,18 @@ def judge_due(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list
     return judged
 
 
-def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
+def _due(workspace: Workspace, log: Answered, now: datetime) -> list[tuple[datetime, datetime]]:
+    """The windows that are due; where none can be, no line of the log is read for it."""
+    kept, spec = workspace.record.state(workspace.name, JUDGED_UNTIL), workspace.spec.monitor.window
+    since = parse_time(kept) if kept else None
+    if spec.predictions is not None and log.span.most_since(since) <= spec.predictions:
+        return []
+    if spec.predictions is None and since is not None and now < since + window_length(workspace):
+        return []
+    return windows_due(log.times(since), spec, now=now, since=since)
+
+
+def settle(workspace: Workspace, log: Answered, now: datetime) -> list[Judged]:
     """Judges windows once more whose actuals are in by now; gives those that more is known of."""
     record = workspace.record
     settled = []
@@ -92,10 +103,10 @@ def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Ju
         delay = timedelta(seconds=float(row.facts.get("delay_seconds") or 0))
         if now < row.until + delay:
             continue
-        if rows_of(joined, row.since, row.until).is_empty():  # retired meanwhile
+        found = _judge(workspace, log, row.since, row.until)
+        if found is None:  # retired meanwhile
             record.put(replace(row, status="settled"))
             continue
-        found = _judge(workspace, joined, row.since, row.until, now)
         again = replace(row, status="settled", actuals=found.finding.actuals, facts=_facts(workspace, found))
         record.put(again)
         if again.actuals > row.actuals:
@@ -103,42 +114,28 @@ def settle(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Ju
     return settled
 
 
-def undecided(workspace: Workspace, joined: pl.DataFrame, now: datetime) -> list[Judged]:
+def undecided(workspace: Workspace, log: Answered) -> list[Judged]:
     """Gives the last window that was judged where nothing was decided on it yet: its process was killed."""
     record = workspace.record
     last = record.find(WindowRow, lifecycle=workspace.name, order="-until", limit=1)
     if not last or last[0].since is None or last[0].until is None:
         return []
-    if rows_of(joined, last[0].since, last[0].until).is_empty():  # retired meanwhile
-        return []
     effects = record.effects(last[0].id)
     if any(kind_of(link.effect) == "decision" for link in effects):
         return []
-    found = _judge(workspace, joined, last[0].since, last[0].until, now)
+    found = _judge(workspace, log, last[0].since, last[0].until)
+    if found is None:  # retired meanwhile
+        return []
     raised = [record.get(AlertRow, link.effect) for link in effects if kind_of(link.effect) == "alert"]
     return [replace(found, row=last[0], alerts=tuple(raised))]
 
 
-def _judge(
-    workspace: Workspace, joined: pl.DataFrame, start: datetime, end: datetime, now: datetime
-) -> Judged:
-    lines = rows_of(joined, start, end)
-    number = version_of_most(lines)
-    version = workspace.served(require_version(workspace.record, workspace.name, number))
-    served = ServedRows.of(lines, version)
-    window = Window(
-        since=start,
-        until=end,
-        inputs=served.inputs,
-        scores=served.scores,
-        decisions=served.decisions,
-        actuals=served.actuals,
-        ages=ages_of(served.lines["time"], now=now),
-        worth=served.worth(workspace),
-        today=served.today(workspace),
-        version=version.row.id,
-        contract=version.package.contract,
-    )
+def _judge(workspace: Workspace, log: Answered, start: datetime, end: datetime) -> Judged | None:
+    """Judges a window; None where the log has no row of it."""
+    read = read_window(workspace, log, start, end)
+    if read is None:
+        return None
+    version = read.served.by
     frame, manifest, spec = version.frame, version.package.manifest, workspace.spec.monitor
     rules = Rules(
         metrics=_metrics(frame),
@@ -150,10 +147,10 @@ def _judge(
         apart=spec.drift.budget if spec.drift.multivariate else None,
     )
     rows = reference_rows(workspace, version) if rules.weighted or rules.apart else None
-    finding = judge(window, version.reference, rules, delay=delay_of(joined, now=now), rows=rows)
+    finding = judge(read.window, version.reference, rules, delay=log.delay, rows=rows, whole=read.whole)
     told = finding.drifted and not workspace.rehearsal
-    explained = explain(workspace, served, finding) if told else None
-    return Judged(WindowRow("", workspace.name, now), finding, version, explained=explained)
+    explained = explain(workspace, read.served, finding) if told else None
+    return Judged(WindowRow("", workspace.name, log.now), finding, version, explained=explained)
 
 
 _BESIDE = {

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from everloop.core.errors import UsageFault
-from everloop.measure.arrays import numbers, same_length, weights_for
+from everloop.measure.arrays import numbers, same_length
+from everloop.measure.weighted_mean import WeightedMean, weighted_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +76,16 @@ def mean_interval(
     Returns:
         The interval; its ends are infinite with one row, and all is NaN with none.
     """
+    return interval_of(weighted_mean(values, weights), confidence=confidence)
+
+
+def interval_of(mean: WeightedMean, *, confidence: float = 0.95) -> Interval:
+    """Student's interval of a mean whose sums are there; see `mean_interval`."""
     _check_confidence(confidence)
-    sample = numbers(values, "values")
-    weight = weights_for(weights, sample.size)
-    used = weight > 0
-    sample, weight = sample[used], weight[used]
-    n = sample.size
-    if n == 0:
-        return UNKNOWN
-    estimate = float(np.dot(sample, weight) / weight.sum())
-    if n == 1:
-        return Interval(-np.inf, estimate, np.inf)
-    share = weight / weight.sum()
-    error = float(np.sqrt(n / (n - 1) * np.sum((share * (sample - estimate)) ** 2)))
-    half = student_quantile(1 - (1 - confidence) / 2, n - 1) * error
-    return Interval(estimate - half, estimate, estimate + half)
+    if mean.rows < 2:
+        return Interval(-np.inf, mean.estimate, np.inf) if mean.rows else UNKNOWN
+    half = student_quantile(1 - (1 - confidence) / 2, mean.rows - 1) * mean.error
+    return Interval(mean.estimate - half, mean.estimate, mean.estimate + half)
 
 
 def paired_interval(

@@ -9,7 +9,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 
 from everloop.core.errors import DataFault
 from everloop.measure.arrays import Floats, binary, numbers, possibly_missing, same_length
-from everloop.measure.intervals import UNKNOWN, Interval, mean_interval
+from everloop.measure.intervals import UNKNOWN, Interval, interval_of
+from everloop.measure.weighted_mean import WeightedMean, weighted_mean
 
 _LEAST_CHANCE = 0.05
 
@@ -100,6 +101,42 @@ def delay_curve(delays: ArrayLike, censored: ArrayLike) -> DelayCurve:
     return DelayCurve(tuple(ages.tolist()), tuple(chances.tolist()))
 
 
+@dataclass(frozen=True, slots=True)
+class MaturedSums:
+    """What `matured_mean` is made of, of some rows or a part of them; parts add up.
+
+    Attributes:
+        rows: How many there are.
+        chances: The sum of their chances to be known by now.
+        known: The known ones, each weighing 1 / its chance.
+    """
+
+    rows: int = 0
+    chances: float = 0.0
+    known: WeightedMean = field(default_factory=WeightedMean)
+
+    def merge(self, other: MaturedSums) -> MaturedSums:
+        """Adds other rows."""
+        known = self.known.merge(other.known)
+        return MaturedSums(self.rows + other.rows, self.chances + other.chances, known)
+
+    def mean(self, *, maturity: float = 0.5, confidence: float = 0.95) -> MaturedMean:
+        """Gives the mean, or that it is too early; see `matured_mean`."""
+        reached = self.chances / self.rows if self.rows else 0.0
+        if self.known.rows == 0 or reached < maturity:
+            return MaturedMean("too early", UNKNOWN, reached, self.known.rows)
+        interval = interval_of(self.known, confidence=confidence)
+        return MaturedMean("known", interval, reached, self.known.rows)
+
+
+def matured_sums(values: ArrayLike, chances: ArrayLike) -> MaturedSums:
+    """Sums up rows for `matured_mean`; takes what that takes."""
+    value, chance = possibly_missing(values, "values"), numbers(chances, "chances")
+    same_length(value.size, chances=chance)
+    used = ~np.isnan(value) & (chance >= _LEAST_CHANCE)
+    return MaturedSums(value.size, float(chance.sum()), weighted_mean(value[used], 1 / chance[used]))
+
+
 def matured_mean(
     values: ArrayLike,
     chances: ArrayLike,
@@ -125,12 +162,4 @@ def matured_mean(
     Source:
         Inverse-probability weighting: Horvitz and Thompson, JASA 47 (1952), normalised (Hajek).
     """
-    value, chance = possibly_missing(values, "values"), numbers(chances, "chances")
-    same_length(value.size, chances=chance)
-    reached = float(chance.mean()) if chance.size else 0.0
-    used = ~np.isnan(value) & (chance >= _LEAST_CHANCE)
-    known = int(used.sum())
-    if known == 0 or reached < maturity:
-        return MaturedMean("too early", UNKNOWN, reached, known)
-    interval = mean_interval(value[used], confidence=confidence, weights=1 / chance[used])
-    return MaturedMean("known", interval, reached, known)
+    return matured_sums(values, chances).mean(maturity=maturity, confidence=confidence)

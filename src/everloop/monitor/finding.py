@@ -134,6 +134,8 @@ class WindowFinding:
         against_today: The same less what today's rule would have earned on the same rows.
         estimated_value: Value per decision, estimated without actuals.
         apart: How well a learner tells its rows from the reference's; None where that was not asked.
+        sampled: On how many of the rows metrics, estimates and `apart` rest, where there are too many to be
+            held; None where they rest on all. All the rest is of all rows.
     """
 
     since: datetime
@@ -153,6 +155,7 @@ class WindowFinding:
     against_today: Measured | None = None
     estimated_value: Measured | None = None
     apart: ToldApart | None = None
+    sampled: int | None = None
 
     @property
     def drifted(self) -> bool:

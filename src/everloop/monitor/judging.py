@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from everloop.core.errors import DataFault
 from everloop.measure.intervals import UNKNOWN, Interval
-from everloop.measure.maturity import DelayCurve, MaturedMean, matured_mean
+from everloop.measure.maturity import DelayCurve, MaturedSums
 from everloop.measure.metric_intervals import metric_interval
 from everloop.measure.metrics import metric_named
 from everloop.measure.resampling import resampled_metric
@@ -18,15 +18,16 @@ from everloop.monitor.drifting import judge_state
 from everloop.monitor.estimating import VALUE, estimates
 from everloop.monitor.finding import Measured, WindowFinding
 from everloop.monitor.references import Reference
-from everloop.monitor.state import SCORE, count_window
+from everloop.monitor.state import SCORE
+from everloop.monitor.tally import WindowTally, chances_of, tally_window
 from everloop.monitor.telling_apart import ToldApart, tell_apart
 from everloop.monitor.variation import ReferenceRows
 from everloop.monitor.window import Window
 from everloop.spec.fields import AlarmBudget
-from everloop.table.contract import ContractReport, check
 
 _LEAST_CHANCE = 0.05
 _BOOTSTRAP = 300
+_NOTE = "each known actual counts 1 / its chance to be known by now"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def judge(
     *,
     delay: DelayCurve | None = None,
     rows: ReferenceRows | None = None,
+    whole: WindowTally | None = None,
 ) -> WindowFinding:
     """Judges a window of the prediction log.
 
@@ -72,6 +74,7 @@ def judge(
         delay: When actuals come; without it each actual that is there counts the same, and the share of
             actuals that are there is the window's maturity.
         rows: The reference's rows, for what `rules.weighted` and `rules.apart` ask.
+        whole: What was counted of all its rows, where `window` has a sample of them.
 
     Returns:
         The finding. What cannot be said yet says so.
@@ -80,33 +83,30 @@ def judge(
         DataFault: When the window's arrays do not fit each other.
     """
     _check(window)
-    known = ~np.isnan(window.actuals)
-    chances = _chances(window, known, delay)
-    mean = float(window.scores.mean()) if window.scores.size else float("nan")
+    chances = chances_of(window, delay)
+    tally = tally_window(window, reference, delay) if whole is None else whole
     before = reference.histograms[SCORE].mean if SCORE in reference.histograms else float("nan")
-    value, against = _values(window, chances, rules)
-    held = _held(window)
-    state = count_window(window.inputs, reference, scores=window.scores, actuals=window.actuals)
     estimated = estimates(window, reference, rules, rows)
     worth = estimated.pop(VALUE, None) if VALUE not in rules.metrics else estimated.get(VALUE)
     return WindowFinding(
         since=window.since,
         until=window.until,
         version=window.version,
-        predictions=window.inputs.height,
-        actuals=int(known.sum()),
-        maturity=float(chances.mean()) if chances.size else 0.0,
-        drift=judge_state(state, reference, seed=rules.seed),
-        score_mean=mean,
-        score_shift=mean - before,
-        violation_share=_violation_share(window, held),
-        contract=held,
+        predictions=tally.rows,
+        actuals=tally.actuals,
+        maturity=tally.maturity,
+        drift=judge_state(tally.state, reference, seed=rules.seed),
+        score_mean=tally.score_mean,
+        score_shift=tally.score_mean - before,
+        violation_share=tally.violation_share,
+        contract=tally.held,
         performance={name: _measure(name, window, chances, rules) for name in rules.metrics},
         estimated=estimated,
-        value=value,
-        against_today=against,
+        value=_measured(tally.value, rules, _NOTE),
+        against_today=_measured(tally.gain, rules, _NOTE + ", paired by row"),
         estimated_value=worth,
         apart=_told_apart(window, rules, rows),
+        sampled=None if whole is None else window.inputs.height,
     )
 
 
@@ -138,38 +138,11 @@ def _check(window: Window) -> None:
             )
 
 
-def _chances(window: Window, known: NDArray[np.bool_], delay: DelayCurve | None) -> NDArray[np.float64]:
-    if delay is None:
-        return np.full(known.shape, known.mean() if known.size else 0.0)
-    return delay.known_by(window.ages)
-
-
-def _measured(found: MaturedMean, note: str) -> Measured:
+def _measured(sums: MaturedSums | None, rules: Rules, note: str) -> Measured | None:
+    if sums is None:
+        return None
+    found = sums.mean(maturity=rules.maturity)
     return Measured(found.status, found.interval, found.known, note)
-
-
-def _values(
-    window: Window, chances: NDArray[np.float64], rules: Rules
-) -> tuple[Measured | None, Measured | None]:
-    """Value per decision, and the same less today's, from the actuals that are known."""
-    worth = window.worth
-    if worth is None:
-        return None, None
-    known = ~np.isnan(window.actuals)
-
-    def earned(decisions: NDArray[np.float64]) -> NDArray[np.float64]:
-        values = np.full(known.shape, np.nan)
-        if known.any():
-            values[known] = worth.only(known).values(window.actuals[known], decisions[known])
-        return values
-
-    ours = earned(window.decisions)
-    note = "each known actual counts 1 / its chance to be known by now"
-    value = _measured(matured_mean(ours, chances, maturity=rules.maturity), note)
-    if window.today is None:
-        return value, None
-    gain = ours - earned(window.today)
-    return value, _measured(matured_mean(gain, chances, maturity=rules.maturity), note + ", paired by row")
 
 
 def _measure(name: str, window: Window, chances: NDArray[np.float64], rules: Rules) -> Measured:
@@ -181,9 +154,7 @@ def _measure(name: str, window: Window, chances: NDArray[np.float64], rules: Rul
     if predicted is None:
         return Measured("none", UNKNOWN, int(used.sum()), "the window has no probabilities of all classes")
     interval = _interval(name, window.actuals[used], predicted[used], 1 / chances[used], rules.seed)
-    return Measured(
-        "known", interval, int(used.sum()), "each known actual counts 1 / its chance to be known by now"
-    )
+    return Measured("known", interval, int(used.sum()), _NOTE)
 
 
 def _interval(
@@ -204,18 +175,3 @@ def _predicted(name: str, window: Window, rules: Rules) -> NDArray[np.float64] |
     if needs == "probabilities" and rules.task == "multiclass":
         return window.probabilities
     return window.decisions if needs == "decision" else window.scores
-
-
-def _held(window: Window) -> ContractReport | None:
-    """Holds the rows against the contract by which requests and snapshots are judged."""
-    if window.contract is None:
-        return None
-    return check(window.inputs, window.contract.for_rows())
-
-
-def _violation_share(window: Window, held: ContractReport | None) -> float | None:
-    if window.violations is None and held is None:
-        return None
-    refused, broken = window.violations or 0, held.broken if held else 0
-    requests = window.inputs.height + refused
-    return (refused + broken) / requests if requests else 0.0

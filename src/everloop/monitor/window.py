@@ -101,7 +101,8 @@ def delay_of(joined: pl.DataFrame, *, now: datetime) -> DelayCurve | None:
     """Learns when actuals come from the prediction log.
 
     Args:
-        joined: With `time` and `known_at` (null while waiting), as `LogTables.joined` gives it.
+        joined: Predictions, or a sample of them, with `time` and `known_at` (null while waiting), as
+            `LogTables.joined` gives it.
         now: The age of a prediction that waits is counted until now.
 
     Returns:
@@ -115,13 +116,6 @@ def delay_of(joined: pl.DataFrame, *, now: datetime) -> DelayCurve | None:
     until = joined.select(pl.col("known_at").fill_null(now))["known_at"]
     seconds = (until - joined["time"]).dt.total_microseconds().to_numpy() / 1e6
     return delay_curve(np.maximum(seconds, 0.0), waits.to_numpy())
-
-
-def rows_of(joined: pl.DataFrame, since: datetime, until: datetime) -> pl.DataFrame:
-    """Takes the predictions of a window."""
-    import polars as pl
-
-    return joined.filter((pl.col("time") >= since) & (pl.col("time") < until))
 
 
 def ages_of(times: pl.Series, *, now: datetime) -> NDArray[np.float64]:

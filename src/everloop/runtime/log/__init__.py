@@ -18,10 +18,12 @@ from everloop.runtime.log.limits import LogLimits
 from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
 from everloop.runtime.log.privacy import Privacy
 from everloop.runtime.log.query import query_log
-from everloop.runtime.log.reading import LogReader, LogTables, read_log
+from everloop.runtime.log.reading import LogReader, read_log
 from everloop.runtime.log.retiring import retire
 from everloop.runtime.log.sealing import seal
 from everloop.runtime.log.segment import Recovery
+from everloop.runtime.log.span import LogSpan
+from everloop.runtime.log.tables import LogTables
 from everloop.runtime.log.writing import PredictionLog
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Damage",
     "LogLimits",
     "LogReader",
+    "LogSpan",
     "LogTables",
     "PredictionLine",
     "PredictionLog",

@@ -48,8 +48,7 @@ def retire(
 
 
 def _files(folder: Path, name: SegmentName) -> list[Path]:
-    paths = (name.sealed_predictions(folder), name.sealed_actuals(folder), name.sealed_refusals(folder))
-    return [path for path in paths if path.exists()]
+    return [path for path in name.sealed(folder) if path.exists()]
 
 
 def _end(folder: Path, name: SegmentName) -> datetime | None:

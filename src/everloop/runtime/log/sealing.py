@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.files import SCRATCH_PREFIX, storage_faults, sync_folder
-from everloop.runtime.log.damage import Damage, gaps_told, tail_told
-from everloop.runtime.log.reading import DAMAGE, is_sealed, tables_of
-from everloop.runtime.log.segment import SegmentName, read_lines, segment_names
+from everloop.runtime.log.damage import Damage, tail_told
+from everloop.runtime.log.part import DAMAGE, is_sealed, read_open
+from everloop.runtime.log.segment import SegmentName, segment_names
 
 if TYPE_CHECKING:
     import polars as pl
+
+_ROW_GROUP = 2**14
+"""So many lines are found or left together: who asks for an hour of a part reads little else of it."""
 
 
 def seal(folder: str | Path) -> list[Path]:
@@ -40,13 +43,12 @@ def seal(folder: str | Path) -> list[Path]:
         if name.number == last[name.worker] or not name.segment(folder).exists():
             continue
         if not is_sealed(folder, name):
-            found = read_lines(name.segment(folder), 0)
-            tables = tables_of(found.lines, name.worker)
-            damage = (*gaps_told(name, found.gaps), *tail_told(name, found.end, found.left))
+            found = read_open(folder, name, None, None)
+            damage = (*found.damage, *tail_told(name, found.end, found.left))
             # The predictions come last: their file is what says that the segment is sealed.
-            _write_parquet(tables.refusals, name.sealed_refusals(folder))
-            _write_parquet(tables.actuals, name.sealed_actuals(folder))
-            _write_parquet(tables.predictions, name.sealed_predictions(folder), damage)
+            _write_parquet(found.tables.refusals, name.sealed_refusals(folder))
+            _write_parquet(found.tables.actuals, name.sealed_actuals(folder))
+            _write_parquet(found.tables.predictions, name.sealed_predictions(folder), damage)
             made.append(name.sealed_predictions(folder))
         _remove(name, folder)
     return made
@@ -57,7 +59,8 @@ def _write_parquet(table: pl.DataFrame, path: Path, damage: tuple[Damage, ...] =
     with storage_faults(path):
         try:
             told = json.dumps([one.what for one in damage])
-            table.write_parquet(scratch, metadata={DAMAGE: told} if damage else None)
+            told_with = {DAMAGE: told} if damage else None
+            table.write_parquet(scratch, metadata=told_with, row_group_size=_ROW_GROUP)
             with scratch.open("rb") as file:
                 os.fsync(file.fileno())
             scratch.replace(path)

@@ -58,12 +58,14 @@ class SegmentLines:
         end: The position behind the last of them.
         gaps: Where damaged bytes between whole lines begin and end.
         left: How many bytes behind the last line are no whole line (yet).
+        more: Whether there is more behind what was read.
     """
 
     lines: list[Line]
     end: int
     gaps: tuple[tuple[int, int], ...] = ()
     left: int = 0
+    more: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -94,6 +96,10 @@ class SegmentName:
     def sealed_refusals(self, folder: Path) -> Path:
         """Where its refusals are once it is sealed."""
         return folder / f"refusals-{self.worker}-{self.number:08d}.parquet"
+
+    def sealed(self, folder: Path) -> tuple[Path, Path, Path]:
+        """Where its predictions, actuals and refusals are once it is sealed."""
+        return self.sealed_predictions(folder), self.sealed_actuals(folder), self.sealed_refusals(folder)
 
 
 def frame(payload: bytes) -> bytes:
@@ -164,22 +170,24 @@ def read_segment(path: Path) -> list[Line]:
     return read_lines(path, 0).lines
 
 
-def read_lines(path: Path, begin: int) -> SegmentLines:
+def read_lines(path: Path, begin: int, most: int = -1) -> SegmentLines:
     """Reads the whole lines of a segment behind a position, those around damaged bytes among them.
 
     Args:
         path: The segment.
         begin: Where an earlier reading ended; 0 from the start.
+        most: So many bytes are read; all where it is negative.
 
     Raises:
         DataFault: When the segment is of a newer form, or a line with a right checksum is none.
     """
     with path.open("rb") as file:
         file.seek(begin)
-        content = file.read()
+        content = file.read(most)
+        more = bool(file.read(1))
     found = list(pieces(content, 0 if begin else _header_begin(content)))
     if not found:
-        return SegmentLines([], begin, left=len(content))
+        return SegmentLines([], begin, left=len(content), more=more)
     try:
         if begin == 0 and _is_header(found[0]):
             about = msgspec.json.decode(found[0][0])  # type: ignore[arg-type]
@@ -197,6 +205,7 @@ def read_lines(path: Path, begin: int) -> SegmentLines:
             begin + found[-1][2],
             tuple((begin + first, begin + end) for payload, first, end in found if payload is None),
             len(content) - found[-1][2],
+            more,
         )
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise DataFault(f"The segment {path} cannot be read: {error}.", place=str(path)) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from everloop.core.errors import ContractViolated
@@ -54,6 +54,19 @@ class Finding:
         found = f"; {self.found}" if self.found else ""
         return f"{what} has to be {self.expected}{found}{rows}{such}{self._most()}"
 
+    def moved(self, by: int) -> Finding:
+        """Counts its rows from so many rows further ahead."""
+        return replace(self, examples=tuple(replace(one, row=one.row + by) for one in self.examples))
+
+    def with_more(self, later: Finding) -> Finding:
+        """Adds what breaks the same rule in rows behind these; `share` is of these alone."""
+        counts: dict[str, tuple[Any, int]] = {}
+        for value, rows in (*self.values, *later.values):
+            counts[repr(value)] = (value, counts.get(repr(value), (value, 0))[1] + rows)
+        most = sorted(counts.values(), key=lambda one: -one[1])[:SHOWN]
+        examples = (*self.examples, *later.examples)[:SHOWN]
+        return replace(self, failing=self.failing + later.failing, examples=examples, values=tuple(most))
+
     def _most(self) -> str:
         """Says which values fail most often, where some do more than once."""
         often = [f"{value!r} ({rows:,} times)" for value, rows in self.values if rows > 1]
@@ -77,6 +90,24 @@ class ContractReport:
     findings: tuple[Finding, ...]
     unchecked: tuple[str, ...] = ()
     broken: int = 0
+
+    def merge(self, later: ContractReport) -> ContractReport:
+        """Adds what was found in rows behind these, against the same contract of single rows.
+
+        Counts add up. How often a value fails is summed over what each report says of it; a value that is
+        seldom in one of them may have been left out there.
+        """
+        rows = self.rows + later.rows
+        found: dict[tuple[str, str, str, str], Finding] = {}
+        behind = (one.moved(self.rows) for one in later.findings)
+        for one in (*self.findings, *behind):
+            key = (one.column, one.rule, one.severity, one.expected)
+            found[key] = found[key].with_more(one) if key in found else one
+        shared = [replace(one, share=one.failing / rows if rows else 0.0) for one in found.values()]
+        shared.sort(key=lambda one: (one.severity != "error", -one.failing))
+        unchecked = tuple(dict.fromkeys((*self.unchecked, *later.unchecked)))
+        passed = self.passed and later.passed
+        return ContractReport(passed, rows, tuple(shared), unchecked, self.broken + later.broken)
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the report as what JSON can carry."""

@@ -1,0 +1,131 @@
+"""What the log says of a line elsewhere: its actual, which comes later, and whether it was asked before.
+
+Both are found by id, in shares of the ids by their hash, none larger than what is held at once: what this
+takes does not grow with the traffic, and each line is read once. Where one share is enough nothing is
+written; else rows wait on disk.
+
+Source:
+    The grace hash join: Kitsuregawa, Tanaka and Moto-oka, New Generation Computing 1 (1983).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from everloop.runtime.log.piles import Piles
+from everloop.runtime.log.tables import LogTables, first_asked, new_actuals
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SEGMENT, LINE = "segment", "line"
+"""Which segment a line is of, and where in it: how its row is found again."""
+
+
+class Lines(Protocol):
+    """Lines of the log that are read a segment at a time."""
+
+    def counts(self) -> Sequence[int]:
+        """Gives how many there are in each segment."""
+        ...
+
+    def of(self, place: int) -> pl.DataFrame:
+        """Gives those of a segment, in the order in which they lie."""
+        ...
+
+
+class Joined(Protocol):
+    """Predictions with their actuals, each once."""
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Gives all of them, a part at a time, each by time."""
+        ...
+
+    def of(self, place: int) -> pl.DataFrame | None:
+        """Gives those of a segment by time; None where it has none."""
+        ...
+
+
+def join(asked: Lines, actuals: Lines, most: int, scratch: Callable[[], Path]) -> Joined:
+    """Joins predictions with what came true, and leaves out those that were asked for before.
+
+    Args:
+        asked: The predictions, each with `SEGMENT` and `LINE`.
+        actuals: The actuals.
+        most: So many ids are held at once.
+        scratch: Gives a folder for what waits on disk, where more are there.
+
+    Returns:
+        The predictions with `actual`, `known_at` and `corrections`.
+    """
+    import polars as pl
+
+    shares = max(1, *(-(-sum(lines.counts()) // most) for lines in (asked, actuals)))
+    if shares == 1:
+        return _Held(_joined(*(pl.concat(list(_parts(lines))) for lines in (asked, actuals))))
+    folder = scratch()
+    found, waiting = Piles(folder, "joined"), [Piles(folder, name) for name in ("asked", "actuals")]
+    for lines, piles in zip((asked, actuals), waiting, strict=True):
+        for part in _parts(lines):
+            piles.add(part.with_columns((pl.col("id").hash() % shares).alias("share")), "share")
+    for share in range(shares):
+        own = waiting[0].take(share)
+        if own is not None:
+            known = waiting[1].take(share)
+            joined = _joined(own, actuals.of(0).clear() if known is None else known)
+            found.add(joined.with_columns(pl.col(SEGMENT).alias("pile")), "pile")
+    for piles in waiting:
+        piles.clear()
+    return _Piled(found)
+
+
+def _parts(lines: Lines) -> Iterator[pl.DataFrame]:
+    counts = lines.counts()
+    yield from (lines.of(place) for place, count in enumerate(counts) if count)
+    if not any(counts):
+        yield lines.of(0)
+
+
+def _joined(asked: pl.DataFrame, actuals: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    asked = asked.sort("time", maintain_order=True)
+    shadow = pl.col("arm") == "shadow"
+    asked = asked.filter(first_asked(pl.struct("id", shadow.alias("shadow"))))
+    return LogTables(asked, new_actuals(actuals.sort("time", maintain_order=True))).joined()
+
+
+@dataclass(frozen=True)
+class _Held:
+    """So few that they are held."""
+
+    rows: pl.DataFrame
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        yield self.rows
+
+    def of(self, place: int) -> pl.DataFrame | None:
+        import polars as pl
+
+        rows = self.rows.filter(pl.col(SEGMENT) == place)
+        return rows if rows.height else None
+
+
+@dataclass(frozen=True)
+class _Piled:
+    """On disk, a pile for each segment."""
+
+    piles: Piles
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        for place in sorted(self.piles.numbers):
+            rows = self.of(place)
+            if rows is not None:
+                yield rows
+
+    def of(self, place: int) -> pl.DataFrame | None:
+        rows = self.piles.take(place)
+        return None if rows is None else rows.sort("time", LINE)

@@ -65,6 +65,29 @@ def test_status_and_why_tell_the_loop(cli, done: Path) -> None:
     assert cli("why", "decision_nope").status == 2
 
 
+def test_why_a_version_begins_with_its_goal_and_with_what_was_decided(cli, done: Path) -> None:
+    said = cli("why", "v1").out
+    for part in (
+        "v1 is the champion",
+        "goal     a decision is worth",
+        "model    ",
+        "Decided about v1",
+        "gate     passed",
+        "release  champion",
+        "Checked by the gate",
+        "better than today",
+        "goal: step_",
+    ):
+        assert part in said, said
+    assert said.index("Decided about v1") < said.index("All that led to it")
+    story = cli("why", "v1", "--json").facts["story"]
+    assert [one["kind"] for one in story["decisions"]] == ["gate", "release"]
+    assert story["decisions"][0]["facts"]["checks"]
+    gate = cli("why", story["decisions"][0]["id"]).out
+    assert gate.startswith("Checked by the gate")
+    assert "Decided about" not in gate
+
+
 def test_why_a_prediction_leads_to_its_version(cli, done: Path) -> None:
     from datetime import UTC, datetime
 

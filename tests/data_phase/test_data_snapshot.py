@@ -162,6 +162,17 @@ def test_times_in_text_are_read_and_others_refused(tmp_path):
         take(tmp_path, {"l": table}, problem={"target": "defaulted", "time": "number"}, name="c")
 
 
+def test_arithmetic_and_parts_of_times_with_a_zone_are_steady(tmp_path):
+    query = (
+        "select *, amount - 1 + 2 as more, year(zoned) as year, date_trunc('day', zoned) as day, "
+        "date_diff('day', zoned, zoned + interval 2 day) as days "
+        "from (select *, known::timestamptz as zoned from loans)"
+    )
+    found = take(tmp_path, {"loans": loans()}, table=query).table()
+    assert set(found["days"]) == {2}
+    assert set(found["year"]) == {2013}
+
+
 def test_sources_are_joined(tmp_path):
     loans().write_parquet(tmp_path / "loans.parquet")
     (tmp_path / "rates.csv").write_text("since,rate\n2013-01-01,0.1\n2013-02-01,0.2\n")
@@ -193,6 +204,7 @@ WRONG = {
     "select *, now() as t from loans": ("uses now", None),
     "select *, current_date as t from loans": ("uses current_date", None),
     "select *, random() as t from loans": ("uses random", None),
+    "select *, age(known) as t from loans": ("uses age", None),
     "select * from loans using sample 5": ("samples rows", None),
     "select * from read_csv('/etc/passwd')": ("file system operations are disabled", None),
     "select * from read_text('/etc/passwd')": ("file system operations are disabled", None),

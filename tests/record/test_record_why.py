@@ -30,7 +30,7 @@ def test_the_tree_is_drawn(record):
         "      └─ version: version_1  v1 champion  [2013-05-01 12:00]\n"
         "         ├─ package: step_1  search (model) done in 2.0 s  [2013-05-01 12:00]\n"
         "         │  └─ run: run_1  done first run  [2013-05-01 12:00]\n"
-        "         └─ run: run_1  done first run  [2013-05-01 12:00]  (told above)"
+        "         └─ run: run_1  (told above)"
     )
 
 

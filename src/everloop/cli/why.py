@@ -10,6 +10,7 @@ import typer
 from everloop.cli.options import DEFAULT_FILE, LifecycleFile
 from everloop.cli.output import Answer
 from everloop.cli.reading import opened, version_number
+from everloop.cli.why_text import VersionStory, evidence_text, prediction_text, tree_text
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -30,14 +31,18 @@ def command(
 ) -> Answer:
     """Walks from a prediction, version, alert, decision or any other row to all that led to it.
 
+    Of a version it says first what each phase found, what was decided about it, and what its gate checked.
+
     Example:
         everloop why v1
         everloop why prediction_01JD2Q8M2V9S1R7T4W6Y8Z0A2C --otherwise
     """
     with opened(file) as workspace:
         chain = explain(workspace, identity)
+        story = _story(workspace, chain)
         found, text = ({}, "") if not otherwise else _otherwise(workspace, chain, fixed or [])
-    return Answer(chain.to_dict() | found, _told(chain, depth) + text)
+    told = {} if story is None else {"story": story.to_dict()}
+    return Answer(chain.to_dict() | told | found, _text(chain, story, text, depth))
 
 
 def _otherwise(workspace: Workspace, chain: Chain, fixed: list[str]) -> tuple[dict[str, Any], str]:
@@ -57,9 +62,9 @@ def _otherwise(workspace: Workspace, chain: Chain, fixed: list[str]) -> tuple[di
     row = asked.facts["row"]
     found = package.counterfactual(json.loads(row) if isinstance(row, str) else row, fixed=fixed)
     if found is None:
-        return {"otherwise": None}, "\n\nno change of up to three columns is decided otherwise"
+        return {"otherwise": None}, "no change of up to three columns is decided otherwise"
     told = [f"  {change.column}: {change.value} -> {change.to}" for change in found.changes]
-    head = f"\n\nwould be {found.prediction} (score {found.score}) with the smallest change found:"
+    head = f"would be {found.prediction} (score {found.score}) with the smallest change found:"
     return {"otherwise": to_jsonable(found)}, "\n".join([head, *told])
 
 
@@ -95,11 +100,25 @@ def _logged(workspace: Workspace, identity: str) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def _told(chain: Chain, depth: int) -> str:
-    text = chain.to_text(depth)
+def _story(workspace: Workspace, chain: Chain) -> VersionStory | None:
+    """Tells of the version that was asked about, or that gave the answer that was asked about."""
+    from everloop.deploy.versions import find_version
+
     asked = chain.causes[0]
-    if "prediction" not in asked.facts:
-        return text
-    known = "time", "arm", "prediction", "score", "actual", "known_at", "row"
-    lines = [f"  {name}: {asked.facts[name]}" for name in known if asked.facts.get(name) is not None]
-    return "\n".join([text, "", f"{asked.id} was answered by v{asked.facts['version']}:", *lines])
+    number = asked.facts.get("number" if asked.kind == "version" else "version")
+    if asked.kind != "version" and "prediction" not in asked.facts:
+        return None
+    version = find_version(workspace.record, workspace.name, number) if isinstance(number, int) else None
+    return None if version is None else VersionStory.read(workspace, version)
+
+
+def _text(chain: Chain, story: VersionStory | None, otherwise: str, depth: int) -> str:
+    asked = chain.causes[0]
+    parts = [
+        prediction_text(asked) if "prediction" in asked.facts else "",
+        otherwise,
+        story.to_text() if story is not None else "",
+        evidence_text(asked.facts.get("facts") or {}) if asked.kind == "decision" else "",
+        tree_text(chain, depth),
+    ]
+    return "\n\n".join(part for part in parts if part)

@@ -193,9 +193,9 @@ class Pass:
                 "as_of": to_jsonable(self.as_of),
             },
         )
-        self.version = register(
-            workspace.record, row, causes={trained.id: "trained", packaged.id: "packaged"}
-        )
+        made = {trained.id: "trained", packaged.id: "packaged"}
+        goal = {self.steps["brief"].id: "goal"} if "brief" in self.steps else {}
+        self.version = register(workspace.record, row, causes=made | goal)
         return self.version
 
     def _signed_anew(self, known: VersionRow | None, packaged: Done) -> VersionRow | None:

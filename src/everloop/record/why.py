@@ -183,12 +183,14 @@ def _drawn(chain: Chain, depth: int) -> list[str]:
     waiting = [(chain.id, "", "", "", 0)]
     while waiting:
         identity, role, first, rest, level = waiting.pop()
-        repeated = identity in seen
-        too_deep = level >= depth and bool(behind[identity]) and not repeated
+        if identity in seen:
+            lines.append(f"{first}{role}{identity}  (told above)")
+            continue
+        too_deep = level >= depth and bool(behind[identity])
         seen.add(identity)
-        tail = "  (told above)" if repeated else f"  (continues: everloop why {identity})" if too_deep else ""
+        tail = f"  (continues: everloop why {identity})" if too_deep else ""
         lines.append(f"{first}{role}{_line(things[identity])}{tail}")
-        if repeated or too_deep:
+        if too_deep:
             continue
         causes = behind[identity]
         for number, link in reversed(list(enumerate(causes))):

@@ -158,7 +158,7 @@ def read_rollout(workspace: Workspace) -> dict[str, Any]:
 
 def _render(facts: dict[str, Any]) -> str:
     if facts["rollout"] is None:
-        return "There was no rollout yet."
+        return "There was no rollout yet; one begins when a later version passes its gate: everloop retrain."
     decisions = [f"{shown_time(one['at'])}  {one['answer']}: {one['reason']}" for one in facts["decisions"]]
     return pairs(
         [

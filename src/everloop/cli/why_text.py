@@ -64,8 +64,8 @@ class VersionStory:
         since = f", by the last of these decisions, {shown_time(released[-1].at)}" if released else ""
         parts = [f"v{number} is {_articled(status)}{since}", pairs(self.steps)]
         if self.decisions:
-            rows = [[shown_time(row.at), row.kind, row.answer, row.reason, row.id] for row in self.decisions]
-            heads = ["at", "kind", "answer", "reason", "id"]
+            rows = [[shown_time(row.at), row.kind, row.answer, row.id, row.reason] for row in self.decisions]
+            heads = ["at", "kind", "answer", "id", "reason"]
             parts.append(f"Decided about v{number}\n{table(heads, rows)}")
         gate = next((row for row in reversed(self.decisions) if row.kind == "gate"), None)
         if gate is not None:
@@ -117,6 +117,10 @@ def _steps(workspace: Workspace, version: VersionRow) -> Iterator[tuple[str, str
     record = workspace.record
     runs = record.find(RunRow, id=version.run, limit=1)
     keys = (runs[0].facts.get("steps") if runs else None) or {}
+    if workspace.spec.goal.statement:
+        yield "purpose", workspace.spec.goal.statement
+    if runs:
+        yield "trained", f"{runs[0].reason}, {shown_time(runs[0].at)}".lstrip(", ")
     for step, phase in _TOLD.items():
         rows = (
             record.find(StepRow, key=keys[step], status=("done", "cached"), limit=1) if step in keys else []
@@ -132,9 +136,11 @@ def _decisions(workspace: Workspace, version: VersionRow) -> list[DecisionRow]:
 
     record, name = workspace.record, workspace.name
     rollouts = {row.id for row in record.find(RolloutRow, lifecycle=name, challenger=version.id)}
-    return [
+    found = [
         row
         for row in record.find(DecisionRow, lifecycle=name)
         if (row.kind in ("gate", *_SERVED))
         and (row.facts.get("version") == version.id or row.facts.get("rollout") in rollouts)
     ]
+    # A gate that lets a version pass and the version's release are of one moment.
+    return sorted(found, key=lambda row: (row.at, row.kind != "gate"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.record.why import why
-from everloop.report import Code, Fold, Page, Ref, Section, Table, Verdict
-from everloop.report.writing import moment
+from everloop.report import Code, Facts, Fold, Page, Ref, Section, Table, Verdict
+from everloop.report.writing import moment, number
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -36,7 +36,7 @@ def decision_page(workspace: Workspace, decision: DecisionRow) -> Page:
     ]
     plain = {name: value for name, value in decision.facts.items() if name not in _LISTED}
     evidence: list[Block] = [
-        Table(["evidence", ""], [[name, _shown(value)] for name, value in plain.items()])
+        Facts({name.replace("_", " ").capitalize(): _shown(value) for name, value in plain.items()})
     ]
     for name in ("checks", "guards"):
         rows = decision.facts.get(name)
@@ -69,6 +69,9 @@ def _listed(name: str, rows: list[dict[str, Any]]) -> Table:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, dict):
+        if set(value) == {"low", "estimate", "high"}:
+            low, estimate, high = (number(value[end]) for end in ("low", "estimate", "high"))
+            return f"{estimate} ({low} to {high})"
         return ", ".join(f"{name} {_shown(each)}" for name, each in value.items())
     if isinstance(value, list):
         return "; ".join(str(_shown(each)) for each in value)

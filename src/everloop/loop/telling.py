@@ -100,7 +100,7 @@ def _leaks(findings: list[Facts]) -> str:
         for severity, word in (("waived", "waived"), ("warn", "to look at"))
         if (found := [one for one in findings if one["severity"] == severity])
     ]
-    return "no leak blocks" + (f", {', '.join(told)}" if told else "")
+    return "no leak stands in the way" + (f", {', '.join(told)}" if told else "")
 
 
 _CLEANED = {
@@ -120,15 +120,15 @@ def _cleaned(entries: list[Facts]) -> str:
         rows[entry["step"]] = rows.get(entry["step"], 0) + entry["rows"]
     told = [f"{rows[step]:,} {words}" for step, words in _CLEANED.items() if rows.get(step)]
     left_out = sum(entry["step"] == "excluded" for entry in entries)
-    columns = "column" if left_out == 1 else "columns"
-    told += [f"{left_out} {columns} left out"] if left_out else []
+    told += [f"{_counted(left_out, 'column')} left out"] if left_out else []
     return f"; {', '.join(told)}" if told else ""
 
 
 def _train(facts: Facts) -> str:
     line = (
-        f"{facts['learner']} of {len(facts['learners_tried'])} learners, {facts['trials']} trials; "
-        f"{len(facts['features'])} inputs kept, {len(facts['left_out'])} left out"
+        f"{facts['learner']} of {_counted(len(facts['learners_tried']), 'learner')}, "
+        f"{_counted(facts['trials'], 'trial')}; {_counted(len(facts['features']), 'input')} kept, "
+        f"{len(facts['left_out'])} left out"
     )
     line += _failed(facts.get("failed_trials") or {})
     value, today = facts.get("value"), facts.get("value_today")
@@ -146,8 +146,12 @@ def _failed(errors: Facts) -> str:
     if not errors:
         return ""
     first = next(iter(errors.values()))
-    count = "1 trial" if len(errors) == 1 else f"{len(errors)} trials"
-    return f"; {count} failed ({first if len(first) <= _MOST_TOLD else f'{first[: _MOST_TOLD - 1]}…'})"
+    shown = first if len(first) <= _MOST_TOLD else f"{first[: _MOST_TOLD - 1]}…"
+    return f"; {_counted(len(errors), 'trial')} failed ({shown})"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word if count == 1 else f'{word}s'}"
 
 
 _MOST_TOLD = 120

@@ -262,7 +262,7 @@ def decode_json(body: bytes, *, nan: bool = False) -> Any:
     try:
         return _decoded(body) if nan and b"NaN" in body else _JSON_DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
-        raise Refusal(400, "The body is no JSON.", f"{error}.") from None
+        raise Refusal(400, "The body is not JSON.", f"{error}.") from None
 
 
 @types.coroutine

@@ -59,7 +59,11 @@ def encode_columns(plan: Plan, table: Any) -> EncodedTable:
     present = set(frame.columns)
     absent = [item.name for item in plan.inputs if item.name not in present]
     if absent:
-        raise DataFault(f"The table lacks the columns {absent}, which the plan reads.")
+        raise DataFault(
+            f"The table lacks the columns {', '.join(absent)}, which the model reads; it has "
+            f"{', '.join(frame.columns) or 'none'}.",
+            hint="name the columns as they were named when the model was trained",
+        )
     frame = _derive(plan, frame.select([item.name for item in plan.inputs]))
     columns = dict(zip(frame.columns, frame.get_columns(), strict=True))
     numbers = dict(_numbers([one for one in plan.encoders if isinstance(one, NumberEncoder)], columns))

@@ -139,7 +139,7 @@ def _actual(service: Service, entry: Any, field: str) -> tuple[str, Any, int]:
     if not isinstance(entry, dict) or not {"id", "actual"} <= entry.keys() <= {"id", "actual", "at"}:
         expected = "an object with 'id', 'actual' and nothing else"
         error = {"field": field, "rule": "type", "expected": expected, "type": type(entry).__name__}
-        raise Refusal(422, "Feedback is none.", errors=[error])
+        raise Refusal(422, "This is not feedback.", errors=[error])
     identity = _id(entry["id"], f"{field}.id")
     at = entry.get("at")
     if at is None and (service.settings.clock != "events" or service.clock.now()):

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     except EverloopError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
         if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)  # noqa: T201
+            print(f"  hint: {error.hint}", file=sys.stderr)  # noqa: T201
         return error.exit_status
     return 0
 

@@ -114,7 +114,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageFault(
             f"The server cannot listen on {host}:{port}: {reason}.",
-            hint="name another port under deploy.serve.port, or 0 for a free one",
+            hint="everloop serve --port 0 takes a free one; deploy.serve.port names another for good",
         ) from None
     listener.set_inheritable(True)
     return listener

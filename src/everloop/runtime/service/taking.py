@@ -45,7 +45,7 @@ def actual_of(manifest: Manifest, value: Any, index: int) -> str | float:
         return text
     if text is None or text not in manifest.classes:
         expected = f"one of {list(manifest.classes)}"
-        raise refused("An actual is no class.", [problem(field, "class", expected, value)])
+        raise refused("An actual is none of the classes.", [problem(field, "class", expected, value)])
     return text
 
 

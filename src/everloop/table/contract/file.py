@@ -50,7 +50,7 @@ def load_contract(path: str | Path) -> Contract:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataFault(f"There is no contract {path}.", hint="everloop data learn")
+        raise DataFault(f"There is no contract {path}.", hint=f"everloop data learn FILE --contract {path}")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -23,7 +23,7 @@ def wide():
     random = np.random.default_rng(0)
     told = random.integers(0, 2, ROWS)
     columns = {
-        f"c{place}": random.normal(size=ROWS) + (1.5 * told if place < 5 else 0.0) for place in range(COLUMNS)
+        f"c{place}": random.normal(size=ROWS) + (2.0 * told if place < 5 else 0.0) for place in range(COLUMNS)
     }
     columns |= {f"t{place}": random.choice(["red", "green", "blue"], ROWS) for place in range(10)}
     columns["note"] = [f"number {place} of {random.choice(['good', 'bad'])} words" for place in range(ROWS)]

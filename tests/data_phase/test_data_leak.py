@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from everloop.data.leaks import LeakFound, Parts, block_leaks, leaks_of, time_order
+from everloop.data.leaks.skill import Skill, lucky_columns
 from everloop.data.split import SplitPlan, split_rows
 from everloop.spec.frame import Frame
 
@@ -92,6 +93,36 @@ def test_copies_of_numbers_are_found():
     )
     frame = frame_of(["x", "scaled", "near"], task="regression", classes=(), positive=None)
     assert [finding.column for finding in found_in(table, frame, by="random")] == ["scaled"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_luckiest_of_many_columns_is_no_copy(seed):
+    """Of 200 honest columns that each tell much one tells nearly all of 60 rows: told, and not in the way."""
+    generator = np.random.default_rng(seed)
+    told = generator.integers(0, 2, 60)
+    table = pl.DataFrame({f"c{i}": generator.normal(size=60) + 2.8 * told for i in range(200)})
+    table = table.with_columns(y=np.where(told == 1, "yes", "no"))
+    findings = [one for one in found_in(table, frame_of(table.columns[:-1])) if one.kind == "target copy"]
+    assert {one.severity for one in findings} <= {"warn"}
+    copied = table.with_columns(pl.col("y").replace_strict({"yes": 1.5, "no": 0.5}).alias("c7"))
+    few = [f"c{i}" for i in range(1, 12)]
+    assert "target copy: c7" in {one.name for one in found_in(copied, frame_of(few))}
+
+
+def test_what_luck_would_do_is_the_binomial_and_fishers():
+    """Draws the columns again and counts how many do as well."""
+    draw = np.random.default_rng(0)
+    shares = np.array([0.9, 0.8, 0.6])
+    again = draw.binomial(40, shares, (20_000, 3)) >= 37
+    told = lucky_columns(
+        Skill(0.85, 37 / 40, 40), [Skill(0.0, float(one), 40) for one in shares], numbers=False
+    )
+    assert told == pytest.approx(again.sum(axis=1).mean(), abs=0.02)
+    x = draw.normal(size=(20_000, 40))
+    y = 0.9 * x + np.sqrt(1 - 0.81) * draw.normal(size=x.shape)
+    r = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(x[:4_000], y[:4_000], strict=True)])
+    told = lucky_columns(Skill(0.94**2, 0.94**2, 40), [Skill(0.81, 0.81, 40)], numbers=True)
+    assert told == pytest.approx((r >= 0.94).mean(), abs=0.03)
 
 
 def test_classes_of_several_kinds():

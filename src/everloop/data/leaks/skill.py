@@ -16,6 +16,8 @@ import numpy as np
 from everloop.data.leaks.values import codes_of, numbers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from everloop.data.leaks.values import Floats, Target
@@ -61,6 +63,34 @@ def column_skill(column: pl.Series, target: Target, *, seed: int = 0) -> Skill |
     """
     predicted = _predicted(column, target, seed)
     return None if predicted is None else _judged(predicted, target)
+
+
+def lucky_columns(best: Skill, behind: Sequence[Skill], *, numbers: bool) -> float:
+    """Gives how many other columns are expected to do as well as the best in as many new rows.
+
+    Each is taken to know what it showed: of classes its right rows are binomial; of numbers its correlation
+    is normal after Fisher's transformation, with the variance 1 / (rows - 3).
+
+    Args:
+        best: What the column showed.
+        behind: What the others did.
+        numbers: Whether the target is a number.
+
+    Example:
+        >>> best, other = Skill(0.93, 29 / 30, 30), Skill(0.6, 0.8, 30)
+        >>> round(lucky_columns(best, [other], numbers=False), 4)
+        0.0105
+    """
+    from scipy.stats import binom, norm
+
+    if not behind:
+        return 0.0
+    if not numbers:
+        right = round(best.right * best.rows)
+        return float(binom.sf(right - 1, best.rows, [one.right for one in behind]).sum())
+    known = np.sqrt(np.clip([best.score, *(one.score for one in behind)], 0.0, 1 - 1e-12))
+    apart = np.arctanh(known[0]) - np.arctanh(known[1:])
+    return float(norm.sf(apart * np.sqrt(max(best.rows - 3, 1))).sum())
 
 
 def right_where_wrong(column: pl.Series, other: pl.Series, target: Target) -> tuple[float, int]:

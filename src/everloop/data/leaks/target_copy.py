@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.data.leaks.finding import LeakFinding
-from everloop.data.leaks.skill import Skill, column_skill, right_where_wrong
+from everloop.data.leaks.skill import Skill, column_skill, lucky_columns, right_where_wrong
 from everloop.data.leaks.values import numbers_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ KIND = "target copy"
 FEWEST_ROWS = 10
 # In fewer rows a skill is known badly, and two honest columns may lie ahead of all others together.
 FEW_ROWS = 500
+BY_CHANCE = 0.05
+"""In few rows a column is a copy only where fewer of the others than this would do as well by chance."""
 UNLIKELY = 1e-9
 EXACT = 1 - 1e-9
 FEWEST_HARD_ROWS = 20
@@ -59,11 +61,15 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
         return
     skills = {name: column_skill(parts.judged[name], parts.target) for name in parts.candidates}
     known = {name: skill for name, skill in skills.items() if skill is not None}
-    copies = _copies(known, NUMBERS if frame.task == "regression" else CLASSES)
+    numbers = frame.task == "regression"
+    copies, lucky = _copies(known, NUMBERS if numbers else CLASSES, numbers=numbers)
     if parts.target.names:
         copies |= _right_in_hard_rows(parts, known, copies)
     for name, next_best in copies.items():
         yield _copy(parts, name, known[name], next_best)
+    for name, chance in lucky.items():
+        if name not in copies:
+            yield _doubt(parts, name, known[name], chance, len(known))
     for name in parts.candidates:
         if name not in copies:
             yield from _known_for_one_class(parts, name)
@@ -71,10 +77,21 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
         yield from _sums(parts, set(copies))
 
 
-def _copies(skills: dict[str, Skill], limits: Suspicion) -> dict[str, float]:
-    """Gives the columns that are copies, and the skill of the best of those that are not."""
+def _copies(
+    skills: dict[str, Skill], limits: Suspicion, *, numbers: bool
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Gives the columns that are copies, and those that few rows do not tell from luck.
+
+    The more columns are looked at, the better is the luckiest of them. In few rows those behind a column say
+    how likely that luck is: each of them, were its skill what it showed, would do as well by some chance.
+
+    Returns:
+        Copies with the skill of the best column that is none; the others with how many columns would do as
+        well by chance.
+    """
     ordered = sorted(skills, key=lambda name: (-skills[name].score, name))
     found: list[str] = []
+    doubtful: dict[str, float] = {}
     for place, name in enumerate(ordered):
         few = skills[name].rows < FEW_ROWS
         score = skills[name].surely if few else skills[name].score
@@ -82,9 +99,13 @@ def _copies(skills: dict[str, Skill], limits: Suspicion) -> dict[str, float]:
         ahead = score >= limits.ahead and 1 - score <= limits.left * (1 - max(rest, 0.0))
         several = len(found) < place
         if score >= limits.alone or (ahead and not (several and few)):
-            found = ordered[: place + 1]
+            behind = [skills[other] for other in ordered[place + 1 :]]
+            doubtful[name] = lucky_columns(skills[name], behind, numbers=numbers) if few else 0.0
+            if doubtful[name] <= BY_CHANCE:
+                found = ordered[: place + 1]
     best = max((skills[name].score for name in ordered[len(found) :]), default=0.0)
-    return dict.fromkeys(found, max(best, 0.0))
+    lucky = {name: chance for name, chance in doubtful.items() if name not in found}
+    return dict.fromkeys(found, max(best, 0.0)), lucky
 
 
 def _right_in_hard_rows(parts: Parts, skills: dict[str, Skill], copies: dict[str, float]) -> dict[str, float]:
@@ -103,18 +124,31 @@ def _right_in_hard_rows(parts: Parts, skills: dict[str, Skill], copies: dict[str
     return found
 
 
+def _told(parts: Parts, name: str, skill: Skill) -> str:
+    target = parts.frame.target
+    if parts.frame.task == "regression":
+        return f"{name} alone tells {skill.score:.1%} of the variance of {target}'s ranks"
+    return f"{name} alone tells {target} right in {skill.right:.1%} of the rows"
+
+
+def _doubt(parts: Parts, name: str, skill: Skill, chance: float, looked_at: int) -> LeakFinding:
+    return LeakFinding(
+        KIND,
+        name,
+        "warn",
+        f"{_told(parts, name, skill)}, which may be luck: of {looked_at:,} columns {max(chance, 0.01):.2g} "
+        f"are expected to do as well in {skill.rows:,} rows by chance. Look at whether it is known in time.",
+        {"rows": skill.rows, "skill": skill.score, "columns": looked_at, "by chance": chance},
+    )
+
+
 def _copy(parts: Parts, name: str, skill: Skill, next_best: float) -> LeakFinding:
-    target, numbers = parts.frame.target, parts.frame.task == "regression"
-    if numbers:
-        told = f"{name} alone tells {skill.score:.1%} of the variance of {target}'s ranks"
-    else:
-        told = f"{name} alone tells {target} right in {skill.right:.1%} of the rows"
     return LeakFinding(
         KIND,
         name,
         "error",
-        f"{told} that the guess was not made of (skill {skill.score:.2f}, the next column's "
-        f"{next_best:.2f}). "
+        f"{_told(parts, name, skill)} that the guess was not made of (skill {skill.score:.2f}, the next "
+        f"column's {next_best:.2f}). "
         "It is a copy of the target or is known only after the outcome.",
         {
             "rows": skill.rows,

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
 from everloop.model import Model
 from everloop.model import package as make_package
@@ -193,6 +194,51 @@ def test_a_crashing_learner_is_named_and_the_search_goes_on(monkeypatch) -> None
     assert crashed
     assert all("SIGSEGV" in trial.error for trial in crashed)
     assert trained.learner == "linear"
+
+
+class Uncompiled:
+    """A learner that was brought from outside: its estimator has no compiled form, or cannot be kept."""
+
+    def __init__(self, name: str) -> None:
+        from everloop.model.learners import Capabilities
+
+        self.name = name
+        self.capabilities = Capabilities(tasks=("binary",), cost=0.01)
+        self.space = ()
+        self.portfolio = ({},)
+
+    def fit(self, X, y, *, task, configuration, weights=None, seed=0, threads=1):
+        kind = GaussianNB if self.name == "bayes" else Untrusted
+        return kind().fit(X, y)
+
+
+class Untrusted(GaussianNB):
+    """A class that no file may name."""
+
+
+def ring(rows: int = 400) -> pl.DataFrame:
+    """Rows inside of a ring, which no line tells from those outside, but a normal distribution does."""
+    random = np.random.default_rng(0)
+    x, z = random.normal(size=(2, rows))
+    return pl.DataFrame({"x": x, "z": z, "target": np.where(x**2 + z**2 < 1.4, "in", "out")})
+
+
+@pytest.mark.parametrize("name", ["bayes", "untrusted"])
+def test_where_one_learner_compiles_it_goes_before_a_better_one_that_does_not(
+    name: str, monkeypatch, tmp_path
+) -> None:
+    from everloop.model.learners import registry
+
+    plain = registry.learner
+    monkeypatch.setattr(registry, "learner", lambda one: Uncompiled(one) if one == name else plain(one))
+    settings = TrainingSettings(learners=(name, "linear"), budget=Budget(trials=2), select=False)
+    trained = train(Parts(ring()), quick_frame(ring(), "target"), settings)
+    best = max(trained.trials, key=lambda trial: trial.score)
+    assert (best.learner, trained.learner) == (name, "linear")
+    (told,) = (note for note in trained.notes if note.startswith(name))
+    assert "has no compiled form" in told if name == "bayes" else "not trusted" in told
+    make_package(Model(trained), tmp_path / "package", sample=ring())
+    assert read_certificate(tmp_path / "package")["passed"]
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass"])

@@ -38,6 +38,20 @@ def test_what_is_best_on_a_part_of_the_rows_is_tried_on_all(monkeypatch) -> None
 
 
 @pytest.mark.parametrize(
+    ("trials", "tried"), [(1, [("catboost", 150)]), (2, [("catboost", 150), ("lightgbm", 150)])]
+)
+def test_of_many_rows_few_trials_go_to_learners_that_gain_from_them(monkeypatch, trials, tried) -> None:
+    """What the one of them makes that is better is fitted on all rows all the same."""
+    monkeypatch.setattr("everloop.model.searching.LOW_RUNG_ROWS", 150)
+    learners = ("linear", "knn", "lightgbm", "catboost")
+    settings = TrainingSettings(learners=learners, budget=Budget(trials=trials), select=False)
+    table = table_of(600)
+    trained = train(Parts(table), quick_frame(table, "bad"), settings)
+    assert [(trial.learner, trial.rows) for trial in trained.trials] == tried
+    assert trained.fitted_apart["rows"] == table.height
+
+
+@pytest.mark.parametrize(
     ("may_prune", "rivals", "left"), [(True, 6, True), (False, 6, False), (True, 3, False)]
 )
 def test_a_trial_that_most_others_beat_on_its_first_fold_is_left(may_prune, rivals, left) -> None:

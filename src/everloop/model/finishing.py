@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.core.errors import TrainingFailed
+from everloop.core.errors import ModelFault, TrainingFailed
 from everloop.measure.metrics import METRICS
-from everloop.model.compile.registry import compiles
+from everloop.model.compile.registry import compiles, kind_of
 from everloop.model.contained import Task, run_all
 from everloop.model.ensemble import Ensemble
 from everloop.model.estimator_file import estimator_bytes, estimator_of
@@ -108,8 +108,7 @@ def finish(
     Raises:
         TrainingFailed: When no member could be fitted.
     """
-    chosen = choose_members(found, material)
-    members, notes = _fitted(found, material, chosen, recent=recent, workers=workers)
+    found, members, notes = _compiled_members(found, material, recent=recent, workers=workers)
     while True:
         done = assembled(found.journal.scores, material, members, notes)
         refused = accepts(done.plan, done.estimator)
@@ -122,6 +121,38 @@ def finish(
         members = members[:-1]
 
 
+def _compiled_members(
+    found: Found, material: Material, *, recent: bool, workers: int
+) -> tuple[Found, list[Member], tuple[str, ...]]:
+    """Chooses members and fits them: those that compile, wherever any learner's do.
+
+    A learner that was brought need not have a compiled form. What serves without a training library goes
+    before a better score; it is told what was passed over.
+
+    Returns:
+        The search without the trials that were passed over, the members, and sentences.
+    """
+    passed_over: tuple[str, ...] = ()
+    while True:
+        chosen = choose_members(found, material)
+        members, notes = _fitted(found, material, chosen, recent=recent, workers=workers)
+        heavy = {one.trial.learner: kind_of(one.estimator) for one in members if not compiles(one.estimator)}
+        rest = found.without(heavy) if heavy else None
+        if rest is None:
+            return found, members[:1] if heavy else members, passed_over + notes
+        passed_over += tuple(
+            f"{name} (best score {_best_score(found, name):.4g}) was passed over: its {kind} has no compiled "
+            "form."
+            for name, kind in heavy.items()
+        )
+        found = rest
+
+
+def _best_score(found: Found, learner: str) -> float:
+    scores = [trial.score for trial in found.trials if trial.learner == learner and trial.score is not None]
+    return max(scores, key=lambda score: found.sign * score)
+
+
 def _smaller(
     found: Found,
     material: Material,
@@ -131,7 +162,7 @@ def _smaller(
     workers: int,
 ) -> Finished:
     """Gives the best other trial that can be used, of another learner first; where none can, what is."""
-    sign = 1.0 if METRICS[material.frame.metric].greater_is_better else -1.0
+    sign = found.sign
     last = done.members[0].trial
     known = [trial for trial in found.trials if trial.score is not None and trial.number != last.number]
     known.sort(key=lambda trial: (-sign * (trial.score or 0.0), trial.number))
@@ -150,7 +181,7 @@ def _smaller(
 
 def choose_members(found: Found, material: Material) -> list[tuple[Trial, float]]:
     """Gives the trials with their weights, the heaviest first; the best alone where no mean is better."""
-    sign = 1.0 if METRICS[material.frame.metric].greater_is_better else -1.0
+    sign = found.sign
     known = [trial for trial in found.trials if trial.score is not None]
     known.sort(key=lambda trial: (-sign * (trial.score or 0.0), trial.number))
     known = known[:CANDIDATES]
@@ -183,12 +214,14 @@ def _fitted(
     holdout = len(material.folds) == 1
     whole = len(affordable) == len(chosen)
     if holdout and not (recent and whole) and all(found.journal.estimator(trial) for trial, _ in chosen):
-        return _kept(found, material, chosen), ()
+        kept = _kept(found, material, chosen)
+        if kept:
+            return kept, ()
     members, failed = refitted(found, material, affordable, workers) if affordable else ([], ())
     there = {one.trial.number for one in members}
     absent = [pair for pair in chosen if pair[0].number not in there]
     folded = [pair for pair in absent if found.journal.estimator(pair[0]) is not None]
-    kept = _kept(found, material, folded, beside=bool(members))
+    kept = _kept(found, material, folded)
     notes = _of_time(len(kept), len(absent) - len(kept))
     members = sorted([*members, *kept], key=lambda one: -one.weight)
     if not members:
@@ -203,11 +236,11 @@ def _whatever_there_is(
     found: Found, material: Material, workers: int
 ) -> tuple[list[Member], tuple[str, ...]]:
     """Gives a model where no chosen member is to be had: the best that was kept, else the cheapest fit."""
-    sign = 1.0 if METRICS[material.frame.metric].greater_is_better else -1.0
+    sign = found.sign
     known = [trial for trial in found.trials if trial.score is not None]
     for trial in sorted(known, key=lambda one: -sign * (one.score or 0.0)):
-        if found.journal.estimator(trial) is not None:
-            return _kept(found, material, [(trial, 1.0)]), _of_time(1, 0)
+        if found.journal.estimator(trial) is not None and (kept := _kept(found, material, [(trial, 1.0)])):
+            return kept, _of_time(1, 0)
     cheapest = min(known, key=lambda trial: trial.seconds)
     return refitted(found, material, [(cheapest, 1.0)], workers, limited=False)
 
@@ -239,22 +272,20 @@ def _affordable(
     return taken
 
 
-def _kept(
-    found: Found, material: Material, chosen: list[tuple[Trial, float]], *, beside: bool = False
-) -> list[Member]:
+def _kept(found: Found, material: Material, chosen: list[tuple[Trial, float]]) -> list[Member]:
     """Gives members as a fold made them, the one that learned from most rows.
 
     Args:
         found: What the search ended with.
         material: The rows.
         chosen: Trials whose estimators were kept, with their weights.
-        beside: Whether there are others: what is part of an ensemble must compile.
     """
     members = []
     fold = largest_fold(material)
     for trial, weight in chosen:
-        estimator = estimator_of(found.journal.estimator(trial) or b"")
-        if (beside or len(chosen) > 1) and not compiles(estimator):
+        try:
+            estimator = estimator_of(found.journal.estimator(trial) or b"")
+        except ModelFault:  # the fit on all rows tells it
             continue
         learner = found.learners[trial.learner]
         rows = thinned(material.folds[fold].train, trial.rows)
@@ -297,9 +328,12 @@ def refitted(
         if outcome.error is not None:
             failed.append(f"{trial.learner} could not be fitted on all rows: {outcome.error}.")
             continue
-        estimator = estimator_of(outcome.values["estimator"].tobytes())
-        if len(chosen) == 1 or compiles(estimator):
-            members.append(Member(trial, weight, plan, estimator))
+        try:
+            estimator = estimator_of(outcome.values["estimator"].tobytes())
+        except ModelFault as fault:  # of a learner that was brought: another's types are not for us to trust
+            failed.append(f"{trial.learner} cannot be kept: {fault.message}")
+            continue
+        members.append(Member(trial, weight, plan, estimator))
     return members, tuple(failed)
 
 

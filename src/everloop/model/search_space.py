@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.model import class_weights, target_scale
 from everloop.model.class_weights import CLASS_WEIGHT, weighs_classes
+from everloop.model.learners.learner import StopsEarly
 from everloop.model.target_scale import TARGET_SCALE, rescales
 
 if TYPE_CHECKING:
@@ -81,6 +82,20 @@ def portfolio_of(
     ]
     once = {(one.name, json.dumps(each, sort_keys=True, default=str)): (one, each) for one, each in ordered}
     return list(once.values())
+
+
+def strong_on_many_rows(learners: tuple[Learner, ...]) -> list[tuple[Learner, dict[str, Any]]]:
+    """Gives what is tried of many rows where there are fewer trials than learners.
+
+    The more rows, the more is there for rounds that stop by themselves to find: one configuration of each
+    learner that adds rounds, in the order that was learned, goes before what is cheap.
+    """
+    firsts: dict[str, tuple[Learner, dict[str, Any]]] = {}
+    able = {one.name: one for one in learners if isinstance(one, StopsEarly)}
+    for name, each in learned_order():
+        if name in able:
+            firsts.setdefault(name, (able[name], dict(each)))
+    return list(firsts.values())
 
 
 @cache

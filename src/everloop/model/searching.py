@@ -27,14 +27,14 @@ from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
 from everloop.model.running import PRUNED, Planned, RunningTrial, is_quick
-from everloop.model.search_space import Proposals, Variants, portfolio_of
+from everloop.model.search_space import Proposals, Variants, portfolio_of, strong_on_many_rows
 from everloop.model.selection import QUICK_LEARNER
 from everloop.model.trained import Trial
 from everloop.model.trial import FoldMatrices, judged_positions, largest_fold, warm_up
 from everloop.model.workers import HERE, Workers, workers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -113,6 +113,21 @@ class Found:
     pace: Pace
     spending: Spending
     closing: float = 0.0
+
+    @property
+    def sign(self) -> float:
+        """1 where more of the metric is better, -1 where less is."""
+        return 1.0 if METRICS[self.matrices.material.frame.metric].greater_is_better else -1.0
+
+    def without(self, learners: Collection[str]) -> Found | None:
+        """Gives the same without the trials of some learners; None where no other came to a model."""
+        trials = tuple(trial for trial in self.trials if trial.learner not in learners)
+        known = [trial for trial in trials if trial.score is not None]
+        if not known:
+            return None
+        return replace(
+            self, trials=trials, best=max(known, key=lambda trial: self.sign * (trial.score or 0.0))
+        )
 
     @property
     def left(self) -> float:
@@ -433,18 +448,25 @@ def run_search(  # noqa: PLR0913  (what a search may be told)
             matrices=FoldMatrices(material),
             pace=Pace(len(material.features), len(material.frame.classes), slowness),
         )
-        search.run(_explored(search, rungs[0], promoted, EXPLORING if promoted else 1.0))
+        many_rows = len(rungs) > 1
+        plans = _explored(search, rungs[0], promoted, EXPLORING if promoted else 1.0, many_rows=many_rows)
+        search.run(plans)
         if promoted:
             search.run(_promoting(search, rungs[-1], promoted))
     return _found(search)
 
 
-def _explored(search: _Search, most_rows: int, promoted: int, share: float) -> Iterator[Planned]:
+def _explored(
+    search: _Search, most_rows: int, promoted: int, share: float, *, many_rows: bool
+) -> Iterator[Planned]:
     """Gives the portfolio, then what is proposed, until this rung's part of the budget is used."""
     trials = search.spending.budget.trials
     count = float("inf") if trials is None else max(1, trials - promoted)
     variants = Variants.of(search.material.frame, search.material.actual)
     portfolio = portfolio_of(search.learners, variants)
+    if many_rows and count < len(search.learners):
+        likely = strong_on_many_rows(search.learners)
+        portfolio = [*likely, *(pair for pair in portfolio if pair not in likely)]
     if search.spending.spent >= FIRST_SHARE * search.spending.seconds:
         # There may be time for one trial alone: that of the learner whose library selection has loaded.
         loaded = [pair for pair in portfolio if pair[0].name == QUICK_LEARNER][:1]
@@ -477,8 +499,13 @@ def _explored(search: _Search, most_rows: int, promoted: int, share: float) -> I
 
 
 def _promoted(budget: Budget) -> int:
-    """Gives how many configurations go on to all rows; with a time, as many as fit into it."""
-    return MOST_PROMOTED if budget.trials is None else max(1, min(PROMOTED, budget.trials // 4))
+    """Gives how many configurations go on to all rows; with a time, as many as fit into it.
+
+    Of three trials one does; where there are fewer, they are for comparing.
+    """
+    if budget.trials is None:
+        return MOST_PROMOTED
+    return min(PROMOTED, max(budget.trials // 4, int(budget.trials > 2)))
 
 
 def _promoting(search: _Search, most_rows: int, promoted: int) -> Iterator[Planned]:

@@ -106,8 +106,12 @@ def classes_of(estimator: Any) -> Any:
 
 
 def compiles(estimator: Any) -> bool:
-    """Says whether an estimator's class has a compiled form."""
-    return kind_of(estimator) in EXPORTERS
+    """Says whether an estimator's class has a compiled form; of one of ours, what it is made of as well."""
+    kind = kind_of(estimator)
+    if kind not in EXPORTERS:
+        return False
+    made_of = [getattr(estimator, "estimator", None), *getattr(estimator, "members", ())]
+    return not kind.startswith("everloop.") or all(compiles(one) for one in made_of if one is not None)
 
 
 def score_form(estimator: Any) -> ScoreForm:

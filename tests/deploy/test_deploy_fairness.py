@@ -29,6 +29,7 @@ def candidate(task="binary", **columns):
         frame=frame,
         actual=actual,
         decisions=decisions,
+        counts=None,
         predicted_for=lambda name: decisions if METRICS[name].needs in ("decision", "number") else None,
     )
 

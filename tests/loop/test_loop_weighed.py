@@ -24,8 +24,9 @@ def test_what_a_row_counts_is_seen_by_training_gate_and_card(folder, clock):
     weighed = table.with_columns(counts=pl.Series(np.random.default_rng(2).choice([0.0, 1.0, 6.0], 1200)))
     weighed.write_csv(folder / "rows.csv")
     path = folder / "everloop.yaml"
-    text = path.read_text().replace("problem: {", 'problem: {weight: counts, require: {recall: ">= 0"}, ')
-    path.write_text(text)
+    stated = 'problem: {weight: counts, sensitive: [site], require: {recall: ">= 0"}, '
+    text = path.read_text().replace("problem: {", stated)
+    path.write_text(text.replace("model: {", 'model: {fairness: {equal_opportunity_difference: "<= 0.5"}, '))
     with Workspace.open(load(path), clock=clock) as opened:
         version = run_once(opened, as_of=START.replace(year=2025)).version
         steps = {row.name: row for row in opened.record.find(StepRow)}
@@ -45,6 +46,12 @@ def test_what_a_row_counts_is_seen_by_training_gate_and_card(folder, clock):
     assert checks["problem.require.recall"]["evidence"]["found"] == pytest.approx(
         recall_score(actual, decided, sample_weight=counts)
     )
+    rates = [
+        recall_score(actual[rows], decided[rows], sample_weight=counts[rows])
+        for rows in ((test["site"] == name).to_numpy() for name in ("north", "south"))
+    ]
+    fair = checks["fairness.equal_opportunity_difference by site"]["evidence"]
+    assert fair["found"] == pytest.approx(abs(rates[0] - rates[1]))
     prices = np.where(decided, -10.0, np.where(actual, -60.0, 0.0))
     gain = np.average(prices - np.where(actual, -60.0, 0.0), weights=counts)
     assert checks["better than today"]["evidence"]["estimate"] == pytest.approx(gain)

@@ -102,3 +102,18 @@ def test_a_bound_that_holds_nowhere_decides_nobody(seed, name, limit):
     bound = Bound("<=", limit, "") if not FAIRNESS[name].ratio else Bound(">=", 1 - limit, "")
     found = choose_fair_thresholds(scores, actual, gains(actual), groups.tolist(), {name: bound}, 1 / 3)
     assert found.satisfied or found.gain == 0.0
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_weighed_rows_are_decided_as_repeated_ones(name):
+    scores, actual, groups = rows(3, sizes=(700, 500))
+    counts = np.random.default_rng(4).integers(1, 4, len(scores))
+    bound = {name: Bound.parse(BOUNDS[name])}
+    given = (scores, actual, gains(actual), groups)
+    one = choose_fair_thresholds(*given[:3], groups.tolist(), bound, 1 / 3, weights=counts)
+    again = [np.repeat(each, counts) for each in given]
+    other = choose_fair_thresholds(*again[:3], again[3].tolist(), bound, 1 / 3)
+    assert one.gain == pytest.approx(other.gain)
+    assert one.plain == pytest.approx(other.plain)
+    assert one.after[name] == pytest.approx(other.after[name])
+    assert one.thresholds == pytest.approx(other.thresholds)

@@ -76,11 +76,28 @@ def _measured(candidate: Candidate, name: str, groups: np.ndarray) -> Interval:
     rows = groups >= 0
     if not rows.any() or (name in FAIRNESS and candidate.frame.task != "binary"):
         return UNKNOWN
+    counts = candidate.counts
     if name in FAIRNESS:
-        return disparity_interval(name, candidate.actual[rows], candidate.decisions[rows], groups[rows])
+        return disparity_interval(
+            name,
+            candidate.actual[rows],
+            candidate.decisions[rows],
+            groups[rows],
+            weights=None if counts is None else counts[rows],
+        )
     from everloop.measure.metric_intervals import metric_interval
 
     metric = candidate.frame.metric
     predicted = candidate.predicted_for(metric)
     masks = [groups == group for group in np.unique(groups[rows])]
-    return widest_gap([metric_interval(metric, candidate.actual[mask], predicted[mask]) for mask in masks])
+    return widest_gap(
+        [
+            metric_interval(
+                metric,
+                candidate.actual[mask],
+                predicted[mask],
+                weights=None if counts is None else counts[mask],
+            )
+            for mask in masks
+        ]
+    )

@@ -105,7 +105,7 @@ def task_refusals(spec: LifecycleSpec) -> Iterator[SpecFault]:
     """Gives an error for each thing in the file that its stated task cannot have."""
     task = spec.problem.task
     if spec.problem.weight is not None:
-        yield from _weights(spec, task)
+        yield from _weights(task)
     if task is None or task not in TASKS:
         return
     yield from _foreign_metrics(spec, task)
@@ -125,26 +125,13 @@ UNWEIGHTED = ("anomaly", "clustering")
 """Tasks whose metrics and learners have no weighted form."""
 
 
-def _weights(spec: LifecycleSpec, task: str | None) -> Iterator[SpecFault]:
+def _weights(task: str | None) -> Iterator[SpecFault]:
     place = "problem.weight"
     if task in UNWEIGHTED:
         yield SpecFault(
             f"{place} says how much a row counts; the metrics of the task {task} have no weighted form.",
             hint="leave it out",
             place=place,
-        )
-    if spec.model.mitigate == "thresholds":
-        yield SpecFault(
-            f"{place} weighs rows, and thresholds of groups are chosen by rates that have no weighted form.",
-            hint="mitigate: reweighing, which weighs rows too, or leave one of them out",
-            place="model.mitigate",
-        )
-    if spec.model.fairness:
-        yield SpecFault(
-            f"{place} weighs rows, and the differences between groups that model.fairness bounds "
-            f"({', '.join(spec.model.fairness)}) have no weighted form.",
-            hint="leave one of them out; groups are told on the card, each row counted once",
-            place="model.fairness",
         )
 
 

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.core.units import Bound
-from everloop.measure.arrays import Booleans, Floats, binary, numbers, same_length
+from everloop.measure.arrays import Booleans, Floats, binary, numbers, same_length, weights_for
 from everloop.measure.confusion import Confusion
 from everloop.measure.fairness import FAIRNESS
 
@@ -85,7 +85,7 @@ class _Group(NamedTuple):
     gains: Floats
 
 
-def choose_fair_thresholds(
+def choose_fair_thresholds(  # noqa: PLR0913  (rows, what they gain and count, and what bounds the choice)
     scores: ArrayLike,
     actual: ArrayLike,
     gain: ArrayLike,
@@ -94,6 +94,7 @@ def choose_fair_thresholds(
     otherwise: float,
     *,
     most_positive: float = 1.0,
+    weights: ArrayLike | None = None,
 ) -> FairChoice:
     """Chooses the thresholds that gain most among those that keep the bounds.
 
@@ -110,16 +111,19 @@ def choose_fair_thresholds(
         bounds: Keys of `FAIRNESS` with their bounds: differences from above, ratios from below.
         otherwise: The threshold of all.
         most_positive: The largest share of rows that may be decided positive.
+        weights: What each row counts, (n,); 1 each by default.
     """
     score, truth, worth = numbers(scores, "scores"), binary(actual, "actuals"), numbers(gain, "gains")
+    counts = weights_for(weights, score.size)
+    counts = counts / counts.mean()
     texts = np.array([None if name is None else str(name) for name in groups], dtype=object)
     same_length(score.size, actuals=truth, gains=worth, groups=texts)
     members = _members(texts)
     counted = np.isin(texts, list(members))
-    measured = partial(_measured, bounds, truth[counted], groups=texts[counted])
+    measured = partial(_measured, bounds, truth[counted], groups=texts[counted], weights=counts[counted])
     plain = np.asarray(score >= otherwise)
     before = measured(plain[counted])
-    earned = float((worth * plain).mean())
+    earned = float((counts * worth * plain).mean())
     kept_anyway = all(_allowance(name, bounds[name], SAFETY).holds(value) for name, value in before.items())
     if len(members) < 2 or kept_anyway:
         holds = all(bounds[name].holds(value) for name, value in before.items())
@@ -132,19 +136,24 @@ def choose_fair_thresholds(
         return np.asarray(score >= each)
 
     def chosen(charge: float) -> dict[str, float]:
-        found = [_candidates(name, score[at], truth[at], worth[at] - charge) for name, at in members.items()]
+        found = [
+            _candidates(name, score[at], truth[at], counts[at] * (worth[at] - charge), counts[at])
+            for name, at in members.items()
+        ]
         places = _best(found, bounds)
         return {
             group.name: float(group.thresholds[place]) for group, place in zip(found, places, strict=True)
         }
 
     thresholds = _within(
-        chosen, lambda each: decided(each).mean() <= most_positive, float(np.abs(worth).max())
+        chosen,
+        lambda each: float((counts * decided(each)).mean()) <= most_positive,
+        float(np.abs(worth).max()),
     )
     own = decided(thresholds)
     after = measured(own[counted])
     satisfied = all(bounds[name].holds(value) for name, value in after.items())
-    return FairChoice(thresholds, float((worth * own).mean()), earned, satisfied, before, after)
+    return FairChoice(thresholds, float((counts * worth * own).mean()), earned, satisfied, before, after)
 
 
 def _members(texts: np.ndarray) -> dict[str, Booleans]:
@@ -154,9 +163,9 @@ def _members(texts: np.ndarray) -> dict[str, Booleans]:
 
 
 def _measured(
-    bounds: Mapping[str, Bound], truth: Booleans, decided: Booleans, *, groups: np.ndarray
+    bounds: Mapping[str, Bound], truth: Booleans, decided: Booleans, *, groups: np.ndarray, weights: Floats
 ) -> dict[str, float]:
-    return {name: FAIRNESS[name](truth, decided, groups) for name in bounds}
+    return {name: FAIRNESS[name](truth, decided, groups, weights) for name in bounds}
 
 
 def _within(
@@ -178,19 +187,20 @@ def _within(
     return best
 
 
-def _candidates(name: str, scores: Floats, truth: Booleans, gain: Floats) -> _Group:
+def _candidates(name: str, scores: Floats, truth: Booleans, gain: Floats, weights: Floats) -> _Group:
+    """Gives a group's candidates; gains are those of the rows, what each counts taken in."""
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
     ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
     ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(CANDIDATES, len(ends))).astype(int))]
-    taken = np.append(0, ends + 1).astype(np.float64)
-    found = np.append(0.0, np.cumsum(truth[order])[ends])
+    taken = np.append(0.0, np.cumsum(weights[order])[ends])
+    found = np.append(0.0, np.cumsum((weights * truth)[order])[ends])
     gains = np.append(0.0, np.cumsum(gain[order])[ends])
     # Halfway to the next score, so that rows near the last one taken fall on its side.
     middles = (ordered + np.append(ordered[1:], ordered[-1])) / 2
     thresholds = np.concatenate(([np.nextafter(max(1.0, float(ordered[0])), np.inf)], middles[ends]))
     thresholds[-1] = min(0.0, float(ordered[-1]))
-    size, positives = float(len(scores)), float(truth.sum())
+    size, positives = float(weights.sum()), float((weights * truth).sum())
     counts = Confusion(found, taken - found, positives - found, size - positives - (taken - found))
     return _Group(name, thresholds, counts, gains)
 

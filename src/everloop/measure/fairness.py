@@ -77,16 +77,20 @@ class Disparity:
         worst: Floats = (np.fmin if self.ratio else np.fmax).reduce(found, axis=0)
         return worst
 
-    def __call__(self, actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> float:
+    def __call__(
+        self, actual: ArrayLike, decision: ArrayLike, groups: ArrayLike, weights: ArrayLike | None = None
+    ) -> float:
         """Measures rows; 0 (of a ratio 1) with one group.
 
         Args:
             actual: 0/1, shape (n,).
             decision: 0/1, shape (n,).
             groups: The group of each row, shape (n,).
+            weights: What each row counts, shape (n,); 1 each by default.
         """
         truth, chosen, texts = _read(actual, decision, groups)
-        return float(self.of(_counts(truth, chosen, texts, np.unique(texts))))
+        counted = weights_for(weights, truth.size)
+        return float(self.of(_counts(truth, chosen, texts, np.unique(texts), counted)))
 
 
 def group_rates(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> tuple[GroupRates, ...]:
@@ -108,7 +112,13 @@ def group_rates(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> tu
 
 
 def disparity_interval(
-    name: str, actual: ArrayLike, decision: ArrayLike, groups: ArrayLike, *, seed: int = 0
+    name: str,
+    actual: ArrayLike,
+    decision: ArrayLike,
+    groups: ArrayLike,
+    *,
+    seed: int = 0,
+    weights: ArrayLike | None = None,
 ) -> Interval:
     """Gives a measure of `FAIRNESS` with its 95 % interval.
 
@@ -117,12 +127,16 @@ def disparity_interval(
     honest: three positives that were all missed do not prove that all are. Differences between small groups
     come out large by chance alone: such an interval starts near the estimate and ends far from it.
 
+    Rows that count differently leave open what fewer alike ones would: a group has Kish's effective number
+    of rows, the square of the sum of its weights over the sum of their squares.
+
     Args:
         name: A key of `FAIRNESS`.
         actual: 0/1, shape (n,).
         decision: 0/1, shape (n,).
         groups: The group of each row, shape (n,).
         seed: Of the draws.
+        weights: What each row counts, shape (n,); 1 each by default.
 
     Source:
         Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16
@@ -131,11 +145,14 @@ def disparity_interval(
     truth, chosen, texts = _read(actual, decision, groups)
     if not truth.size:
         return UNKNOWN
-    counts = _counts(truth, chosen, texts, np.unique(texts))
+    counted, names = weights_for(weights, truth.size), np.unique(texts)
+    counts = _counts(truth, chosen, texts, names, counted)
     estimate = float(FAIRNESS[name].of(counts))
     outcomes = np.stack(
         [counts.true_positive, counts.false_positive, counts.false_negative, counts.true_negative]
     )
+    if weights is not None:
+        outcomes = outcomes * _rows_of_one_weight(counted, np.searchsorted(names, texts), len(names))
     random = np.random.default_rng(seed)
     drawn = np.stack([random.dirichlet(of + 0.5, size=REPEATS) for of in outcomes.T], axis=1)
     found = FAIRNESS[name].of(Confusion(*(drawn[:, :, k] for k in range(4))), counts)
@@ -153,10 +170,21 @@ def _read(actual: ArrayLike, decision: ArrayLike, groups: ArrayLike) -> tuple[Bo
     return truth, chosen, texts
 
 
-def _counts(truth: Booleans, chosen: Booleans, texts: np.ndarray, names: np.ndarray) -> Confusion:
+def _counts(
+    truth: Booleans, chosen: Booleans, texts: np.ndarray, names: np.ndarray, weights: Floats
+) -> Confusion:
     places = np.searchsorted(names, texts)
     kinds = (truth & chosen, ~truth & chosen, truth & ~chosen, ~truth & ~chosen)
-    return Confusion(*(np.bincount(places[kind], minlength=len(names)).astype(np.float64) for kind in kinds))
+    counted = (np.bincount(places[kind], weights=weights[kind], minlength=len(names)) for kind in kinds)
+    return Confusion(*(found.astype(np.float64) for found in counted))
+
+
+def _rows_of_one_weight(weights: Floats, places: np.ndarray, groups: int) -> Floats:
+    """Gives what a group's weights are multiplied by, so that they sum to its effective number of rows."""
+    total = np.bincount(places, weights=weights, minlength=groups)
+    squares = np.bincount(places, weights=weights**2, minlength=groups)
+    scale: Floats = np.divide(total, squares, out=np.zeros(groups), where=squares > 0)
+    return scale
 
 
 def _false_positive_rate(counts: Confusion) -> Floats:

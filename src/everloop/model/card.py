@@ -504,7 +504,7 @@ def _weight_limit(trained: Trained, facts: CardFacts) -> list[str]:
     return [
         (
             f"Rows count by {trained.frame.weight}: in learning, in what was chosen, in metrics, values and "
-            "their intervals. Slices, groups, the matrix of decisions and the spread of residuals count each "
+            "their intervals. Slices, the matrix of decisions and the spread of residuals count each "
             "row once."
         )
     ]

@@ -156,7 +156,14 @@ def _alike(this: Choosing, alike: Alike, plain: Decided) -> Decided:
     limit = this.required.get("positive_rate")
     most = limit.limit if limit is not None and limit.comparison in ("<", "<=") else 1.0
     found = choose_fair_thresholds(
-        this.scores, this.actual, gain, alike.groups, alike.bounds, otherwise, most_positive=most
+        this.scores,
+        this.actual,
+        gain,
+        alike.groups,
+        alike.bounds,
+        otherwise,
+        most_positive=most,
+        weights=this.counts,
     )
     kept = _said(alike.bounds)
     if not found.thresholds:

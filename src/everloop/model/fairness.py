@@ -58,7 +58,10 @@ def _of_columns(judged: Judged, names: tuple[str, ...]) -> GroupFairness:
         numbers = np.array([places.get(text, -1) for text in texts.tolist()])
         rows = numbers >= 0
         arguments = judged.actual[rows], judged.decisions[rows], numbers[rows]
-        differences |= {name: disparity_interval(name, *arguments, seed=judged.seed) for name in FAIRNESS}
+        counted = None if judged.counts is None else judged.counts[rows]
+        differences |= {
+            name: disparity_interval(name, *arguments, seed=judged.seed, weights=counted) for name in FAIRNESS
+        }
     return GroupFairness(names, groups, differences)
 
 
@@ -71,15 +74,18 @@ def _most_frequent(texts: NDArray[np.object_]) -> dict[str, int]:
 def _group(judged: Judged, text: str, rows: NDArray[np.int64]) -> Group:
     if len(rows) < FEWEST_ROWS:
         return Group(text, len(rows), enough=False)
-    metric, actual = judged.frame.metric, judged.actual[rows]
-    rates = {metric: metric_interval(metric, actual, judged.predicted_for(metric)[rows], seed=judged.seed)}
-    if judged.frame.task == "binary":
-        decisions = judged.decisions[rows]
-        rates |= {shown: metric_interval(name, actual, decisions) for shown, name in _RATES.items()}
-        rates["false_positive_rate"] = _complement(metric_interval("specificity", actual, decisions))
-    if judged.worth is not None:
-        rates["value"] = mean_interval(judged.worth.only(rows).values(actual, judged.decisions[rows]))
+    one, metric = judged.only(rows), judged.frame.metric
+    rates = {metric: _interval(one, metric, one.predicted_for(metric))}
+    if one.frame.task == "binary":
+        rates |= {shown: _interval(one, name, one.decisions) for shown, name in _RATES.items()}
+        rates["false_positive_rate"] = _complement(_interval(one, "specificity", one.decisions))
+    if one.worth is not None:
+        rates["value"] = mean_interval(one.worth.values(one.actual, one.decisions), weights=one.counts)
     return Group(text, len(rows), enough=True, rates=rates)
+
+
+def _interval(one: Judged, metric: str, predicted: NDArray[np.float64]) -> Interval:
+    return metric_interval(metric, one.actual, predicted, seed=one.seed, weights=one.counts)
 
 
 def _complement(share: Interval) -> Interval:

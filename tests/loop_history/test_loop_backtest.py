@@ -81,6 +81,27 @@ def test_retraining_pays_where_the_world_has_changed(lifecycle: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_rehearsals_log_shows_no_private_column(lifecycle: Path) -> None:
+    text = (lifecycle / "everloop.yaml").read_text()
+    table = pl.read_csv(lifecycle / "rows.csv").with_columns(who=pl.int_range(pl.len()) % 7)
+    table = table.with_columns(who="customer " + pl.col("who").cast(pl.String))
+    table.write_csv(lifecycle / "rows.csv")
+    private = "deploy:\n  log: {private: {who: hash, season: drop}}\n"
+    (lifecycle / "everloop.yaml").write_text(text.replace("deploy:\n", private))
+    until = SINCE + timedelta(days=20)
+    with Workspace.open(load(lifecycle)) as workspace:
+        result = backtest(workspace, [], Rehearsal(SINCE, until, every=timedelta(days=10)))
+    folder = lifecycle / ".everloop" / "backtest" / "never" / "log"
+    log = read_log(folder).predictions
+    assert 0 < log.height == result.decisions
+    shown = [json.loads(row) if isinstance(row, str) else row for row in log["row"].to_list()]
+    assert all("season" not in row and "price" in row for row in shown)
+    assert 1 < len({row["who"] for row in shown}) <= 7
+    for file in folder.rglob("*"):
+        assert file.is_dir() or b"customer" not in file.read_bytes()
+
+
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_a_report(
     lifecycle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
+from everloop.runtime.log.privacy import Privacy, key_in
 from everloop.runtime.log.writing import PredictionLog
 from everloop.runtime.routing import SHADOW, chance_of, read_routing
 from everloop.runtime.row_fill import microseconds
@@ -35,6 +36,8 @@ class Answering:
     def __init__(self, workspace: Workspace, rows: History) -> None:
         self._path, self._trusted = workspace.routing_path, workspace.trusted_keys
         self._log = PredictionLog(workspace.log_folder)
+        private = workspace.spec.deploy.log.private
+        self._privacy = Privacy(private, key_in(workspace.log_key_path) if private else b"")
         self._rows = rows
         self._regression = False
         self._routing: LoadedRouting | None = None
@@ -92,7 +95,7 @@ class Answering:
                         moment,
                         arm.version,
                         name,
-                        values,
+                        self._privacy.row(values),
                         answer.score,
                         answer.prediction,
                         0,
@@ -105,7 +108,7 @@ class Answering:
     ) -> None:
         if routing.challenger is None:
             return
-        unit, chance = routing.unit(row, identity), chance_of(routing.routing, name)
+        unit, chance = routing.unit(self._privacy.row(row), identity), chance_of(routing.routing, name)
         self._log.append(RefusalLine(identity, time, version, name, "contract", unit, 0, chance))
 
     def _feed_back(self, places: list[int]) -> None:

@@ -82,7 +82,7 @@ def server_settings(workspace: Workspace, listening: Listening, clock: str) -> t
         log=str(workspace.log_folder.resolve()),
         topic=log_topic(workspace.spec.deploy.log),
         private=dict(workspace.spec.deploy.log.private),
-        log_key=str((workspace.state_folder / "log.key").resolve()),
+        log_key=str(workspace.log_key_path.resolve()),
         online=workspace.online_address,
         host=listening.host or serve.host,
         port=serve.port if listening.port is None else listening.port,

@@ -98,6 +98,11 @@ class Workspace:
         return self.state_folder / "log"
 
     @property
+    def log_key_path(self) -> Path:
+        """What private columns of the prediction log are hashed with."""
+        return self.state_folder / "log.key"
+
+    @property
     def online_address(self) -> str:
         """The online store of features: its address, or the reference that stands for it."""
         if self.spec.data.online is None:

@@ -1,5 +1,6 @@
 """Is it worth doing: the verdict on tables whose truth is known, and the evidence behind it."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -181,6 +182,29 @@ def test_a_required_metric_asks_for_labels() -> None:
     assert reached.verdict == "go"
     never = judged(rows, forecast=True, require={"roc_auc": ">= 0.999"}, optimise="roc_auc")
     assert never.verdict == "rephrase"
+
+
+@pytest.mark.slow
+def test_a_metric_that_labels_can_reach_asks_for_that_many_and_says_what_they_cost() -> None:
+    """What is required lies between what is expected now and with eight times the labels."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(700, 8))
+    level = x[:, :4].sum(axis=1) + 2 * x[:, 4] * x[:, 5] + random.logistic(size=700)
+    rows = pl.DataFrame({f"x{i}": x[:, i] for i in range(8)}).with_columns(y=np.where(level > 0, "c1", "c0"))
+    free = sufficiency(rows, spec=ProblemSpec(target="y", positive="c1", optimise="roc_auc"))
+    assert free.now is not None, free.reason
+    wanted = (free.now.estimate + free.ahead[-1].score.estimate) / 2
+    assert free.ahead[-1].score.estimate > free.now.estimate + 0.01, free
+    goal = GoalSpec.model_validate({"costs": {"label": 2}})
+    stated = {"require": {"roc_auc": f">= {wanted:.4f}"}, "optimise": "roc_auc"}
+    found = judged(rows, goal=goal, forecast=True, **stated)
+    assert found.verdict == "more labels", found.reasons
+    number = int(
+        re.search(r"about ([\d,]+) more labels \(([\d,]+)\) reach it", found.reasons[0])[1].replace(",", "")
+    )
+    assert f"({2 * number:,})" in found.reasons[0]
+    assert 0 < number <= 7 * 700
+    assert re.search(r"with [\d,]+ more [\d.]+ \([\d.]+ to [\d.]+\)", found.reasons[0])
 
 
 def test_a_permutation_test_is_exact() -> None:

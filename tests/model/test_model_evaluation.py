@@ -83,6 +83,29 @@ def test_value_and_gain_are_those_of_the_decisions() -> None:
     assert [requirement.holds for requirement in found.requirements] == [False, True]
 
 
+def test_curves_say_what_each_of_their_points_would_earn_and_find() -> None:
+    prices = np.tile([5.0, -2.0, -4.0, 1.0], (600, 1))
+    one = judged(worth=Worth("binary", prices=prices, size=600))
+    found = evaluate(one)
+    curve = found.value_curve
+    for threshold, value, rate in zip(
+        curve["thresholds"], curve["values"], curve["positive_rates"], strict=True
+    ):
+        decided = one.scores >= threshold
+        assert value == pytest.approx(decision_values(one.actual, decided, prices).mean())
+        assert rate == pytest.approx(decided.mean())
+    precision, recall, _ = metrics.precision_recall_curve(one.actual, one.scores)
+    theirs = {(round(a, 9), round(b, 9)) for a, b in zip(precision, recall, strict=True)}
+    shown = zip(found.precision_curve["precision"], found.precision_curve["recall"], strict=True)
+    assert {(round(a, 9), round(b, 9)) for a, b in shown} <= theirs
+    order = one.actual[np.argsort(-one.scores)]
+    gain = found.gain_curve
+    for share, part, lift in list(zip(gain["share"], gain["found"], gain["lift"], strict=True))[1:]:
+        first = order[: round(share * 600)]
+        assert part == pytest.approx(first.sum() / order.sum())
+        assert lift == pytest.approx(first.mean() / order.mean())
+
+
 def test_the_worst_slice_and_the_groups_are_found() -> None:
     one = judged(rows=3000, fairness={"equal_opportunity_difference": Bound.parse("<= 0.01")})
     found = evaluate(one)

@@ -287,3 +287,49 @@ def test_the_error_is_shared():
 def test_what_cannot_be_guarded_is_refused(strategy, guard, said):
     with pytest.raises(SpecFault, match=said):
         require_known(DeploySpec.model_validate({"strategy": strategy, "guard": guard}))
+
+
+def of_lists(of_second, of_first, count=3000, seed=0, **changes):
+    """A look at lists: how often the item that was taken stood in those of each arm."""
+    random = np.random.default_rng(seed)
+    second = random.random(count) < 0.5
+    hits = (random.random(count) < np.where(second, of_second, of_first)).astype(float)
+    own = {"recall_at_10": hits, "ndcg_at_10": hits * random.random(count), "value_per_decision": 3 * hits}
+    known = replace(look(count=count).known, second=second, own=own, **changes)
+    return replace(look(count=count), known=known)
+
+
+@pytest.mark.parametrize(
+    ("of_second", "of_first", "required", "said"),
+    [
+        (0.2, 0.4, "not worse", "harm"),
+        (0.2, 0.4, "not worse by 5%", "harm"),
+        (0.4, 0.4, "not worse by 20%", "fine"),
+        (0.5, 0.3, "better", "fine"),
+        (0.4, 0.4, "better", "undecided"),
+        (0.4, 0.4, ">= 20%", "fine"),
+        (0.1, 0.4, ">= 20%", "harm"),
+    ],
+)
+def test_lists_by_what_was_taken_of_them(of_second, of_first, required, said):
+    seen_lists = of_lists(of_second, of_first)
+    assert answer("recall_at_10", required, seen_lists) == said
+    if not required.startswith(">="):
+        assert answer("ndcg_at_10", required, seen_lists) in (said, "undecided")
+    if "by" not in required and not required.startswith(">="):
+        assert answer("value_per_decision", required, seen_lists) == said
+
+
+def test_lists_of_one_arm_alone_or_of_one_entity_say_nothing():
+    assert answer("recall_at_10", "not worse", of_lists(0.0, 0.9, chance=np.ones(3000))) == "undecided"
+    assert answer("recall_at_10", "not worse", of_lists(0.0, 0.9, unit=np.full(3000, "one"))) == "undecided"
+    assert answer("recall_at_10", "not worse", look()) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("required", "worse", "wrong"), [("not worse", 0.0, "harm"), ("not worse by 10%", 0.1, "fine")]
+)
+def test_lists_are_judged_wrongly_no_oftener_than_the_budget_says(required, worse, wrong):
+    """Of 200 rollouts at the edge of what is allowed, looked at when they end: 4 and 5 in a hundred at most."""
+    found = [answer("recall_at_10", required, of_lists(0.4 - worse, 0.4, 1500, seed)) for seed in range(200)]
+    assert found.count(wrong) <= 200 * (0.04 if wrong == "harm" else 0.05) + 5

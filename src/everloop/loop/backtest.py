@@ -28,6 +28,7 @@ from everloop.loop.living import FOLDER, Life, Place, train_first
 from everloop.loop.policies import USUAL, Policy, policies_of
 from everloop.loop.side_by_side import Found, live_all
 from everloop.loop.workspace import Workspace
+from everloop.table.list_worth import TASK as RECOMMENDATION
 from everloop.table.worth import PRICED_TASKS
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ def backtest(
             hint="goal: {value: {true_positive: 10, false_positive: -1}}",
             place="goal.value",
         )
-    if workspace.spec.goal.value.kind not in PRICED_TASKS:
+    if workspace.spec.goal.value.kind not in (*PRICED_TASKS, RECOMMENDATION):
         raise SpecFault(
             f"The past of a {workspace.spec.goal.value.kind} cannot be lived again: what would have come of "
-            "another list, or of acting on other rows, is not known.",
+            "acting on other rows is not known.",
             place="problem.task",
         )
     if how.every <= timedelta():

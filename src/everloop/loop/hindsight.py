@@ -10,7 +10,12 @@ import numpy as np
 
 from everloop.core.errors import NotFound
 from everloop.deploy.versions import champion
-from everloop.table.labels import actuals_of, label_text
+from everloop.measure.recommendation import JUDGED_ITEMS
+from everloop.table.labels import actuals_of, label_text, label_texts
+from everloop.table.list_worth import TASK as RECOMMENDATION
+from everloop.table.list_worth import read_list_prices
+from everloop.table.prices import prices_of_rows
+from everloop.table.schema import schema_of
 from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
@@ -20,21 +25,62 @@ if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
     from everloop.measure.worth import Worth
     from everloop.spec.frame import Frame
+    from everloop.spec.goal import ValueSpec
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken at each event of the past.
+
+    Attributes:
+        items: The items' texts, None where none was, (rows,).
+        money: What each is worth where it stands in a list, (rows,).
+        shown: What each item that is shown is worth.
+    """
+
+    items: tuple[str | None, ...]
+    money: NDArray[np.float64]
+    shown: float
+
+    @classmethod
+    def of(cls, value: ValueSpec, rows: History, item: str) -> Taken:
+        """Prices the events by the file's `hit` and `shown`."""
+        events = rows.rows.with_columns(rows.facts["actual"].alias(item))
+        hit, shown = read_list_prices(value, schema_of(events).types)
+        money = prices_of_rows(events.lazy(), (hit,))[:, 0]
+        return cls(tuple(label_texts(events[item]).to_list()), money, shown)
+
+    def values(self, places: Sequence[int] | NDArray[np.int64], lists: Sequence[Any]) -> NDArray[np.float64]:
+        """Gives what lists were worth, each by the one event that came of it, (n,); NaN where none did."""
+        found = np.full(len(places), np.nan)
+        for k, (place, said) in enumerate(zip(places, lists, strict=True)):
+            item = self.items[int(place)]
+            if item is not None and said is not None:
+                listed = list(said)[:JUDGED_ITEMS]
+                found[k] = self.money[int(place)] * (item in listed) + self.shown * len(listed)
+        return found
 
 
 @dataclass(frozen=True)
 class Hindsight:
     """What each decision on each row of the past would be worth, its actual known.
 
+    A list is worth the item that its entity had, where it names it: that item was had anyway, so what is
+    compared is how well lists foretell, not what showing them would have caused.
+
     Attributes:
         frame: The problem.
-        worth: What decisions are worth; None where they have no price.
+        worth: What decisions are worth; None where they have no price, and of lists.
         actuals: Class positions or numbers, (rows,); NaN where the actual never came.
+        currency: The money's name.
+        taken: Of a recommendation: what was taken, and its price.
     """
 
     frame: Frame
     worth: Worth | None
     actuals: NDArray[np.float64]
+    currency: str = ""
+    taken: Taken | None = None
 
     @classmethod
     def of(cls, workspace: Workspace, rows: History) -> Hindsight:
@@ -46,17 +92,23 @@ class Hindsight:
         serving = champion(workspace.record, workspace.name)
         if serving is None:
             raise NotFound(f"No version of {workspace.name} serves yet.", hint="everloop run")
-        frame = workspace.served(serving).frame
-        worth = worth_of(workspace.spec.goal.value, frame, rows.rows)
-        return cls(frame, worth, actuals_of(rows.facts["actual"], frame))
+        frame, value = workspace.served(serving).frame, workspace.spec.goal.value
+        currency = "" if value is None else value.currency
+        if frame.task == RECOMMENDATION:
+            taken = None if value is None else Taken.of(value, rows, frame.target)
+            return cls(frame, None, np.full(len(rows), np.nan), currency, taken)
+        worth = worth_of(value, frame, rows.rows)
+        return cls(frame, worth, actuals_of(rows.facts["actual"], frame), currency)
 
     @property
-    def currency(self) -> str:
-        """The money's name."""
-        return self.worth.currency if self.worth else ""
+    def is_priced(self) -> bool:
+        """Whether decisions have a price."""
+        return self.worth is not None or self.taken is not None
 
     def values(self, places: Sequence[int] | NDArray[np.int64], predictions: Sequence[Any]) -> Any:
         """Gives what predictions on some rows were worth, (n,); NaN where that is not known."""
+        if self.taken is not None:
+            return self.taken.values(places, predictions)
         found = np.full(len(places), np.nan)
         if self.worth is None or not len(places):
             return found

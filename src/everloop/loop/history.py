@@ -138,7 +138,7 @@ def time_range(workspace: Workspace) -> tuple[datetime, datetime]:
 def _past(workspace: Workspace) -> tuple[Snapshot, str]:
     """Takes the whole table, whose rows must have times and actuals of their own."""
     problem = workspace.spec.problem
-    if not problem.target or problem.task == "recommendation":
+    if not problem.target:
         raise SpecFault(
             "The problem's rows have no actuals of their own: a rehearsal could learn nothing.",
             hint="everloop up; windows are judged by their inputs and scores",

@@ -136,7 +136,7 @@ class Life:
             finally:
                 answering.close()
             hindsight = Hindsight.of(own, self.rows)
-            if hindsight.worth is None:
+            if not hindsight.is_priced:
                 raise SpecFault("Decisions of this task have no price.", place="goal.value")
             return _account(own, self.name, answering, hindsight), hindsight.currency
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,11 +12,16 @@ import numpy as np
 
 from everloop.core.errors import PackageRefused
 from everloop.deploy.candidate import Candidate
+from everloop.deploy.guards import FROM_ACTUALS
+from everloop.deploy.guards.listed import listed_values
 from everloop.deploy.guards.look import Asked, Known, Look, Requests
 from everloop.loop.answered import unshadowed
 from everloop.loop.served import ServedRows
+from everloop.loop.served_worth import SERVED_WORTH, usual_list_value
 from everloop.record.rows import VersionRow
 from everloop.runtime.routing import CHAMPION, PINNED, SHADOW, unit_of
+from everloop.table.labels import label_texts
+from everloop.table.list_worth import TASK as RECOMMENDATION
 from everloop.table.worth import worth_of
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from everloop.measure.worth import Worth
     from everloop.record.rows import RolloutRow
     from everloop.runtime.log import LogSpan
+    from everloop.spec import GoalSpec
 
 _MOMENT = timedelta(microseconds=1)
 
@@ -101,7 +108,7 @@ def look_of(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: dat
             Candidate(challenger.folder, rows, challenger.frame, worth),
             _references(pair),
         ),
-        usual_value=_usual_value(champion),
+        usual_value=_usual_value(champion, workspace.spec.goal),
         has_entities=_shows_entities(answered),
         hidden=_hidden(workspace, pair),
         named=tuple(workspace.spec.deploy.guard),
@@ -135,7 +142,33 @@ def _known_pair(
     champion, challenger = (Candidate(one.folder, rows, one.frame, worth) for one in pair)
     second = (known.lines["arm"] != CHAMPION).to_numpy()
     unit = known.lines["id"].replace_strict(units, return_dtype=pl.String).hash().to_numpy()
-    return Known(champion, challenger, second, _chances(known.lines, second), unit)
+    own = _own_answers(workspace, known, pair, second)
+    return Known(champion, challenger, second, _chances(known.lines, second), unit, own)
+
+
+def _own_answers(
+    workspace: Workspace,
+    known: ServedRows,
+    pair: tuple[ServedVersion, ServedVersion],
+    second: NDArray[np.bool_],
+) -> dict[str, NDArray[np.float64]]:
+    """What came of each answer that was given, by its own version: of lists, and of acting on clusters."""
+    task = known.by.frame.task
+    if task not in SERVED_WORTH:
+        return {}
+    found: dict[str, NDArray[np.float64]] = {}
+    if task == RECOMMENDATION:
+        lists = [json.loads(text) for text in known.lines["prediction"].fill_null("[]")]
+        found |= listed_values(lists, label_texts(known.lines["actual"]).to_list())
+    values = np.full(second.size, np.nan)
+    for version, rows in zip(pair, (np.flatnonzero(~second), np.flatnonzero(second)), strict=True):
+        answered = ServedRows(known.lines[rows], known.inputs[rows], version)
+        worth = answered.worth(workspace) if rows.size else None
+        if worth is not None:
+            values[rows] = worth.values(answered.actuals, answered.decisions)
+    if workspace.spec.goal.value is not None and np.isfinite(values).all():
+        found[FROM_ACTUALS] = values
+    return found
 
 
 def _requests(log: RolloutLog, units: Mapping[str, str]) -> Requests:
@@ -222,8 +255,10 @@ def _references(pair: tuple[ServedVersion, ServedVersion]) -> Any:
     return tuple(found)
 
 
-def _usual_value(champion: ServedVersion) -> float | None:
+def _usual_value(champion: ServedVersion, goal: GoalSpec) -> float | None:
     """What a decision of the champion was worth before the rollout, on rows that it had not learned from."""
+    if champion.frame.task == RECOMMENDATION:
+        return usual_list_value(champion, goal)
     measured = champion.row.metrics.get("value_per_decision")
     if measured is None:
         try:

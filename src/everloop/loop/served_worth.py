@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from everloop.loop.served import ServedRows
+    from everloop.loop.served import ServedRows, ServedVersion
     from everloop.spec import GoalSpec
     from everloop.spec.frame import Frame
 
@@ -42,6 +42,18 @@ def item_worth_facts(goal: GoalSpec, rows: pl.DataFrame, frame: Frame) -> dict[s
     if goal.value is None or frame.task != RECOMMENDATION:
         return {}
     return {ITEM_WORTH: mean_hits(goal.value, frame, rows)}
+
+
+def usual_list_value(version: ServedVersion, goal: GoalSpec) -> float | None:
+    """Gives what a list is worth when one item is taken, by what was known of the version before it served.
+
+    An item that is taken stands in the list as often as items that came later did: that is its recall.
+    """
+    prices, recall = version.reference.facts.get(ITEM_WORTH), version.row.metrics.get("recall_at_10")
+    if goal.value is None or not prices or recall is None:
+        return None
+    shown = read_list_prices(goal.value, None)[1]
+    return float(recall) * float(np.mean(list(prices.values()))) + shown * JUDGED_ITEMS
 
 
 def served_actuals(rows: ServedRows) -> Floats:

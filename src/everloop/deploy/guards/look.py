@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -87,6 +88,7 @@ class Known:
         second: Which of them the challenger answered, (n,).
         chance: The challenger's chance to be drawn, (n,).
         unit: What keeps its arm, (n,).
+        own: Where what comes of an answer depends on it: by name, what the arm's own answer had, (n,).
     """
 
     champion: Candidate
@@ -94,6 +96,7 @@ class Known:
     second: Booleans
     chance: Floats
     unit: NDArray[Any]
+    own: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

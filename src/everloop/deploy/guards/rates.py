@@ -62,7 +62,9 @@ def rate(
     margin = required.margin
     money = (
         _harm(second, chance, happened, requests.unit[drawn] if by_unit else None, margin),
-        _difference(second, chance, happened, required.allowed(TOLERANCE), above=False),
+        difference_evidence(
+            second, chance, happened.astype(np.float64), required.allowed(TOLERANCE), above=False
+        ),
     )
     told = [f"{int(happened[arm].sum())} of {int(arm.sum())}" for arm in (second, ~second)]
     found = f"{told[0]} (champion {told[1]})"
@@ -83,18 +85,25 @@ def _harm(
     second: Booleans, chance: Floats, happened: Booleans, unit: np.ndarray | None, margin: float | None
 ) -> Floats:
     if margin:
-        return _difference(second, chance, happened, margin, above=True)
+        return difference_evidence(second, chance, happened.astype(np.float64), margin, above=True)
     events = np.flatnonzero(happened)
     if unit is not None:
         events = events[first_of_each(unit[events])]
     return ratio_evidence(second[events], chance[events])
 
 
-def _difference(
-    second: Booleans, chance: Floats, happened: Booleans, margin: float, *, above: bool
+def difference_evidence(
+    second: Booleans, chance: Floats, values: Floats, margin: float, *, above: bool
 ) -> Floats:
-    """Evidence that the challenger's rate is more (or less) than the margin above the champion's."""
-    values = happened.astype(np.float64)
+    """Evidence that the challenger's mean is more (or less) than the margin above the champion's.
+
+    Args:
+        second: Whether the challenger answered, (n,).
+        chance: The challenger's chance to, (n,).
+        values: Of the arm that answered, within 0 and 1, (n,).
+        margin: What is bet on.
+        above: Whether the bet is that it is more.
+    """
     mean = mean_before(values)
     of_second, of_first = (1 - mean, mean) if not above else (mean, 1 - mean)
     reach = np.maximum(of_second / chance, of_first / (1 - chance)) + margin

@@ -10,6 +10,7 @@ from everloop.core.errors import SpecFault
 from everloop.core.units import Bound
 from everloop.deploy.guards.answers import nothing_yet
 from everloop.deploy.guards.latency import QUANTILES, latency
+from everloop.deploy.guards.listed import LIST_METRICS, listed_metric
 from everloop.deploy.guards.look import Budget, Look
 from everloop.deploy.guards.metrics import ROW_METRICS, row_metric
 from everloop.deploy.guards.rates import contract_violations, error_rate
@@ -53,6 +54,12 @@ GUARDS: dict[str, Guard] = {
     "agreement": Guard(agreement, compares=False, rescores=True, example=">= 90%"),
     "value_per_decision": Guard(value_per_decision, bounds=False, rescores=True),
     "estimated_performance": Guard(estimated_performance, bounds=False, rescores=True),
+    "recall_at_10": Guard(listed_metric, draws=True, example=">= 20%"),
+    **{
+        name: Guard(listed_metric, bounds=False, draws=True)
+        for name in LIST_METRICS
+        if name != "recall_at_10"
+    },
     **{name: Guard(row_metric, bounds=metric.is_rate, rescores=True) for name, metric in ROW_METRICS.items()},
 }
 """What `deploy.guard` may name."""

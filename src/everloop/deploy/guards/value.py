@@ -2,7 +2,8 @@
 
 Both versions are priced on the same rows and the differences tested, so every request with an actual
 counts, whichever arm answered it. That supposes that an actual does not depend on the decision; where
-decisions change outcomes, the strategy `ab` compares what the arms themselves brought.
+decisions change outcomes, the strategy `ab` compares what the arms themselves brought, as is always done of
+lists and of clusters.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from everloop.measure.sequential import FEWEST
 from everloop.spec.fields import Against
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from everloop.measure.worth import Worth
 
 TOLERANCE = 0.05
@@ -34,6 +37,8 @@ def value_per_decision(name: str, required: Bound | Against, look: Look, budget:
     if isinstance(required, Bound):
         return nothing_yet(name, required, "unknown: it is held against the champion")
     known = look.known
+    if FROM_ACTUALS in known.own:
+        return _of_own_answers(name, required, look, budget)
     champion, challenger = known.champion.values, known.challenger.values
     worth = known.champion.worth
     if champion is None or challenger is None or worth is None:
@@ -46,6 +51,24 @@ def value_per_decision(name: str, required: Bound | Against, look: Look, budget:
     bets = Bets(harm, fine, budget)
     money = unbounded_bets(differences, bets) if reach is None else paired_bets(differences, reach, bets)
     return _told(name, required, differences, rows, money, bets, "rows with actuals")
+
+
+def _of_own_answers(name: str, required: Against, look: Look, budget: Budget) -> GuardFinding:
+    """Of lists and clusters each arm is priced by what came of its own answers, whatever the strategy."""
+    known = look.known
+    harm, fine = margins(required, look.usual_value)
+    own = known.own[FROM_ACTUALS]
+    rows, differences = _drawn(known, own, own)
+    bets = Bets(harm, fine, budget)
+    return _told(
+        name,
+        required,
+        differences,
+        rows.size,
+        unbounded_bets(differences, bets),
+        bets,
+        "answers with actuals",
+    )
 
 
 def estimated_performance(name: str, required: Bound | Against, look: Look, budget: Budget) -> GuardFinding:
@@ -97,14 +120,20 @@ def of_arms(
     known: Known, champion: Floats, challenger: Floats, worth: Worth
 ) -> tuple[int, Floats, Floats | None]:
     """What each arm's own decisions brought, an entity's first one: rows, differences and their reach."""
+    rows, differences = _drawn(known, champion, challenger)
+    if worth.extent is None:
+        return rows.size, differences, None
+    chance = known.chance[rows]
+    return rows.size, differences, 2 * worth.extent[rows] / np.minimum(chance, 1 - chance)
+
+
+def _drawn(known: Known, champion: Floats, challenger: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Gives the rows that either arm could have got, an entity's first, and what each says of both."""
     drawn = np.flatnonzero((known.chance > 0) & (known.chance < 1))
     rows = drawn[first_of_each(known.unit[drawn])]
-    second, chance = known.second[rows], known.chance[rows]
+    second = known.second[rows]
     values = np.where(second, challenger[rows], champion[rows])
-    if worth.extent is None:
-        return rows.size, contrast(values, second, chance), None
-    reach = 2 * worth.extent[rows] / np.minimum(chance, 1 - chance)
-    return rows.size, contrast(values, second, chance), reach
+    return rows, contrast(values, second, known.chance[rows])
 
 
 def _told(

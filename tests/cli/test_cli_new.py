@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from everloop.cli.drafting import draft, scalar
+from everloop.loop.support import refuse_unsupported
 from everloop.spec import load, parse
 from everloop.spec.frame import Frame
 
@@ -34,6 +35,55 @@ def test_a_new_lifecycle_loads_checks_and_runs(
     assert (spec.problem.task, spec.problem.positive, spec.problem.optimise) == ("binary", "yes", "roc_auc")
     assert cli("check", "--file", "loans").status == 0
     assert cli("run", "--file", "loans", "--until", "data").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "task", "asks"),
+    [
+        (["--task", "clustering"], "clustering", {"drift"}),
+        (["--task", "anomaly"], "anomaly", {"drift"}),
+        (
+            ["--task", "recommendation", "--target", "region", "--entity", "who"],
+            "recommendation",
+            {"drift", "performance", "value"},
+        ),
+    ],
+)
+def test_every_task_has_a_beginning(
+    cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], task: str, asks: set[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = range(120)
+    pl.DataFrame(
+        {
+            "who": [f"w{row % 20}" for row in rows],
+            "at": [f"2024-01-{row % 28 + 1:02}T10:{row % 60:02}:00" for row in rows],
+            "region": [f"r{row * row % 7}" for row in rows],
+            "amount": [float(row * 37 % 101) for row in rows],
+        }
+    ).write_csv("rows.csv")
+    said = cli("new", "begun", "--data", "rows.csv", *words)
+    assert said.status == 0, said
+    spec = load(tmp_path / "begun" / "everloop.yaml")
+    assert spec.problem.task == task
+    assert {trigger.kind for trigger in spec.monitor.retrain.on} == asks
+    refuse_unsupported(spec)
+
+
+def test_columns_that_name_pictures_are_inputs(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    for row in range(40):
+        Image.new("L", (6, 6), 40 + 5 * row).save(f"{row}.png")
+    kinds = ["dark" if row < 20 else "light" for row in range(40)]
+    pl.DataFrame({"picture": [f"{row}.png" for row in range(40)], "kind": kinds}).write_csv("rows.csv")
+    refused = cli("new", "x", "--data", "rows.csv", "--target", "kind", "--folder", ".")
+    assert refused.status == 2
+    assert "--files picture" in refused.err
+    said = cli("new", "x", "--data", "rows.csv", "--target", "kind", "--files", "picture", "--folder", ".")
+    assert said.status == 0, said
+    assert load(tmp_path / "everloop.yaml").data.files == ("picture",)
 
 
 def test_it_never_overwrites(cli, home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from everloop.core.units import format_duration
@@ -12,9 +13,17 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 # YAML takes these for something else than text, in one version or another.
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 _EXCLUDED_SHOWN = 12
+_CLASSED = ("binary", "multiclass")
+_LEARNERS = {
+    "clustering": "k_means, gaussian_mixture, hdbscan",
+    "anomaly": "isolation_forest, ecod",
+    "recommendation": "popularity, item_item, implicit_factors",
+}
+# What asks for a retrain where actuals come.
+_ASKS = "[drift, performance, value]"
 
 
-def draft(name: str, source: str, frame: Frame, rows: int) -> str:
+def draft(name: str, source: str, frame: Frame, rows: int, files: Sequence[str] = ()) -> str:
     """Writes the text of a lifecycle file.
 
     Args:
@@ -22,11 +31,14 @@ def draft(name: str, source: str, frame: Frame, rows: int) -> str:
         source: The data's path, from the file's folder.
         frame: What was inferred.
         rows: How many rows there are.
+        files: Columns that name images or sounds.
 
     Returns:
         YAML that runs as it stands.
     """
-    parts = (_head(name), _goal(frame), _problem(frame), _data(source, frame, rows), _TAIL)
+    learners = _LEARNERS.get(frame.task, "linear, lightgbm, random_forest")
+    tail = _TAIL.format(asks=_ASKS if frame.target else "[drift]", learners=learners)
+    parts = (_head(name), _goal(frame), _problem(frame), _data(source, frame, rows, files), tail)
     return "\n".join(parts)
 
 
@@ -118,11 +130,11 @@ _PRICED = {"binary": _of_two, "multiclass": _of_several, "regression": _of_a_num
 def _problem(frame: Frame) -> str:
     delay = frame.label_delay_seconds
     keys = [
-        ("target", scalar(frame.target), ""),
+        ("target", scalar(frame.target) if frame.target else "", ""),
         ("task", frame.task, frame.reasons.get("task", "")),
         (
             "positive",
-            scalar(frame.positive) if frame.positive is not None else "",
+            scalar(frame.positive) if frame.target and frame.positive is not None else "",
             frame.reasons.get("positive", ""),
         ),
         ("optimise", frame.metric, frame.reasons.get("metric", "")),
@@ -157,20 +169,28 @@ def _problem(frame: Frame) -> str:
     return "\n".join([*lines, ""])
 
 
-def _data(source: str, frame: Frame, rows: int) -> str:
-    split = "time" if frame.time else "random" if frame.task == "regression" else "stratified"
+def _data(source: str, frame: Frame, rows: int, files: Sequence[str]) -> str:
+    split = "time" if frame.time else "stratified" if frame.task in _CLASSED else "random"
+    named = ", ".join(scalar(column) for column in files)
+    outliers = "keep" if frame.task == "anomaly" else "clip"
     lines = [
         "data:",
         "  sources:",
         f"    rows: {{file: {quoted(source)}}}    # {rows:,} rows",
+        *([f"  files: [{named}]    # images or sounds beside this file"] if files else []),
         "  # table: select * from rows            # SQL over the sources, to join or to filter",
         "  contract: contract.yaml                # learned by the first run, then yours to edit",
-        "  clean: {duplicates: drop, outliers: clip, missing: impute}",
+        f"  clean: {{duplicates: {_repeated(frame)}, outliers: {outliers}, missing: impute}}",
         "  # features:",
         "  #   ratio: a / nullif(b, 0)            # SQL over the row; the same in training and serving",
         f"  split: {{by: {split}, validation: 20%, test: 20%}}",
     ]
     return "\n".join([*lines, ""])
+
+
+def _repeated(frame: Frame) -> str:
+    """Rows of events may be alike without being one."""
+    return "keep" if frame.task == "recommendation" else "drop"
 
 
 def _in_a_line(text: str) -> str:
@@ -180,20 +200,20 @@ def _in_a_line(text: str) -> str:
 
 _TAIL = """\
 model:
-  # learners: [linear, lightgbm, random_forest]    # by default all that ship
-  budget: 60s                                      # or {trials: 50}, the same result each time
+  # learners: [{learners}]    # by default all that ship
+  budget: 60s                                      # or {{trials: 50}}, the same result each time
   select_features: true
 
 deploy:
   strategy: canary                                 # blue_green, canary, ab, bandit, shadow
   steps: [5%, 25%, 50%, 100%]
-  hold: {requests: 500}
-  guard: {error_rate: "<= 1%"}
-  serve: {host: 127.0.0.1, port: 8700}
+  hold: {{requests: 500}}
+  guard: {{error_rate: "<= 1%"}}
+  serve: {{host: 127.0.0.1, port: 8700}}
 
 monitor:
-  window: 1d                                       # or {predictions: 1000}
-  drift: {alarm: "1 false alarm in 100 windows"}
-  # alerts: [{webhook: env:ALERT_URL}, {file: alerts.jsonl}]
-  retrain: {on: [drift, performance, value], approve: automatic}
+  window: 1d                                       # or {{predictions: 1000}}
+  drift: {{alarm: "1 false alarm in 100 windows"}}
+  # alerts: [{{webhook: env:ALERT_URL}}, {{file: alerts.jsonl}}]
+  retrain: {{on: {asks}, approve: automatic}}
 """

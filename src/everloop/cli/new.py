@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 FILE_NAME = "everloop.yaml"
 SCHEMA_FILE = ".everloop/schema.json"
 EXAMPLES = Path(__file__).parent / "examples"
+TASKS_WITHOUT_TARGET = ("clustering", "anomaly")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
-def command(
+def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="The lifecycle's name: a-z, 0-9, - and _.")
     ] = None,
@@ -28,6 +29,17 @@ def command(
         str | None, typer.Option(metavar="FILE", help="CSV, Parquet or JSON lines; a glob takes many.")
     ] = None,
     target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column to predict.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="By default inferred; clustering and anomaly need no target."),
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Whom a row is about; a recommendation needs it.")
+    ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column that names images or sounds; may be given again."),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to write; by default a folder NAME.")
     ] = None,
@@ -42,6 +54,8 @@ def command(
 
     Example:
         everloop new loan-default --data loans.csv --target defaulted
+        everloop new segments --data customers.csv --task clustering
+        everloop new offers --data orders.csv --task recommendation --target product --entity customer
         everloop new flights --example flights
         everloop new --list
     """
@@ -57,14 +71,18 @@ def command(
                 hint=f"everloop new {name or example} --example {example}",
             )
         return from_example(example, name or example, folder)
-    missing = [
-        word for word, value in (("NAME", name), ("--data", data), ("--target", target)) if value is None
-    ]
-    if name is None or data is None or target is None:
+    untargeted = task in TASKS_WITHOUT_TARGET
+    needed = ("NAME", name), ("--data", data), *(() if untargeted else (("--target", target),))
+    missing = [word for word, value in needed if value is None]
+    if name is None or data is None or (target is None and not untargeted):
         raise UsageFault(
-            f"{' and '.join(missing)} must be given.", hint="everloop new NAME --data FILE --target COLUMN"
+            f"{' and '.join(missing)} must be given.",
+            hint="everloop new NAME --data FILE --target COLUMN; without a column to predict: "
+            f"--task {' or --task '.join(TASKS_WITHOUT_TARGET)}",
         )
-    return from_data(name, data, target, folder)
+    problem = {"target": target, "task": task, "entity": entity}
+    stated = {key: value for key, value in problem.items() if value is not None}
+    return from_data(name, data, stated, folder, tuple(files or ()))
 
 
 def examples() -> dict[str, str]:
@@ -75,8 +93,17 @@ def examples() -> dict[str, str]:
     }
 
 
-def from_data(name: str, data: str, target: str, folder: Path | None) -> Answer:
+def from_data(
+    name: str, data: str, problem: dict[str, str], folder: Path | None, files: tuple[str, ...] = ()
+) -> Answer:
     """Starts a lifecycle from a table.
+
+    Args:
+        name: The lifecycle's name.
+        data: The table's file.
+        problem: What is said of the problem: `target`, `task`, `entity`.
+        folder: Where to write.
+        files: Columns that name images or sounds.
 
     Raises:
         UsageFault: When the name is none, or the file is there already.
@@ -87,8 +114,8 @@ def from_data(name: str, data: str, target: str, folder: Path | None) -> Answer:
 
     place = _place(name, folder)
     source = _source_path(data, place)
-    frame, rows = look(name, data, target, place)
-    text = draft(name, source, frame, rows)
+    frame, rows = look(name, data, problem, place, files)
+    text = draft(name, source, frame, rows, files)
     parse(text, folder=place, name=str(place / FILE_NAME))
     written = _write(place, text)
     facts = {"file": written, "name": name, "rows": rows, "frame": frame.to_dict()}
@@ -97,7 +124,9 @@ def from_data(name: str, data: str, target: str, folder: Path | None) -> Answer:
     return Answer(facts, "\n".join(lines))
 
 
-def look(name: str, data: str, target: str, place: Path) -> tuple[Frame, int]:
+def look(
+    name: str, data: str, problem: dict[str, str], place: Path, files: tuple[str, ...] = ()
+) -> tuple[Frame, int]:
     """Reads the table as a run would, and infers the problem.
 
     Returns:
@@ -111,8 +140,8 @@ def look(name: str, data: str, target: str, place: Path) -> tuple[Frame, int]:
 
     parts = {
         "name": name,
-        "problem": {"target": target},
-        "data": {"sources": {"rows": FileSource(file=str(Path(data).absolute()))}},
+        "problem": problem,
+        "data": {"sources": {"rows": FileSource(file=str(Path(data).absolute()))}, "files": list(files)},
     }
     spec = LifecycleSpec.model_validate(parts).in_folder(place)
     with tempfile.TemporaryDirectory(prefix="everloop-new-") as scratch:
@@ -193,4 +222,4 @@ def _write(place: Path, text: str) -> Path:
 def _next(place: Path) -> str:
     import shlex
 
-    return f"cd {shlex.quote(str(place))} && everloop run"
+    return "everloop run" if place == Path() else f"cd {shlex.quote(str(place))} && everloop run"

@@ -20,6 +20,8 @@ from everloop.table.content import CONTENT_KINDS
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from everloop.spec import ProblemSpec
     from everloop.spec.goal import ValueSpec
     from everloop.table.stored import ColumnTable
@@ -31,6 +33,8 @@ MOST_NUMBER_CLASSES = 5
 ROWS_OF_A_CLASS = 20
 # More distinct texts than this are descriptions, not classes.
 MOST_NAMED_CLASSES = 1_000
+# How names of images and sounds end.
+_FILE_ENDINGS = r"(?i)\.(png|jpe?g|gif|bmp|webp|wav)$"
 POSITIVE_WORDS = frozenset(
     {
         *("1", "true", "yes", "y", "t", "positive"),
@@ -323,10 +327,27 @@ def _with_columns(draft: _Draft, frame: Frame) -> Frame:
         raise DataFault(
             "No column is left to learn from: "
             + "; ".join(f"{name}: {why}" for name, why in excluded.items()),
-            hint="bring columns that are known when the decision is made",
+            hint=_how_to_have_inputs(draft, excluded),
         )
     sizes = _image_sizes(draft)
     return replace(frame, excluded=excluded, inputs=inputs, reasons=draft.reasons, image_sizes=sizes)
+
+
+def _how_to_have_inputs(draft: _Draft, excluded: Mapping[str, str]) -> str:
+    """Names the columns that read like names of images or sounds, whose contents can be learned from."""
+    texts = [name for name in excluded if draft.facts[name].type == "text" and name != draft.spec.target]
+    naming = [
+        name
+        for name in texts
+        if (known := draft.table[name].drop_nulls()).len() and known.str.contains(_FILE_ENDINGS).all()
+    ]
+    if not naming:
+        return "bring columns that are known when the decision is made"
+    options = " ".join(f"--files {name}" for name in naming)
+    return (
+        f"{', '.join(naming)} reads like names of files: data: {{files: [{', '.join(naming)}]}}, "
+        f"beside the lifecycle file; everloop new ... {options} --folder ."
+    )
 
 
 def _image_sizes(draft: _Draft) -> dict[str, tuple[int, int]]:

@@ -103,6 +103,18 @@ def test_a_learned_contract_is_a_file_that_is_read_again(tmp_path):
     assert load_contract(tmp_path / "contract.yaml") == contract
 
 
+def test_who_comes_next_is_bounded_by_nobody_who_came():
+    """Whom a column names grows; of every other column what lies far outside is still refused."""
+    table = pl.DataFrame({"who": [k % 90 for k in range(900)], "age": [20 + k % 50 for k in range(900)]})
+    table = table.with_columns(kind=pl.Series(["a", "b", "c"] * 300))
+    later = table.with_columns(who=pl.col("who") + 10_000, kind=pl.lit("d"))
+    bound, free = data.learn(table), data.learn(table, names=["who", "kind"])
+    assert not data.check(later, bound).passed
+    assert data.check(later, free).passed
+    assert not data.check(later.with_columns(age=pl.lit(900)), free).passed
+    assert not data.check(later.with_columns(who=pl.lit("x")), free).passed
+
+
 def test_a_table_without_rows_teaches_nothing():
     with pytest.raises(DataFault, match="without rows"):
         data.learn(small()[:0])
@@ -131,7 +143,7 @@ def test_the_step_learns_and_then_enforces(tmp_path):
     good, bad = small(), small().with_columns(amount=pl.col("amount") * -1)
     for name in ("one", "two", "three"):
         (tmp_path / name).mkdir()
-    settings = {"contract": None, "name": None, "known_later": ["y"], "engine": "polars"}
+    settings = {"contract": None, "name": None, "known_later": ["y"], "names": [], "engine": "polars"}
     assert contract_step(tmp_path / "one", settings, {"snapshot": taken(tmp_path, good)})["learned"]
     text = (tmp_path / "one" / "contract.yaml").read_text()
     settings = {**settings, "contract": text, "name": "contract.yaml"}

@@ -53,6 +53,7 @@ def learn(
     table: Any,
     *,
     known_later: Collection[str] = (),
+    names: Collection[str] = (),
     now: datetime | None = None,
     tables: Mapping[str, Any] | None = None,
 ) -> Contract:
@@ -75,6 +76,8 @@ def learn(
     Args:
         table: A Polars, pandas, Arrow or DuckDB table, or a path.
         known_later: Columns such as the target, which may be missing in any number of rows.
+        names: Columns that name somebody or something, such as the customer: others come, so their values
+            are bounded by none that there are.
         now: The time of learning; freshness is not learned without.
         tables: Other sources by name; references are not learned without.
 
@@ -88,7 +91,14 @@ def learn(
         (0, 60, False)
     """
     with parsed_once(table) as rows:
-        return _learned(as_lazy(rows), known_later, now, tables or {})
+        found = _learned(as_lazy(rows), known_later, now, tables or {})
+    return replace(
+        found, columns=tuple(_open(rule) if rule.name in names else rule for rule in found.columns)
+    )
+
+
+def _open(rule: ColumnRule) -> ColumnRule:
+    return replace(rule, allowed=None, minimum=None, maximum=None)
 
 
 def _learned(

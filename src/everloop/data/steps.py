@@ -104,6 +104,7 @@ def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:
         "contract": text,
         "name": spec.data.contract,
         "known_later": later,
+        "names": [spec.problem.entity] if spec.problem.entity else [],
         "engine": spec.engine.data,
     }
 
@@ -201,8 +202,13 @@ def contract_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path
     path, text = folder / CONTRACT_FILE, settings["contract"]
     tables = foreign_key_tables(inputs["foreign_keys"]) if "foreign_keys" in inputs else {}
     if text is None:
-        later = settings["known_later"]
-        contract = learn(snapshot.arrived(), known_later=later, now=snapshot.as_of, tables=tables)
+        contract = learn(
+            snapshot.arrived(),
+            known_later=settings["known_later"],
+            names=settings["names"],
+            now=snapshot.as_of,
+            tables=tables,
+        )
         save_contract(contract, path)
     else:
         write_file(path, text.encode())

@@ -17,6 +17,7 @@ from everloop.model.estimator_file import estimator_bytes, estimator_of
 from everloop.model.folds import thinned
 from everloop.model.greedy import greedy_weights
 from everloop.model.preparation import PreparationSettings, fit_preparation
+from everloop.model.ranked import by_turns, ranked
 from everloop.model.trial import final_positions, final_rows, fit_on, fold_score, largest_fold
 from everloop.model.union_plan import united
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from everloop.runtime.plan import Plan
 
 CANDIDATES = 30
+"""So many trials are weighed, the best of each learner first."""
+
 SELECTED_ON = 12_000
 """Weights are chosen on at most so many rows."""
 
@@ -149,8 +152,7 @@ def _compiled_members(
 
 
 def _best_score(found: Found, learner: str) -> float:
-    scores = [trial.score for trial in found.trials if trial.learner == learner and trial.score is not None]
-    return max(scores, key=lambda score: found.sign * score)
+    return next(trial.score or 0.0 for trial in found.ranked if trial.learner == learner)
 
 
 def _smaller(
@@ -162,10 +164,8 @@ def _smaller(
     workers: int,
 ) -> Finished:
     """Gives the best other trial that can be used, of another learner first; where none can, what is."""
-    sign = found.sign
     last = done.members[0].trial
-    known = [trial for trial in found.trials if trial.score is not None and trial.number != last.number]
-    known.sort(key=lambda trial: (-sign * (trial.score or 0.0), trial.number))
+    known = [trial for trial in found.ranked if trial.number != last.number]
     bests = {trial.learner: trial for trial in reversed(known) if trial.learner != last.learner}
     firsts = [trial for trial in known if bests.get(trial.learner) is trial]
     others = [trial for trial in known if bests.get(trial.learner) is not trial]
@@ -181,10 +181,7 @@ def _smaller(
 
 def choose_members(found: Found, material: Material) -> list[tuple[Trial, float]]:
     """Gives the trials with their weights, the heaviest first; the best alone where no mean is better."""
-    sign = found.sign
-    known = [trial for trial in found.trials if trial.score is not None]
-    known.sort(key=lambda trial: (-sign * (trial.score or 0.0), trial.number))
-    known = known[:CANDIDATES]
+    known = ranked(by_turns(found.ranked)[:CANDIDATES], material.frame.metric)
     step = max(1, -(-len(found.rows) // SELECTED_ON))
     rows = found.rows[::step]
     answers = [found.journal.scores(trial)[::step] for trial in known]
@@ -236,11 +233,10 @@ def _whatever_there_is(
     found: Found, material: Material, workers: int
 ) -> tuple[list[Member], tuple[str, ...]]:
     """Gives a model where no chosen member is to be had: the best that was kept, else the cheapest fit."""
-    sign = found.sign
-    known = [trial for trial in found.trials if trial.score is not None]
-    for trial in sorted(known, key=lambda one: -sign * (one.score or 0.0)):
-        if found.journal.estimator(trial) is not None and (kept := _kept(found, material, [(trial, 1.0)])):
-            return kept, _of_time(1, 0)
+    known = found.ranked
+    for trial in known:
+        if found.journal.estimator(trial) is not None:
+            return _kept(found, material, [(trial, 1.0)]), _of_time(1, 0)
     cheapest = min(known, key=lambda trial: trial.seconds)
     return refitted(found, material, [(cheapest, 1.0)], workers, limited=False)
 

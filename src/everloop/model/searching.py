@@ -26,6 +26,7 @@ from everloop.model.journal import Journal
 from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
+from everloop.model.ranked import by_turns, ranked
 from everloop.model.running import PRUNED, Planned, RunningTrial, is_quick
 from everloop.model.search_space import Proposals, Variants, portfolio_of, strong_on_many_rows
 from everloop.model.selection import QUICK_LEARNER
@@ -115,19 +116,15 @@ class Found:
     closing: float = 0.0
 
     @property
-    def sign(self) -> float:
-        """1 where more of the metric is better, -1 where less is."""
-        return 1.0 if METRICS[self.matrices.material.frame.metric].greater_is_better else -1.0
+    def ranked(self) -> list[Trial]:
+        """The trials that have a score, the best first."""
+        return ranked(self.trials, self.matrices.material.frame.metric)
 
     def without(self, learners: Collection[str]) -> Found | None:
         """Gives the same without the trials of some learners; None where no other came to a model."""
         trials = tuple(trial for trial in self.trials if trial.learner not in learners)
-        known = [trial for trial in trials if trial.score is not None]
-        if not known:
-            return None
-        return replace(
-            self, trials=trials, best=max(known, key=lambda trial: self.sign * (trial.score or 0.0))
-        )
+        rest = replace(self, trials=trials)
+        return replace(rest, best=rest.ranked[0]) if rest.ranked else None
 
     @property
     def left(self) -> float:
@@ -171,8 +168,7 @@ class _Search:
         total = self.spending.seconds
         if total == float("inf"):
             return 0.0
-        known = [trial for trial in self.trials if trial.score is not None]
-        known.sort(key=lambda trial: -self.signed(trial.score or 0.0))
+        known = ranked(self.trials, self.material.frame.metric)
         rows = self.material.table.height
         by_name = {one.name: one for one in self.learners}
         fits = [
@@ -511,25 +507,11 @@ def _promoted(budget: Budget) -> int:
 def _promoting(search: _Search, most_rows: int, promoted: int) -> Iterator[Planned]:
     """Gives the best configurations of the low rung on all rows, those that fit into the time."""
     by_name = {one.name: one for one in search.learners}
-    for trial in _ranked(search):
+    for trial in by_turns(ranked(search.trials, search.material.frame.metric)):
         one = Planned(by_name[trial.learner], dict(trial.configuration), most_rows)
         if promoted and search.fits(one):
             promoted -= 1
             yield one
-
-
-def _ranked(search: _Search) -> list[Trial]:
-    """Ranks trials, the best of each learner before any second best: learners gain unlike from rows."""
-    by_score = sorted(
-        (trial for trial in search.trials if trial.score is not None),
-        key=lambda trial: -search.signed(trial.score or 0.0),
-    )
-    places: dict[str, int] = {}
-    order = []
-    for position, trial in enumerate(by_score):
-        places[trial.learner] = places.get(trial.learner, -1) + 1
-        order.append((places[trial.learner], position, trial))
-    return [trial for *_, trial in sorted(order, key=lambda item: item[:2])]
 
 
 def _found(search: _Search) -> Found:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from everloop.loop.answered import Answered, drawn, taken
+from everloop.loop.answered import Answered, drawn, drawn_until
 from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
 from everloop.loop.window_rows import read_window
@@ -114,11 +114,11 @@ def test_a_tick_says_on_how_many_rows_a_large_window_rests(traffic):
 def test_the_same_rows_are_drawn_whoever_draws_them():
     table = pl.DataFrame({"id": [f"p{number}" for number in range(1000)]})
     parts = [table[300:], table[:10], table[10:300]]
-    limit = drawn(iter(parts), 100)
-    assert limit == drawn([table], 100)
-    assert taken(table, limit).height == 100
-    assert drawn(parts, 1000) is None
-    assert taken(table, None).equals(table)
+    limit = drawn_until(iter(parts), 100)
+    assert limit == drawn_until([table], 100)
+    assert drawn(table, limit).sum() == 100
+    assert drawn_until(parts, 1000) is None
+    assert drawn(table, None).all()
 
 
 PEAK = """

@@ -59,12 +59,12 @@ class Answered:
         """When actuals come, learned from all answers, or from as many as are held; None without any."""
         import polars as pl
 
-        limit = drawn(self.facts(), self.most)
-        found = [part.select("time", "known_at").filter(_within(part, limit)) for part in self.facts()]
+        limit = drawn_until(self.facts(), self.most)
+        found = [part.select("time", "known_at").filter(drawn(part, limit)) for part in self.facts()]
         return delay_of(pl.concat(found), now=self.now) if found else None
 
 
-def drawn(parts: Iterable[pl.DataFrame], most: int) -> int | None:
+def drawn_until(parts: Iterable[pl.DataFrame], most: int) -> int | None:
     """Draws so many rows by the hash of their id.
 
     Args:
@@ -72,7 +72,7 @@ def drawn(parts: Iterable[pl.DataFrame], most: int) -> int | None:
         most: How many.
 
     Returns:
-        Up to which hash a row is drawn, for `taken`; None where all of them are.
+        Up to which hash a row is drawn, for `drawn`; None where all of them are.
     """
     import polars as pl
 
@@ -83,12 +83,8 @@ def drawn(parts: Iterable[pl.DataFrame], most: int) -> int | None:
     return None if rows <= most else int(least.sort()[most - 1])
 
 
-def taken(lines: pl.DataFrame, limit: int | None) -> pl.DataFrame:
-    """Gives the rows that were drawn."""
-    return lines.filter(_within(lines, limit))
-
-
-def _within(lines: pl.DataFrame, limit: int | None) -> pl.Series:
+def drawn(lines: pl.DataFrame, limit: int | None) -> pl.Series:
+    """Says of each row whether it was drawn."""
     import polars as pl
 
     if limit is None:

@@ -141,10 +141,9 @@ class ServedRows:
             return None
         return today_decisions(rule, self.inputs, self.by.frame).astype(np.float64)
 
-    def labelled(self) -> ServedRows:
-        """Gives the rows whose actual is known."""
-        known = self.lines["actual"].is_not_null()
-        return ServedRows(self.lines.filter(known), self.inputs.filter(known), self.by)
+    def only(self, rows: pl.Series) -> ServedRows:
+        """Gives some of the rows, by a mask."""
+        return ServedRows(self.lines.filter(rows), self.inputs.filter(rows), self.by)
 
     def with_target(self) -> pl.DataFrame:
         """Gives the inputs with the actual as the target's column."""

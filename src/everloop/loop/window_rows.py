@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from everloop.deploy.versions import require_version
-from everloop.loop.answered import drawn, taken
+from everloop.loop.answered import drawn, drawn_until
 from everloop.loop.served import ServedRows
 from everloop.monitor.tally import WindowTally, tally_window
 from everloop.monitor.window import Window, ages_of
@@ -49,15 +49,18 @@ def read_window(workspace: Workspace, log: Answered, since: datetime, until: dat
     version = _version_of_most(workspace, log, since, until)
     if version is None:
         return None
-    limit = drawn(log.facts(since, until), log.most)
+    limit = drawn_until(log.facts(since, until), log.most)
     kept, whole = [], None
     for lines in log.lines(since, until):
-        if limit is not None:
-            window = _window(workspace, ServedRows.of(lines, version), log, since, until)
-            part = tally_window(window, version.reference, log.delay)
-            whole = part if whole is None else whole.merge(part)
-        if (drawn_lines := taken(lines, limit)).height:
-            kept.append(ServedRows.of(drawn_lines, version))
+        part = ServedRows.of(lines, version)
+        if limit is None:
+            kept.append(part)
+            continue
+        window = _window(workspace, part, log, since, until)
+        tally = tally_window(window, version.reference, log.delay)
+        whole = tally if whole is None else whole.merge(tally)
+        if (some := drawn(lines, limit)).any():
+            kept.append(part.only(some))
     served = ServedRows.together(kept)
     return WindowRows(served, _window(workspace, served, log, since, until), whole)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from everloop.runtime.log.piles import Piles
@@ -49,14 +48,14 @@ class Joined(Protocol):
         ...
 
 
-def join(asked: Lines, actuals: Lines, most: int, scratch: Callable[[], Path]) -> Joined:
+def join(asked: Lines, actuals: Lines, most: int, piles: Callable[[], Piles]) -> Joined:
     """Joins predictions with what came true, and leaves out those that were asked for before.
 
     Args:
         asked: The predictions, each with `SEGMENT` and `LINE`.
         actuals: The actuals.
         most: So many ids are held at once.
-        scratch: Gives a folder for what waits on disk, where more are there.
+        piles: Makes some for what waits on disk, where more are there; whoever gives it closes them.
 
     Returns:
         The predictions with `actual`, `known_at` and `corrections`.
@@ -66,19 +65,18 @@ def join(asked: Lines, actuals: Lines, most: int, scratch: Callable[[], Path]) -
     shares = max(1, *(-(-sum(lines.counts()) // most) for lines in (asked, actuals)))
     if shares == 1:
         return _Held(_joined(*(pl.concat(list(_parts(lines))) for lines in (asked, actuals))))
-    folder = scratch()
-    found, waiting = Piles(folder, "joined"), [Piles(folder, name) for name in ("asked", "actuals")]
-    for lines, piles in zip((asked, actuals), waiting, strict=True):
+    found, waiting = piles(), (piles(), piles())
+    for lines, aside in zip((asked, actuals), waiting, strict=True):
         for part in _parts(lines):
-            piles.add(part.with_columns((pl.col("id").hash() % shares).alias("share")), "share")
+            aside.add(part.with_columns((pl.col("id").hash() % shares).alias("share")), "share")
     for share in range(shares):
         own = waiting[0].take(share)
         if own is not None:
             known = waiting[1].take(share)
             joined = _joined(own, actuals.of(0).clear() if known is None else known)
             found.add(joined.with_columns(pl.col(SEGMENT).alias("pile")), "pile")
-    for piles in waiting:
-        piles.clear()
+    for aside in waiting:
+        aside.close()
     return _Piled(found)
 
 
@@ -121,7 +119,7 @@ class _Piled:
     piles: Piles
 
     def parts(self) -> Iterator[pl.DataFrame]:
-        for place in sorted(self.piles.numbers):
+        for place in self.piles.numbers:
             rows = self.of(place)
             if rows is not None:
                 yield rows

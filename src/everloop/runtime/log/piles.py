@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import tempfile
+from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from everloop.core.files import storage_faults
 
 if TYPE_CHECKING:
     import polars as pl
 
-_HEAD = 8
-
 
 class Piles:
-    """Rows in numbered piles, each a file of tables one after the other, open only while it is used.
+    """Rows in numbered piles, in one file without a name: a process that is killed leaves nothing behind.
+
+    Use it in a ``with``, or close it.
 
     Args:
-        folder: Where the files are; whoever made it removes it.
-        name: How their names begin.
+        folder: On whose disk the file is.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-        self.numbers: set[int] = set()
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with storage_faults(folder):
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by `close`)
+        self._places: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def numbers(self) -> list[int]:
+        """The piles that have rows, in order."""
+        return sorted(self._places)
 
     def add(self, rows: pl.DataFrame, by: str) -> None:
         """Puts each row onto the pile that a column of numbers names.
@@ -36,32 +49,21 @@ class Piles:
         for (number,), part in rows.partition_by(by, as_dict=True, include_key=False).items():
             content = io.BytesIO()
             part.write_ipc_stream(content, compression="lz4")
-            path = self._path(int(number))
-            with storage_faults(path), path.open("ab") as file:
-                file.write(content.tell().to_bytes(_HEAD, "little"))
-                file.write(content.getbuffer())
-            self.numbers.add(int(number))
+            with storage_faults(self._folder):
+                begin = self._file.seek(0, io.SEEK_END)
+                self._file.write(content.getbuffer())
+            self._places[int(number)].append((begin, content.tell()))
 
     def take(self, number: int) -> pl.DataFrame | None:
         """Gives the rows of a pile in the order in which they were put there; None where there are none."""
         import polars as pl
 
-        if number not in self.numbers:
-            return None
-        return pl.concat(self._tables(number), rechunk=True)
+        parts = []
+        for begin, size in self._places.get(number, ()):
+            self._file.seek(begin)
+            parts.append(pl.read_ipc_stream(io.BytesIO(self._file.read(size))))
+        return pl.concat(parts, rechunk=True) if parts else None
 
-    def _tables(self, number: int) -> Iterator[pl.DataFrame]:
-        import polars as pl
-
-        with self._path(number).open("rb") as file:
-            while head := file.read(_HEAD):
-                yield pl.read_ipc_stream(io.BytesIO(file.read(int.from_bytes(head, "little"))))
-
-    def clear(self) -> None:
-        """Removes all of them."""
-        for number in self.numbers:
-            self._path(number).unlink()
-        self.numbers = set()
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{self._name}-{number}"
+    def close(self) -> None:
+        """Lets go of all of them."""
+        self._file.close()

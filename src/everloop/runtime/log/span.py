@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from everloop.core.errors import DataFault
-from everloop.core.files import scratch_folder
 from everloop.runtime.log.damage import Damage
 from everloop.runtime.log.joining import LINE, SEGMENT, Joined, join
 from everloop.runtime.log.part import ACTUALS, PREDICTIONS, REFUSALS, Part
+from everloop.runtime.log.piles import Piles
 from everloop.runtime.log.segment import SegmentName
 from everloop.runtime.log.tables import empty_table, schemas
 
@@ -195,9 +195,7 @@ class LogSpan:
     @cached_property
     def _joined(self) -> Joined:
         asked, actuals = self._lines(PREDICTIONS, self._asked), self._lines(ACTUALS, self._known)
-        return join(
-            asked, actuals, self._most, lambda: self._open.enter_context(scratch_folder(self._folder))
-        )
+        return join(asked, actuals, self._most, lambda: self._open.enter_context(Piles(self._folder)))
 
     def _lines(self, kind: int, times: Times) -> _Narrow:
         return _Narrow(self._segments, kind, times)

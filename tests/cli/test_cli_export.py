@@ -1,12 +1,15 @@
 """`everloop export`: a released version as files, and what is said where there is none."""
 
 import json
+import shutil
 
+import msgspec
 import pytest
 
 from everloop.deploy.targets import known_targets
 from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
 from everloop.monitor.formats import known_formats
+from everloop.runtime.manifest import read_manifest, write_manifest
 
 SERVE = "deploy: {strategy: blue_green, serve: {port: 9100, tokens: {predict: env:OUR_TOKEN}}}\n"
 
@@ -118,3 +121,11 @@ def test_a_released_version_is_exported_as_the_file_says_that_it_serves(cli, hom
     assert "would be lost" in refused.err
     twice = cli("export", "docker", "--package", served, "--package", served)
     assert "Two lifecycles of one server are called 'loans'" in twice.err
+    other = shutil.copytree(served, home / "churn")
+    (other / "manifest.json").unlink()
+    write_manifest(other, msgspec.structs.replace(read_manifest(served), lifecycle="churn", files={}))
+    both = cli("export", "systemd", "--package", served, "--package", other, "--json").facts
+    assert (both["lifecycle"], both["beside"]) == ("loans", {"churn": 1})
+    exported = {path.parent.name for path in home.glob("export-systemd/package/*/manifest.json")}
+    assert exported == {"loans", "churn"}
+    assert "takes one lifecycle" in cli("export", "lambda", "--package", served, "--package", other).err

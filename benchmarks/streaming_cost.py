@@ -3,11 +3,13 @@
 Watched is the server as it ships: each answer with its row in the prediction log, everything counted, a 10
 % canary told apart. Unwatched is the same process, told to make no line of what it answered, to log and to
 count nothing; the contract, the routing and the id are of the answer and in both. It runs on one core and
-answers the same rows over one connection, in rounds that follow each other as pairs. What the kernel says
-that the process and all its threads have used is compared, so the time that other programs take does not
-count, and what is put off is in it: the log's thread has written and synced everything when a round ends.
-Where a process lies in memory moves its speed by several in a hundred, so pairs of several processes are
-taken together. The loop is a process of its own: what it takes to read a line is told beside.
+answers the same rows, over one connection, where it sleeps between two requests, and over several at once,
+where one follows the other. What the kernel says that its threads have used is compared, so the time that
+other programs take does not count. What is put off is in it: all that the log's thread used for the lines of
+a round, until they were written and synced. A processor's speed and its caches move by several in a hundred
+within seconds, so rounds are short and follow each other as pairs, each in the other order than the last;
+where a process lies in memory moves it too, so pairs of several processes are taken together. The loop is a
+process of its own: what it takes to read a line is told beside.
 """
 
 from __future__ import annotations
@@ -17,32 +19,60 @@ import http.client
 import itertools
 import json
 import signal
+import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import numpy as np
 
 from benchmarks.figures import Figure, Options, Report
 from benchmarks.serving_model import make_deployment, table
 from benchmarks.serving_servers import SWITCHED, Running, started
 from benchmarks.timing import Timing
+from everloop.measure.intervals import bootstrap_interval
 from everloop.runtime.log import LogLimits, read_log
 
 PROCESSES = 3
+PAIRS = 2
+"""Pairs of rounds of each process and way of asking, for each round that is asked for."""
+CONNECTIONS = {"one connection": 1, "16 connections": 16}
+
 _SETTLED = 1.2 * LogLimits().sync_seconds
 """Seconds after which the log's thread has synced the last line."""
 
 _WARM = 300
 """Requests before a round counts: the interpreter forgets what it had learned of what is switched."""
 
-_SHARE = "processor time for a request that monitoring adds"
+
+@dataclass(frozen=True)
+class Round:
+    """What a request took of the server in a round.
+
+    Attributes:
+        answering: Processor seconds of the thread that answers.
+        behind: Processor seconds of all other threads, until what was asked is on disk.
+        passed: Seconds between two requests.
+    """
+
+    answering: float
+    behind: float
+    passed: float
+
+    @property
+    def processor(self) -> float:
+        """Processor seconds of the whole process."""
+        return self.answering + self.behind
 
 
 def run(options: Options) -> Report:
     """Asks with and without, then reads what was logged as the loop does."""
-    training, requests = (2_000, 1_000) if options.quick else (20_000, 5_000)
+    training, requests = (2_000, 500) if options.quick else (20_000, 1_500)
     with contextlib.ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         rows = table(training)
@@ -50,71 +80,99 @@ def run(options: Options) -> Report:
         make_deployment(rows, folder)
         bodies = [json.dumps(row).encode() for row in rows.drop("y").head(500).to_dicts()]
         servers = [opened.enter_context(started(SWITCHED, folder, install=False)) for _ in range(PROCESSES)]
-        pairs = [
-            _pair(server, bodies, requests, watched_first=turn % 2 == 0)
-            for turn in range(options.rounds)
-            for server in servers
-            if server is not None
-        ]
+        pairs: dict[str, list[tuple[Round, Round]]] = {way: [] for way in CONNECTIONS}
+        for turn in range(options.rounds * PAIRS):
+            for server, (way, count) in itertools.product(servers, CONNECTIONS.items()):
+                if server is not None:
+                    asked = partial(_asked, server, bodies, requests, count)
+                    pairs[way].append(_pair(asked, watched_first=turn % 2 == 0))
         reading = _reading(next(folder.glob("switched-*/")))
-    watched, bare = (Timing(tuple(side)) for side in zip(*pairs, strict=True))
-    shares = [one / other - 1 for one, other in pairs]
-    low, share, high = (statistics.quantiles(shares, n=4)[place] * 100 for place in range(3))
     return Report(
         (
-            Figure(
-                "processor time of the server for a request",
-                **watched.scaled(1e6),
-                unit="us",
-                beside="unwatched",
-                other=bare.median * 1e6,
-            ),
-            Figure(_SHARE, share, "%", low=low, high=high, goal="< 5"),
+            *(one for way, of_way in pairs.items() for one in _figures(way, of_way)),
             Figure("reading a line of the log, in the loop's process", reading * 1e6, "us"),
         ),
-        (f"the share is the median of {len(pairs)} pairs of rounds, between their quartiles",),
+        (f"shares are medians of {options.rounds * PAIRS * PROCESSES} pairs, within their 95 % intervals",),
     )
 
 
-def _pair(
-    server: Running, bodies: Sequence[bytes], requests: int, *, watched_first: bool
-) -> tuple[float, float]:
-    """The processor seconds for a request, watched and unwatched, measured one right after the other."""
-    took = {
-        watched: _asked(server, bodies, requests, watched) for watched in (watched_first, not watched_first)
-    }
+def _figures(way: str, pairs: Sequence[tuple[Round, Round]]) -> Iterator[Figure]:
+    watched, bare = (Timing(tuple(one.processor for one in side)) for side in zip(*pairs, strict=True))
+    shares = np.array([one.processor / other.processor - 1 for one, other in pairs]) * 100
+    share = bootstrap_interval(lambda drawn: float(np.median(drawn)), shares, seed=0)
+    yield Figure(
+        f"{way}: processor time of the server for a request",
+        **watched.scaled(1e6),
+        unit="us",
+        beside="unwatched",
+        other=bare.median * 1e6,
+    )
+    yield Figure(
+        f"{way}: of it monitoring adds", share.estimate, "%", low=share.low, high=share.high, goal="< 5"
+    )
+    behind = statistics.median(one.behind for one, _ in pairs)
+    yield Figure(f"{way}: of it the log's thread", behind * 1e6, "us")
+    rates = [statistics.median(1 / one.passed for one in side) for side in zip(*pairs, strict=True)]
+    yield Figure(f"{way}: answered", rates[0], "requests/s", beside="unwatched", other=rates[1])
+
+
+def _pair(asked: Callable[[bool], Round], *, watched_first: bool) -> tuple[Round, Round]:
+    """Gives a watched and an unwatched round, measured one right after the other."""
+    took = {watched: asked(watched) for watched in (watched_first, not watched_first)}
     return took[True], took[False]
 
 
-def _asked(server: Running, bodies: Sequence[bytes], requests: int, watched: bool) -> float:
-    """A round: rows asked one after the other; the processor seconds that the server used for each."""
+def _asked(server: Running, bodies: Sequence[bytes], requests: int, count: int, watched: bool) -> Round:
+    """A round: as many rows at once as there are connections. An unwatched one leaves nothing behind."""
     server.process.send_signal(signal.SIGUSR2 if watched else signal.SIGUSR1)
-    turns = itertools.cycle(bodies)
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
-    connection.connect()
-    _ask(server, connection, itertools.islice(turns, _WARM))
-    time.sleep(_SETTLED)
-    before = _processor_seconds(server.process.pid)
-    _ask(server, connection, itertools.islice(turns, requests))
-    time.sleep(_SETTLED)
-    used = _processor_seconds(server.process.pid) - before
-    connection.close()
-    return used / requests
+    turns = itertools.cycle(_request(server, body) for body in bodies)
+    with contextlib.ExitStack() as opened:
+        place = urlsplit(server.url)
+        connections = [
+            opened.enter_context(socket.create_connection((place.hostname, place.port), timeout=30))
+            for _ in range(count)
+        ]
+        _, others = _processor_seconds(server.process.pid)
+        _ask(server, connections, itertools.islice(turns, _WARM))
+        begun, _ = _processor_seconds(server.process.pid)
+        start = time.perf_counter()
+        _ask(server, connections, itertools.islice(turns, requests))
+        passed = time.perf_counter() - start
+        ended, _ = _processor_seconds(server.process.pid)
+        if watched:
+            time.sleep(_SETTLED)
+        _, all_others = _processor_seconds(server.process.pid)
+    # The lines of the first requests are written with the others.
+    behind = (all_others - others) / (_WARM + requests)
+    return Round((ended - begun) / requests, behind, passed / requests)
 
 
-def _ask(server: Running, connection: http.client.HTTPConnection, bodies: Iterable[bytes]) -> None:
-    for body in bodies:
-        connection.request("POST", server.form.path, body, {"content-type": "application/json"})
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{server.slug} answered {answer.status}")
+def _request(server: Running, body: bytes) -> bytes:
+    head = f"POST {server.form.path} HTTP/1.1\r\nHost: {urlsplit(server.url).netloc}\r\n"
+    fields = f"Accept-Encoding: identity\r\nContent-Length: {len(body)}\r\ncontent-type: application/json"
+    return f"{head}{fields}\r\n\r\n".encode() + body
 
 
-def _processor_seconds(pid: int) -> float:
-    """What the threads of a process have used since they started, to the nanosecond."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+def _ask(server: Running, connections: Sequence[socket.socket], requests: Iterator[bytes]) -> None:
+    while together := list(itertools.islice(requests, len(connections))):
+        for connection, request in zip(connections, together, strict=False):
+            connection.sendall(request)
+        for connection, _ in zip(connections, together, strict=False):
+            answer = http.client.HTTPResponse(connection, method="POST")
+            answer.begin()
+            answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"{server.slug} answered {answer.status}")
+
+
+def _processor_seconds(pid: int) -> tuple[float, float]:
+    """What the first thread of a process and all its others have used since they started."""
+    used = {
+        thread.name: int((thread / "schedstat").read_text().split()[0])
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+    }
+    first = used.pop(str(pid))
+    return first / 1e9, sum(used.values()) / 1e9
 
 
 def _reading(log: Path) -> float:

@@ -17,7 +17,6 @@ PARTS: tuple[tuple[type, str], ...] = (
     (Keeping, "write"),
     (Metrics, "add"),
     (Metrics, "put"),
-    (Metrics, "predicted"),
     (Answers, "took"),
 )
 SHIPPED = tuple(getattr(owner, name) for owner, name in PARTS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from everloop.core.errors import OutsideFault, StorageFull
 from everloop.runtime.log import ActualLine, LogLimits, PredictionLine, PredictionLog, read_log
 from everloop.runtime.log.gathering import Gathering
-from everloop.runtime.log.lines import decode_line, encode_line, encode_lines
+from everloop.runtime.log.lines import decode_line, encode_line
 from everloop.runtime.log.segment import frame, framed, frames
 
 VALUES = st.one_of(
@@ -45,9 +45,12 @@ def gathering(tmp_path):
 
 @settings(deadline=None)
 @given(lines=st.lists(LINES, max_size=12))
-def test_many_lines_are_encoded_and_framed_as_each_is(lines):
-    assert encode_lines(lines) == [encode_line(one) for one in lines]
-    assert framed(encode_lines(lines)) == b"".join(frame(encode_line(one)) for one in lines)
+def test_many_lines_are_taken_and_framed_as_each_is(tmp_path_factory, lines):
+    gathering = Gathering(tmp_path_factory.getbasetemp(), LogLimits())
+    for one in lines:
+        gathering.append(one)
+    payloads = [encode_line(one) for one in lines]
+    assert gathering.take() == framed(payloads) == b"".join(map(frame, payloads))
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""Lines on their way to the disk: appended one by one, encoded some at a time, taken a group at a time."""
+"""Lines on their way to the disk: encoded one by one, framed some at a time, taken a group at a time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 from everloop.core.errors import EverloopError, OutsideFault
 from everloop.runtime.log.limits import LogLimits
-from everloop.runtime.log.lines import Line, encode_lines
+from everloop.runtime.log.lines import UNHOLDABLE, Line, encode_line, plainly
 from everloop.runtime.log.segment import framed
 
 _TOGETHER = 64
-"""So many lines are encoded at once. A request's own work leaves little of the encoder in the processor's
-caches: encoding line by line costs a request more; with many more the lines are there no longer."""
+"""So many lines are framed at once: a step that every request takes costs more than it does in a row."""
 
 
 class Gathering:
@@ -40,8 +39,8 @@ class Gathering:
         self.closed = False
         self._folder = folder
         self._group_lines, self._most_waiting = limits.group_lines, limits.most_waiting
-        self._lines: list[Line] = []  # not encoded yet
-        self._encoded = 0  # the place of the last line before those
+        self._payloads: list[bytes] = []  # without their frames yet
+        self._framed = 0  # the place of the last line before those
         self._pieces: list[bytes] = []
         self._bytes = 0  # of the pieces
         self._committing = 0  # bytes that were taken and are not synced yet
@@ -55,19 +54,24 @@ class Gathering:
         Raises:
             EverloopError: When no line is taken now.
         """
+        # Now: what a request has made is in the processor's caches, and is not kept from being used again.
+        try:
+            payload = plainly(line)
+        except UNHOLDABLE:
+            payload = encode_line(line)
         with self.lock:
-            lines = self._lines
-            place = self._encoded + len(lines) + 1
+            payloads = self._payloads
+            place = self._framed + len(payloads) + 1
             if place >= self._look_at:
                 self._look(place)
-                lines = self._lines
-            lines.append(line)
+                payloads = self._payloads
+            payloads.append(payload)
         return place
 
     @property
     def appended(self) -> int:
         """The place of the last line that was appended."""
-        return self._encoded + len(self._lines)
+        return self._framed + len(self._payloads)
 
     @property
     def waits(self) -> bool:
@@ -91,10 +95,10 @@ class Gathering:
 
     def take(self) -> bytes:
         """Gives all lines in their frames, end to end, and begins a new group."""
-        self._encode()
+        self._frame()
         group = b"".join(self._pieces)
         self._pieces, self._bytes = [], 0
-        self.taken = self._encoded
+        self.taken = self._framed
         self._wake_at = self.taken + self._group_lines
         return group
 
@@ -106,7 +110,7 @@ class Gathering:
         """
         self._committing = committing
         refuses = self.closed or self.fault is not None or self.bytes_waiting > self._most_waiting
-        self._look_at = 0 if refuses else min(self._wake_at, self._encoded + _TOGETHER + 1)
+        self._look_at = 0 if refuses else min(self._wake_at, self._framed + _TOGETHER + 1)
 
     def close(self) -> None:
         """Refuses lines for good; what there is may still be taken."""
@@ -117,8 +121,8 @@ class Gathering:
 
     def _look(self, place: int) -> None:
         """Does what is due before a line is appended."""
-        if len(self._lines) >= _TOGETHER:
-            self._encode()
+        if len(self._payloads) >= _TOGETHER:
+            self._frame()
             self.bound(self._committing)
         if self._look_at == 0:
             raise self._refusal()
@@ -128,13 +132,13 @@ class Gathering:
             self.bound(self._committing)
             self.changed.notify()
 
-    def _encode(self) -> None:
-        if self._lines:
-            piece = framed(encode_lines(self._lines))
+    def _frame(self) -> None:
+        if self._payloads:
+            piece = framed(self._payloads)
             self._pieces.append(piece)
             self._bytes += len(piece)
-            self._encoded += len(self._lines)
-            self._lines = []
+            self._framed += len(self._payloads)
+            self._payloads = []
 
     def _refusal(self) -> EverloopError:
         if self.closed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -87,6 +87,12 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Line)
 
 
+plainly: Callable[[Line], bytes] = _ENCODER.encode
+"""Gives a line as MessagePack, where MessagePack can hold what is in it."""
+UNHOLDABLE = (OverflowError, TypeError, UnicodeEncodeError)
+"""What `plainly` raises otherwise."""
+
+
 def encode_line(line: Line) -> bytes:
     """Gives a line as MessagePack, whatever is in it: it is written after its request was answered.
 
@@ -94,18 +100,10 @@ def encode_line(line: Line) -> bytes:
     is what a model was given of it, and a value of an unknown type as its text.
     """
     try:
-        return _ENCODER.encode(line)
-    except (OverflowError, TypeError, UnicodeEncodeError):
+        return plainly(line)
+    except UNHOLDABLE:
         fields = {name: _holdable(getattr(line, name)) for name in line.__struct_fields__}
-        return _ENCODER.encode(msgspec.structs.replace(line, **fields))
-
-
-def encode_lines(lines: Sequence[Line]) -> list[bytes]:
-    """Gives lines as `encode_line` gives each, at less cost for each."""
-    try:
-        return list(map(_ENCODER.encode, lines))
-    except (OverflowError, TypeError, UnicodeEncodeError):
-        return list(map(encode_line, lines))
+        return plainly(msgspec.structs.replace(line, **fields))
 
 
 def _holdable(value: Any) -> Any:

@@ -16,6 +16,7 @@ from everloop.runtime.routing import PINNED, chance_of
 if TYPE_CHECKING:
     from everloop.runtime.package import Answer
     from everloop.runtime.service.arms import ArmTable, LoadedRouting
+    from everloop.runtime.service.metrics import Metrics
     from everloop.runtime.service.served import Asked
     from everloop.runtime.service.settings import ServerSettings
     from everloop.runtime.service.shedding import Shedding
@@ -28,10 +29,14 @@ class Keeping:
         settings: Where the log is, what it may show.
         arms: What is served.
         shedding: Gives the refusal where a line cannot be taken.
+        metrics: Where answers are counted.
     """
 
-    def __init__(self, settings: ServerSettings, arms: ArmTable, shedding: Shedding) -> None:
+    def __init__(
+        self, settings: ServerSettings, arms: ArmTable, shedding: Shedding, metrics: Metrics
+    ) -> None:
         self._settings, self._arms, self._shedding = settings, arms, shedding
+        self._predictions = metrics.predictions
         self._log: WrittenLog | None = None
         self._privacy: Privacy | None = None
         # One call for each line: what a line passes on its way is found when the log is opened.
@@ -78,7 +83,7 @@ class Keeping:
         return self._take(line)
 
     def answer(self, one: Asked, answer: Answer, latency: int) -> int:
-        """Takes an answer; gives its place.
+        """Takes an answer and counts it; gives its place.
 
         Args:
             one: What was asked.
@@ -92,9 +97,11 @@ class Keeping:
         prediction, score = answer
         line = PredictionLine(identity, moment, loaded.version, arm, row, score, prediction, latency, chance)
         try:
-            return self._take(line)
+            place = self._take(line)
         except EverloopError as error:
             raise self._refusal(error) from None
+        self._predictions[loaded.label, arm] += 1
+        return place
 
     def write(self, lines: Sequence[Line]) -> int:
         """Takes lines; gives the place of the last.

@@ -7,6 +7,7 @@ set of values: routes, known fields, versions; never what a client sent.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -49,25 +50,23 @@ SECONDS = Family("everloop_request_seconds", "How long requests took.", ("route"
 
 
 class Metrics:
-    """All numbers of one lifecycle in a server process. Used from the event loop alone."""
+    """All numbers of one lifecycle in a server process. Used from the event loop alone.
+
+    Attributes:
+        predictions: How many were made, by version and arm. Whoever makes one adds it here: each answer
+            comes by, and a call for it would cost more than the addition.
+    """
 
     def __init__(self) -> None:
         self._values: dict[str, dict[Labels, float]] = {family.name: {} for family in FAMILIES}
-        self._predicted = self._values[PREDICTIONS.name]
+        self.predictions: defaultdict[Labels, float] = defaultdict(float)
+        self._values[PREDICTIONS.name] = self.predictions
         self._answered: dict[tuple[str, str, int], Answers] = {}
 
     def add(self, name: str, *labels: str, amount: float = 1) -> None:
         """Adds to a counter."""
         values = self._values[name]
         values[labels] = values.get(labels, 0) + amount
-
-    def predicted(self, version: str, arm: str) -> None:
-        """Counts a prediction; each request that is answered comes by here, and by `answered`."""
-        at = (version, arm)
-        try:
-            self._predicted[at] += 1
-        except KeyError:
-            self._predicted[at] = 1
 
     def put(self, name: str, value: float, *labels: str) -> None:
         """Sets a gauge, or a counter that is kept elsewhere."""

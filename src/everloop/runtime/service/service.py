@@ -44,7 +44,7 @@ class Service:
         self.arms = ArmTable(settings.routing, settings.package, settings.trusted, settings.limits)
         self.features = FeatureJoin(settings.online)
         self.shedding = Shedding(settings.limits, self.metrics)
-        self.keeping = Keeping(settings, self.arms, self.shedding)
+        self.keeping = Keeping(settings, self.arms, self.shedding, self.metrics)
         self.clock = RequestClock(settings, clock, self.arms)
         self.requests_now = 0
         self.draining = False
@@ -235,11 +235,10 @@ class Service:
         ]
 
     def _keep(self, asked: list[Asked], answers: Sequence[Answer], started: float) -> int:
-        """Logs answers, counts them and has them shadowed; gives the place of the last in the log."""
+        """Keeps answers and has them shadowed; gives the place of the last in the log."""
         latency = int((time.perf_counter() - started) * 1e6)
         place = 0
         for one, answer in zip(asked, answers, strict=True):
             place = self.keeping.answer(one, answer, latency)
-            self.metrics.predicted(one.loaded.label, one.arm)
         self._shadowing.mirror(self.routing, asked)
         return place

@@ -127,7 +127,7 @@ class Shadowing:
 
     def _count(self, what: str, version: int) -> None:
         if what == "scored":
-            self._metrics.predicted(str(version), SHADOW)
+            self._metrics.predictions[str(version), SHADOW] += 1
         else:
             self._metrics.add(_LOST[what])
 

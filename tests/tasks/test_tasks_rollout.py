@@ -127,8 +127,11 @@ def test_a_list_has_what_was_taken_of_it() -> None:
 
 
 def test_lists_that_are_not_drawn_by_chance_are_not_compared() -> None:
+    text = FILE.replace("canary", "blue_green")
     with pytest.raises(SpecFault, match="recall_at_10 compares arms"):
-        refuse_unsupported(parse(FILE.replace("canary", "blue_green")))
+        refuse_unsupported(parse(text))
+    with pytest.raises(SpecFault, match="value_per_decision compares what came of each arm's own"):
+        refuse_unsupported(parse(text.replace("recall_at_10: not worse by 30%, ", "")))
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ def _clips(spec: LifecycleSpec) -> bool:
 
 
 _BY_ACTUALS = ("performance", "value", "labels")
+_DRAWS_NONE = ("blue_green", "shadow")
 
 
 def _acts(spec: LifecycleSpec) -> bool:
@@ -90,6 +91,16 @@ REFUSED: tuple[TaskRefusal, ...] = (
         lambda spec: not spec.problem.target and spec.data.split.by == "stratified",
         "keeps the classes of a target in equal shares, and there is no target",
         "data: {split: {by: random}}",
+    ),
+    TaskRefusal(
+        "deploy.guard.value_per_decision",
+        lambda spec: (
+            spec.problem.task != "anomaly"
+            and "value_per_decision" in spec.deploy.guard
+            and spec.deploy.strategy in _DRAWS_NONE
+        ),
+        "compares what came of each arm's own answers, drawn by chance, and the strategy draws none",
+        "deploy: {strategy: canary}, or ab",
     ),
     TaskRefusal(
         "monitor.retrain.on",

@@ -24,7 +24,7 @@ import numpy as np
 from everloop.measure.arrays import Floats, Integers
 from everloop.measure.histogram import Histogram
 
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 """Rows of the reference from which it is learned how columns hang together."""
 
 _LEAST_SHARE = 0.02
@@ -139,16 +139,18 @@ def fit_joint(
         make the scores more than 128 are left out.
     """
     rows = len(next(iter(places.values()), ()))
-    names, found = [], np.empty((rows, 0))
+    found: dict[str, Floats] = {}
+    room = _MOST_SCORES
     for name, place in places.items():
-        scores = scores_of(histograms[name])
-        if is_class(histograms[name]) == classes and 0 < len(scores) <= _MOST_SCORES - found.shape[1]:
-            names.append(name)
-            found = np.column_stack((found, scores.T[place]))
-    if not names or rows < 2:
+        if is_class(histograms[name]) == classes:
+            scores = scores_of(histograms[name])
+            if 0 < len(scores) <= room:
+                found[name] = scores[:, place]
+                room -= len(scores)
+    if not found or rows < 2:
         return None
-    covariance = np.atleast_2d(np.cov(found, rowvar=False))
-    return JointShift(tuple(names), tuple(map(tuple, covariance.tolist())))
+    covariance = np.atleast_2d(np.cov(np.concatenate(list(found.values()))))
+    return JointShift(tuple(found), tuple(map(tuple, covariance.tolist())))
 
 
 def is_class(histogram: Histogram) -> bool:

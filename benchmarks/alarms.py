@@ -45,8 +45,9 @@ FURTHER = 76
 
 NOTES = (
     "an Evidently report drifts at half its columns: none of these does",
-    f"shifts: {REFERENCES} references; ranges are of two standard errors, each reference left out in turn",
-    "no later than a peer: by no more than two standard errors of the difference of what is found",
+    f"shifts: {REFERENCES} references, each left out in turn for standard errors; ranges are of two of them",
+    f"10 % of rows: {REFERENCES * (SHARES[0.1] + FURTHER)} windows, {REFERENCES * SHARES[0.1]} by Evidently",
+    "goal: no later than a peer by two standard errors of the difference in what is found; 100 is no bound",
 )
 
 

@@ -117,3 +117,16 @@ def test_what_makes_no_sense_is_refused():
         fit_budget([[1.0], [2.0]], 10, 10)
     with pytest.raises(DataFault, match="the reference has 1"):
         fit_budget([[1.0], [2.0]], 1, 10).judge([1.0, 2.0])
+
+
+def test_evidence_that_weighs_more_counts_as_so_many_columns():
+    assert together(np.array([1.0, 1.0]), (1.0, 9.0)) == pytest.approx(2.0)
+    table = np.random.default_rng(2).exponential(size=(2000, 3))
+    budget = fit_budget(table, 1, 20, (1.0, 1.0, 2.0))
+    assert Budget.from_dict(json.loads(json.dumps(budget.to_dict()))) == budget
+    alike = fit_budget(table, 1, 20)
+    assert alike.judge([0.0, 0.0, 6.0]).statistic < budget.judge([0.0, 0.0, 6.0]).statistic
+    rate = np.mean(
+        [budget.judge(row).exceeded for row in np.random.default_rng(3).exponential(size=(4000, 3))]
+    )
+    assert rate == pytest.approx(0.05, abs=0.02)

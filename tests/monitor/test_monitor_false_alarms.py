@@ -92,3 +92,16 @@ def test_a_tenth_of_a_column_that_was_lost_is_found_in_one_window():
     finding = judge_state(count_window(lost, kept), kept)
     assert finding.columns[0].statistic == "missing_shift"
     assert finding.moved() == (name,)
+
+
+def test_windows_of_a_few_hundred_rows_stay_within_the_budget_too():
+    # Each reference judges many windows, which share what is by chance in it: so rates are by reference.
+    rows, rates = table("elec2.parquet"), []
+    for seed in range(8):
+        order = np.random.default_rng(seed).permutation(rows.height)
+        kept = reference(
+            rows[order[:2000]], rules=ReferenceRules(alarm=BUDGET, window_rows=200, smaller=False)
+        )
+        windows = (rows[order[2000 + 200 * i : 2200 + 200 * i]] for i in range(12))
+        rates.append(np.mean([judge_state(count_window(each, kept), kept).exceeded for each in windows]))
+    assert np.mean(rates) <= 0.1 + 3 * np.std(rates) / np.sqrt(len(rates))

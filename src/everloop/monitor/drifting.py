@@ -109,14 +109,14 @@ def _standardised(
 def _joint(
     state: WindowState, reference: Reference, size: int, random: np.random.Generator
 ) -> tuple[JointDrift, ...]:
-    """How far the window's columns moved together; not known where one of them is absent.
+    """How far the window's columns moved together; not known where one of them has no row.
 
     The window cannot be thinned row by row: what fewer rows would have of noise is drawn.
     """
     found = []
     for i, joint in enumerate(reference.joint, start=len(reference.watched)):
         weight = reference.budgets[size].weight[i]
-        if not set(joint.columns) <= state.histograms.keys():
+        if not all(name in state.histograms and state.histograms[name].rows for name in joint.columns):
             found.append(JointDrift((), np.nan, np.nan, weight))
             continue
         sides = (

@@ -21,7 +21,7 @@ KIND = "target copy"
 FEWEST_ROWS = 10
 # In fewer rows a skill is known badly, and two honest columns may lie ahead of all others together.
 FEW_ROWS = 500
-BY_CHANCE = 0.05
+BY_CHANCE = 0.01
 """In few rows a column is a copy only where fewer of the others than this would do as well by chance."""
 UNLIKELY = 1e-9
 EXACT = 1 - 1e-9

@@ -286,3 +286,28 @@ def test_frame_written_and_read(tmp_path):
     assert Frame.from_dict(json.loads(json.dumps(frame.to_dict()))) == frame
     frame.save(tmp_path)
     assert Frame.load(tmp_path) == frame
+
+
+def test_a_character_that_json_escapes_in_halves_is_one():
+    tree = json.loads(json.dumps(load(FILE).to_dict()))
+    tree["goal"]["statement"] = "Less loss \U0001f600"
+    tree["data"]["features"] = {"x\U0001f600": "amount / 2"}
+    spec = parse(json.dumps(tree))
+    assert spec.goal.statement == "Less loss \U0001f600"
+    assert list(spec.data.features) == ["x\U0001f600"]
+
+
+@pytest.mark.parametrize("key", ["x\\ud83d", "\\ude00\\ud83d"])
+def test_half_a_character_is_refused(key):
+    tree = json.loads(json.dumps(load(FILE).to_dict()))
+    tree["data"]["features"] = {"HERE": "amount / 2"}
+    with pytest.raises(SpecFault, match="half a character"):
+        parse(json.dumps(tree).replace("HERE", key))
+
+
+def test_a_mistake_below_such_a_key_is_told():
+    tree = json.loads(json.dumps(load(FILE).to_dict()))
+    tree["data"]["features"] = {"x\U0001f600": {"form": 5}}
+    with pytest.raises(SpecFault) as caught:
+        parse(json.dumps(tree))
+    assert caught.value.place.startswith("everloop.yaml")

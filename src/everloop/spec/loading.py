@@ -68,6 +68,10 @@ def parse(text: str, folder: Path | None = None, *, name: str = FILE_NAME) -> Li
         raise fault(name, [mistake_of(tree, found) for found in error.errors(include_url=False)]) from None
     except RecursionError:
         raise SpecFault(f"{name} refers to itself.", place=name) from None
+    except UnicodeDecodeError:
+        raise SpecFault(
+            f"{name} has a key with half a character: a \\ud... escape alone.", place=name
+        ) from None
     dangling = list(_dangling(tree, spec))
     if dangling:
         raise fault(name, dangling)
@@ -116,17 +120,22 @@ def _kind(tree: Any) -> str:
 def _plain(node: Any) -> Any:
     """Gives ruamel's tree as plain values; what YAML takes for a time is text in this format."""
     if isinstance(node, CommentedMap):
-        return {str(key): _plain(value) for key, value in node.items()}
+        return {_joined(str(key)).decode("utf-16-le"): _plain(value) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         return [_plain(value) for value in node]
     if isinstance(node, (datetime, date)):
         return node.isoformat()
     if isinstance(node, bool) or node is None:
         return node
-    for kind in (int, float, str):
+    for kind in (int, float):
         if isinstance(node, kind):
             return kind(node)
-    return str(node)
+    return _joined(str(node)).decode("utf-16-le", "surrogatepass")
+
+
+def _joined(text: str) -> bytes:
+    """Puts the halves of characters together that JSON escapes in two, and YAML takes for two, as UTF-16."""
+    return text.encode("utf-16-le", "surrogatepass")
 
 
 def _dangling(tree: CommentedMap, spec: LifecycleSpec) -> Iterator[Mistake]:

@@ -134,6 +134,12 @@ def test_the_verdict_on_the_goal_stands_with_its_evidence(trained):
     assert "goal is worth pursuing is unknown" in " ".join(limits(trained, FACTS))
 
 
+def test_outcomes_that_nothing_foretells_are_not_called_wrong_labels(trained):
+    unsure = VERDICT | {"signal": VERDICT["signal"] | {"noise": 0.24}}
+    html = card_html(trained, replace(FACTS, brief=FACTS.brief | unsure, outlook=VERDICT["outlook"]))
+    assert "cannot be told: the quick model expects another label in 24" in html
+
+
 def test_without_prices_no_section_is_headed_value(trained):
     unpriced = replace(
         trained, evaluation=replace(trained.evaluation, value=None, value_today=None, gain=None)

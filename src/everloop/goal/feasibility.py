@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from everloop.measure.metrics import METRICS
+from everloop.table.quick_look import MOST_WRONG
 
 if TYPE_CHECKING:
     from everloop.goal.expectation import Expectation
@@ -29,8 +30,6 @@ FEWEST_ROWS = 30
 FEWEST_LABELS = 200
 FEWEST_OF_A_CLASS = 20
 MANY_WRONG = 0.1
-# Where more than this share looks wrong, the columns cannot tell the labels, as the score says.
-MOST_WRONG = 0.15
 NEARLY_TELLS = 0.97
 # A search among many models earns more than a quick one; more than this many times its gain is not expected.
 BEYOND_QUICK = 2.0

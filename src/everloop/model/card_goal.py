@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.report import Facts, Verdict
 from everloop.report.writing import money, number, percent
+from everloop.table.quick_look import MOST_WRONG
 
 if TYPE_CHECKING:
     from everloop.report.page import Block
@@ -66,12 +67,19 @@ def _paid(outlook: Mapping[str, Any]) -> str | None:
 def _signal(found: Mapping[str, Any] | None) -> dict[str, str | None]:
     if not found:
         return {}
-    wrong = found["noise"]
     return {
         "A quick model": f"{found['metric']} {number(found['score'])}; shuffled labels "
         f"{number(found['chance_score'])} (p = {found['p_value']:.2g})",
         "The best rule on one column": f"{found['rule']}: {number(found['rule_score'])}"
         if found["rule"]
         else None,
-        "Labels that look wrong": None if wrong is None else percent(wrong),
+        "Labels that look wrong": _wrong(found["noise"]),
     }
+
+
+def _wrong(share: float | None) -> str | None:
+    if share is None:
+        return None
+    if share > MOST_WRONG:
+        return f"cannot be told: the quick model expects another label in {percent(share)} of the rows"
+    return percent(share)

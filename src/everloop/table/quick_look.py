@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOOK_FILE = "quick_look.json"
+MOST_WRONG = 0.15
+"""Where more than this share of the labels looks wrong, the columns cannot tell the labels: outcomes that
+nothing foretells look no different from wrong labels."""
+
 _ARRAYS = ("rows", "folds", "scores", "rule_scores")
 
 

@@ -123,8 +123,10 @@ def add_history(workspace):
         new_id("rollout", later), name, later, first.id, second.id, "canary", "promoted", 1, 1.0, {}, end
     )
     record.add(rollout)
-    for at, answer, share in ((later, "start", 0.05), (end, "promote", 1.0)):
-        facts = {"rollout": rollout.id, "share": share, "guards": [{"name": "error_rate", "answer": "fine"}]}
+    guards = [{"name": "error_rate", "answer": "fine"}]
+    kept = end + timedelta(days=1)
+    for at, answer, share in ((later, "start", {}), (end, "promote", {"share": 1.0}), (kept, "keep", {})):
+        facts = {"rollout": rollout.id, "guards": guards} | share
         record.add(DecisionRow(new_id("decision", at), name, at, "rollout", answer, "it may", facts))
     record.add(DeploymentRow(new_id("deployment", end), name, end, 2, second.id, None))
 

@@ -6,7 +6,7 @@ import pytest
 
 from everloop.console import page_for
 from everloop.console.backtest_page import backtest_page
-from everloop.console.deploy_section import gate_blocks
+from everloop.console.deploy_section import gate_blocks, shares_over_time
 from everloop.console.monitor_section import served_gain
 from everloop.console.status_page import status_page
 from everloop.console.story import Story
@@ -193,6 +193,12 @@ def test_a_backtest_compares_policies():
     html = checked(page)
     assert len(pictures_in(page)) == 4
     assert "pays" in html
+
+
+def test_a_challengers_share_ends_with_its_rollout(lived):
+    story = Story.read(lived)
+    _, shares = shares_over_time(story, story.rollouts[0])
+    assert shares == [5.0, 100.0]
 
 
 def test_a_gate_draws_what_it_compared_by_paired_differences():

@@ -9,6 +9,8 @@ from everloop.report import Badge, Facts, Fold, Picture, Ref, Section, Table, Ve
 from everloop.report.writing import moment, number, percent, plural
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from everloop.console.story import Story
     from everloop.record.rows import DecisionRow, RolloutRow
     from everloop.report.page import Block
@@ -128,15 +130,7 @@ def rollout_blocks(story: Story) -> list[Block]:
         return []
     series = []
     for rollout in story.rollouts:
-        x, y = [rollout.at], [_first_share(story)]
-        for move in _moves(story, rollout):
-            if move.answer != "start":
-                x.append(move.at)
-                y.append(100 * float(move.facts.get("share") or 0.0))
-        end = rollout.updated_at if rollout.state in _SAID else story.end()
-        if end is not None and end > x[-1]:
-            x.append(end)
-            y.append(y[-1])
+        x, y = shares_over_time(story, rollout)
         state = _SAID.get(rollout.state, rollout.state)
         name = f"{story.label(rollout.challenger)}: {rollout.strategy}, {state}"
         series.append(pictures.Line(name, x, y, stepped=True))
@@ -151,6 +145,23 @@ def rollout_blocks(story: Story) -> list[Block]:
         *blocks,
         Fold(f"Every move of the rollouts ({len(rows)})", [Table(["at", "version", "move", "reason"], rows)]),
     ]
+
+
+def shares_over_time(story: Story, rollout: RolloutRow) -> tuple[list[datetime], list[float]]:
+    """Gives when a challenger's share of the requests changed, and to what, in percent.
+
+    It ends with the rollout: what is decided on the version afterwards moves nothing.
+    """
+    x, y = [rollout.at], [_first_share(story)]
+    for move in _moves(story, rollout):
+        if "share" in move.facts:
+            x.append(move.at)
+            y.append(100 * float(move.facts["share"]))
+    end = rollout.updated_at if rollout.state in _SAID else story.end()
+    if end is not None and end > x[-1]:
+        x.append(end)
+        y.append(y[-1])
+    return x, y
 
 
 def _first_share(story: Story) -> float:

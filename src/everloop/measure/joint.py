@@ -15,12 +15,14 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
+from everloop.core.extras import require
 from everloop.measure.arrays import Floats, Integers
 from everloop.measure.histogram import Histogram
 
@@ -119,7 +121,8 @@ class JointShift:
     @cached_property
     def _axes(self) -> tuple[Floats, Floats]:
         """The variances along the principal axes, and the axes."""
-        variances, directions = np.linalg.eigh(np.array(self.covariance))
+        with _one_thread():
+            variances, directions = np.linalg.eigh(np.array(self.covariance))
         return np.maximum(variances, 0.0), directions
 
 
@@ -149,8 +152,23 @@ def fit_joint(
                 room -= len(scores)
     if not found or rows < 2:
         return None
-    covariance = np.atleast_2d(np.cov(np.concatenate(list(found.values()))))
+    with _one_thread():
+        covariance = np.atleast_2d(np.cov(np.concatenate(list(found.values()))))
     return JointShift(tuple(found), tuple(map(tuple, covariance.tolist())))
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Keeps small products to this thread.
+
+    BLAS's others, once woken, spin for a tenth of a second and take the cores from what counts columns next.
+    """
+    found: AbstractContextManager[Any] = _threads().limit(limits=1, user_api="blas")
+    return found
+
+
+@cache
+def _threads() -> Any:
+    return require("threadpoolctl", extra="train").ThreadpoolController()
 
 
 def is_class(histogram: Histogram) -> bool:

@@ -91,7 +91,10 @@ class ReferenceRows:
         """Learns how columns and scores hang together: those of classes, and the others."""
         rows = np.sort(sampled(np.arange(self.inputs.height), MOST_ROWS, random))
         part = self.inputs[rows]
-        places = {name: bins_of_rows(whole[name].bins, part[name]) for name in part.columns if name in whole}
+        places = for_each(
+            lambda name, _scratch: bins_of_rows(whole[name].bins, part[name]),
+            [name for name in part.columns if name in whole],
+        )
         if self.scores is not None and SCORE in whole:
             places[SCORE] = bins_of_numbers(whole[SCORE].bins, self.scores[rows])
         found = [fit_joint(whole, places, classes=classes) for classes in (True, False)]

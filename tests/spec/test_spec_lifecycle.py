@@ -300,9 +300,10 @@ def test_a_character_that_json_escapes_in_halves_is_one():
 @pytest.mark.parametrize("key", ["x\\ud83d", "\\ude00\\ud83d"])
 def test_half_a_character_is_refused(key):
     tree = json.loads(json.dumps(load(FILE).to_dict()))
-    tree["data"]["features"] = {"HERE": "amount / 2"}
-    with pytest.raises(SpecFault, match="half a character"):
-        parse(json.dumps(tree).replace("HERE", key))
+    for place, value in (("features", {"HERE": "amount / 2"}), ("table", "select 'HERE' from loans")):
+        spoiled = tree | {"data": tree["data"] | {place: value}}
+        with pytest.raises(SpecFault, match="half a character"):
+            parse(json.dumps(spoiled).replace("HERE", key))
 
 
 def test_a_mistake_below_such_a_key_is_told():

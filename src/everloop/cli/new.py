@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from everloop.cli.output import Answer, table
+from everloop.core.tasks import UNTARGETED
 
 if TYPE_CHECKING:
     from everloop.spec.frame import Frame
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 FILE_NAME = "everloop.yaml"
 SCHEMA_FILE = ".everloop/schema.json"
 EXAMPLES = Path(__file__).parent / "examples"
-TASKS_WITHOUT_TARGET = ("clustering", "anomaly")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -71,14 +71,14 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
                 hint=f"everloop new {name or example} --example {example}",
             )
         return from_example(example, name or example, folder)
-    untargeted = task in TASKS_WITHOUT_TARGET
+    untargeted = task in UNTARGETED
     needed = ("NAME", name), ("--data", data), *(() if untargeted else (("--target", target),))
     missing = [word for word, value in needed if value is None]
     if name is None or data is None or (target is None and not untargeted):
         raise UsageFault(
             f"{' and '.join(missing)} must be given.",
             hint="everloop new NAME --data FILE --target COLUMN; without a column to predict: "
-            f"--task {' or --task '.join(TASKS_WITHOUT_TARGET)}",
+            f"--task {' or --task '.join(UNTARGETED)}",
         )
     problem = {"target": target, "task": task, "entity": entity}
     stated = {key: value for key, value in problem.items() if value is not None}

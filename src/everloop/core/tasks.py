@@ -75,6 +75,9 @@ TASKS: dict[str, TaskFacts] = {
 }
 """Every task that can be learned here."""
 
+UNTARGETED = tuple(name for name, one in TASKS.items() if not one.needs_target)
+"""Those that need no column to predict."""
+
 LISTED_ITEMS = 20
 """So many items an answer of a recommendation lists, where there are as many."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import DataFault, UsageFault
-from everloop.core.tasks import TASKS
+from everloop.core.tasks import TASKS, UNTARGETED
 from everloop.spec.frame import Frame
 
 if TYPE_CHECKING:
@@ -82,9 +82,8 @@ def quick_frame(
 def _untargeted(table: pl.DataFrame, task: str | None, metric: str | None, time: str | None) -> Frame:
     facts = TASKS.get(task or "")
     if task is None or facts is None or facts.needs_target:
-        untargeted = [name for name, one in TASKS.items() if not one.needs_target]
         raise UsageFault(
-            f"Without a target the task has to be one of {', '.join(untargeted)}; it is {task!r}.",
+            f"Without a target the task has to be one of {', '.join(UNTARGETED)}; it is {task!r}.",
             hint='such as search(table, target="churned"), or search(table, task="clustering")',
         )
     return Frame(

@@ -15,7 +15,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
 from everloop.core.errors import SpecFault
-from everloop.core.tasks import TASKS
+from everloop.core.tasks import TASKS, UNTARGETED
 from everloop.spec.data import AsOfFeature, WindowFeature
 from everloop.spec.lifecycle import LifecycleSpec
 from everloop.spec.mistakes import Mistake, fault, mistake_at, mistake_of, nearest
@@ -70,7 +70,7 @@ def parse(text: str, folder: Path | None = None, *, name: str = FILE_NAME) -> Li
         raise SpecFault(f"{name} refers to itself.", place=name) from None
     except UnicodeDecodeError:
         raise SpecFault(
-            f"{name} has a key with half a character: a \\ud... escape alone.", place=name
+            f"{name} holds half a character: a \\ud... escape without its other half.", place=name
         ) from None
     dangling = list(_dangling(tree, spec))
     if dangling:
@@ -120,7 +120,7 @@ def _kind(tree: Any) -> str:
 def _plain(node: Any) -> Any:
     """Gives ruamel's tree as plain values; what YAML takes for a time is text in this format."""
     if isinstance(node, CommentedMap):
-        return {_joined(str(key)).decode("utf-16-le"): _plain(value) for key, value in node.items()}
+        return {_text(str(key)): _plain(value) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         return [_plain(value) for value in node]
     if isinstance(node, (datetime, date)):
@@ -130,12 +130,12 @@ def _plain(node: Any) -> Any:
     for kind in (int, float):
         if isinstance(node, kind):
             return kind(node)
-    return _joined(str(node)).decode("utf-16-le", "surrogatepass")
+    return _text(str(node))
 
 
-def _joined(text: str) -> bytes:
-    """Puts the halves of characters together that JSON escapes in two, and YAML takes for two, as UTF-16."""
-    return text.encode("utf-16-le", "surrogatepass")
+def _text(text: str) -> str:
+    """Puts the halves of characters together that JSON escapes in two, and YAML takes for two."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
 def _dangling(tree: CommentedMap, spec: LifecycleSpec) -> Iterator[Mistake]:
@@ -148,8 +148,7 @@ def _dangling(tree: CommentedMap, spec: LifecycleSpec) -> Iterator[Mistake]:
             yield mistake_at(tree, place, f"there is no source {feature.source!r}", hint)
     task = TASKS.get(spec.problem.task or "")
     if not spec.problem.target and (task is None or task.needs_target):
-        untargeted = [name for name, one in TASKS.items() if not one.needs_target]
-        hint = f"without one the task must be stated: {' or '.join(untargeted)}"
+        hint = f"without one the task must be stated: {' or '.join(UNTARGETED)}"
         yield mistake_at(tree, ("problem",), "the key 'target' is missing", hint)
     looked_at = {getattr(feature, "source", None) for feature in spec.data.features.values()}
     if len(sources) > 1 and spec.data.table is None and len([s for s in sources if s not in looked_at]) != 1:

@@ -11,6 +11,8 @@ UV := $(BIN)/uv
 # Threads of the numeric libraries: tests run side by side, so each stays on one.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_MAX_THREADS=2 MPLBACKEND=agg
 WORKERS ?= 2
+# Where bytecode is not kept, each of the many processes compiles every library anew: most of its time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test check lint types imports audit tests bench integrations lock clean
 

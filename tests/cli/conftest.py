@@ -63,12 +63,12 @@ def _write_rows(path: Path, rows: int = 300, seed: int = 1, classes: tuple[str, 
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_rows() -> Callable[..., Path]:
     return _write_rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def lifecycle() -> str:
     return LIFECYCLE
 

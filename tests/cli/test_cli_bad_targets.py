@@ -162,7 +162,7 @@ class Broken:
         if self.name == "crashes":
             ctypes.string_at(0)
         if self.name == "eats":
-            return [bytearray(2**33) for _ in range(2**10)]
+            return [bytearray(2**28) for _ in range(2**10)]
         if self.name == "cuda":
             from xgboost import DMatrix, train
 
@@ -178,8 +178,11 @@ BROKEN = {"crashes": "SIGSEGV", "eats": "", "cuda": "", "lightgbm_cuda": "CUDA"}
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_trial_that_breaks_is_named_and_the_search_goes_on(capsys, tmp_path, monkeypatch, name):
+    from everloop.model import contained
     from everloop.model.learners import registry
 
+    # The least that a trial may use: to fill most of a machine's memory takes half a minute.
+    monkeypatch.setattr(contained, "MEMORY_SHARE", 0.0)
     known, plain = registry.known_learners, registry.learner
     monkeypatch.setattr(registry, "known_learners", lambda: {**known(), name: "tests"})
     monkeypatch.setattr(registry, "learner", lambda one: Broken(one) if one in BROKEN else plain(one))

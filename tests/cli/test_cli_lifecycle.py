@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from everloop.cli import main
 from everloop.runtime import Package
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, write_rows, lifecycle: str) -> tuple[Path, Path]:
+    """A lifecycle that has run, and a copy of it to bring it back from."""
+    folder = tmp_path_factory.mktemp("finished")
+    home, kept = folder / "home", folder / "kept"
+    home.mkdir()
+    write_rows(home / "rows.csv")
+    (home / "everloop.yaml").write_text(lifecycle)
+    assert main(["run", "--file", str(home)]) == 0
+    shutil.copytree(home, kept)
+    return home, kept
+
+
 @pytest.fixture
-def done(cli, home: Path) -> Path:
-    assert cli("run").status == 0
+def done(finished: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where it ran, as it was when it had: what it stored names its place."""
+    home, kept = finished
+    shutil.rmtree(home)
+    shutil.copytree(kept, home)
+    monkeypatch.chdir(home)
     return home
 
 

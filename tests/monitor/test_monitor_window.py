@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -239,7 +240,9 @@ def test_many_classes_are_measured_too():
 
 def moments(*hours):
     return pl.Series(
-        "time", [START + timedelta(hours=hour) for hour in hours], dtype=pl.Datetime("us", "UTC")
+        "time",
+        [None if hour is None else START + timedelta(hours=hour) for hour in hours],
+        dtype=pl.Datetime("us", "UTC"),
     )
 
 
@@ -262,6 +265,25 @@ def test_windows_due_by_count():
         (timedelta(hours=0), timedelta(hours=2)),
         (timedelta(hours=2), timedelta(hours=4)),
     ]
+
+
+@pytest.mark.parametrize("cut", [{"predictions": 1}, {"predictions": 7}, {"predictions": 250}, "3h"])
+def test_times_in_parts_cut_the_same_windows_as_all_at_once(cut):
+    random = np.random.default_rng(1)
+    times = moments(*random.integers(0, 240, 180) / 4, None)
+    spec, now = WindowSpec.model_validate(cut), START + timedelta(hours=55)
+    for since in (None, START + timedelta(hours=7)):
+        rising = [time for time in times.drop_nulls().sort() if (since or START) <= time < now]
+        if spec.time is None:
+            edges = rising[:: spec.predictions]
+            expected = [(a, b) for a, b in pairwise(edges) if a < b]
+        else:
+            origin = since or rising[0]
+            starts = sorted({origin + (time - origin) // spec.time * spec.time for time in rising})
+            expected = [(a, a + spec.time) for a in starts if a + spec.time <= now]
+        parts = [times[:0], times[90:], times[:50], times[50:90]]
+        assert windows_due(times, spec, now=now, since=since) == expected
+        assert windows_due(lambda: parts, spec, now=now, since=since) == expected  # noqa: B023
 
 
 def test_the_delay_is_learned_from_the_log():

@@ -47,12 +47,9 @@ class Answered:
         """Gives the answers with their rows, a segment at a time; see `LogSpan.lines`."""
         yield from unshadowed(self.span.lines(since, until))
 
-    def times(self, since: datetime | None) -> pl.Series:
-        """Gives when predictions were made since a time: eight bytes for each."""
-        import polars as pl
-
-        empty = pl.Series("time", [], pl.Datetime("us", "UTC"))
-        return pl.concat([empty, *(part["time"] for part in self.facts(since))])
+    def times(self, since: datetime | None) -> Iterator[pl.Series]:
+        """Gives when predictions were made since a time, a part at a time."""
+        yield from (part["time"] for part in self.facts(since))
 
     @cached_property
     def delay(self) -> DelayCurve | None:

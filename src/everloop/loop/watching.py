@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import parse_time
@@ -90,7 +91,7 @@ def _due(workspace: Workspace, log: Answered, now: datetime) -> list[tuple[datet
         return []
     if spec.predictions is None and since is not None and now < since + window_length(workspace):
         return []
-    return windows_due(log.times(since), spec, now=now, since=since)
+    return windows_due(partial(log.times, since), spec, now=now, since=since)
 
 
 def settle(workspace: Workspace, log: Answered, now: datetime) -> list[Judged]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from everloop.measure.arrays import Integers
 from everloop.measure.maturity import DelayCurve, delay_curve
+from everloop.measure.selection import values_at
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from everloop.measure.worth import Worth
     from everloop.spec.monitor import WindowSpec
     from everloop.table.contract import Contract
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,17 @@ class Window:
 
 
 def windows_due(
-    times: pl.Series, spec: WindowSpec, *, now: datetime, since: datetime | None = None
+    times: pl.Series | Callable[[], Iterable[pl.Series]],
+    spec: WindowSpec,
+    *,
+    now: datetime,
+    since: datetime | None = None,
 ) -> list[tuple[datetime, datetime]]:
     """Gives the windows that are over and not judged yet.
 
     Args:
-        times: When the predictions were made, in any time zone; UTC where they have none.
+        times: When the predictions were made, in any time zone; UTC where they have none. Or what gives them
+            in parts, the same ones each time it is asked: no more than a part is held then.
         spec: How windows are cut. By time they follow each other from the first prediction on (or from
             ``since``); a span without predictions is skipped. By count a window ends before the first
             prediction of the next one.
@@ -72,29 +84,47 @@ def windows_due(
     Returns:
         Start and end of each, the end not in it.
     """
+    whole = times if callable(times) else lambda: (times,)
+
+    def moments() -> Iterator[Integers]:
+        for part in whole():
+            found = _microseconds(part, now, since)
+            if found.size:
+                yield found
+
+    ends = [(int(part.min()), int(part.max()), part.size) for part in moments()]
+    if not ends:
+        return []
+    first, last, count = min(one[0] for one in ends), max(one[1] for one in ends), sum(one[2] for one in ends)
+    if spec.predictions is not None:
+        edges = values_at(np.arange(0, count, spec.predictions), moments, ends=(first, last)).tolist()
+        # Predictions of the same moment stay together.
+        return [(_moment(start), _moment(end)) for start, end in pairwise(edges) if start < end]
+    length = spec.time or timedelta(days=1)
+    origin = since or _moment(first)
+    begin, step = _micros(origin), length // _MICROSECOND
+    numbers = {int(number) for part in moments() for number in np.unique((part - begin) // step)}
+    starts = [origin + length * number for number in sorted(numbers)]
+    return [(start, start + length) for start in starts if start + length <= now]
+
+
+def _microseconds(times: pl.Series, now: datetime, since: datetime | None) -> Integers:
+    """Gives the moments before now (and from a time on) in microseconds."""
     import polars as pl
 
     zone = times.dtype.time_zone if isinstance(times.dtype, pl.Datetime) else None
     times = times.dt.convert_time_zone("UTC") if zone else times.dt.replace_time_zone("UTC")
-    moments = times.filter((times < now) & (times >= since)) if since else times.filter(times < now)
-    moments = moments.drop_nulls().sort()
-    if moments.is_empty():
-        return []
-    if spec.predictions is not None:
-        size = spec.predictions
-        starts = [*range(0, len(moments) - size, size)]
-        ends = [moments[start + size] for start in starts]
-        # Predictions of the same moment stay together.
-        return [
-            (moments[start], end) for start, end in zip(starts, ends, strict=True) if moments[start] < end
-        ]
-    length = spec.time or timedelta(days=1)
-    origin = since or moments[0]
-    number = (
-        ((moments - origin).dt.total_microseconds() // (length // timedelta(microseconds=1))).unique().sort()
-    )
-    ends = [origin + length * (int(k) + 1) for k in number.cast(pl.Int64)]
-    return [(end - length, end) for end in ends if end <= now]
+    within = times.filter((times < now) & (times >= since)) if since else times.filter(times < now)
+    found: Integers = within.drop_nulls().dt.epoch("us").to_numpy()
+    return found
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + microseconds * _MICROSECOND
 
 
 def delay_of(joined: pl.DataFrame, *, now: datetime) -> DelayCurve | None:

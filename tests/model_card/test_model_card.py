@@ -8,8 +8,10 @@ import pytest
 from everloop.measure.intervals import Interval
 from everloop.model import search
 from everloop.model.card import CardFacts, card_html, card_page, limits
+from everloop.model.card_origin import MadeBy
 from everloop.model.evaluation import Slice
 from everloop.model.trained import FeatureChoice, Trained, Trial
+from everloop.report import render
 
 CREATED = datetime(2024, 6, 1, tzinfo=UTC)
 FACTS = CardFacts(
@@ -156,15 +158,41 @@ def test_without_an_evaluation_the_card_says_so(trained):
     assert "it was not evaluated" in " ".join(limits(bare, CardFacts("churn")))
 
 
-def test_what_made_the_figures_is_told_step_by_step(trained):
-    from everloop.report import Ref
+STEPS = {
+    "snapshot": MadeBy("data-snapshot-1"),
+    "frame": MadeBy("problem-frame-2", {"snapshot": "data-snapshot-1"}),
+    "train": MadeBy("model-train-3", {"frame": "problem-frame-2", "sensors": "data-sensors-9"}),
+}
 
-    facts = replace(
-        FACTS, origin=Ref("step_t", "step step_t"), steps={"dataset": "step_d", "trained": "step_t"}
-    )
+
+def test_what_made_the_figures_is_told_step_by_step(trained):
+    html = card_html(trained, replace(FACTS, steps=STEPS))
+    told = html[html.index('<section id="how-it-was-made">') :]
+    assert '<tr id="made-by-train"><td>train</td><td>model-train-3</td>' in told
+    assert '<a href="#made-by-frame">frame</a>, sensors data-sensors-9' in told
+    assert "everloop report v3 names them" in told
+
+
+def test_a_step_that_was_executed_elsewhere_names_its_run_and_its_time(trained):
+    ran = {"train": replace(STEPS["train"], run="run_7", at=CREATED)}
+    html = render(card_page(trained, replace(FACTS, steps=ran)), link=lambda identity: f"/runs/{identity}")
+    assert '<td><a href="/runs/run_7">run_7</a></td><td>2024-06-01 00:00 UTC</td>' in html
+
+
+def test_a_figure_is_a_link_to_the_step_that_made_it(trained):
+    outlook = VERDICT["outlook"]
+    facts = replace(FACTS, steps=STEPS, brief=FACTS.brief | VERDICT, outlook=outlook)
     html = card_html(trained, facts)
-    assert "step_d" in html
-    assert "How it was made" not in text_of(card_page(trained, FACTS))
+    assert '<a class="made" href="#made-by-snapshot">2024-01-01</a>' in html
+    assert '<dt>Paid back</dt><dd>after <a class="made" href="#made-by-train">12</a> days' in html
+    assert "Recall needs 4,000 more labels" in html, "the brief is not on record, so nothing is linked to it"
+
+
+def test_without_a_record_the_card_says_that_what_made_it_is_unknown(trained):
+    page = card_page(trained, FACTS)
+    assert "How it was made" not in text_of(page)
+    assert "Which run made its figures is unknown" in " ".join(limits(trained, FACTS))
+    assert 'class="made"' not in card_html(trained, FACTS).split("</style>")[1]
 
 
 def test_small_chances_and_quick_returns_are_told_in_words(trained):
@@ -200,22 +228,10 @@ def test_failed_trials_and_columns_left_out_have_their_reasons(trained):
     assert "an identifier" in html
 
 
-def test_cost_is_said_with_what_it_assumes_and_every_section_names_its_run(trained):
-    from everloop.report import Ref, render
-
-    facts = replace(
-        FACTS, origin=Ref("run_1", "run_1"), brief=FACTS.brief | {"cost_per_month": 0.2, "labels": 40.0}
-    )
+def test_cost_is_said_with_what_it_assumes(trained):
+    facts = replace(FACTS, brief=FACTS.brief | {"cost_per_month": 0.2, "labels": 40.0})
     slow = replace(trained, trials=tuple(replace(trial, seconds=1800.0) for trial in trained.trials))
-    page = card_page(slow, facts)
-    *told, making = page.sections
-    assert all(section.origin.id == "run_1" for section in told)
-    assert making.title == "How it was made"
     html = card_html(slow, facts)
     assert "30 min of trials" in html
     assert "about 7.50 Wh (an estimate)" in html or "about 7.5 Wh (an estimate)" in html
-    assert html.count('From <a href="#how-it-was-made">run_1</a>') == len(told)
-    assert '<section id="how-it-was-made">' in html
-    served = render(page, link=lambda identity: f"/runs/{identity}")
-    assert served.count('From <a href="/runs/run_1">run_1</a>') == len(told)
     assert "unknown: it is not on record" in card_html(replace(trained, trials=()), CardFacts("churn"))

@@ -134,6 +134,14 @@ class Story:
         key = ((self.run.facts.get("steps") if self.run else None) or {}).get(name)
         return self.result_of(key) if key else {}
 
+    def executed(self, name: str) -> StepRow | None:
+        """Gives the execution that the run has a step's result from; None where it did not come so far."""
+        key = ((self.run.facts.get("steps") if self.run else None) or {}).get(name)
+        rows = (
+            self.workspace.record.find(StepRow, key=key, status="done", order="-at", limit=1) if key else []
+        )
+        return rows[0] if rows else None
+
     def result_of(self, key: str) -> Facts:
         """Gives what the step with this key found."""
         if key not in self._kept:

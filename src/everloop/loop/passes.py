@@ -34,10 +34,11 @@ from everloop.loop.quarantine import put_on_record, released_parts
 from everloop.loop.signing import signer_of
 from everloop.loop.steps import CONTRACT_FILE, gate_step, package_step, reference_step
 from everloop.loop.support import refuse_unknown_segments
+from everloop.model.card_origin import SHOWN
 from everloop.model.steps import JOURNAL_FILE, explain_step, train_step
 from everloop.problem.steps import frame_step
 from everloop.record.artifact import folder_name
-from everloop.record.rows import VersionRow
+from everloop.record.rows import StepRow, VersionRow
 from everloop.table.schema import Schema
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
     signer = signer_of(workspace.spec)
     settings |= {"signed_by": signer.name} if signer else {}
     inputs = {"trained": trained, "dataset": prepared, "contract": enforced, "reference": referred}
-    return this.do(Step("package", "model", 2, partial(package_step, signer=signer), settings, inputs))
+    return this.do(Step("package", "model", 3, partial(package_step, signer=signer), settings, inputs))
 
 
 def _card(this: Pass, prepared: Done) -> dict[str, Any]:
@@ -242,7 +243,14 @@ def _card(this: Pass, prepared: Done) -> dict[str, Any]:
         "labels": this.steps["frame"].facts["sufficiency"],
         "explanation": this.steps["explain"].facts,
         "outlook": this.steps["train"].facts.get("outlook"),
+        "steps": {name: _made(this, this.steps[name]) for name in SHOWN},
     }
+
+
+def _made(this: Pass, done: Done) -> dict[str, Any]:
+    """Names a step and what it read, by their keys alone: these are the same wherever it was executed."""
+    row = this.workspace.record.get(StepRow, done.id)
+    return {"key": done.key, "inputs": row.facts["inputs"]}
 
 
 def gate(

@@ -17,10 +17,10 @@ from everloop.deploy.release import PACKAGE_FOLDER
 from everloop.loop.served_worth import ITEM_WORTH, item_worth_facts
 from everloop.loop.stakes import Stakes
 from everloop.model.card import CardFacts, card_html
+from everloop.model.card_origin import MadeBy
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained
 from everloop.monitor.references import ReferenceRules, reference
-from everloop.report import Ref
 from everloop.runtime.decision import watched_score
 from everloop.runtime.signing import sign_package
 from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
@@ -132,15 +132,15 @@ def package_step(
 
 
 def _card(trained: Trained, settings: dict[str, Any]) -> str:
-    origin = Ref(settings["lineage"]["trained"], f"step {settings['lineage']['trained']}")
+    card = dict(settings["card"])
+    steps = {name: MadeBy.from_dict(made) for name, made in card.pop("steps").items()}
     # Packages of two equal trainings are equal, so what a clock measured stays out of them.
     about = CardFacts(
         settings["lifecycle"],
         settings["version"],
         parse_time(settings["created"]),
-        **settings["card"],
-        origin=origin,
-        steps=settings["lineage"],
+        **card,
+        steps=steps,
         timed=False,
     )
     return card_html(trained, about)

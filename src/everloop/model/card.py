@@ -6,7 +6,7 @@ The sections follow "Model Cards for Model Reporting" (Mitchell et al., FAT* 201
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from everloop.core.tasks import TASKS
 from everloop.model import card_pictures as draw
 from everloop.model.card_costs import cost_blocks
 from everloop.model.card_goal import verdict_blocks
+from everloop.model.card_origin import MadeBy, Origins, making_section
 from everloop.model.explanation_pictures import effect_blocks, robustness_blocks
 from everloop.model.group_pictures import fairness_blocks, mitigation_blocks, slice_blocks
 from everloop.model.quality_pictures import (
@@ -29,10 +30,10 @@ from everloop.report import (
     Fold,
     Page,
     Picture,
-    Ref,
     Section,
     Table,
     Text,
+    Told,
     pictures,
     render,
 )
@@ -60,10 +61,10 @@ class CardFacts:
         snapshot: Facts of the snapshot.
         dataset: Facts of the dataset.
         labels: Facts of the problem's sufficiency.
-        origin: The run (or step) that made the version: every section names it.
         outlook: What a month brings by the trained model, as the training says.
         explanation: What moves the scores, as `Explanation.to_dict` gives it.
-        steps: The steps that made the version: their name and their key in the record.
+        steps: The steps that made its figures, by name, as `card_origin.SHOWN` has them: every figure is a
+            link to one.
         timed: Whether to tell how long the search took, in which two equal trainings differ.
         runtime: Of a version that was not compiled: what serves it and why, in a sentence.
     """
@@ -78,8 +79,7 @@ class CardFacts:
     labels: Mapping[str, Any] = field(default_factory=dict)
     explanation: Mapping[str, Any] = field(default_factory=dict)
     outlook: Mapping[str, Any] | None = None
-    origin: Ref | None = None
-    steps: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, MadeBy] = field(default_factory=dict)
     timed: bool = True
     runtime: str = ""
 
@@ -89,6 +89,11 @@ class CardFacts:
         from everloop.model.explanation import Explanation
 
         return Explanation.from_dict(dict(self.explanation)) if self.explanation else None
+
+    @property
+    def origins(self) -> Origins:
+        """Where the links of the card's figures lead."""
+        return Origins(self.steps)
 
     @property
     def currency(self) -> str:
@@ -123,6 +128,7 @@ def card_page(trained: Trained, facts: CardFacts) -> Page:
         footer="Everything on this card comes from the record of the run that made the version.",
         lead=draw.gain_sentence(trained.evaluation, facts.currency) if trained.evaluation else "",
         summary=[_figures(trained, facts)],
+        origin=facts.origins.of("train"),
     )
 
 
@@ -132,32 +138,19 @@ def card_sections(trained: Trained, facts: CardFacts) -> list[Section]:
         _purpose(trained, facts),
         _verdict(facts),
         _value(trained, facts),
-        _metrics(trained),
+        _metrics(trained, facts),
         _clusters(trained, facts),
         _groups(trained, facts),
         _data(facts),
         _explanation(facts),
         _robustness(facts),
-        _features(trained),
-        _search(trained),
+        _features(trained, facts),
+        _search(trained, facts),
         _costs(trained, facts),
         _limits(trained, facts),
+        making_section(facts.origins, trained.seed, facts.version),
     ]
-    found = [replace(section, origin=facts.origin) for section in sections if section.blocks]
-    return [*found, *_making(trained, facts)]
-
-
-def _making(trained: Trained, facts: CardFacts) -> list[Section]:
-    """Tells what made the figures: where the links of all other sections lead."""
-    if facts.origin is None:
-        return []
-    told = {"Made by": facts.origin.text, "Seed": str(trained.seed)}
-    rows = [[name, key] for name, key in facts.steps.items()]
-    steps: list[Block] = [Table(["step", "key in the record"], rows)] if rows else []
-    lead = "What made every figure of this card."
-    if steps:
-        lead += " A step's key is a digest of its code, its settings and its inputs."
-    return [Section("How it was made", [Facts(told), *steps], lead=lead, tells=facts.origin.id)]
+    return [section for section in sections if section.blocks]
 
 
 def _figures(trained: Trained, facts: CardFacts) -> Figures:
@@ -187,7 +180,8 @@ def _purpose(trained: Trained, facts: CardFacts) -> Section:
         "clustering": "which rows are alike, and which kind a row is of",
         "recommendation": f"which {frame.target} whom {frame.entity} names is likely to have next",
     }
-    told: dict[str, Any] = {
+    by = facts.origins
+    framed = {
         "Answers": answer.get(frame.task, f"which class {frame.target} is"),
         "Task": frame.task,
         "Classes": ", ".join(frame.classes) or None,
@@ -195,23 +189,27 @@ def _purpose(trained: Trained, facts: CardFacts) -> Section:
         "A row counts": frame.weight,
         "Decided at": frame.time,
         "About": frame.entity,
+    }
+    asked = {
         "One decision for all": "; ".join(
             f"always {k}: {money(v, facts.currency)}" for k, v in _constants(brief)
         ),
         "Required": ", ".join(f"{name} {bound}" for name, bound in (brief.get("required") or {}).items()),
     }
-    shown = Facts({name: value for name, value in told.items() if value})
+    told = {name: value for name, value in (framed | asked).items() if value}
+    shown = Facts({**told, **by.told({name: told[name] for name in framed if name in told}, "frame")})
     statement = str(brief.get("statement") or "The goal is not stated on record.")
     threshold: list[Block] = []
     if trained.threshold is not None:
         text = f"A decision is positive from a score of {number(trained.threshold)} on."
-        threshold = [Text(f"{text} {trained.threshold_reason}".strip())]
-    return Section("Purpose", [shown, *threshold], lead=statement)
+        threshold = [Text(Told(f"{text} {trained.threshold_reason}".strip(), by.of("train")))]
+    return Section("Purpose", [shown, *threshold], lead=statement, origin=by.of("brief"))
 
 
 def _verdict(facts: CardFacts) -> Section:
-    blocks = verdict_blocks(facts.brief, facts.outlook)
-    return Section("Is it worth doing", blocks, lead="The verdict on the goal, and what it rests on.")
+    blocks = verdict_blocks(facts.brief, facts.outlook, facts.origins)
+    lead = "The verdict on the goal, and what it rests on."
+    return Section("Is it worth doing", blocks, lead=lead, origin=facts.origins.of("brief"))
 
 
 def _constants(brief: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -229,10 +227,11 @@ def _value(trained: Trained, facts: CardFacts) -> Section:
         *draw.requirement_table(found),
         *today_blocks(found),
     ]
-    return Section(title, blocks, lead=draw.gain_sentence(found, facts.currency))
+    lead = draw.gain_sentence(found, facts.currency)
+    return Section(title, blocks, lead=lead, origin=facts.origins.of("train"))
 
 
-def _metrics(trained: Trained) -> Section:
+def _metrics(trained: Trained, facts: CardFacts) -> Section:
     found = trained.evaluation
     if found is None:
         return Section("Metrics", [])
@@ -245,6 +244,7 @@ def _metrics(trained: Trained) -> Section:
             *confusion_blocks(found),
         ],
         lead=f"Measured on {found.rows:,} rows of the {found.part} part, each with its 95 % interval.",
+        origin=facts.origins.of("train"),
     )
 
 
@@ -256,6 +256,7 @@ def _clusters(trained: Trained, facts: CardFacts) -> Section:
         "Clusters",
         draw.cluster_blocks(found, facts.currency),
         lead="What sets each apart, in the columns as they came.",
+        origin=facts.origins.of("train"),
     )
 
 
@@ -269,7 +270,7 @@ def _groups(trained: Trained, facts: CardFacts) -> Section:
     lead = "Where the model does worse than on all rows"
     if found.fairness:
         lead += ", and how the groups of each sensitive column fare"
-    return Section("Slices and groups", blocks, lead=f"{lead}.")
+    return Section("Slices and groups", blocks, lead=f"{lead}.", origin=facts.origins.of("train"))
 
 
 def _data(facts: CardFacts) -> Section:
@@ -282,7 +283,9 @@ def _data(facts: CardFacts) -> Section:
         if taken.get("time_range"):
             first, last = taken["time_range"]
             told["Time range"] = f"{day(first)} to {day(last)}"
-        told["Actuals not known yet"] = taken.get("hidden_actuals") or None
+        hidden = taken.get("hidden_actuals")
+        told["Actuals not known yet"] = f"{hidden:,}" if hidden else None
+        told = facts.origins.told(told, "snapshot")
     if prepared:
         told["Split by"] = (prepared.get("split") or {}).get("by")
         told["Defined features"] = ", ".join(prepared.get("features") or ()) or None
@@ -295,7 +298,8 @@ def _data(facts: CardFacts) -> Section:
         )
         blocks.extend([*cleaning_blocks(prepared), *leak_blocks(prepared)])
     shown = {name: value for name, value in told.items() if value}
-    return Section("Data", [Facts(shown), *blocks] if shown else blocks)
+    origin = facts.origins.of("dataset")
+    return Section("Data", [Facts(shown), *blocks] if shown else blocks, origin=origin)
 
 
 def cleaning_blocks(prepared: Mapping[str, Any]) -> list[Block]:
@@ -347,27 +351,31 @@ def _explanation(facts: CardFacts) -> Section:
             f", by what it says of {plural(found.rows, 'row')} alone" if found.rows < _FEW_EXPLAINED else ""
         )
         lead = f"Most of all {', '.join(strong[:3])}{alone}."
-    return Section("What moves the scores", effect_blocks(found), lead=lead)
+    return Section(
+        "What moves the scores", effect_blocks(found), lead=lead, origin=facts.origins.of("explain")
+    )
 
 
 def _robustness(facts: CardFacts) -> Section:
     found = facts.explained
     blocks = [] if found is None else robustness_blocks(found, facts.currency)
-    return Section("Robustness", blocks, lead="What it costs when inputs are missing, noisy or unknown.")
+    lead = "What it costs when inputs are missing, noisy or unknown."
+    return Section("Robustness", blocks, lead=lead, origin=facts.origins.of("explain"))
 
 
 def _costs(trained: Trained, facts: CardFacts) -> Section:
-    blocks = cost_blocks(trained if facts.timed else None, facts.brief, facts.currency)
-    return Section("Energy and cost", blocks)
+    blocks = cost_blocks(trained if facts.timed else None, facts.brief, facts.currency, facts.origins)
+    return Section("Energy and cost", blocks, origin=facts.origins.of("train"))
 
 
-def _features(trained: Trained) -> Section:
+def _features(trained: Trained, facts: CardFacts) -> Section:
     kept = sum(each.kept for each in trained.features)
     lead = f"The model reads {plural(kept, 'column')} of {len(trained.features)}."
-    return Section("Features", draw.feature_blocks(trained.features, trained.frame.metric), lead=lead)
+    blocks = draw.feature_blocks(trained.features, trained.frame.metric)
+    return Section("Features", blocks, lead=lead, origin=facts.origins.of("train"))
 
 
-def _search(trained: Trained) -> Section:
+def _search(trained: Trained, facts: CardFacts) -> Section:
     if not trained.trials:
         return Section("What was tried", [])
     learners = sorted({trial.learner for trial in trained.trials})
@@ -376,22 +384,29 @@ def _search(trained: Trained) -> Section:
         f"{trained.learner} was chosen. Seed {trained.seed}."
     )
     notes: list[Block] = [Bullets(trained.notes)] if trained.notes else []
-    return Section(
-        "What was tried", [*draw.trial_blocks(trained.trials, trained.frame.metric), *notes], lead=lead
-    )
+    blocks = [*draw.trial_blocks(trained.trials, trained.frame.metric), *notes]
+    return Section("What was tried", blocks, lead=lead, origin=facts.origins.of("train"))
 
 
 def _limits(trained: Trained, facts: CardFacts) -> Section:
     return Section(
         "Limits",
-        [Bullets(limits(trained, facts))],
+        [Bullets(_told_limits(trained, facts))],
         lead="What the model should not be trusted with, and what is not known.",
     )
 
 
 def limits(trained: Trained, facts: CardFacts) -> list[str]:
     """Says what is not known, and where the model is known to be weak."""
-    return [sentence for look in _LIMITS for sentence in look(trained, facts)]
+    return [told.text for told in _told_limits(trained, facts)]
+
+
+def _told_limits(trained: Trained, facts: CardFacts) -> list[Told]:
+    return [
+        Told(sentence, facts.origins.of(step))
+        for look, step in _LIMITS.items()
+        for sentence in look(trained, facts)
+    ]
 
 
 def _time_limit(trained: Trained, facts: CardFacts) -> list[str]:
@@ -515,15 +530,22 @@ def _runtime_limit(trained: Trained, facts: CardFacts) -> list[str]:
     return [facts.runtime] if facts.runtime else []
 
 
-_LIMITS = (
-    _runtime_limit,
-    _time_limit,
-    _evidence_limit,
-    _verdict_limit,
-    _value_limit,
-    _group_limit,
-    _label_limit,
-    _leak_limit,
-    _calibration_limit,
-    _weight_limit,
-)
+def _origin_limit(trained: Trained, facts: CardFacts) -> list[str]:
+    del trained
+    return [] if facts.steps else ["Which run made its figures is unknown: none is on record."]
+
+
+_LIMITS = {
+    _runtime_limit: "train",
+    _time_limit: "snapshot",
+    _evidence_limit: "train",
+    _verdict_limit: "brief",
+    _value_limit: "train",
+    _group_limit: "train",
+    _label_limit: "frame",
+    _leak_limit: "dataset",
+    _calibration_limit: "train",
+    _weight_limit: "frame",
+    _origin_limit: "train",
+}
+"""What is looked for, and the step that the sentences' figures come from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from everloop.model.card_origin import Origins
 from everloop.report import Facts, Text
 from everloop.report.writing import money, number
 
@@ -18,13 +19,16 @@ WATTS = 15.0
 UNKNOWN = "unknown: it is not on record"
 
 
-def cost_blocks(trained: Trained | None, brief: Mapping[str, Any], currency: str) -> list[Block]:
+def cost_blocks(
+    trained: Trained | None, brief: Mapping[str, Any], currency: str, origins: Origins
+) -> list[Block]:
     """Tells the time of training, its energy as an estimate, and what labels and predictions cost.
 
     Args:
         trained: The model, with its trials and how long each took; None leaves the times out.
         brief: Facts of the goal's brief.
         currency: What the brief's money is in.
+        origins: The steps that figures are linked to: money to the brief's.
     """
     seconds = 0.0 if trained is None else sum(trial.seconds for trial in trained.trials)
     unknown = "in the report of the version (`everloop report`)" if trained is None else UNKNOWN
@@ -32,8 +36,13 @@ def cost_blocks(trained: Trained | None, brief: Mapping[str, Any], currency: str
     told = {
         "Search": f"{_duration(seconds)} of trials" if seconds > 0 else unknown,
         "Energy of the search": f"about {_energy(seconds)} (an estimate)" if seconds > 0 else unknown,
-        "Labels": money(labels, currency) if labels else UNKNOWN,
-        "Predictions in a month": money(monthly, currency) if monthly is not None else UNKNOWN,
+        **origins.told(
+            {
+                "Labels": money(labels, currency) if labels else UNKNOWN,
+                "Predictions in a month": money(monthly, currency) if monthly is not None else UNKNOWN,
+            },
+            "brief",
+        ),
         "Energy of a prediction": UNKNOWN,
     }
     how = (

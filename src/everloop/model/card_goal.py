@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from everloop.model.card_origin import Origins
 from everloop.report import Facts, Verdict
 from everloop.report.writing import money, number, percent
 from everloop.table.quick_look import MOST_WRONG
@@ -12,19 +13,25 @@ from everloop.table.quick_look import MOST_WRONG
 if TYPE_CHECKING:
     from everloop.report.page import Block
 
+_TRAINED = _AFTER, _PAID = "Expected gain after training", "Paid back"
 _ANSWERS = {"go": "yes", "stop": "no", "more labels": "open", "rephrase": "open"}
 
 
-def verdict_blocks(brief: Mapping[str, Any], after: Mapping[str, Any] | None = None) -> list[Block]:
+def verdict_blocks(
+    brief: Mapping[str, Any], after: Mapping[str, Any] | None = None, origins: Origins | None = None
+) -> list[Block]:
     """Tells the verdict on the goal, and what it rests on.
 
     Args:
         brief: Facts of the brief; of none nothing is told.
         after: What a month brings by the trained model, where that is known.
+        origins: The steps that figures are linked to; what follows from the model comes from training.
     """
     if not brief.get("verdict"):
         return []
-    said = verdict_facts(brief, after)
+    said: dict[str, Any] = verdict_facts(brief, after)
+    if origins is not None:
+        said |= origins.told({name: said[name] for name in _TRAINED if name in said}, "train")
     evidence: list[Block] = [Facts(said)] if said else []
     return [verdict_of(brief), *evidence]
 
@@ -40,8 +47,8 @@ def verdict_facts(brief: Mapping[str, Any], after: Mapping[str, Any] | None) -> 
     """Gives the evidence by its name; what is not known is left out."""
     told = {
         "Expected gain before training": _month(brief.get("outlook"), brief.get("currency") or ""),
-        "Expected gain after training": _month(after, brief.get("currency") or ""),
-        "Paid back": None if after is None else _paid(after),
+        _AFTER: _month(after, brief.get("currency") or ""),
+        _PAID: None if after is None else _paid(after),
         **_signal(brief.get("signal")),
     }
     return {name: value for name, value in told.items() if value}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Stages,
         Table,
         Text,
+        Told,
         Verdict,
     )
     from everloop.report.rendering import render
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 _PAGE = (
     "Badge Beside Block Bullets Code Facts Figures Fold Page Picture Ref Section Stage Stages "
-    "Table Text Verdict"
+    "Table Text Told Verdict"
 ).split()
 _HOME = {
     **dict.fromkeys(_PAGE, "page"),
@@ -69,6 +70,7 @@ __all__ = [
     "Stages",
     "Table",
     "Text",
+    "Told",
     "Verdict",
     "render",
 ]

@@ -12,12 +12,25 @@ class Ref:
     """Text in a table or among facts that names something with a page of its own.
 
     Attributes:
-        id: What it names.
+        id: What it names; a place of the same page where it begins with ``#``.
         text: What is shown; a link where the page is drawn with links, else plain text.
     """
 
     id: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Text whose figures something else made than those around it.
+
+    Attributes:
+        text: What is shown.
+        origin: What made its figures; None where that is not known.
+    """
+
+    text: str
+    origin: Ref | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class Text:
     """A paragraph."""
 
     kind: ClassVar[str] = "text"
-    text: str
+    text: str | Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,7 @@ class Bullets:
     """Sentences that stand for themselves, one below the other."""
 
     kind: ClassVar[str] = "bullets"
-    sentences: Sequence[str]
+    sentences: Sequence[str | Told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +109,20 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headings; numbers are set to the right."""
+    """Rows under headings; numbers are set to the right.
+
+    Attributes:
+        columns: The headings.
+        rows: The cells; one may hold several `Ref`.
+        caption: What the table lists.
+        anchors: Of each row its name as the target of a link, where rows are linked to.
+    """
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     caption: str = ""
+    anchors: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +186,14 @@ class Section:
         title: The heading; also the section's anchor.
         blocks: What stands below it, from top to bottom.
         lead: A sentence that says what to take from the section.
-        origin: What made every figure of the section; a link where the page is drawn with links.
-        tells: What the section tells of: there lead links to it that have no page of their own.
+        origin: What made the figures of the section: every number and picture is a link to it, but for
+            those of a `Told`.
     """
 
     title: str
     blocks: Sequence[Block]
     lead: str = ""
     origin: Ref | None = None
-    tells: str = ""
 
     @property
     def anchor(self) -> str:
@@ -193,6 +213,7 @@ class Page:
         lead: What to take from the page, in a sentence or two.
         summary: Blocks above the first section.
         trail: The pages above this one; shown where the page is drawn with links.
+        origin: What made the figures of lead and summary, as a section's.
     """
 
     title: str
@@ -202,3 +223,4 @@ class Page:
     lead: str = ""
     summary: Sequence[Block] = field(default_factory=tuple)
     trail: Sequence[Ref] = field(default_factory=tuple)
+    origin: Ref | None = None

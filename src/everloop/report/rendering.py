@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.extras import require
-from everloop.report.page import Badge, Ref
+from everloop.report.page import Badge, Ref, Told
 from everloop.report.writing import MISSING, number
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from everloop.report.page import Page
 
 Linker = Callable[[str], str | None]
+FIGURE = re.compile(r"(?<![\w#./-])[+\u2212-]?\d(?:[\d,.:/-]*\d)?(?:e[+-]?\d+)?%?(?![\w-])")
+"""A number, a date or a time that stands by itself, and is no part of a name."""
 
 
 def no_links(identity: str) -> None:
@@ -27,8 +30,7 @@ def render(page: Page, *, link: Linker = no_links) -> str:
 
     Args:
         page: The page; all text in it is escaped, SVG drawings are taken as they are.
-        link: From what a `Ref` names to the address of its page; where that is None it is a link to the
-            section that tells of it, or text.
+        link: From what a `Ref` names to the address of its page; where that is None it is text.
 
     Returns:
         One HTML document that needs no other file.
@@ -36,8 +38,13 @@ def render(page: Page, *, link: Linker = no_links) -> str:
     Raises:
         MissingExtra: When Jinja2 is not installed.
     """
-    told = {section.tells: f"#{section.anchor}" for section in page.sections if section.tells}
-    return _template().render(page=page, link=lambda identity: link(identity) or told.get(identity))
+
+    def address(ref: Ref | None) -> str | None:
+        if ref is None:
+            return None
+        return ref.id if ref.id.startswith("#") else link(ref.id)
+
+    return _template().render(page=page, address=address)
 
 
 def cell(value: Any) -> str:
@@ -51,6 +58,25 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return str(value)
+
+
+def traced(text: str, address: str | None) -> str:
+    """Makes each number of a text a link to what made it.
+
+    Args:
+        text: As it is shown; it is escaped.
+        address: Where the links lead; None leaves the text as it is.
+    """
+    if address is None:
+        return text
+    from markupsafe import Markup
+
+    parts, end = [], 0
+    for found in FIGURE.finditer(text):
+        made = Markup('<a class="made" href="{}">{}</a>').format(address, found[0])
+        parts.append(Markup.escape(text[end : found.start()]) + made)
+        end = found.end()
+    return Markup("").join([*parts, Markup.escape(text[end:])])
 
 
 def is_number(value: Any) -> bool:
@@ -70,7 +96,10 @@ def _template() -> Template:
     )
     environment.filters["cell"] = cell
     environment.tests["numeric"] = is_number
+    environment.filters["traced"] = traced
     environment.tests["ref"] = lambda value: isinstance(value, Ref)
+    environment.tests["told"] = lambda value: isinstance(value, Told)
+    environment.tests["refs"] = lambda value: isinstance(value, (list, tuple))
     environment.tests["badge"] = lambda value: isinstance(value, Badge)
     template: Template = environment.get_template("page.html.j2")
     return template

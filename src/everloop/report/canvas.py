@@ -112,10 +112,18 @@ def cycle(amount: int) -> list[str]:
 def svg_of(figure: Figure) -> str:
     """Gives a figure as SVG text that can stand in a page with others."""
     from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    out = io.StringIO()
+    out, canvas = io.StringIO(), FigureCanvasSVG(figure)
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set(facecolor="none", edgecolor="none")
     with rc_context(STYLE):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        # `savefig` draws everything twice, the first time for the layout alone.
+        figure.dpi = 72
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+        figure.set_layout_engine("none")
+        canvas.print_svg(out, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     text = out.getvalue()
     # The document's own size is the page's business; ids would repeat in a page with two pictures.
     start = text.index("<svg")

@@ -116,6 +116,10 @@ def test_a_drawing_is_svg_and_the_same_each_time(draw):
     assert "viewBox" in root.attrib
 
 
+def test_a_level_is_named_where_bars_have_no_names():
+    assert "allowed by the budget" in pictures.bars({"a": 1.0}, level=(2.0, "allowed by the budget"))
+
+
 def test_two_drawings_share_no_ids():
     found = [set(re.findall(r'id="([^"]+)"', draw())) for draw in DRAWINGS.values()]
     assert sum(map(len, found)) == len(set().union(*found))

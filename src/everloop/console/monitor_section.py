@@ -191,7 +191,7 @@ def column_blocks(row: WindowRow, title: str) -> list[Block]:
         moved,
         x_label="how rare, in powers of ten: 2 is one window in a hundred",
         highlight=moved_most,
-        level=None if threshold is None else (threshold, f"allowed: {number(threshold)}"),
+        level=None if threshold is None else (threshold, f"allowed by the alarm budget: {number(threshold)}"),
         names=("within what is allowed", "moved") if moved_most else ("", ""),
     )
     return [Picture(drawn, f"{title}, {day(row.since)} to {day(row.until)}: how far each column moved.")]

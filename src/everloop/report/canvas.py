@@ -88,10 +88,10 @@ def draw_dates(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
-def draw_legend(axes: Axes, *, wide: bool = True) -> None:
-    """Writes the legend above the picture, where there is more than one thing to name."""
+def draw_legend(axes: Axes, *, wide: bool = True, fewest: int = 2) -> None:
+    """Writes the legend above the picture, where there are at least so many things to name."""
     _, names = axes.get_legend_handles_labels()
-    if len(names) > 1:
+    if len(names) >= fewest:
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(0.0, 1.0),

@@ -92,7 +92,7 @@ def bars(
     if level is not None:
         axes.axvline(level[0], color=INK, lw=1.1, ls="--", label=level[1])
     if legend:
-        draw_legend(axes, wide=width > HALF)
+        draw_legend(axes, wide=width > HALF, fewest=1)
     return svg_of(figure)
 
 

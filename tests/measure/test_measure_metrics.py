@@ -7,7 +7,7 @@ from sklearn import metrics as judge
 from everloop.core.errors import DataFault, SpecFault
 from everloop.measure import METRICS, compute
 from everloop.measure.metrics import metrics_of
-from everloop.measure.recommendation import VALUES
+from everloop.measure.recommendation import LIST_METRICS
 
 RANDOM = np.random.default_rng(7)
 N = 400
@@ -146,7 +146,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8), st.integers(0, 3
 @given(rows=ROWS)
 @settings(max_examples=80, deadline=None, derandomize=True)
 @pytest.mark.parametrize(
-    "name", [name for name in METRICS if METRICS[name].tasks != ("multiclass",) and name not in VALUES]
+    "name", [name for name in METRICS if METRICS[name].tasks != ("multiclass",) and name not in LIST_METRICS]
 )
 def test_a_whole_weight_equals_the_row_repeated(name, rows):
     actual, score, weight = (np.array(column) for column in zip(*rows, strict=True))

@@ -16,6 +16,7 @@ from everloop.core.clock import SimulatedClock
 from everloop.core.errors import SpecFault
 from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
+from everloop.loop.support import refusals
 from everloop.loop.workspace import Workspace
 from everloop.measure import compute
 from everloop.model.estimators import solved
@@ -131,6 +132,36 @@ def test_the_gate_measures_the_package_as_training_did(shop):
     found = checks["goal.require.recall_at_10"]["evidence"]["found"]
     assert found == pytest.approx(shop.facts("train")["metrics"]["recall_at_10"]["estimate"])
     assert found >= 0.3
+
+
+def test_the_file_says_how_many_items_are_judged_and_lists_are_long_enough(tmp_path):
+    file = FILE.replace("recall_at_10", "recall_at_30").replace("trials: 6", "trials: 1")
+    one = Ran(tmp_path, file.replace("time: at", "time: at, optimise: map_at_3"))
+    assert len(one.package.answer({"customer": 6}).prediction) == 30
+    facts = one.facts("train")
+    assert facts["metric"] == "map_at_3"
+    assert {"map_at_3", "map_at_10", "recall_at_10", "recall_at_30"} <= facts["metrics"].keys()
+    assert facts["metrics"]["recall_at_30"]["estimate"] > facts["metrics"]["recall_at_10"]["estimate"]
+    (held,) = (check for check in one.facts("gate")["checks"] if "recall_at_30" in check["name"])
+    assert held["evidence"]["found"] == pytest.approx(facts["metrics"]["recall_at_30"]["estimate"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("problem: {optimise: ndcg_at_0}", "write ndcg_at_K"),
+        ("goal: {require: {recall@5: '>= 0.1'}}", "did you mean recall_at_5?"),
+        ("problem: {require: {map_at_few: '>= 0.1'}}", "write map_at_K"),
+        ("deploy: {guard: {recall_at_0: not worse}}", "write recall_at_K"),
+    ],
+)
+def test_a_number_of_items_that_is_none_is_refused_wherever_a_metric_is_named(asked, told):
+    text = "name: x\ndata: {sources: {rows: {file: a.csv}}}\n"
+    part = "task: recommendation, target: item, entity: customer, time: at"
+    stated = asked.replace("problem: {", f"problem: {{{part}, ")
+    text += stated if stated != asked else f"{stated}\nproblem: {{{part}}}"
+    (fault,) = refusals(parse(text))
+    assert told in str(fault.hint)
 
 
 def test_windows_of_lists_are_judged_by_inputs_and_scores(shop, tmp_path):

@@ -124,6 +124,10 @@ def test_a_list_has_what_was_taken_of_it() -> None:
     late = listed_values([[str(k) for k in range(20)]], ["10"])
     assert [one.tolist() for one in late.values()] == [[0.0]] * 3
     assert all(one.size == 0 for one in listed_values([], []).values())
+    named = listed_values([["a", "b", "c"]] * 2, ["b", "none"], ["recall_at_2", "recall_at_1", "error_rate"])
+    assert named["recall_at_2"].tolist() == [1.0, 0.0]
+    assert named["recall_at_1"].tolist() == [0.0, 0.0]
+    assert "error_rate" not in named
 
 
 def test_lists_that_are_not_drawn_by_chance_are_not_compared() -> None:

@@ -13,7 +13,7 @@ from everloop.model.learners.registry import learner
 from everloop.model.recommending import Histories
 from everloop.model.recommending.train import fitted_lists, train_recommender
 from everloop.model.steps import training_settings
-from everloop.model.train import Parts
+from everloop.model.train import Parts, TrainingSettings
 from everloop.problem.frame import build_frame
 from everloop.spec import parse
 
@@ -47,7 +47,7 @@ def test_an_event_of_weight_three_says_what_three_of_one_say(name):
     repeated = rows.select(pl.all().repeat_by("strength").explode())
     one = learner(name)
     weighed, plain = (
-        fitted_lists(one, one.portfolio[0], histories, seed=0)
+        fitted_lists(one, one.portfolio[0], histories, TrainingSettings())
         for histories in (
             Histories.of(rows, "customer", "item", "strength"),
             Histories.of(repeated, "customer", "item"),

@@ -79,13 +79,13 @@ UNTARGETED = tuple(name for name, one in TASKS.items() if not one.needs_target)
 """Those that need no column to predict."""
 
 LISTED_ITEMS = 20
-"""So many items an answer of a recommendation lists, where there are as many."""
+"""So many items an answer of a recommendation lists, where there are as many and no metric asks for more."""
 
 
-def score_width(task: str, classes: int) -> int:
+def score_width(task: str, classes: int, listed: int = LISTED_ITEMS) -> int:
     """Gives how many numbers a row's score is: one, one a class, or of each listed item place and score."""
     if decides_by(task, "items"):
-        return 2 * min(LISTED_ITEMS, classes)
+        return 2 * min(listed, classes)
     return classes if decides_by(task, "largest") else 1
 
 

@@ -215,13 +215,13 @@ def _difference(name: str, candidate: Candidate, champion: Candidate) -> Interva
     from everloop.measure.intervals import Interval
     from everloop.measure.metric_intervals import metric_difference
     from everloop.measure.metrics import METRICS
-    from everloop.measure.recommendation import VALUES
+    from everloop.measure.recommendation import LIST_METRICS
 
     if METRICS[name].needs == "resamples":
         unknown = float("nan")
         return Interval(unknown, candidate.metric(name) - champion.metric(name), unknown)
-    if name in VALUES:
-        return paired_interval(*(VALUES[name](*one.lists) for one in (champion, candidate)))
+    if name in LIST_METRICS:
+        return paired_interval(*(LIST_METRICS[name](*one.lists) for one in (champion, candidate)))
     actual, ours = candidate.evidence(name)
     _, theirs = champion.evidence(name, seen_by=candidate)
     return metric_difference(name, actual, theirs, ours, weights=candidate.counts_for(name))

@@ -159,7 +159,8 @@ def _own_answers(
     found: dict[str, NDArray[np.float64]] = {}
     if task == RECOMMENDATION:
         lists = [json.loads(text) for text in known.lines["prediction"].fill_null("[]")]
-        found |= listed_values(lists, label_texts(known.lines["actual"]).to_list())
+        taken = label_texts(known.lines["actual"]).to_list()
+        found |= listed_values(lists, taken, workspace.spec.deploy.guard)
     values = np.full(second.size, np.nan)
     for version, rows in zip(pair, (np.flatnonzero(~second), np.flatnonzero(second)), strict=True):
         answered = ServedRows(known.lines[rows], known.inputs[rows], version)

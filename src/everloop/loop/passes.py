@@ -15,6 +15,7 @@ from everloop.core.clock import parse_time
 from everloop.core.digest import digest_value
 from everloop.core.errors import NotFeasible
 from everloop.core.files import write_file
+from everloop.core.tasks import LISTED_ITEMS
 from everloop.core.values import to_jsonable
 from everloop.data.foreign_keys import foreign_key_settings, foreign_key_step
 from everloop.data.quarantine import quarantine_settings, quarantine_step
@@ -34,6 +35,7 @@ from everloop.loop.quarantine import put_on_record, released_parts
 from everloop.loop.signing import signer_of
 from everloop.loop.steps import CONTRACT_FILE, gate_step, package_step, reference_step
 from everloop.loop.support import refuse_unknown_segments
+from everloop.measure.recommendation import longest_list
 from everloop.model.card_origin import SHOWN
 from everloop.model.steps import JOURNAL_FILE, explain_step, train_step
 from everloop.problem.steps import frame_step
@@ -179,6 +181,9 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
     }
     half_life = spec.monitor.retrain.history.half_life
     settings |= {"half_life": half_life.total_seconds()} if half_life else {}
+    judged = (spec.problem.optimise or "", *spec.goal.require, *spec.problem.require, *spec.deploy.guard)
+    listed = longest_list(judged)
+    settings |= {"listed": listed} if listed != LISTED_ITEMS else {}
     inputs = {"dataset": prepared, "frame": framed}
     watched = this.watched(train_step)
     step = Step("train", "model", 2, watched, settings, inputs)

@@ -134,11 +134,10 @@ def _learners(spec: LifecycleSpec) -> Iterator[EverloopError]:
 def _metrics(spec: LifecycleSpec) -> Iterator[EverloopError]:
     from everloop.measure.metrics import METRICS
 
-    known = [*_OWN_METRICS, *METRICS]
     for place, bounds in (("goal.require", spec.goal.require), ("problem.require", spec.problem.require)):
         for name in bounds:
-            if name not in known:
-                yield _unknown(place, name, known)
+            if name not in METRICS and name not in _OWN_METRICS:
+                yield _unknown_metric(place, name, (*_OWN_METRICS, *METRICS))
             if name in _OWN_METRICS and spec.goal.value is None:
                 yield SpecFault(
                     f"{name} is required, but decisions have no price.",
@@ -146,7 +145,14 @@ def _metrics(spec: LifecycleSpec) -> Iterator[EverloopError]:
                     place=place,
                 )
     if spec.problem.optimise is not None and spec.problem.optimise not in METRICS:
-        yield _unknown("problem.optimise", spec.problem.optimise, METRICS)
+        yield _unknown_metric("problem.optimise", spec.problem.optimise, METRICS)
+
+
+def _unknown_metric(place: str, asked: str, known: Iterable[str]) -> SpecFault:
+    from everloop.measure.metrics import nearest_metric
+
+    fault = _unknown(place, asked, known)
+    return SpecFault(fault.message, hint=nearest_metric(asked, known), place=place)
 
 
 def _fairness(spec: LifecycleSpec) -> Iterator[EverloopError]:

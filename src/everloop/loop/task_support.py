@@ -147,15 +147,15 @@ def _weights(task: str | None) -> Iterator[SpecFault]:
 
 
 def _foreign_metrics(spec: LifecycleSpec, task: str) -> Iterator[SpecFault]:
-    from everloop.measure.metrics import METRICS, metrics_of
+    from everloop.measure.metrics import METRICS, judges
 
     labelled = bool(spec.problem.target)
-    fitting = [one.name for one in metrics_of(task) if labelled or not one.needs_actual]
+    fitting = [name for name in METRICS if judges(name, task, labelled=labelled)]
     for place, bounds in (("goal.require", spec.goal.require), ("problem.require", spec.problem.require)):
         for name in bounds:
             if name == "positive_rate" and place == "goal.require" and _acts(spec):
                 continue  # the share of rows that are acted on
-            if name in METRICS and name not in fitting:
+            if name in METRICS and not judges(name, task, labelled=labelled):
                 without = "" if labelled else " without labels"
                 yield SpecFault(
                     f"{place} names {name}, by which a task of the kind {task}{without} is not judged.",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,6 +31,9 @@ from everloop.measure import (
     regression,
 )
 from everloop.measure.arrays import Booleans, Floats, binary, matrix, numbers, same_length, weights_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Needs = Literal["score", "decision", "number", "probabilities", "contrast", "rows", "resamples", "lists"]
 OF_ROWS: tuple[Needs, ...] = ("score", "decision", "number", "probabilities")
@@ -177,13 +180,18 @@ _ALL = (
     Metric("silhouette", _CLUSTERING, True, "rows", clusters.silhouette, False),
     Metric("davies_bouldin", _CLUSTERING, False, "rows", clusters.davies_bouldin, False),
     Metric("calinski_harabasz", _CLUSTERING, True, "rows", clusters.calinski_harabasz, False),
-    *(
-        Metric(name, ("recommendation",), True, "lists", recommendation.mean_of(values))
-        for name, values in recommendation.VALUES.items()
-    ),
     Metric("stability", (*_ANOMALY, *_CLUSTERING), True, "resamples", stability, False),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def _of_lists(family: str, places: int) -> Metric:
+    name = recommendation.list_metric_name(family, places)
+    values = recommendation.mean_of(recommendation.LIST_METRICS[name])
+    return Metric(name, ("recommendation",), True, "lists", values)
+
+
+METRICS: dict[str, Metric] = recommendation.ListMetrics(_of_lists, {metric.name: metric for metric in _ALL})
+"""Every metric by its name; of those of lists those of ten items, and any other that is asked for."""
 
 
 def metric_named(name: str) -> Metric:
@@ -194,15 +202,25 @@ def metric_named(name: str) -> Metric:
     """
     if name in METRICS:
         return METRICS[name]
-    near = get_close_matches(name, METRICS, n=1)
     raise SpecFault(
-        f"{name!r} is not a metric; known are {', '.join(METRICS)}.",
-        hint=f"did you mean {near[0]}?" if near else None,
+        f"{name!r} is not a metric; known are {', '.join(METRICS)}.", hint=nearest_metric(name, METRICS)
     )
 
 
+def nearest_metric(name: str, known: Iterable[str]) -> str | None:
+    """Says what a name that is no metric may have meant; None where nothing is near."""
+    of_lists = recommendation.list_metric_hint(name)
+    near = get_close_matches(name, list(known), n=1)
+    return of_lists or (f"did you mean {near[0]}?" if near else None)
+
+
+def judges(name: str, task: str, *, labelled: bool = True) -> bool:
+    """Says whether there is a metric of that name that judges a task, with or without labels."""
+    return name in METRICS and task in METRICS[name].tasks and (labelled or not METRICS[name].needs_actual)
+
+
 def metrics_of(task: str) -> tuple[Metric, ...]:
-    """Gives the metrics that judge a task."""
+    """Gives the metrics that judge a task; those of lists of ten items, of all that there are."""
     return tuple(metric for metric in METRICS.values() if task in metric.tasks)
 
 

@@ -169,6 +169,7 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     from dataclasses import replace
 
     from everloop.measure.metrics import metric_named
+    from everloop.measure.recommendation import longest_list
     from everloop.model.quick_frame import quick_frame
     from everloop.model.readings import read_texts
     from everloop.model.train import TrainingSettings
@@ -191,6 +192,7 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
         by="time" if frame.time else "stratified",
         select=select_features,
         seed=seed,
+        listed=longest_list((frame.metric,)),
     )
     return Model(train_task(parts, frame, settings, progress=progress, started=started))
 

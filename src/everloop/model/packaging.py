@@ -204,6 +204,7 @@ def manifest_of(
         metrics=_metrics(trained),
         lineage=to_jsonable(dict(lineage)),
         missing_text=MISSING_TEXT,
+        listed=frame.listed,
         files={},
     )
 

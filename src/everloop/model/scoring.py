@@ -29,7 +29,7 @@ def raw_scores(estimator: Any, X: NDArray[np.float64], frame: Frame) -> NDArray[
         that the estimator never saw has chance 0.
     """
     if len(X) == 0:
-        width = score_width(frame.task, len(frame.classes))
+        width = score_width(frame.task, len(frame.classes), frame.listed)
         return np.zeros((0, width) if width > 1 else 0)
     if frame.task == "regression":
         return np.asarray(estimator.predict(X), dtype=np.float64).reshape(len(X))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.core.files import write_file
 from everloop.core.progress import silent
+from everloop.core.tasks import LISTED_ITEMS
 from everloop.core.values import to_jsonable
 from everloop.model.budget import Budget
 from everloop.model.deciding import judged_rows
@@ -45,7 +46,8 @@ def train_step(
 
     Args:
         folder: Where the model is written.
-        settings: The file's parts `goal`, `problem`, `data` and `model`, as JSON.
+        settings: The file's parts `goal`, `problem`, `data` and `model`, as JSON; `half_life`, in seconds,
+            where rows are weighed by their age; `listed`, where a metric asks for longer lists than usual.
         inputs: `dataset`, the folder of the dataset; `frame`, the folder of the frame.
         progress: Told what happens.
         journal: The file of trials that an earlier attempt finished, which stays; without one they are not
@@ -125,6 +127,7 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         feature_costs=dict(goal.costs.features),
         half_life=timedelta(seconds=settings["half_life"]) if "half_life" in settings else None,
         tuner=model.tuner,
+        listed=settings.get("listed", LISTED_ITEMS),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.progress import Event, silent
+from everloop.core.tasks import LISTED_ITEMS
 from everloop.model.columns import column_kinds
 from everloop.model.deciding import decided_and_evaluated
 from everloop.model.features import Features
@@ -84,6 +85,7 @@ class TrainingSettings:
         feature_costs: What a column or feature costs in each prediction that reads it.
         tuner: Whose workers fit the folds of trials; see `workers.workers_of`.
         half_life: The age at which a row counts half as much as the latest; None counts all alike.
+        listed: How many items a recommender lists, where there are as many.
     """
 
     learners: tuple[str, ...] = ()
@@ -102,6 +104,7 @@ class TrainingSettings:
     feature_costs: Mapping[str, float] = field(default_factory=dict)
     tuner: str = "optuna"
     half_life: timedelta | None = None
+    listed: int = LISTED_ITEMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,18 +94,13 @@ def known_metric(name: str, task: str, *, labelled: bool = True) -> str:
     Raises:
         SpecFault: When it has not.
     """
-    from everloop.measure.metrics import METRICS
+    from everloop.measure.metrics import METRICS, judges, nearest_metric
 
-    fitting = [
-        metric
-        for metric, facts in METRICS.items()
-        if task in facts.tasks and (labelled or not facts.needs_actual)
-    ]
-    if name not in fitting:
-        near = difflib.get_close_matches(name, fitting, n=1)
+    if not judges(name, task, labelled=labelled):
+        fitting = [known for known in METRICS if judges(known, task, labelled=labelled)]
         without = "" if labelled else " without labels"
         raise SpecFault(
             f"problem.optimise names {name!r}, which is no metric of a {task} problem{without}.",
-            hint=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fitting)}",
+            hint=nearest_metric(name, fitting) or f"known: {', '.join(fitting)}",
         )
     return name

@@ -11,7 +11,7 @@ import msgspec
 from everloop.core.digest import digest_file
 from everloop.core.errors import PackageRefused
 from everloop.core.files import write_file
-from everloop.core.tasks import TASKS, decides_by
+from everloop.core.tasks import LISTED_ITEMS, TASKS, decides_by
 from everloop.runtime.decision import DecisionRule
 from everloop.runtime.file_forms import refuse_json
 from everloop.runtime.json_form import encode_json
@@ -77,6 +77,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         runtime: `graph` where the compiled model serves, `python` where it could not be compiled.
         requirements: What a Python runtime needs to be installed: distribution to version.
         missing_text: What stands for a missing text in `model.onnx`.
+        listed: How many items an answer of a recommendation lists, where there are as many.
     """
 
     lifecycle: str
@@ -99,6 +100,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     runtime: str = "graph"
     requirements: dict[str, str] = msgspec.field(default_factory=dict)
     missing_text: str | None = None
+    listed: int = LISTED_ITEMS
     format: int = MANIFEST_FORMAT
 
     def to_json(self) -> bytes:
@@ -155,6 +157,7 @@ def _contradiction(manifest: Manifest) -> str | None:
         (not binary or manifest.threshold is not None, f"a task of the kind {task} has a threshold"),
         (not several or len(classes) > 1, f"a task of the kind {task} has at least two classes"),
         (task != "regression" or not classes, "a regression has no classes"),
+        (manifest.listed > 0, "an answer lists at least one item"),
         (_fits(manifest.decision, task, len(classes)), f"its decision does not fit a {task} task"),
     )
     return next((sentence for holds, sentence in claims if not holds), None)

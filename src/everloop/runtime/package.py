@@ -402,7 +402,7 @@ def _check_names(folder: Path, manifest: Manifest, needed: Iterable[str]) -> Non
 
 
 def _outputs(manifest: Manifest) -> int:
-    return score_width(manifest.task, len(manifest.classes))
+    return score_width(manifest.task, len(manifest.classes), manifest.listed)
 
 
 def _mapping(row: Any) -> Mapping[str, Any]:

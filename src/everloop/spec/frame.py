@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from everloop.core.files import write_file
+from everloop.core.tasks import LISTED_ITEMS
 
 FRAME_FILE = "frame.json"
 
@@ -33,6 +34,7 @@ class Frame:
         inputs: Raw columns that may be learned from, in the table's order.
         reasons: What was inferred, and why.
         weight: How much a row counts, SQL over it; None where all count alike.
+        listed: Of a recommendation: how many items an answer lists, where there are as many.
         image_sizes: Column of images -> the rows and columns that they are brought to, where the file says.
     """
 
@@ -51,6 +53,7 @@ class Frame:
     reasons: dict[str, str] = field(default_factory=dict)
     image_sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     weight: str | None = None
+    listed: int = LISTED_ITEMS
 
     @property
     def is_labelled(self) -> bool:

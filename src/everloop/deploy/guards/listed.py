@@ -6,7 +6,7 @@ by it: each arm by its own answers, drawn by chance, an entity's first one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -15,40 +15,32 @@ from everloop.deploy.guards.answers import compared, nothing_yet, words
 from everloop.deploy.guards.look import Budget, Floats, Look, first_of_each
 from everloop.deploy.guards.rates import bounded_rate, difference_evidence
 from everloop.deploy.rollout import GuardFinding
-from everloop.measure.recommendation import (
-    JUDGED_ITEMS,
-    average_precision_values,
-    ndcg_values,
-    recall_values,
-)
+from everloop.measure.recommendation import LIST_METRICS, list_metrics_among
 from everloop.spec.fields import Against
 
 TOLERANCE = 0.01
 """`not worse` without a margin is shown where a list has less than so much below the champion's."""
 
-LIST_METRICS: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "recall_at_10": recall_values,
-    "ndcg_at_10": ndcg_values,
-    "map_at_10": average_precision_values,
-}
-"""What a list has by the one item that was taken; each is within 0 and 1, the first is 0 or 1."""
 
-
-def listed_values(lists: Collection[Collection[str]], taken: Collection[str]) -> dict[str, Floats]:
-    """Gives what each list has by the item that was taken, by the metric's name, each (n,).
+def listed_values(
+    lists: Collection[Collection[str]], taken: Collection[str], named: Iterable[str] = ()
+) -> dict[str, Floats]:
+    """Gives what each list has by the item that was taken, by the metric's name, each (n,) within 0 and 1.
 
     Args:
         lists: The items that were shown, the best first.
         taken: The item that was taken; any other word for none.
+        named: Metrics that are asked for beside the usual ones; other names are passed over.
     """
+    names = list_metrics_among(named)
     if not lists:
-        return dict.fromkeys(LIST_METRICS, np.zeros(0))
-    hits = np.zeros((len(lists), JUDGED_ITEMS))
+        return dict.fromkeys(names, np.zeros(0))
+    hits = np.zeros((len(lists), max(1, *map(len, lists))))
     for place, (shown, item) in enumerate(zip(lists, taken, strict=True)):
-        at = next((k for k, one in enumerate(shown) if one == item), JUDGED_ITEMS)
-        if at < JUDGED_ITEMS:
+        at = next((k for k, one in enumerate(shown) if one == item), None)
+        if at is not None:
             hits[place, at] = 1.0
-    return {name: values(hits, np.ones(len(hits))) for name, values in LIST_METRICS.items()}
+    return {name: LIST_METRICS[name](hits, np.ones(len(hits))) for name in names}
 
 
 def listed_metric(name: str, required: Bound | Against, look: Look, budget: Budget) -> GuardFinding:

@@ -10,12 +10,13 @@ from everloop.core.errors import SpecFault
 from everloop.core.units import Bound
 from everloop.deploy.guards.answers import nothing_yet
 from everloop.deploy.guards.latency import QUANTILES, latency
-from everloop.deploy.guards.listed import LIST_METRICS, listed_metric
+from everloop.deploy.guards.listed import listed_metric
 from everloop.deploy.guards.look import Budget, Look
 from everloop.deploy.guards.metrics import ROW_METRICS, row_metric
 from everloop.deploy.guards.rates import contract_violations, error_rate
 from everloop.deploy.guards.scores import agreement, score_distribution
 from everloop.deploy.guards.value import estimated_performance, value_per_decision
+from everloop.measure.recommendation import ListMetrics, list_metric_hint
 from everloop.spec.fields import Against
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Guard:
     example: str = "not worse"
 
 
-GUARDS: dict[str, Guard] = {
+_NAMED: dict[str, Guard] = {
     "error_rate": Guard(error_rate, draws=True, example="<= 1%"),
     "contract_violations": Guard(contract_violations, draws=True),
     **dict.fromkeys(QUANTILES, Guard(latency, draws=True, example="<= 50ms")),
@@ -54,14 +55,18 @@ GUARDS: dict[str, Guard] = {
     "agreement": Guard(agreement, compares=False, rescores=True, example=">= 90%"),
     "value_per_decision": Guard(value_per_decision, bounds=False, rescores=True),
     "estimated_performance": Guard(estimated_performance, bounds=False, rescores=True),
-    "recall_at_10": Guard(listed_metric, draws=True, example=">= 20%"),
-    **{
-        name: Guard(listed_metric, bounds=False, draws=True)
-        for name in LIST_METRICS
-        if name != "recall_at_10"
-    },
     **{name: Guard(row_metric, bounds=metric.is_rate, rescores=True) for name, metric in ROW_METRICS.items()},
 }
+
+
+def _of_lists(family: str, _places: int) -> Guard:
+    """One item is taken, so the recall of a list is 0 or 1 and its mean a rate, which a bound can hold."""
+    if family == "recall":
+        return Guard(listed_metric, draws=True, example=">= 20%")
+    return Guard(listed_metric, bounds=False, draws=True)
+
+
+GUARDS: dict[str, Guard] = ListMetrics(_of_lists, _NAMED)
 """What `deploy.guard` may name."""
 
 
@@ -92,7 +97,9 @@ def require_known(spec: DeploySpec) -> None:
     """
     for name, required in spec.guard.items():
         if name not in GUARDS:
-            raise SpecFault(f"deploy.guard names {name!r}; there are {', '.join(GUARDS)}.")
+            raise SpecFault(
+                f"deploy.guard names {name!r}; there are {', '.join(GUARDS)}.", hint=list_metric_hint(name)
+            )
         guard = GUARDS[name]
         if isinstance(required, Bound) and not guard.bounds:
             raise SpecFault(

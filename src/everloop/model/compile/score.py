@@ -47,7 +47,7 @@ def score_model(estimator: Any, frame: Frame, calibration: Sigmoid | None = None
 
 def answers(frame: Frame) -> int:
     """Gives the width of the score for a problem."""
-    return score_width(frame.task, len(frame.classes))
+    return score_width(frame.task, len(frame.classes), frame.listed)
 
 
 def seen_classes(estimator: Any, form: ScoreForm, frame: Frame) -> tuple[int, ...]:

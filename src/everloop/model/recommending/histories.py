@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import DataFault
-from everloop.core.tasks import LISTED_ITEMS
 from everloop.measure.recommendation import held
 from everloop.model.interactions import matrix_of
 from everloop.table.labels import label_texts
@@ -86,16 +85,17 @@ class Lists:
     scores: NDArray[np.float64]
 
 
-def lists_of(estimator: Any, histories: Histories, *, repeats: bool) -> Lists:
+def lists_of(estimator: Any, histories: Histories, *, repeats: bool, listed: int) -> Lists:
     """Lists the best items for each entity; strangers get what most entities had.
 
     Args:
         estimator: Gives ``scores(rows)``, (m, items).
         histories: What each entity had.
         repeats: Whether an item that an entity had comes into its list again.
+        listed: How many items a list has, where there are as many.
     """
     rows = histories.matrix()
-    places = min(LISTED_ITEMS, len(histories.items))
+    places = min(listed, len(histories.items))
     items, scores = [], []
     for start in range(0, rows.shape[0], BATCH):
         part = rows[start : start + BATCH]

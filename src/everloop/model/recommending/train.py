@@ -11,8 +11,7 @@ import numpy as np
 from everloop.core.errors import DataFault
 from everloop.core.progress import Event, silent
 from everloop.measure.intervals import Interval, mean_interval, paired_interval
-from everloop.measure.metrics import METRICS
-from everloop.measure.recommendation import VALUES
+from everloop.measure.recommendation import LIST_METRICS, list_metrics_among
 from everloop.model.estimators import TopItems
 from everloop.model.evaluation import Evaluation
 from everloop.model.learners.registry import learners_for
@@ -28,7 +27,7 @@ from everloop.table.list_worth import popular_items
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -94,8 +93,8 @@ def train_recommender(
     histories = Histories.of(choosing.earlier, *choosing.columns, frame.weight)
 
     def judge(learner: Learner, configuration: Mapping[str, Any]) -> Finding:
-        found = fitted_lists(learner, configuration, histories, settings.seed)
-        values = VALUES[frame.metric](*_judged(found, histories, choosing))
+        found = fitted_lists(learner, configuration, histories, settings)
+        values = LIST_METRICS[frame.metric](*_judged(found, histories, choosing))
         halves = np.array_split(values, 3)
         money = {} if worth is None else {VALUE: float(_earned(worth, found, histories).mean())}
         return Finding(tuple(float(one.mean()) for one in halves if len(one)), len(histories.events), money)
@@ -131,7 +130,7 @@ def _choosing(parts: Parts, frame: Frame) -> _Events:
 
 
 def fitted_lists(
-    learner: Learner, configuration: Mapping[str, Any], histories: Histories, seed: int
+    learner: Learner, configuration: Mapping[str, Any], histories: Histories, settings: TrainingSettings
 ) -> Lists:
     """Fits a learner and works out everyone's list."""
     events = histories.events
@@ -141,9 +140,10 @@ def fitted_lists(
         task="recommendation",
         configuration=configuration,
         weights=histories.weights,
-        seed=seed,
+        seed=settings.seed,
     )
-    return lists_of(estimator, histories, repeats=bool(configuration.get("repeats", True)))
+    repeats = bool(configuration.get("repeats", True))
+    return lists_of(estimator, histories, repeats=repeats, listed=settings.listed)
 
 
 def _judged(
@@ -185,7 +185,7 @@ def _trained(
     kind: ColumnType,
 ) -> Trained:
     entity = str(frame.entity)
-    lists = fitted_lists(best.learner, best.trial.configuration, final, settings.seed)
+    lists = fitted_lists(best.learner, best.trial.configuration, final, settings)
     used = np.unique(lists.items)
     places = np.searchsorted(used, lists.items)
     strangers = float(len(final.entities))
@@ -199,7 +199,7 @@ def _trained(
         f"{ours:.4g}; popularity has {theirs:.4g}."
     )
     return Trained(
-        frame=replace(frame, classes=tuple(final.items[place] for place in used)),
+        frame=replace(frame, classes=tuple(final.items[place] for place in used), listed=settings.listed),
         plan=Plan(inputs=(PlanInput(entity, kind),), encoders=(encoder,), width=1),
         learner=best.learner.name,
         configuration=dict(best.trial.configuration),
@@ -227,15 +227,13 @@ def _evaluated(
     settings: TrainingSettings,
     worth: ListWorth | None,
 ) -> Trained:
-    lists = fitted_lists(best.learner, best.trial.configuration, final, settings.seed)
+    lists = fitted_lists(best.learner, best.trial.configuration, final, settings)
     hits, relevant = _judged(lists, final, testing)
     base = _baseline(tried)
-    usual = _judged(
-        fitted_lists(base.learner, base.trial.configuration, final, settings.seed), final, testing
-    )
-    metrics = metrics_of_lists(hits, relevant)
+    usual = _judged(fitted_lists(base.learner, base.trial.configuration, final, settings), final, testing)
     metric = trained.frame.metric
-    gain = paired_interval(VALUES[metric](*usual), VALUES[metric](hits, relevant))
+    metrics = metrics_of_lists(hits, relevant, (metric, *settings.required))
+    gain = paired_interval(LIST_METRICS[metric](*usual), LIST_METRICS[metric](hits, relevant))
     note = f"On the test part its {metric} is {metrics[metric]}; that is {gain} more than popularity's."
     evaluation = Evaluation(
         part="test",
@@ -253,9 +251,11 @@ def _evaluated(
     return replace(trained, evaluation=evaluation, notes=(*trained.notes, note))
 
 
-def metrics_of_lists(hits: NDArray[np.float64], relevant: NDArray[np.float64]) -> dict[str, Interval]:
-    """Measures lists, each metric with its interval over entities."""
-    return {name: mean_interval(VALUES[name](hits, relevant)) for name in METRICS if name in VALUES}
+def metrics_of_lists(
+    hits: NDArray[np.float64], relevant: NDArray[np.float64], named: Iterable[str]
+) -> dict[str, Interval]:
+    """Measures lists by the usual metrics and by those named, each with its interval over entities."""
+    return {name: mean_interval(LIST_METRICS[name](hits, relevant)) for name in list_metrics_among(named)}
 
 
 def evaluate_lists(trained: Trained, table: Any) -> Evaluation:
@@ -269,4 +269,4 @@ def evaluate_lists(trained: Trained, table: Any) -> Evaluation:
     texts = label_texts(asked[entity]).fill_null("").to_list()
     lists = {text: tuple(row) for text, row in zip(texts, said.tolist(), strict=True)}
     hits, relevant = judged_lists(lists, (), table.filter(pl.col(entity).is_not_null()), entity, item)
-    return Evaluation("table", len(relevant), frame.metric, metrics_of_lists(hits, relevant))
+    return Evaluation("table", len(relevant), frame.metric, metrics_of_lists(hits, relevant, (frame.metric,)))

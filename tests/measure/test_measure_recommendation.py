@@ -75,3 +75,9 @@ def test_ten_items_are_judged_where_no_number_is_chosen():
 def test_lists_are_as_long_as_the_longest_metric_and_no_shorter_than_usual():
     assert longest_list(["recall_at_5", "value_per_decision"]) == 20
     assert longest_list(["recall_at_5", "ndcg_at_50", "map_at_30"]) == 50
+
+
+def test_a_table_gives_what_it_says_it_has():
+    assert METRICS.get("map_at_7").name == "map_at_7"
+    assert METRICS.get("map_at_0") is None
+    assert METRICS.get("map_at_0", "none") == "none"

@@ -167,6 +167,24 @@ def test_what_crashes_hangs_or_eats_memory_is_ended_and_named() -> None:
     assert answered.values["word"] == "fine"
 
 
+@pytest.mark.skipif(not FORKS, reason="children are forks, which are safe on Linux alone")
+def test_children_share_what_is_free_and_have_a_least_where_nothing_is(monkeypatch) -> None:
+    import resource
+
+    from everloop.model import contained
+
+    def limits(free: float) -> list[int]:
+        monkeypatch.setattr(contained, "_free_memory", lambda: free)
+        tasks = [
+            Task(place, lambda: {"limit": resource.getrlimit(resource.RLIMIT_DATA)[0]}) for place in (0, 1)
+        ]
+        return [outcome.values["limit"] for outcome in run_all(tasks, 2)]
+
+    first, second = limits(40 * 2**30)
+    assert first == second
+    assert first - limits(0.0)[0] == pytest.approx(0.4 * 40 * 2**30 - 2**30, abs=2**27)
+
+
 class Crashing:
     """A learner that takes its process with it."""
 

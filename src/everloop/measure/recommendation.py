@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +28,7 @@ MOST_JUDGED_ITEMS = 1_000
 """No metric judges more, since so many items are listed to everyone."""
 
 Found = TypeVar("Found")
+Other = TypeVar("Other")
 
 
 def _read(places: int, hits: ArrayLike, relevant: ArrayLike) -> tuple[Floats, Floats]:
@@ -139,6 +140,19 @@ class ListMetrics(dict[str, Found]):
 
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name) or (isinstance(name, str) and read_list_metric(name) is not None)
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> Found | None: ...
+    @overload
+    def get(self, name: str, default: Found, /) -> Found: ...
+    @overload
+    def get(self, name: str, default: Other, /) -> Found | Other: ...
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """Gives the entry, of metrics that are made when asked for too; the default where there is none."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
 
 LIST_METRICS: ListMetrics[Callable[[ArrayLike, ArrayLike], Floats]] = ListMetrics(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.cli.output import pairs
+from everloop.report.writing import plural
 
 if TYPE_CHECKING:
     from everloop.spec import LifecycleSpec
@@ -51,7 +52,9 @@ def _inputs(frame: Facts) -> str:
     out = frame["excluded"]
     shown = "; ".join(f"{name} {why}" for name, why in list(out.items())[:MOST_LEFT_OUT])
     more = f"; and {len(out) - MOST_LEFT_OUT} more" if len(out) > MOST_LEFT_OUT else ""
-    return f"{len(frame['inputs'])} columns, {len(out)} left out" + (f" ({shown}{more})" if out else "")
+    return f"{plural(len(frame['inputs']), 'column')}, {len(out)} left out" + (
+        f" ({shown}{more})" if out else ""
+    )
 
 
 def _value(brief: Facts, money: str) -> str | None:

@@ -149,10 +149,10 @@ def _metrics(spec: LifecycleSpec) -> Iterator[EverloopError]:
 
 
 def _unknown_metric(place: str, asked: str, known: Iterable[str]) -> SpecFault:
-    from everloop.measure.metrics import nearest_metric
+    from everloop.measure.recommendation import list_metric_hint
 
     fault = _unknown(place, asked, known)
-    return SpecFault(fault.message, hint=nearest_metric(asked, known), place=place)
+    return SpecFault(fault.message, hint=list_metric_hint(asked) or fault.hint, place=place)
 
 
 def _fairness(spec: LifecycleSpec) -> Iterator[EverloopError]:

@@ -36,6 +36,7 @@ from everloop.measure.arrays import (
 from everloop.measure.confusion import DECISION_MEASURES, Confusion
 from everloop.measure.intervals import Interval
 from everloop.measure.isotonic import Isotonic, fit_isotonic
+from everloop.measure.places import Places, places_of
 from everloop.measure.pricing import prices_for
 
 _FEWEST_ROWS = 20
@@ -80,10 +81,9 @@ class Estimator:
         for metric in metrics:
             _check(metric, prices)
         window = numbers(scores, "scores")
-        rising = np.sort(window)
-        chance = rising if self.calibration is None else self.calibration.apply(rising)
-        cells = _Cells.of(self, window, rising, threshold, prices if _VALUE in metrics else None)
-        exact = _exact(rising, chance, threshold)
+        places = self._places(window, threshold)
+        cells = _Cells.of(self, window, places, threshold, prices if _VALUE in metrics else None)
+        exact = _exact(places, threshold)
         random = np.random.default_rng(seed)
         drawn = _Positives(cells, _drawn(cells, random))
         middle = _Positives(cells, (cells.chances * cells.rows)[None, :])
@@ -93,11 +93,19 @@ class Estimator:
             found[metric] = _around(value, drawn.measure(metric) - middle.measure(metric), confidence)
         return found
 
+    def _places(self, window: Floats, threshold: float) -> Places:
+        knots = () if self.calibration is None else self.calibration.scores
+        edges = np.unique(np.concatenate((self.edges, knots, [threshold])))
+        return places_of(window, self._chance, edges)
+
+    def _chance(self, scores: Floats) -> Floats:
+        return scores if self.calibration is None else self.calibration.apply(scores)
+
     def _value(self, window: Floats, threshold: float, prices: ArrayLike | None) -> float:
         """The value per decision, row by row, each with its own prices."""
         if prices is None or not window.size:
             return float("nan")
-        chance = window if self.calibration is None else self.calibration.apply(window)
+        chance = self._chance(window)
         positive, negative = _money(window, threshold, prices)
         return float(np.mean(chance * positive + (1 - chance) * negative))
 
@@ -217,11 +225,11 @@ class _Cells:
 
     @classmethod
     def of(
-        cls, fitted: Estimator, window: Floats, rising: Floats, threshold: float, prices: ArrayLike | None
+        cls, fitted: Estimator, window: Floats, places: Places, threshold: float, prices: ArrayLike | None
     ) -> _Cells:
         # The threshold divides the cell that it falls into.
         edges = np.unique(np.append(fitted.edges, threshold))
-        begun = np.searchsorted(rising, edges, side="left")
+        upto = np.concatenate(([0.0], np.cumsum(places.rows)))
         origin = _place(fitted.edges, np.concatenate(([-np.inf], edges)))
         count = edges.size + 1
         money = (np.zeros(count), np.zeros(count))
@@ -230,7 +238,7 @@ class _Cells:
             positive, negative = _money(window, threshold, prices)
             money = (weight_by(cell, positive, count), weight_by(cell, negative, count))
         return cls(
-            rows=np.diff(begun, prepend=0, append=rising.size).astype(np.float64),
+            rows=np.diff(upto[places.below(edges)], prepend=0.0, append=upto[-1]),
             chosen=np.concatenate(([False], edges >= threshold)),
             chances=fitted.chances[origin],
             redrawn=fitted.redrawn[:, origin],
@@ -261,15 +269,17 @@ def _rising(rate: Floats, weight: Floats) -> Floats:
     return rising
 
 
-def _exact(rising: Floats, chance: Floats, threshold: float) -> Callable[[str], float]:
-    """From a metric's name to its expectation over rows, sorted by their score."""
-    split = int(np.searchsorted(rising, threshold, side="left"))
-    expected = (float(chance[split:].sum()), float(chance[:split].sum()))
-    counts = (expected[0], rising.size - split - expected[0], expected[1], split - expected[1])
-    ranking = _ranking(rising, chance)
+def _exact(places: Places, threshold: float) -> Callable[[str], float]:
+    """From a metric's name to its expectation over all rows."""
+    split = int(places.below(np.array([threshold]))[0])
+    rows, found = (
+        (float(each[split:].sum()), float(each[:split].sum())) for each in (places.rows, places.found)
+    )
+    counts = (found[0], rows[0] - found[0], found[1], rows[1] - found[1])
+    ranking = _Ranking(places.found[None, :], places.rows, places.spread)
 
     def value(metric: str) -> float:
-        if not rising.size:
+        if not places.rows.size:
             return float("nan")
         if metric in DECISION_MEASURES:
             return float(DECISION_MEASURES[metric](Confusion(*map(np.asarray, counts))))
@@ -282,11 +292,13 @@ def _exact(rising: Floats, chance: Floats, threshold: float) -> Callable[[str], 
 class _Ranking:
     """Positives among rows that are ranked, the lowest score first; ties lie in one place.
 
-    ``found`` has shape (draws, places), ``rows`` (places,).
+    ``found`` has shape (draws, places), ``rows`` (places,), and so has ``spread``, which says where rows are
+    none: they follow each other through their place, each with the same chance; None where all are ties.
     """
 
     found: Floats
     rows: Floats
+    spread: Booleans | None = None
 
     @cached_property
     def _sums(self) -> tuple[Floats, Floats, Floats]:
@@ -308,6 +320,10 @@ class _Ranking:
             pairs -= (np.einsum("dc,c->d", found, rows) - np.einsum("dc,dc->d", found, found)) / 2
             # A place without rows has no positive either, whatever its precision.
             precise += np.einsum("dc,dc->d", found, upto / np.maximum(most, 1.0))
+            if self.spread is not None:
+                precise += _spread(
+                    *(each[..., self.spread[part][::-1]] for each in (found, rows, upto, most))
+                )
             true, reached = upto[:, -1].copy(), float(most[-1])
         return true, pairs, precise
 
@@ -326,15 +342,18 @@ class _Ranking:
         return measured
 
 
-def _ranking(rising: Floats, chance: Floats) -> _Ranking:
-    if not rising.size:
-        return _Ranking(chance[None, :], np.ones(0))
-    tied = rising[1:] == rising[:-1]
-    if not tied.any():
-        return _Ranking(chance[None, :], np.broadcast_to(1.0, rising.size))
-    starts = np.flatnonzero(np.concatenate(([True], ~tied)))
-    rows = np.diff(starts, append=rising.size).astype(np.float64)
-    return _Ranking(np.add.reduceat(chance, starts)[None, :], rows)
+def _spread(found: Floats, rows: Floats, upto: Floats, most: Floats) -> Floats:
+    """What precisions sum to beyond those of ties, where rows are spread over their place.
+
+    The i-th of n rows of chance c, behind M rows with U positives, has the precision (U + ic) / (M + i); they
+    sum to nc + (U - cM) (H(M + n) - H(M)) by the harmonic numbers H.
+    """
+    from scipy.special import digamma
+
+    chance, before = found / rows, most - rows
+    harmonic = digamma(most + 1) - digamma(before + 1)
+    precise = found + (upto - found - chance * before) * harmonic
+    return np.asarray((chance * precise - found * upto / most).sum(axis=1))
 
 
 @dataclass(frozen=True)

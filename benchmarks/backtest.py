@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 LIFECYCLES = Path(__file__).parent / "backtests"
 TABLES = {"elec2": "elec2.parquet", "bike": "bike_hourly.csv.gz"}
-# Each training tries so many configurations: what is compared is when to retrain, not how well to search.
-BUDGET = Budget(trials=2)
+# Each training tries one configuration: what is compared is when to retrain, not how well to search.
+BUDGET = Budget(trials=1)
 
 
 def run(options: Options) -> Report:

@@ -373,7 +373,9 @@ def looked_at(injected: Injected, target: str, *, seed: int = 0):
     # In memory: each detector reads each column, and these are read once.
     parts = {part: kept.where(split.assignment == code).lazy().collect() for code, part in enumerate(PARTS)}
     inputs, _ = exclude_columns(parts["train"], frame, CleanSpec())
-    return leaks_of(Parts(parts, inputs, frame, split.plan.by, split.plan.group, injected.table))
+    return leaks_of(
+        Parts(parts, inputs, frame, split.plan.by, split.plan.group, injected.table, split.by_chance)
+    )
 
 
 CASES = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from everloop.core.errors import SpecFault
 from everloop.data.spelling import edit_distance, is_slip, normal_form
-from everloop.table.twins import firsts, mixed, repeated, row_keys
+from everloop.table.twins import firsts, mixed, repeated, row_keys, twin_keys
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,8 +24,8 @@ _MOST_TOGETHER = 50
 
 
 def repeats(table: ColumnTable) -> NDArray[np.bool_]:
-    """Marks rows that repeat an earlier one in every column, (n,)."""
-    repeated: NDArray[np.bool_] = row_keys(table, table.columns) != np.arange(table.height)
+    """Marks rows that repeat an earlier one in every column, and not by chance, (n,)."""
+    repeated: NDArray[np.bool_] = twin_keys(table, table.columns) != np.arange(table.height)
     return repeated
 
 

@@ -97,7 +97,13 @@ def _prepare(
     read = [*(name for name in inputs if name not in plan.clean_names), *(one.name for one in features)]
     left_out = table.height > sum(part.height for part in featured.values())
     looked_at = Parts(
-        featured, read, frame, split.plan.by, split.plan.group, whole=table if left_out else None
+        featured,
+        read,
+        frame,
+        split.plan.by,
+        split.plan.group,
+        whole=table if left_out else None,
+        by_chance=split.by_chance,
     )
     findings = leaks_of(looked_at, data.leaks.waive)
     try:

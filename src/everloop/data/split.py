@@ -16,7 +16,7 @@ from everloop.core.values import to_jsonable
 from everloop.data.dealing import LEFT_OUT, TEST, TRAIN, VALIDATION, deal
 from everloop.data.duck import quote_name
 from everloop.table.labels import label_codes, label_texts
-from everloop.table.twins import content_hashes, row_keys
+from everloop.table.twins import content_hashes, equal_by_chance, own_hashes, row_keys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +60,7 @@ class Split:
         purged: Rows left out because their actual was not known when the next part began.
         regrouped: Rows left out because a later part has rows of their group.
         twins: Rows left out because a later part has a row with the same inputs.
+        by_chance: Whether rows have the same inputs by chance; then they are divided like any.
     """
 
     assignment: Rows
@@ -68,6 +69,7 @@ class Split:
     purged: int = 0
     regrouped: int = 0
     twins: int = 0
+    by_chance: bool = False
 
     def counts(self) -> dict[str, int]:
         """Gives the number of rows in each part."""
@@ -87,6 +89,7 @@ class Split:
             "purged": self.purged,
             "regrouped": self.regrouped,
             "twins": self.twins,
+            "by_chance": self.by_chance,
         }
 
 
@@ -100,10 +103,10 @@ def split_rows(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
       part has every class; ``group``: the values of a column stay whole.
 
     With a group ``random`` is ``group``, ``stratified`` deals whole groups by their class, and ``time``
-    leaves out earlier rows of a group that has later ones. Rows that are identical in all inputs never
-    straddle parts: by time and by group those of the earlier part are left out, otherwise they go
-    together. A row without a group is a group. The split follows from what rows hold and the seed,
-    whatever their order.
+    leaves out earlier rows of a group that has later ones. Rows that are identical in all inputs, and not by
+    chance (`everloop.table.twins.equal_by_chance`), never straddle parts: by time and by group those of the
+    earlier part are left out, otherwise they go together. A row without a group is a group. The split
+    follows from what rows hold and the seed, whatever their order.
 
     Args:
         table: Rows that have a target.
@@ -125,7 +128,8 @@ def split_rows(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
             hint="data: {split: {validation: 20%, test: 20%}}",
             place="data.split",
         )
-    split = _SPLITTERS[plan.by](table, frame, plan)
+    by_chance = equal_by_chance(table, frame.inputs)
+    split = replace(_SPLITTERS[plan.by](table, frame, plan, by_chance), by_chance=by_chance)
     _check_parts(split, table, frame)
     return split
 
@@ -154,7 +158,7 @@ def default_plan(
     return SplitPlan(by, validation, test, seed=seed)
 
 
-def _by_time(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
+def _by_time(table: ColumnTable, frame: Frame, plan: SplitPlan, by_chance: bool) -> Split:
     if frame.time is None:
         raise SpecFault(
             "data.split.by is time, and there is no time column.",
@@ -175,8 +179,8 @@ def _by_time(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
     assignment[late] = LEFT_OUT
     regrouped = _leave_out_earlier(assignment, _groups(table, plan.group)) if plan.group else 0
     # Events of one entity are alike in what is asked by; it is their order that keeps them apart.
-    alone = TASKS[frame.task].alone
-    twins = _leave_out_earlier(assignment, row_keys(table, frame.inputs)) if alone else 0
+    apart = TASKS[frame.task].alone and not by_chance
+    twins = _leave_out_earlier(assignment, row_keys(table, frame.inputs)) if apart else 0
     starts = {
         part: _iso(start)
         for part, start in (("validation", validation_start), ("test", test_start))
@@ -232,20 +236,20 @@ def _leave_out_earlier(assignment: Rows, keys: NDArray[np.uint64]) -> int:
     return int(earlier.sum())
 
 
-def _by_chance(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
+def _by_chance(table: ColumnTable, frame: Frame, plan: SplitPlan, by_chance: bool) -> Split:
     if plan.group:
-        return _by_group(table, frame, plan)
-    return Split(_dealt(content_hashes(table, frame.inputs), plan), plan)
+        return _by_group(table, frame, plan, by_chance)
+    return Split(_dealt(_keys(table, frame, by_chance), plan), plan)
 
 
-def _by_class(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
+def _by_class(table: ColumnTable, frame: Frame, plan: SplitPlan, by_chance: bool) -> Split:
     strata = _strata(table, frame)
     if not plan.group:
-        return Split(_dealt(content_hashes(table, frame.inputs), plan, strata), plan)
-    return _whole_groups(table, frame, plan, strata)
+        return Split(_dealt(_keys(table, frame, by_chance), plan, strata), plan)
+    return _whole_groups(table, frame, plan, strata, by_chance)
 
 
-def _by_group(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
+def _by_group(table: ColumnTable, frame: Frame, plan: SplitPlan, by_chance: bool) -> Split:
     column = plan.group or frame.entity
     if column is None:
         raise SpecFault(
@@ -253,16 +257,21 @@ def _by_group(table: ColumnTable, frame: Frame, plan: SplitPlan) -> Split:
             hint="data: {split: {by: group, group: COLUMN}}",
             place="data.split.group",
         )
-    return _whole_groups(table, frame, replace(plan, group=column), None)
+    return _whole_groups(table, frame, replace(plan, group=column), None, by_chance)
 
 
 def _whole_groups(
-    table: ColumnTable, frame: Frame, plan: SplitPlan, strata: NDArray[np.int64] | None
+    table: ColumnTable, frame: Frame, plan: SplitPlan, strata: NDArray[np.int64] | None, by_chance: bool
 ) -> Split:
     assignment = _dealt(_groups(table, str(plan.group)), plan, strata)
     # Twins are taken out of the earlier part: joining their groups would chain most groups into one.
-    twins = _leave_out_earlier(assignment, row_keys(table, frame.inputs))
+    twins = 0 if by_chance else _leave_out_earlier(assignment, row_keys(table, frame.inputs))
     return Split(assignment, plan, twins=twins)
+
+
+def _keys(table: ColumnTable, frame: Frame, by_chance: bool) -> NDArray[np.uint64]:
+    """Gives rows numbers that those share which go together."""
+    return own_hashes(table) if by_chance else content_hashes(table, frame.inputs)
 
 
 def _dealt(keys: NDArray[np.uint64], plan: SplitPlan, strata: NDArray[np.int64] | None = None) -> Rows:
@@ -379,7 +388,7 @@ def _float() -> Any:
     return pl.Float64
 
 
-_SPLITTERS: dict[str, Callable[[Any, Any, SplitPlan], Split]] = {
+_SPLITTERS: dict[str, Callable[[Any, Any, SplitPlan, bool], Split]] = {
     "time": _by_time,
     "random": _by_chance,
     "stratified": _by_class,

@@ -9,7 +9,7 @@ import numpy as np
 
 from everloop.core.errors import DataFault
 from everloop.table.labels import label_codes
-from everloop.table.twins import row_keys
+from everloop.table.twins import twin_keys
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,8 +65,8 @@ def make_folds(
 
     By time each fold learns from the rows before it, less those whose actual was not yet known when
     it begins, and those whose group it judges; otherwise each row judges once. Rows that are equal in
-    all inputs are never on both sides of a drawn fold. Above `ONE_HOLDOUT_ABOVE` rows there is one fold: the
-    held-out rows, or the last (by time) or a drawn fifth of the rows.
+    all inputs, and not by chance, are never on both sides of a drawn fold. Above `ONE_HOLDOUT_ABOVE` rows
+    there is one fold: the held-out rows, or the last (by time) or a drawn fifth of the rows.
 
     Args:
         table: The rows, the time and group columns among them.
@@ -147,8 +147,8 @@ def _without_shared_groups(table: pl.DataFrame, plan: FoldPlan, folds: tuple[Fol
 
 
 def _first_twins(table: pl.DataFrame, frame: Frame) -> NDArray[np.int64]:
-    """Gives each row the position of the first row that has the same inputs."""
-    return row_keys(table, [name for name in frame.inputs if name in table.columns]).astype(np.int64)
+    """Gives each row the position of the first of its twins, which have the same inputs."""
+    return twin_keys(table, [name for name in frame.inputs if name in table.columns]).astype(np.int64)
 
 
 def _by_time(

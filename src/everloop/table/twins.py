@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from everloop.table.stored import ColumnTable
 
+OFTEN = 4
+"""A value that so many rows share on the mean is not a row's own."""
+
+FEWEST_PAIRS = 1e-3
+"""From so many pairs of equal rows on, as independent columns would have them, equal rows are no wonder."""
+
 
 def row_keys(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:
     """Gives each row a number that equal rows share: the position of the first of them.
@@ -30,6 +36,42 @@ def row_keys(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:
         return np.arange(table.height, dtype=np.uint64)
     hashed = table.row_hashes(columns) if isinstance(table, StoredTable) else row_hashes(table, columns)
     return firsts(hashed.to_numpy())
+
+
+def equal_by_chance(table: ColumnTable, columns: Sequence[str]) -> bool:
+    """Says whether rows that are equal in columns are no wonder, since these hold so few combinations.
+
+    Of two rows with the same colour and the same size neither repeats the other: the next rows will be equal
+    to earlier ones as often. Where a column's values are mostly a row's own, or so many columns agree that
+    chance does not make it, the same row was written twice.
+
+    Args:
+        table: The rows, (n,).
+        columns: The columns that are compared.
+    """
+    rows = table.height
+    pairs = float(rows) ** 2
+    for name in columns:
+        counts = table[name].hash(seed=0).unique_counts().to_numpy().astype(np.float64)
+        if rows < OFTEN * len(counts):
+            return False
+        pairs *= float(((counts / rows) ** 2).sum())
+    return bool(columns) and pairs >= FEWEST_PAIRS
+
+
+def twin_keys(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uint64]:
+    """Gives each row a number that its twins share, which are to be learned from or judged by together.
+
+    Args:
+        table: The rows, (n,).
+        columns: In which twins are equal. Where rows are so by chance no two are twins.
+
+    Returns:
+        As `row_keys`.
+    """
+    keys = row_keys(table, columns)
+    own = np.arange(table.height, dtype=np.uint64)
+    return own if (keys != own).any() and equal_by_chance(table, columns) else keys
 
 
 def firsts(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -81,6 +123,21 @@ def content_hashes(table: ColumnTable, columns: Sequence[str]) -> NDArray[np.uin
     for name in columns:
         found = mixed(found, 0) ^ table[name].hash(seed=0).to_numpy()
     return found
+
+
+def own_hashes(table: ColumnTable) -> NDArray[np.uint64]:
+    """Gives each row a number of its own that follows from its values, and of equal rows from their count.
+
+    Args:
+        table: The rows, (n,).
+    """
+    hashes = content_hashes(table, table.columns)
+    order = np.argsort(hashes, kind="stable")
+    begins = np.flatnonzero(np.concatenate(([True], hashes[order][1:] != hashes[order][:-1])))[: len(order)]
+    sizes = np.diff(begins, append=len(order))
+    places = np.empty(len(order), dtype=np.uint64)
+    places[order] = np.arange(len(order)) - np.repeat(begins, sizes)
+    return hashes ^ mixed(places, 1)
 
 
 def mixed(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

@@ -10,6 +10,7 @@ import numpy as np
 from everloop.data.leaks.finding import LeakFinding
 from everloop.data.leaks.parts import drawn
 from everloop.table.stored import row_hashes
+from everloop.table.twins import equal_by_chance
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,7 +41,8 @@ FEWEST_NEAR = 5
 def find(parts: Parts) -> Iterator[LeakFinding]:
     """Finds rows that another part has as well, so that a model is judged on what it learned by heart."""
     columns = [name for name in parts.frame.inputs if name in parts.train.columns]
-    if not columns:
+    by_chance = equal_by_chance(parts.train, columns) if parts.by_chance is None else parts.by_chance
+    if not columns or by_chance:
         return
     hashed = {part: row_hashes(table, columns) for part, table in parts.tables.items() if table.height}
     for earlier, later in parts.pairs():

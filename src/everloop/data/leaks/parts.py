@@ -34,6 +34,7 @@ class Parts:
         split_by: How the parts were made: ``time``, ``random``, ``stratified``, ``group``, or ``given``.
         group: The column whose values were kept together, where there is one.
         whole: The rows before any was left out, where one was and they are at hand.
+        by_chance: Whether rows have the same inputs by chance; None where whoever made the parts did not ask.
     """
 
     tables: Mapping[str, ColumnTable]
@@ -42,6 +43,7 @@ class Parts:
     split_by: str
     group: str | None = None
     whole: ColumnTable | None = None
+    by_chance: bool | None = None
 
     @property
     def train(self) -> ColumnTable:

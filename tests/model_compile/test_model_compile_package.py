@@ -187,7 +187,7 @@ def write(trained: Trained, folder: Path, **changes: Any) -> Any:
         "sample": raw_table(900, seed=5),
         "reference": {"bins": [1, 2]},
         "lineage": {"run": "run_1"},
-        "card_html": "<p>card</p>",
+        "card": lambda _runtime: "<p>card</p>",
     }
     return write_package(trained, folder, **{**settings, **changes})
 

@@ -184,7 +184,16 @@ def _facts(findings: _Findings) -> dict[str, Any]:
         "brief": brief.to_dict() if brief else None,
         "labels": findings.labels.to_dict() if findings.labels else None,
         "training_cost": _training_cost(spec),
+        "brought": _brought(spec),
     }
+
+
+def _brought(spec: LifecycleSpec) -> list[str]:
+    """Names the learners where every one was brought: nothing says yet that any of them compiles."""
+    from everloop.model.learners.registry import BUILT_IN
+
+    names = list(spec.model.learners)
+    return [] if set(names) & set(BUILT_IN) else names
 
 
 def _training_cost(spec: LifecycleSpec) -> float | None:

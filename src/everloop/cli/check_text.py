@@ -29,6 +29,7 @@ def check_text(facts: Facts, spec: LifecycleSpec) -> str:
             *((f"  {name}", why) for name, why in frame["reasons"].items()),
             ("inputs", _inputs(frame)),
             ("value", _value(brief, money)),
+            ("serves", _serves(facts["brought"])),
             ("required", ", ".join(f"{name} {bound}" for name, bound in brief["required"].items()) or None),
             ("signal", _signal(brief["signal"])),
             ("labels", _labels(facts["labels"], spec.goal.costs.label, money)),
@@ -38,6 +39,15 @@ def check_text(facts: Facts, spec: LifecycleSpec) -> str:
             *(("", reason) for reason in brief["reasons"][1:]),
             ("next", _next(brief["verdict"], stop=stop)),
         ]
+    )
+
+
+def _serves(brought: list[str]) -> str | None:
+    if not brought:
+        return None
+    return (
+        f"in a Python runtime, slower than compiled, unless an estimator of {' or '.join(brought)} compiles: "
+        "no learner that ships is named"
     )
 
 

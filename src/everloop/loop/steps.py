@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
 def package_step(
     folder: Path, settings: dict[str, Any], inputs: dict[str, Path], *, signer: Signer | None
 ) -> dict[str, Any]:
-    """Compiles what was trained into a package and proves it equal.
+    """Makes a package of what was trained, compiled where it can be, and proves it equal.
 
     Args:
         folder: Gets the folder `package`.
@@ -113,7 +114,7 @@ def package_step(
         contract=load_contract(inputs["contract"] / CONTRACT_FILE),
         reference=(inputs["reference"] / REFERENCE_FILE).read_bytes(),
         lineage=settings["lineage"],
-        card_html=None if settings["card"] is None else _card(trained, settings),
+        card=None if settings["card"] is None else partial(_card, trained, settings),
         features=settings.get("features"),
         fixed=settings.get("fixed", ()),
         seed=settings["seed"],
@@ -128,10 +129,11 @@ def package_step(
         "files": manifest.files,
         "bytes": sum(path.stat().st_size for path in files),
         "parity": certificate,
+        "runtime": manifest.runtime,
     }
 
 
-def _card(trained: Trained, settings: dict[str, Any]) -> str:
+def _card(trained: Trained, settings: dict[str, Any], runtime: str) -> str:
     card = dict(settings["card"])
     steps = {name: MadeBy.from_dict(made) for name, made in card.pop("steps").items()}
     # Packages of two equal trainings are equal, so what a clock measured stays out of them.
@@ -142,6 +144,7 @@ def _card(trained: Trained, settings: dict[str, Any]) -> str:
         **card,
         steps=steps,
         timed=False,
+        runtime=runtime,
     )
     return card_html(trained, about)
 

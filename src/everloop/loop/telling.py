@@ -172,7 +172,11 @@ def outlook_line(outlook: Facts | None) -> str:
 
 def _package(facts: Facts) -> str:
     parity = facts["parity"]
-    return f"v{facts['version']} compiled, {facts['bytes'] / 1e6:.1f} MB; parity {_parity(parity)}"
+    how = "compiled"
+    if facts.get("runtime", "graph") != "graph":
+        why = parity["absent"]["graph"].rstrip(".")
+        how = f"serves in a Python runtime, slower than compiled ({why})"
+    return f"v{facts['version']} {how}, {facts['bytes'] / 1e6:.1f} MB; parity {_parity(parity)}"
 
 
 def _parity(parity: Facts) -> str:

@@ -22,6 +22,8 @@ from everloop.model.trial import final_positions, final_rows, fit_on, fold_score
 from everloop.model.union_plan import united
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from everloop.model.searching import Found
@@ -130,25 +132,47 @@ def _compiled_members(
     """Chooses members and fits them: those that compile, wherever any learner's do.
 
     A learner that was brought need not have a compiled form. What serves without a training library goes
-    before a better score; it is told what was passed over.
+    before a better score; it is told what was passed over. Where no learner has one, the first choice stays.
 
     Returns:
         The search without the trials that were passed over, the members, and sentences.
     """
     passed_over: tuple[str, ...] = ()
-    while True:
-        chosen = choose_members(found, material)
-        members, notes = _fitted(found, material, chosen, recent=recent, workers=workers)
-        heavy = {one.trial.learner: kind_of(one.estimator) for one in members if not compiles(one.estimator)}
-        rest = found.without(heavy) if heavy else None
-        if rest is None:
-            return found, members[:1] if heavy else members, passed_over + notes
+    chosen = choose_members(found, material)
+    members, notes = _fitted(found, material, chosen, recent=recent, workers=workers)
+    first = found, members, notes
+    while heavy := _uncompiled(members):
         passed_over += tuple(
             f"{name} (best score {_best_score(found, name):.4g}) was passed over: its {kind} has no compiled "
             "form."
             for name, kind in heavy.items()
         )
-        found = rest
+        rest = found.without(heavy)
+        if rest is None:
+            return _lightest(*first)
+        found, chosen = rest, choose_members(rest, material)
+        try:
+            members, notes = _fitted(found, material, chosen, recent=recent, workers=workers)
+        except TrainingFailed:
+            return _lightest(*first)
+    return found, members, passed_over + notes
+
+
+def _uncompiled(members: Iterable[Member]) -> dict[str, str]:
+    """Gives the learners of members that have no compiled form, each with the kind of its estimator."""
+    return {one.trial.learner: kind_of(one.estimator) for one in members if not compiles(one.estimator)}
+
+
+def _lightest(
+    found: Found, members: list[Member], notes: tuple[str, ...]
+) -> tuple[Found, list[Member], tuple[str, ...]]:
+    """Gives the members that compile, of a learner some of whose estimators do; where none does, all."""
+    light = [one for one in members if compiles(one.estimator)]
+    kinds = ", ".join(f"{kind} of {name}" for name, kind in _uncompiled(members).items())
+    if light:
+        return found, light, (*notes, f"Members without a compiled form were left out: {kinds}.")
+    told = f"No learner came to an estimator with a compiled form, so it serves in a Python runtime: {kinds}."
+    return found, members, (*notes, told)
 
 
 def _best_score(found: Found, learner: str) -> float:
@@ -225,7 +249,11 @@ def _fitted(
         members, more = _whatever_there_is(found, material, workers)
         failed += more
     if not members:
-        raise TrainingFailed("No model could be fitted on all rows. " + " ".join(failed))
+        raise TrainingFailed(
+            "No model could be fitted on all rows. " + " ".join(failed),
+            hint="name a learner that ships in model.learners, or have yours give estimators of "
+            "scikit-learn, LightGBM, XGBoost or CatBoost",
+        )
     return members, notes + failed
 
 

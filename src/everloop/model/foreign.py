@@ -29,11 +29,17 @@ _LARGEST_FACTOR = 1e150
 """A linear model is given nothing greater, so that no product overflows."""
 
 
+def searched_of(model: Any) -> Trained | None:
+    """Gives what a search came to, of a `model.Model` or a `Trained`; None of anything else."""
+    inside = getattr(model, "trained", model)
+    return inside if isinstance(inside, Trained) else None
+
+
 def trained_of(model: Any, sample: Any, target: str = "prediction", classes: Sequence[str] = ()) -> Trained:
-    """Gives a model as the model phase's own artifact.
+    """Gives a model from elsewhere as the model phase's own artifact.
 
     Args:
-        model: A `model.Model`, a `Trained`, a fitted estimator over numeric columns, a PyTorch module or a
+        model: A fitted estimator over numeric columns, a PyTorch module or a
             Keras model whose layers follow one another.
         sample: Rows such as the model will see.
         target: What the prediction is called.
@@ -42,11 +48,6 @@ def trained_of(model: Any, sample: Any, target: str = "prediction", classes: Seq
     Raises:
         ModelFault: When the estimator cannot be compiled, or does not fit the sample.
     """
-    if isinstance(model, Trained):
-        return model
-    inside = getattr(model, "trained", None)
-    if isinstance(inside, Trained):
-        return inside
     if kind_of(model) == "sklearn.Pipeline" or hasattr(model, "named_steps"):
         raise ModelFault(
             "A pipeline cannot be compiled; an estimator over numeric columns can.",

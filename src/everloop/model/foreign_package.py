@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from everloop.core.errors import ModelFault, PackageRefused
 from everloop.model.compile.registry import compiles
-from everloop.model.foreign import trained_of
+from everloop.model.foreign import searched_of, trained_of
 from everloop.model.packaging import write_package
 from everloop.model.python_package import answers_in_python, write_python_package
 
@@ -63,15 +63,18 @@ def package(  # noqa: PLR0913
     """
     from everloop.core.clock import SystemClock
 
-    first: ModelFault | PackageRefused
     created = (clock or SystemClock()).now()
     stated: dict[str, Any] = {"lifecycle": name, "version": version, "created": created, "contract": contract}
+    searched = searched_of(model)
+    if searched is not None:
+        return write_package(searched, folder, sample=sample, runtime=runtime, **stated)
+    first: ModelFault | PackageRefused
     if runtime == "python":
         reason = "it was asked for"
     else:
         try:
             trained = trained_of(model, sample, target, classes)
-            return write_package(trained, folder, sample=sample, **stated)
+            return write_package(trained, folder, sample=sample, runtime="graph", **stated)
         except (ModelFault, PackageRefused) as refused:
             if runtime == "graph" or not answers_in_python(model):
                 raise

@@ -13,22 +13,20 @@ from everloop.core.errors import UsageFault
 from everloop.core.files import publish_folder, scratch_folder, write_file
 from everloop.core.tasks import TASKS, decides_by
 from everloop.core.values import to_jsonable
-from everloop.model.compile.registry import score_form
-from everloop.model.compile.score import answers, score_model
 from everloop.model.input_features import InputFeatures
-from everloop.model.parity import certify
 from everloop.model.reference_row import reference_row
+from everloop.model.served_form import served_form
 from everloop.runtime.encoders import NumberEncoder
 from everloop.runtime.features.definitions import FEATURES_NAME
 from everloop.table.expression.onnx_form import MISSING_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     import polars as pl
 
-    from everloop.model.compile.form import ScoreForm
+    from everloop.model.served_form import Runtime, ServedForm
     from everloop.model.trained import Trained
     from everloop.runtime.manifest import Manifest
     from everloop.table.schema import ColumnType
@@ -45,9 +43,10 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
     contract: Any = None,
     reference: bytes | Mapping[str, Any] | None = None,
     lineage: Mapping[str, Any] | None = None,
-    card_html: str | None = None,
+    card: Callable[[str], str] | None = None,
     features: Mapping[str, Any] | None = None,
     fixed: Sequence[str] = (),
+    runtime: Runtime | None = None,
     seed: int = 0,
 ) -> Manifest:
     """Writes a package, whole or not at all, and proves it on the way.
@@ -67,18 +66,21 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
             target is left out; without it the types of the plan's columns.
         reference: What monitoring compares with: JSON bytes, or what JSON can carry.
         lineage: Ids of what it was made from.
-        card_html: The model card.
+        card: Gives the model card as HTML. It is told what serves a model that was not compiled, of another
+            an empty text.
         features: Which of the inputs are features and not the row's own (`Snapshot.features`); their
             definitions become `features.json`.
         fixed: Columns that nobody can change, beside the frame's sensitive ones, its entity and its time.
+        runtime: ``graph`` refuses what does not compile, ``python`` compiles nothing; without it a model
+            that has no compiled form serves in a Python runtime, and the package says so.
         seed: What the choice of rows for parity is drawn from.
 
     Returns:
         The manifest.
 
     Raises:
-        ModelFault: When the estimator cannot be compiled.
-        PackageRefused: When the compiled model does not answer as the trained one.
+        ModelFault: When the estimator can neither be compiled nor be kept safely.
+        PackageRefused: When the package does not answer as the trained model.
         UsageFault: When the folder is there already.
         StorageFull: When the disk has no room; nothing is left behind.
     """
@@ -87,13 +89,14 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
 
     final = free_place(folder)
     rows = _invented(trained, seed) if sample is None else as_frame(sample)
-    form = score_form(trained.estimator)
+    form = served_form(trained, rows, runtime)
     with scratch_folder(final.absolute().parent) as work:
         made = InputFeatures.of(features or {}, tuple(item.name for item in trained.plan.inputs))
         rules = _contract(trained, form, contract, made)
         manifest = manifest_of(trained, lifecycle, version, created, lineage or {}, rules, made)
-        manifest = structs.replace(manifest, fixed=_fixed(trained, fixed))
-        _write_model(work, trained, form, created, f"{lifecycle} {version}")
+        manifest = form.stated(structs.replace(manifest, fixed=_fixed(trained, fixed)))
+        trained.plan.save(work / "plan.json")
+        form.write(work, created, f"{lifecycle} {version}")
         write_json(work / "contract.json", rules)
         write_explanation(work, trained, rows)
         if made.joined is not None:
@@ -101,10 +104,10 @@ def write_package(  # noqa: PLR0913  (each is a file or a field of the package)
         if reference is not None:
             content = reference if isinstance(reference, bytes) else _json_bytes(reference)
             write_file(work / "reference.json", content)
-        if card_html is not None:
-            write_file(work / "card.html", card_html.encode())
+        if card is not None:
+            write_file(work / "card.html", card(form.told).encode())
         write_manifest(work, manifest)
-        write_json(work / "parity.json", certify(trained, work, rows, seed).require().to_dict())
+        write_json(work / "parity.json", form.certify(work, rows, seed).require().to_dict())
         written = write_manifest(work, manifest)
         publish_folder(work, final)
     return written
@@ -135,25 +138,6 @@ def _invented(trained: Trained, seed: int) -> pl.DataFrame:
     from everloop.model.parity_rows import invented_rows, table_of
 
     return table_of(trained.plan, invented_rows(trained.plan, INVENTED_ROWS, seed))
-
-
-def _write_model(work: Path, trained: Trained, form: ScoreForm, created: datetime, title: str) -> None:
-    from everloop.core.digest import digest_bytes
-    from everloop.model.compile.graph import graph_gaps_of, model_graph
-    from everloop.model.estimator_file import save_estimator
-    from everloop.model.mlmodel import mlmodel_text
-
-    score = score_model(trained.estimator, trained.frame, trained.calibration)
-    write_file(work / "score.onnx", score)
-    trained.plan.save(work / "plan.json")
-    save_estimator(trained.estimator, work / "pipeline.skops")
-    if graph_gaps_of(trained.plan):
-        return
-    graph = model_graph(trained.plan, form, trained.estimator, trained.frame, trained.calibration)
-    write_file(work / "model.onnx", graph)
-    identity = digest_bytes(title.encode() + graph)
-    text = mlmodel_text(trained, identity=identity, created=created, scores=answers(trained.frame))
-    write_file(work / "MLmodel", text.encode())
 
 
 def write_explanation(work: Path, trained: Trained, rows: pl.DataFrame) -> None:
@@ -221,7 +205,7 @@ def _metrics(trained: Trained) -> dict[str, float | None]:
     return {name: to_jsonable(float(found.estimate)) for name, found in trained.evaluation.metrics.items()}
 
 
-def _contract(trained: Trained, form: ScoreForm, contract: Any, made: InputFeatures) -> dict[str, Any]:
+def _contract(trained: Trained, form: ServedForm, contract: Any, made: InputFeatures) -> dict[str, Any]:
     """Gives what a row must satisfy, as JSON-able data; a row that is asked about has no target yet.
 
     A feature may be missing, whatever the contract says of what it is made of.
@@ -250,7 +234,7 @@ def _contract(trained: Trained, form: ScoreForm, contract: Any, made: InputFeatu
     return dict(to_jsonable(asked.to_dict()))
 
 
-def _may_be_missing(trained: Trained, form: ScoreForm, column: str) -> bool:
+def _may_be_missing(trained: Trained, form: ServedForm, column: str) -> bool:
     """What reads no missing number has no answer where nothing stands in for a missing number."""
     needed = form.slots_without_missing()
     return all(

@@ -80,10 +80,10 @@ def certify(trained: Trained, folder: Path, rows: Any, seed: int = 0) -> Certifi
     package = Package(folder)
     form = score_form(trained.estimator)
     splits = form.split_values()
-    trial = _trial(trained, rows, splits, seed)
+    trial = tried(trained, rows, splits, seed)
     compare = Comparison(trained, form.tolerance)
     again = load_estimator(folder / "pipeline.skops")
-    runtimes = {"trained": compare(trial, _scores(trained, again, trained.encode(trial.table)))}
+    runtimes = {"trained": compare(trial, trained_scores(trained, again, trained.encode(trial.table)))}
     runtimes["plan_graph"] = row_by_row(compare, package, trial, seed)
     absent = {}
     if (folder / "model.onnx").exists():
@@ -183,12 +183,34 @@ def difference(expected: Floats, scores: Floats) -> Floats:
     return np.asarray(apart.max(axis=1, initial=0.0))
 
 
-def _scores(trained: Trained, estimator: Any, X: Floats) -> Floats:
+def trained_scores(trained: Trained, estimator: Any, X: Floats) -> Floats:
+    """Gives what an estimator says of encoded rows by a model's calibration, (n, outputs)."""
     scores = calibrated(raw_scores(estimator, X, trained.frame), trained.calibration)
     return np.asarray(scores, dtype=np.float64).reshape(len(X), answers(trained.frame))
 
 
-def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int) -> Trial:
+def tried(
+    trained: Trained,
+    rows: Any,
+    splits: Mapping[int, Floats],
+    seed: int,
+    *,
+    most: int = MOST_TEST_ROWS,
+    finite: bool = False,
+) -> Trial:
+    """Gives the rows to try: a table's, then odd ones, then some on splits, with the trained model's scores.
+
+    Args:
+        trained: The model.
+        rows: A table with the plan's raw columns; at least one row.
+        splits: Slot to the split values that trees compare it with.
+        seed: What chance is drawn from.
+        most: How many of the table's rows at most.
+        finite: Whether a row without a finite score counts as refused.
+
+    Raises:
+        DataFault: When the table has no rows.
+    """
     import polars as pl
 
     from everloop.table.tables import as_frame
@@ -196,8 +218,8 @@ def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int)
     test = as_frame(rows)
     if test.height == 0:
         raise DataFault("A parity certificate needs rows to try, and the table has none.")
-    if test.height > MOST_TEST_ROWS:
-        test = test.sample(MOST_TEST_ROWS, seed=seed)
+    if test.height > most:
+        test = test.sample(most, seed=seed)
     plan = trained.plan
     typical = parity_rows.rows_of(plan, test.head(50))
     made = [
@@ -206,7 +228,7 @@ def _trial(trained: Trained, rows: Any, splits: Mapping[int, Floats], seed: int)
     ]
     own = parity_rows.rows_of(plan, test)
     table = pl.concat([parity_rows.table_of(plan, own), parity_rows.table_of(plan, [row for _, row in made])])
-    expected, accepted = _accepted(trained, trained.encode(table))
+    expected, accepted = _accepted(trained, trained.encode(table), finite=finite)
     kinds = ["test"] * test.height + [kind for kind, _ in made]
     everything = _in_segments(trained, test, own + [row for _, row in made])
     return Trial(
@@ -229,11 +251,15 @@ def _in_segments(trained: Trained, test: pl.DataFrame, rows: list[dict[str, Any]
     return [{**row, column: value} for row, value in zip(rows, [*known, *made], strict=True)]
 
 
-def _accepted(trained: Trained, X: Floats) -> tuple[Floats, Any]:
+def _accepted(trained: Trained, X: Floats, *, finite: bool = False) -> tuple[Floats, Any]:
+    def score(rows: slice) -> Floats:
+        found = trained_scores(trained, trained.estimator, X[rows])
+        if finite and not np.isfinite(found).all():
+            raise DataFault("The model has no finite answer to the row.")
+        return found
+
     with np.errstate(all="ignore"):  # an odd row may overflow; its score is compared like any other
-        return accepted_scores(
-            lambda rows: _scores(trained, trained.estimator, X[rows]), len(X), answers(trained.frame)
-        )
+        return accepted_scores(score, len(X), answers(trained.frame))
 
 
 def accepted_scores(score: Callable[[slice], Floats], rows: int, width: int) -> tuple[Floats, Any]:

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from msgspec import structs
 
-from everloop.core.errors import ModelFault, UsageFault
+from everloop.core.errors import ModelFault
 from everloop.core.files import publish_folder, scratch_folder, write_file
 from everloop.model.compile.registry import kind_of
-from everloop.model.estimator_file import canonical_bytes, estimator_bytes
 from everloop.model.foreign import foreign_frame, named_columns, target_type_of
 from everloop.model.input_features import InputFeatures
+from everloop.model.kept import kept_bytes, needs_of, runtime_told
 from everloop.model.packaging import free_place, manifest_of, write_explanation, write_json
 from everloop.model.python_parity import GivenModel, certify_python
 from everloop.model.trained import Trained
 from everloop.runtime.manifest import write_manifest
 from everloop.runtime.plan import Plan, PlanInput
-from everloop.runtime.python import ESTIMATOR_NAME, estimator_of, requirements_of
-from everloop.runtime.python.reading import named_modules
+from everloop.runtime.python import ESTIMATOR_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,16 +96,16 @@ def write_python_package(  # noqa: PLR0913  (each is a file or a field of the pa
             hint="give a sample: package(estimator, folder, sample=table)",
         )
     trained = _as_trained(estimator, sample, target, classes)
-    content = _kept(estimator)
+    content = kept_bytes(estimator, kind_of(estimator))
     given = GivenModel(trained, sample, seed)
     with scratch_folder(final.absolute().parent) as work:
         made = InputFeatures.of({}, trained.columns)
         rules = _contract(trained, given, contract)
-        needed = named_modules(content) | {"skops"} | ({"pandas"} if given.model.rows.named else set())
+        more = ("pandas",) if given.model.rows.named else ()
         manifest = structs.replace(
             manifest_of(trained, lifecycle, version, created, {}, rules, made),
             runtime="python",
-            requirements=requirements_of(needed - {"builtins", "collections"}),
+            requirements=needs_of(content, *more),
         )
         write_file(work / ESTIMATOR_NAME, content)
         trained.plan.save(work / "plan.json")
@@ -124,9 +123,7 @@ def _card(trained: Trained, manifest: Manifest, created: datetime, reason: str) 
     """Writes the model card: nothing is known of the training, and what serves has to be."""
     from everloop.model.card import CardFacts, card_html
 
-    needed = ", ".join(f"{name} {version}" for name, version in manifest.requirements.items())
-    told = f"It serves in a Python runtime, slower than compiled, which needs {needed}."
-    told += f" Why: {reason.rstrip('.')}."
+    told = runtime_told(manifest.requirements, reason)
     return card_html(trained, CardFacts(manifest.lifecycle, manifest.version, created, runtime=told))
 
 
@@ -155,25 +152,6 @@ def _as_trained(estimator: Any, sample: Any, target: str, classes: Sequence[str]
         target_type=target_type_of(named),
         threshold=0.5 if frame.task == "binary" else None,
     )
-
-
-def _kept(estimator: Any) -> bytes:
-    """Gives the estimator's file, once its types are audited.
-
-    Raises:
-        ModelFault: When it holds code of its own, or a type that is not trusted.
-    """
-    try:
-        content = canonical_bytes(estimator_bytes(estimator))
-    except UsageFault:
-        raise
-    except Exception as error:
-        raise ModelFault(
-            f"{kind_of(estimator)} cannot be kept without a pickle: {str(error).splitlines()[0][:200]}",
-            hint="use what scikit-learn has in its place, or hand the model over as ONNX",
-        ) from error
-    estimator_of(content, f"of {kind_of(estimator)}")
-    return content
 
 
 def _contract(trained: Trained, given: GivenModel, contract: Any) -> dict[str, Any]:

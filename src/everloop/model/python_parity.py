@@ -7,6 +7,8 @@ What is compared with the estimator itself, asked with the sample as it was give
 - ``batch``: `runtime.Package.scores` on the table;
 - ``predict``: the estimator's own decisions beside those of the package (not for a number).
 
+Of a search's own model, whose plan prepares the rows, the first three are compared with the trained model.
+
 A library may add the numbers of one row in another order than those of a table. Where the given estimator
 itself answers a row and a table further apart than 1e-9, 1e-6 is the certificate's tolerance.
 """
@@ -20,9 +22,17 @@ import numpy as np
 from everloop.core.errors import DataFault, ModelFault, PackageRefused
 from everloop.model import parity_rows
 from everloop.model.certificate import Certificate, RuntimeParity
-from everloop.model.parity import Comparison, Trial, accepted_scores, difference, row_by_row
+from everloop.model.parity import (
+    Comparison,
+    Trial,
+    accepted_scores,
+    difference,
+    row_by_row,
+    trained_scores,
+    tried,
+)
 from everloop.runtime.package import Package
-from everloop.runtime.python import ESTIMATOR_NAME, PythonModel, estimator_of
+from everloop.runtime.python import ESTIMATOR_NAME, PreparedModel, PythonModel, estimator_of
 from everloop.table.tables import as_frame
 
 if TYPE_CHECKING:
@@ -130,6 +140,49 @@ class GivenModel:
         estimator = self.trained.estimator
         places = {label: place for place, label in enumerate(np.asarray(estimator.classes_).tolist())}
         return np.array([places[label] for label in np.ravel(estimator.predict(self.own)).tolist()])
+
+
+def certify_prepared(trained: Trained, folder: Path, rows: Any, reason: str, seed: int) -> Certificate:
+    """Compares a package of a search's own model that was not compiled with the trained model.
+
+    Args:
+        trained: The model with its original estimator.
+        folder: The package, complete except for ``parity.json``.
+        rows: A table with the plan's raw columns; at least one row.
+        reason: Why it was not compiled.
+        seed: What chance is drawn from.
+
+    Returns:
+        The certificate, passed or not.
+
+    Raises:
+        ModelFault: When the model refuses every row.
+        PackageRefused: When the package cannot be loaded.
+    """
+    package = Package(folder)
+    trial = tried(trained, rows, {}, seed, most=MOST_ROWS, finite=True)
+    if not trial.rows:
+        raise ModelFault(f"{trained.learner} refuses every row.", hint="train it again with other learners")
+    X = trained.encode(trial.table)
+    few = range(min(len(X), MOST_COMPARED))
+    single = [trained_scores(trained, trained.estimator, X[place : place + 1]) for place in few]
+    apart = difference(trial.expected[: len(few)], np.concatenate(single)).max(initial=0.0)
+    compare = Comparison(trained, FINE if apart <= FINE else ROUGH)
+    kept = estimator_of((folder / ESTIMATOR_NAME).read_bytes(), ESTIMATOR_NAME)
+    again = PreparedModel(kept, trained.plan, trained.frame.task, len(trained.frame.classes))
+    runtimes = {
+        "trained": compare(trial, again.scores(X)),
+        "row": row_by_row(compare, package, trial, seed, MOST_SINGLE),
+        "batch": compare(trial, package.scores(trial.table)),
+    }
+    counts = {kind: trial.kinds.count(kind) for kind in ("test", "edge")}
+    return Certificate(
+        tolerance=compare.tolerance,
+        threshold=trained.threshold,
+        rows={**counts, "refused": trial.refused},
+        runtimes=runtimes,
+        absent=dict.fromkeys(("plan_graph", "graph"), reason),
+    )
 
 
 def _part(table: Any, rows: slice) -> Any:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from everloop.runtime.counterfactual import Counterfactual
     from everloop.runtime.many import TableScorer
-    from everloop.runtime.python import PythonModel
+    from everloop.runtime.python import PreparedModel, PythonModel
     from everloop.table.contract import Contract
 
 # What serving reads is held in memory; the rest is only digested, piece by piece.
@@ -308,14 +308,16 @@ class Package:
             yield self._scores(self._model.encode_table(frame[start : start + _BATCH]))
 
 
-def _model_of(contents: Mapping[str, bytes], plan: Plan, manifest: Manifest) -> CompiledModel | PythonModel:
+def _model_of(
+    contents: Mapping[str, bytes], plan: Plan, manifest: Manifest
+) -> CompiledModel | PreparedModel | PythonModel:
     """Gives what scores; a training library is imported for a Python runtime alone."""
     (content,) = (contents[name] for name in MODEL_FILES[manifest.runtime])
     if manifest.runtime == "graph":
         return CompiledModel(plan, content, _outputs(manifest))
-    from everloop.runtime.python import PythonModel
+    from everloop.runtime.python import python_model
 
-    return PythonModel.read(content, plan, manifest)
+    return python_model(content, plan, manifest)
 
 
 def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:

@@ -128,8 +128,9 @@ def score_form(estimator: Any) -> ScoreForm:
     kind = kind_of(estimator)
     if kind not in EXPORTERS:
         raise ModelFault(
-            f"A model of class {kind} cannot be compiled. What compiles: {', '.join(sorted(EXPORTERS))}.",
-            hint="train one of these, or hand over the fitted estimator itself rather than what wraps it",
+            f"A model of class {kind} cannot be compiled.",
+            hint="hand over the fitted estimator itself rather than what wraps it, or train what compiles: "
+            + ", ".join(sorted(EXPORTERS)),
         )
     if not kind.startswith("everloop."):  # ours are fitted when they are made
         _require_fitted(estimator, kind)

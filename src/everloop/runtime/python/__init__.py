@@ -12,8 +12,18 @@ Example:
 from __future__ import annotations
 
 from everloop.runtime.python.model import ESTIMATOR_NAME, PythonModel
+from everloop.runtime.python.opening import python_model
+from everloop.runtime.python.prepared import PreparedModel
 from everloop.runtime.python.reading import estimator_of
 from everloop.runtime.python.requirements import requirements_of
 from everloop.runtime.python.types import TRUSTED_TYPES
 
-__all__ = ["ESTIMATOR_NAME", "TRUSTED_TYPES", "PythonModel", "estimator_of", "requirements_of"]
+__all__ = [
+    "ESTIMATOR_NAME",
+    "TRUSTED_TYPES",
+    "PreparedModel",
+    "PythonModel",
+    "estimator_of",
+    "python_model",
+    "requirements_of",
+]

@@ -147,6 +147,10 @@ def test_regression_and_many_classes() -> None:
     found = evaluate(Judged(frame=frame, table=pl.DataFrame({"x": actual}), scores=chances, actual=labels))
     assert found.metrics["log_loss"].estimate == pytest.approx(metrics.log_loss(labels, chances))
     assert np.array_equal(found.confusion, metrics.confusion_matrix(labels, chances.argmax(axis=1)))
+    score, rate, weight = (np.array(found.reliability[name]) for name in ("score", "rate", "weight"))
+    assert weight @ rate == pytest.approx(np.sum(chances.argmax(axis=1) == labels))
+    assert weight @ score == pytest.approx(chances.max(axis=1).sum())
+    assert np.all(np.diff(score) > 0)
 
 
 def test_calibration_is_kept_where_it_pays() -> None:

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.model import card_pictures as draw
 from everloop.model.card import cleaning_blocks, leak_blocks
 from everloop.model.card_goal import verdict_facts, verdict_of
-from everloop.model.group_pictures import fairness_blocks, mitigation_blocks, slice_blocks
-from everloop.model.quality_pictures import (
-    confusion_blocks,
-    ranking_pictures,
-    residual_pictures,
-    today_blocks,
-)
+from everloop.model.evaluation_pictures import Shown, chapter_blocks
 from everloop.report import Badge, Facts, Fold, Picture, Ref, Section, Table, Text, Verdict, pictures
 from everloop.report.writing import day, moment, money, number, percent, plural
 
@@ -178,13 +172,13 @@ def model_section(story: Story) -> Section:
     if trained is None:
         return Section("Model", [])
     blocks: list[Block] = []
-    evaluation = trained.evaluation
     lead = f"{trained.learner} was chosen from {plural(len(trained.trials), 'trial')}."
-    if evaluation is not None:
-        lead = f"{draw.gain_sentence(evaluation, story.currency)} {lead}"
-        blocks += draw.value_picture(evaluation, story.currency)
-        blocks += draw.quality_pictures(evaluation, story.currency)
-        blocks += draw.requirement_table(evaluation)
+    shown = None
+    if trained.evaluation is not None:
+        lead = f"{draw.gain_sentence(trained.evaluation, story.currency)} {lead}"
+        monthly = story.step("brief").get("decisions_per_month")
+        shown = Shown(trained, trained.evaluation, story.currency, monthly)
+        blocks += chapter_blocks("value", shown)
     if trained.threshold is not None:
         blocks.append(Text(f"Threshold {number(trained.threshold)}. {trained.threshold_reason}"))
     blocks += draw.trial_blocks(trained.trials, trained.frame.metric)[:1]
@@ -192,21 +186,13 @@ def model_section(story: Story) -> Section:
     features = draw.feature_blocks(trained.features, trained.frame.metric)
     blocks += features[:-1]
     blocks.append(Fold("Every column, kept or left out, and why", features[-1:]))
-    if evaluation is not None:
-        metrics = draw.metric_blocks(evaluation)
+    if shown is not None:
+        metrics = chapter_blocks("metrics", shown)
         blocks.append(Fold("Metrics with their intervals", metrics[:-1] + _inside(metrics[-1])))
-        quality = [
-            *today_blocks(evaluation),
-            *ranking_pictures(evaluation),
-            *residual_pictures(evaluation),
-            *confusion_blocks(evaluation),
-        ]
-        blocks.append(Fold("How it ranks, predicts and decides", quality))
-        blocks += mitigation_blocks(
-            evaluation, story.currency, story.step("brief").get("decisions_per_month")
-        )
-        weak = [*slice_blocks(evaluation), *fairness_blocks(evaluation)]
-        blocks += [Fold("Where it does worst, and how groups fare", weak)] if weak else []
+        blocks += chapter_blocks("clusters", shown)
+        blocks.append(Fold("How it ranks, predicts and decides", chapter_blocks("quality", shown)))
+        blocks += chapter_blocks("mitigation", shown)
+        blocks.append(Fold("Where it does worst, and how groups fare", chapter_blocks("weak", shown)))
     blocks += _versions(story)
     return Section(
         "Model", [block for block in blocks if not (isinstance(block, Fold) and not block.blocks)], lead=lead

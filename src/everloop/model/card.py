@@ -15,14 +15,8 @@ from everloop.model.card_costs import cost_blocks
 from everloop.model.card_goal import verdict_blocks
 from everloop.model.card_limits import told_limits
 from everloop.model.card_origin import MadeBy, Origins, making_section
+from everloop.model.evaluation_pictures import Shown, chapter_blocks
 from everloop.model.explanation_pictures import effect_blocks, robustness_blocks
-from everloop.model.group_pictures import fairness_blocks, mitigation_blocks, slice_blocks
-from everloop.model.quality_pictures import (
-    confusion_blocks,
-    ranking_pictures,
-    residual_pictures,
-    today_blocks,
-)
 from everloop.report import (
     Bullets,
     Facts,
@@ -220,14 +214,12 @@ def _value(trained: Trained, facts: CardFacts) -> Section:
     if found is None:
         return Section("Value", [])
     title = "Value" if found.value is not None else "Calibration" if found.reliability else "Predictions"
-    blocks = [
-        *draw.value_picture(found, facts.currency),
-        *draw.quality_pictures(found, facts.currency),
-        *draw.requirement_table(found),
-        *today_blocks(found),
-    ]
-    lead = draw.gain_sentence(found, facts.currency)
-    return Section(title, blocks, lead=lead, origin=facts.origins.of("train"))
+    return Section(
+        title,
+        _chapters(trained, facts, "value"),
+        lead=draw.gain_sentence(found, facts.currency),
+        origin=facts.origins.of("train"),
+    )
 
 
 def _metrics(trained: Trained, facts: CardFacts) -> Section:
@@ -236,40 +228,34 @@ def _metrics(trained: Trained, facts: CardFacts) -> Section:
         return Section("Metrics", [])
     return Section(
         "Metrics",
-        [
-            *draw.metric_blocks(found),
-            *ranking_pictures(found),
-            *residual_pictures(found),
-            *confusion_blocks(found),
-        ],
+        _chapters(trained, facts, "metrics", "quality"),
         lead=f"Measured on {found.rows:,} rows of the {found.part} part, each with its 95 % interval.",
         origin=facts.origins.of("train"),
     )
 
 
 def _clusters(trained: Trained, facts: CardFacts) -> Section:
-    found = trained.evaluation
-    if found is None or not found.clusters:
-        return Section("Clusters", [])
     return Section(
         "Clusters",
-        draw.cluster_blocks(found, facts.currency),
+        _chapters(trained, facts, "clusters"),
         lead="What sets each apart, in the columns as they came.",
         origin=facts.origins.of("train"),
     )
 
 
 def _groups(trained: Trained, facts: CardFacts) -> Section:
-    found = trained.evaluation
-    if found is None:
-        return Section("Slices and groups", [])
-    monthly = facts.brief.get("decisions_per_month")
-    priced = mitigation_blocks(found, facts.currency, monthly)
-    blocks = [*slice_blocks(found), *fairness_blocks(found), *priced]
     lead = "Where the model does worse than on all rows"
-    if found.fairness:
+    if trained.evaluation is not None and trained.evaluation.fairness:
         lead += ", and how the groups of each sensitive column fare"
+    blocks = _chapters(trained, facts, "weak", "mitigation")
     return Section("Slices and groups", blocks, lead=f"{lead}.", origin=facts.origins.of("train"))
+
+
+def _chapters(trained: Trained, facts: CardFacts, *chapters: str) -> list[Block]:
+    if trained.evaluation is None:
+        return []
+    shown = Shown(trained, trained.evaluation, facts.currency, facts.brief.get("decisions_per_month"))
+    return [block for chapter in chapters for block in chapter_blocks(chapter, shown)]
 
 
 def _data(facts: CardFacts) -> Section:

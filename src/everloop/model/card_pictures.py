@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SHOWN_TRIALS = 15
 _SHOWN_GAINS = 15
+_SHOWN_TRAITS = 3
 _FEWEST_FOR_A_CURVE = 3
 
 
@@ -37,6 +38,18 @@ def value_picture(evaluation: Evaluation, currency: str) -> list[Block]:
     return [
         Picture(drawn, f"Value of a decision on {rows}, none of which the model was fitted on or chosen by.")
     ]
+
+
+def gain_picture(evaluation: Evaluation, currency: str) -> list[Block]:
+    """Draws what the model adds to a decision of today."""
+    gain = evaluation.gain
+    if gain is None or not gain.known:
+        return []
+    drawn = pictures.intervals(
+        {"the model less today": (gain.low, gain.estimate, gain.high)},
+        x_label=f"{currency} a decision", level=(0.0, "today"),
+    )  # fmt: skip
+    return [Picture(drawn, "What it adds to a decision of today: both decided on the same rows.")]
 
 
 def threshold_picture(evaluation: Evaluation, currency: str, *, width: float) -> list[Block]:
@@ -67,7 +80,8 @@ def calibration_picture(evaluation: Evaluation, *, width: float) -> list[Block]:
     if not found or not found.get("score"):
         return []
     drawn = pictures.calibration(found["score"], found["rate"], found["weight"], width=width)
-    return [Picture(drawn, "Calibration: on the dotted line, what was said is what came.")]
+    whose = " of the likeliest class" if len(evaluation.classes) > 2 else ""
+    return [Picture(drawn, f"Calibration{whose}: on the dotted line, what was said is what came.")]
 
 
 def quality_pictures(evaluation: Evaluation, currency: str) -> list[Block]:
@@ -88,34 +102,6 @@ def quality_pictures(evaluation: Evaluation, currency: str) -> list[Block]:
         return [Picture(points, "What was predicted and what came, a sample of the held-out rows.")]
     # One that stands alone is as wide as the page; drawn for half of it, it would be blown up.
     return drawn(pictures.WIDE)
-
-
-def metric_blocks(evaluation: Evaluation) -> list[Block]:
-    """Draws the metrics that lie between 0 and 1, and lists all of them."""
-    known = {name: value for name, value in evaluation.metrics.items() if value.known}
-    bounded = {name: v for name, v in known.items() if v.low >= 0 and v.high <= 1 and name != "log_loss"}
-    blocks: list[Block] = []
-    if bounded:
-        places = {name: (v.low, v.estimate, v.high) for name, v in bounded.items()}
-        drawn = pictures.intervals(places)
-        blocks.append(Picture(drawn, f"Metrics with their 95 % intervals, {evaluation.rows:,} rows."))
-    rows = [
-        [name, number(v.estimate), number(v.low), number(v.high), _better(name)]
-        for name, v in evaluation.metrics.items()
-    ]
-    table = Table(["metric", "estimate", "low", "high", "better is"], rows)
-    return [*blocks, Fold("All metrics as a table", [table])] if bounded else [table]
-
-
-def requirement_table(evaluation: Evaluation) -> list[Block]:
-    """Lists what is required and whether it holds on the held-out rows."""
-    if not evaluation.requirements:
-        return []
-    rows = [
-        [item.name, item.bound, number(item.number), Badge("holds", "yes") if item.holds else _missed(item)]
-        for item in evaluation.requirements
-    ]
-    return [Table(["required", "bound", "found", ""], rows)]
 
 
 def trial_blocks(trials: Sequence[Trial], metric: str) -> list[Block]:
@@ -168,7 +154,9 @@ def feature_blocks(features: Sequence[FeatureChoice], metric: str) -> list[Block
 
 
 def cluster_blocks(evaluation: Evaluation, currency: str = "") -> list[Block]:
-    """Draws how many rows each cluster has, and lists what sets it apart and what acting on it is worth."""
+    """Draws how many rows each cluster has, what sets it apart and what acting on it is worth."""
+    if not evaluation.clusters:
+        return []
     sizes = {f"cluster {each.name}": float(each.rows) for each in evaluation.clusters}
     rows = [
         [each.name, each.rows, percent(each.share), "; ".join(trait.sentence() for trait in each.traits)]
@@ -176,12 +164,27 @@ def cluster_blocks(evaluation: Evaluation, currency: str = "") -> list[Block]:
     ]
     return [
         Picture(pictures.bars(sizes, x_label="rows"), "Rows of each cluster."),
+        *_trait_picture(evaluation),
         Table(["cluster", "rows", "share", "what sets it apart"], rows),
-        *_acting_table(evaluation, currency),
+        *_acting_blocks(evaluation, currency),
     ]
 
 
-def _acting_table(evaluation: Evaluation, currency: str) -> list[Block]:
+def _trait_picture(evaluation: Evaluation) -> list[Block]:
+    named = [
+        (f"{each.name}: {trait.column}" + (f" {trait.value}" if trait.value is not None else ""), trait)
+        for each in evaluation.clusters
+        for trait in each.traits[:_SHOWN_TRAITS]
+    ]
+    if not named:
+        return []
+    drawn = pictures.bars(
+        {name: trait.distance for name, trait in named}, x_label="standard deviations from all rows"
+    )
+    return [Picture(drawn, "How far each cluster is from all rows, in the columns that set it apart most.")]
+
+
+def _acting_blocks(evaluation: Evaluation, currency: str) -> list[Block]:
     priced = [(each, each.worth) for each in evaluation.clusters if each.worth is not None]
     if not priced:
         return []
@@ -194,7 +197,16 @@ def _acting_table(evaluation: Evaluation, currency: str) -> list[Block]:
         ]
         for each, worth in priced
     ]
-    return [Table(["cluster", "acting on one of its held-out rows", "95 % interval", "acted on"], rows)]
+    table = Table(["cluster", "acting on one of its held-out rows", "95 % interval", "acted on"], rows)
+    places = {
+        f"cluster {each.name}": (worth.low, worth.estimate, worth.high)
+        for each, worth in priced
+        if worth.known
+    }
+    if not places:
+        return [table]
+    drawn = pictures.intervals(places, x_label=f"{currency} a row", level=(0.0, "not acting"))
+    return [Picture(drawn, "What acting on a row of each cluster is worth, on held-out rows."), table]
 
 
 def gain_sentence(evaluation: Evaluation, currency: str) -> str:
@@ -227,14 +239,6 @@ def _best_so_far(done: Sequence[Trial], metric: str) -> tuple[list[float], list[
 
 def _greater_is_better(metric: str) -> bool:
     return METRICS[metric].greater_is_better if metric in METRICS else True
-
-
-def _better(metric: str) -> str:
-    return ("more" if METRICS[metric].greater_is_better else "less") if metric in METRICS else ""
-
-
-def _missed(item: Any) -> Badge:
-    return Badge("not known", "open") if math.isnan(item.number) else Badge("missed", "no")
 
 
 def _configuration(trial: Trial) -> str:

@@ -12,7 +12,7 @@ from everloop.measure.metric_intervals import metric_difference, metric_interval
 from everloop.measure.metrics import METRICS, OF_ROWS, metrics_of
 from everloop.measure.value import choose_threshold
 from everloop.model.evaluation import Evaluation, Requirement
-from everloop.model.evaluation_curves import binary_curves, residual_facts
+from everloop.model.evaluation_curves import binary_curves, class_curves, residual_facts
 from everloop.model.fairness import judge_groups, worst_differences
 from everloop.model.mitigation import decided_unlike, mitigation_of
 from everloop.model.slices import worst_slices
@@ -211,9 +211,8 @@ def _confusion(judged: Judged) -> tuple[tuple[int, ...], ...]:
 
 
 def _curves(judged: Judged) -> dict[str, Any]:
-    if judged.frame.task != "binary":
-        return {}
-    return binary_curves(judged.scores, judged.actual, judged.counts)
+    curves = {"binary": binary_curves, "multiclass": class_curves}.get(judged.frame.task)
+    return {} if curves is None else curves(judged.scores, judged.actual, judged.counts)
 
 
 def _pairs(judged: Judged) -> dict[str, list[float]]:

@@ -172,7 +172,8 @@ class Evaluation:
         best_possible: Value per decision of a model that knows every actual.
         confusion: Row: actual class, column: decision; counts.
         classes: The classes, in the order of the confusion.
-        reliability: Mean score, rate of positives and rows, per bin of scores.
+        reliability: Mean score, rate of positives and rows, per bin of scores; of many classes the mean
+            chance of the likeliest one and how often it came.
         value_curve: Thresholds, values, positive rates, allowed: from `choose_threshold` on these rows.
         roc_curve: False positive rate and true positive rate.
         precision_curve: Recall and precision.

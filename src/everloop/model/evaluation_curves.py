@@ -31,7 +31,6 @@ def binary_curves(
     if not len(actual):
         return {}
     count = np.ones(len(actual)) if counts is None else counts
-    found = reliability(scores, actual, weights=counts)
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
     taken = np.concatenate([[0], np.cumsum(count[order])[last]])
@@ -41,11 +40,7 @@ def binary_curves(
     after = picked[picked > 0]
     share = taken / taken[-1]
     return {
-        "reliability": {
-            "score": found.score.tolist(),
-            "rate": found.rate.tolist(),
-            "weight": found.weight.tolist(),
-        },
+        "reliability": _reliability(scores, actual, counts),
         "roc_curve": {
             "false_positive_rate": false[picked].tolist(),
             "true_positive_rate": recall[picked].tolist(),
@@ -62,6 +57,29 @@ def binary_curves(
             ).tolist(),
         },
     }
+
+
+def class_curves(
+    scores: NDArray[np.float64], actual: NDArray[Any], counts: NDArray[np.float64] | None = None
+) -> dict[str, Curve]:
+    """Gives the reliability of the likeliest of many classes: the chance it is given, how often it came.
+
+    Args:
+        scores: Chances, (n, classes).
+        actual: Class indices, (n,).
+        counts: What each row counts, (n,), more than 0; None where all count alike.
+    """
+    if not len(actual):
+        return {}
+    right = (scores.argmax(axis=1) == actual).astype(np.int64)
+    return {"reliability": _reliability(scores.max(axis=1), right, counts)}
+
+
+def _reliability(
+    scores: NDArray[np.float64], came: NDArray[Any], counts: NDArray[np.float64] | None
+) -> Curve:
+    found = reliability(scores, came, weights=counts)
+    return {"score": found.score.tolist(), "rate": found.rate.tolist(), "weight": found.weight.tolist()}
 
 
 def residual_facts(scores: NDArray[np.float64], actual: NDArray[Any]) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from everloop.report.writing import chance, money, number, plural, span
 
 if TYPE_CHECKING:
     from everloop.measure.intervals import Interval
-    from everloop.model.evaluation import Evaluation, GroupFairness
+    from everloop.model.evaluation import Evaluation, GroupFairness, Mitigation
     from everloop.report.page import Block
+
+_ALIKE = "At 0 groups fare alike; a ratio is 1 then."
 
 
 def slice_blocks(evaluation: Evaluation) -> list[Block]:
@@ -51,16 +53,45 @@ def mitigation_blocks(evaluation: Evaluation, currency: str, per_month: float | 
     if found is None:
         return []
     with_it = {one.name: one.differences for one in evaluation.fairness}
+    gaps = {
+        columns: {
+            name: (gap, with_it[columns][name])
+            for name, gap in without.items()
+            if name in with_it.get(columns, {}) and gap.known
+        }
+        for columns, without in found.without.items()
+    }
     rows = [
-        [f"{name.replace('_', ' ')} by {columns}", _said(gap), _said(with_it[columns][name])]
-        for columns, gaps in found.without.items()
-        for name, gap in gaps.items()
-        if name in with_it.get(columns, {}) and gap.known
+        [f"{name.replace('_', ' ')} by {columns}", _said(without), _said(now)]
+        for columns, pairs in gaps.items()
+        for name, (without, now) in pairs.items()
     ]
     between = Table(["between groups", f"without {found.method}", "with"], rows)
     changes = [[name.replace("_", " "), _said(change)] for name, change in found.changes.items()]
     moved = Fold("What it changes in decisions", [Table(["metric", "with less without"], changes)])
-    return [Text(price_sentence(evaluation, currency, per_month)), between, moved]
+    told = Text(price_sentence(evaluation, currency, per_month))
+    drawn = [block for columns, pairs in gaps.items() for block in _with_and_without(columns, pairs)]
+    return [told, *drawn, between, *_changes(found), moved]
+
+
+def _with_and_without(columns: str, pairs: dict[str, tuple[Interval, Interval]]) -> list[Block]:
+    places: dict[str, tuple[float, float, float]] = {}
+    for name, (without, now) in pairs.items():
+        # The picture says between what groups; a row's name has little room.
+        called = name.replace("_", " ").removesuffix(" difference")
+        places |= {f"{called}, without": _ends(without)} | ({called: _ends(now)} if now.known else {})
+    if not places:
+        return []
+    drawn = pictures.intervals(places, highlight=[name for name in places if name.endswith(", without")])
+    return [Picture(drawn, f"Between the groups of {columns}, without it and with it. {_ALIKE}")]
+
+
+def _changes(found: Mitigation) -> list[Block]:
+    places = {name.replace("_", " "): _ends(change) for name, change in found.changes.items() if change.known}
+    if not places:
+        return []
+    drawn = pictures.intervals(places, x_label="with less without", level=(0.0, "as without"))
+    return [Picture(drawn, "What it changes in decisions, on the same rows.")]
 
 
 def price_sentence(evaluation: Evaluation, currency: str, per_month: float | None = None) -> str:
@@ -103,11 +134,19 @@ def _of(found: GroupFairness, metric: str) -> list[Block]:
         ],
     )
     small = [f"{group.name} ({plural(group.rows, 'row')})" for group in found.groups if not group.enough]
-    blocks.append(gaps)
+    blocks += [*_gap_picture(found), gaps]
     blocks.append(Fold(f"Every group of {found.name}, with intervals", [table]))
     if small:
         blocks.append(Text(f"Too small to be told about: {', '.join(small)}."))
     return blocks
+
+
+def _gap_picture(found: GroupFairness) -> list[Block]:
+    places = {name.replace("_", " "): _ends(gap) for name, gap in found.differences.items() if gap.known}
+    if not places:
+        return []
+    said = f"Between the groups of {found.name}, each measure with its 95 % interval. {_ALIKE}"
+    return [Picture(pictures.intervals(places), said)]
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from everloop.report import Beside, Line, Picture, Table, pictures
+from everloop.report import Beside, Line, Picture, Table, Text, pictures
 from everloop.report.writing import number
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from everloop.report.page import Block
 
 _MOST_CLASSES = 20
+_SHOWN_CONFUSIONS = 15
 
 
 def ranking_pictures(evaluation: Evaluation) -> list[Block]:
@@ -102,18 +103,25 @@ def confusion_blocks(evaluation: Evaluation) -> list[Block]:
     caption = f"Decisions on the {evaluation.rows:,} held-out rows; a colour is a share of its actual class."
     if len(evaluation.classes) <= _MOST_CLASSES:
         return [Picture(pictures.confusion(evaluation.confusion, evaluation.classes), caption)]
-    return [_worst_confusions(evaluation)]
+    return _worst_confusions(evaluation)
 
 
-def _worst_confusions(evaluation: Evaluation) -> Table:
+def _worst_confusions(evaluation: Evaluation) -> list[Block]:
     pairs = [
         (count, evaluation.classes[actual], evaluation.classes[decided])
         for actual, counts in enumerate(evaluation.confusion)
         for decided, count in enumerate(counts)
         if actual != decided and count
     ]
-    rows = [[actual, decided, count] for count, actual, decided in sorted(pairs, reverse=True)[:15]]
-    return Table(["actually", "decided", "rows"], rows, caption="The most frequent wrong decisions")
+    worst = sorted(pairs, reverse=True)[:_SHOWN_CONFUSIONS]
+    if not worst:
+        return [Text("No decision on the held-out rows is wrong.")]
+    bars = {f"{actual}, decided {decided}": float(count) for count, actual, decided in worst}
+    rows = [[actual, decided, count] for count, actual, decided in worst]
+    return [
+        Picture(pictures.bars(bars, x_label="rows"), "The most frequent wrong decisions."),
+        Table(["actually", "decided", "rows"], rows),
+    ]
 
 
 def today_blocks(evaluation: Evaluation) -> list[Block]:

@@ -47,6 +47,16 @@ def test_agreement_of_divisions_is_that_of_scikit_learn(pairs):
     assert adjusted_rand(a, b) == pytest.approx(adjusted_rand(b, [9 - one for one in a]), abs=1e-12)
 
 
+def test_whole_weights_are_repeated_rows():
+    counts = np.arange(900) % 4
+    times = np.repeat(np.arange(900), counts)
+    for name in ("silhouette", "davies_bouldin", "calinski_harabasz"):
+        assert compute(name, ROWS, LABELS, counts) == pytest.approx(compute(name, ROWS[times], LABELS[times]))
+    other = np.where(np.arange(900) % 3 == 0, LABELS, 0)
+    expected = theirs.adjusted_rand_score(LABELS[times], other[times])
+    assert adjusted_rand(LABELS, other, counts) == pytest.approx(expected)
+
+
 def test_one_cluster_is_not_known():
     for name in ("silhouette", "davies_bouldin", "calinski_harabasz"):
         assert np.isnan(compute(name, ROWS, np.zeros(900)))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from everloop.measure.intervals import interval_of, mean_interval
 from everloop.measure.maturity import MaturedSums, matured_mean, matured_sums
-from everloop.measure.weighted_mean import WeightedMean, weighted_mean
+from everloop.measure.weighted_mean import WeightedMean, effective_rows, weighted_mean, weighted_median
 
 sizes = st.lists(st.integers(0, 30), min_size=1, max_size=6)
 
@@ -55,3 +55,19 @@ def test_matured_parts_add_up_to_the_whole(sizes, seed):
     assert np.allclose(
         list(found.interval.to_dict().values()), list(whole.interval.to_dict().values()), equal_nan=True
     )
+
+
+@given(rows=st.lists(st.tuples(st.integers(-9, 9), st.integers(0, 4)), min_size=1, max_size=30))
+@settings(max_examples=80, deadline=None)
+def test_the_weighted_median_is_that_of_repeated_rows(rows):
+    values, counts = np.array(rows, dtype=float).T
+    if counts.sum():
+        repeated = np.repeat(values, counts.astype(int))
+        assert weighted_median(values, counts) == pytest.approx(np.median(repeated), abs=1e-12)
+
+
+def test_rows_of_unlike_weight_tell_as_much_as_fewer_alike():
+    assert effective_rows(None, 7) == 7.0
+    assert effective_rows(np.full(7, 0.3), 7) == pytest.approx(7)
+    assert effective_rows([1.0, 1.0, 0.0], 3) == pytest.approx(2)
+    assert effective_rows([3.0, 1.0], 2) == pytest.approx(1.6)

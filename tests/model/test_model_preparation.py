@@ -69,6 +69,23 @@ def test_a_table_and_its_rows_are_encoded_alike(settings) -> None:
         assert np.array_equal(X, X.astype(np.float32), equal_nan=True)
 
 
+def test_weighed_rows_are_filled_and_scaled_as_repeated_ones() -> None:
+    table = table_of().drop("y", "at", "flag")
+    counts = 1 + np.arange(table.height) % 4
+    repeated = table[np.repeat(np.arange(table.height), counts)]
+    frame = Frame(task="clustering", target="", inputs=tuple(table.columns))
+    kinds = column_kinds(table, frame.inputs)
+    features = Features(kinds.kept, schema_of(table).types, {})
+    assert set(kinds.kept.values()) == {"number", "category", "many_categories"}
+    plans = [
+        fit_preparation(
+            rows, frame, features, PreparationSettings(wants_scaling=True), np.zeros(rows.height), weights
+        )[0]
+        for rows, weights in ((table, counts.astype(float)), (repeated, None))
+    ]
+    np.testing.assert_allclose(*(encode_table(plan, table) for plan in plans), atol=1e-12)
+
+
 def test_numbers_are_scaled_as_sklearn_does() -> None:
     table = table_of()
     plan, X, _ = fitted(table, wants_scaling=True)

@@ -136,7 +136,7 @@ class Candidate:
                 float("nan") if self.values is None else float(np.average(self.values, weights=self.counts))
             )
         if name == "positive_rate" and self.acting is not None:
-            return float(self.acted.mean())
+            return float(np.average(self.acted, weights=self.counts))
         if METRICS[name].needs == "resamples":  # only training can measure it
             found = self.package.manifest.metrics.get(name)
             return float("nan") if found is None else found
@@ -158,9 +158,14 @@ class Candidate:
 
     def counts_for(self, name: str) -> NDArray[np.float64] | None:
         """Gives what each row of a metric's `evidence` counts; None where all count alike."""
-        if self.counts is None or not METRICS[name].needs_actual:
-            return self.counts
-        return self.counts[~np.isnan(self.actual)]
+        if self.counts is None:
+            return None
+        needs = METRICS[name].needs
+        if needs == "contrast":
+            return np.concatenate([self.counts, np.ones(CONTRAST_POINTS)])
+        if needs == "rows":
+            return self.counts[: len(self.encoded)]
+        return self.counts[~np.isnan(self.actual)] if METRICS[name].needs_actual else self.counts
 
     def predicted_for(self, name: str) -> NDArray[np.float64]:
         """Gives what a metric of rows is computed from: scores or decisions."""

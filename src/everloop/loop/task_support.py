@@ -115,8 +115,6 @@ REFUSED: tuple[TaskRefusal, ...] = (
 def task_refusals(spec: LifecycleSpec) -> Iterator[SpecFault]:
     """Gives an error for each thing in the file that its stated task cannot have."""
     task = spec.problem.task
-    if spec.problem.weight is not None:
-        yield from _weights(task)
     if task is None or task not in TASKS:
         return
     yield from _foreign_metrics(spec, task)
@@ -130,20 +128,6 @@ def task_refusals(spec: LifecycleSpec) -> Iterator[SpecFault]:
                 hint=refused.hint,
                 place=refused.place,
             )
-
-
-UNWEIGHTED = ("anomaly", "clustering")
-"""Tasks whose metrics and learners have no weighted form."""
-
-
-def _weights(task: str | None) -> Iterator[SpecFault]:
-    place = "problem.weight"
-    if task in UNWEIGHTED:
-        yield SpecFault(
-            f"{place} says how much a row counts; the metrics of the task {task} have no weighted form.",
-            hint="leave it out",
-            place=place,
-        )
 
 
 def _foreign_metrics(spec: LifecycleSpec, task: str) -> Iterator[SpecFault]:

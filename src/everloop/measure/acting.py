@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from everloop.measure.arrays import Floats, numbers, same_length
+from everloop.measure.arrays import Floats, numbers, same_length, weights_for
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,14 @@ class Acting:
         return np.maximum(numbers(self.money, "prices"), 0.0)
 
 
-def choose_acted(money: ArrayLike, labels: ArrayLike, *, clusters: int, most: float = 1.0) -> tuple[int, ...]:
+def choose_acted(
+    money: ArrayLike,
+    labels: ArrayLike,
+    *,
+    clusters: int,
+    most: float = 1.0,
+    weights: ArrayLike | None = None,
+) -> tuple[int, ...]:
     """Chooses the clusters to act on: those that pay on average, the best first, within a share of all rows.
 
     Args:
@@ -59,19 +66,22 @@ def choose_acted(money: ArrayLike, labels: ArrayLike, *, clusters: int, most: fl
         labels: Its cluster, from 0 on, (n,).
         clusters: How many there are.
         most: The largest share of the rows that may be acted on; a cluster that does not fit is passed over.
+        weights: What each row counts, (n,); all 1 when left out.
 
     Returns:
         Their positions, in rising order.
     """
     worth, codes = numbers(money, "prices"), np.asarray(labels, dtype=np.int64)
     same_length(len(worth), labels=codes)
-    sizes = np.bincount(codes, minlength=clusters)
-    sums = np.bincount(codes, worth, minlength=clusters)
+    weight = weights_for(weights, len(worth))
+    sizes = np.bincount(codes, weight, minlength=clusters)
+    sums = np.bincount(codes, weight * worth, minlength=clusters)
+    total = max(float(weight.sum()), np.finfo(np.float64).tiny)
     means = np.divide(sums, sizes, out=np.zeros(clusters), where=sizes > 0)
     chosen: list[int] = []
     taken = 0.0
     for place in np.argsort(-means, kind="stable"):
-        share = sizes[place] / max(1, len(worth))
+        share = sizes[place] / total
         if means[place] > 0 and taken + share <= most + 1e-12:
             chosen.append(int(place))
             taken += share

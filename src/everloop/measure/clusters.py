@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from everloop.measure.arrays import Floats
+from everloop.measure.arrays import Floats, weights_for
 
 _BLOCK = 512
 
@@ -133,21 +133,23 @@ def calinski_harabasz(rows: ArrayLike, labels: ArrayLike, weights: Floats) -> fl
     return between * (total - one.clusters) / (within * (one.clusters - 1)) if within > 0 else 1.0
 
 
-def adjusted_rand(a: ArrayLike, b: ArrayLike) -> float:
+def adjusted_rand(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None = None) -> float:
     """How far two divisions of the same rows agree: 1 where they are the same, 0 as by chance.
 
     Args:
         a: The cluster of each row in the one, (n,).
         b: In the other, (n,).
+        weights: What each row counts, (n,); all 1 when left out.
 
     Source:
         Hubert and Arabie, Journal of Classification 2 (1985).
     """
     _, first = np.unique(np.asarray(a), return_inverse=True)
     _, second = np.unique(np.asarray(b), return_inverse=True)
-    n = len(first)
+    weight = weights_for(weights, len(first))
+    n = float(weight.sum())
     counts = np.zeros((first.max(initial=0) + 1, second.max(initial=0) + 1))
-    np.add.at(counts, (first, second), 1.0)
+    np.add.at(counts, (first, second), weight)
     together = _pairs(counts).sum()
     by_first, by_second = _pairs(counts.sum(axis=1)).sum(), _pairs(counts.sum(axis=0)).sum()
     every = n * (n - 1) / 2

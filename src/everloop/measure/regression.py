@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.measure.arrays import Floats, numbers
+from everloop.measure.weighted_mean import weighted_median
 
 
 def mean(values: Floats, weights: Floats) -> float:
@@ -29,19 +30,10 @@ def mae(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
 def median_absolute_error(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:
     """The median absolute error, in the target's unit.
 
-    With weights it is the value that splits the weight in half, the mean of two where the split falls
-    between them: whole weights give the median of the rows repeated that often.
+    With weights it is that of `weighted_median`.
     """
     errors = np.abs(_errors(actual, predicted))
-    errors, weights = errors[weights > 0], weights[weights > 0]
-    if not errors.size:
-        return float("nan")
-    order = np.argsort(errors)
-    reached = np.cumsum(weights[order])
-    half = reached[-1] / 2
-    lower = np.searchsorted(reached, half, side="left")
-    upper = np.searchsorted(reached, half, side="right")
-    return float((errors[order[lower]] + errors[order[upper]]) / 2)
+    return weighted_median(errors, weights) if (weights > 0).any() else float("nan")
 
 
 def mape(actual: ArrayLike, predicted: ArrayLike, weights: Floats) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from everloop.measure.arrays import numbers, weights_for
+from everloop.measure.arrays import Floats, numbers, weights_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +96,28 @@ def weighted_mean(values: ArrayLike, weights: ArrayLike | None = None) -> Weight
         centre,
         float(np.dot(squared, (sample - centre) ** 2)),
     )
+
+
+def weighted_median(values: Floats, weights: Floats) -> float:
+    """The value that splits the weight in half, the mean of two where the split falls between them.
+
+    Whole weights give the median of the rows repeated that often.
+
+    Args:
+        values: Shape (n,), at least one of a weight above 0.
+        weights: Shape (n,).
+    """
+    values, weights = values[weights > 0], weights[weights > 0]
+    if (weights == weights[0]).all():
+        return float(np.median(values))
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    places = [np.searchsorted(reached, reached[-1] / 2, side=side) for side in ("left", "right")]
+    return float(values[order[places]].mean())
+
+
+def effective_rows(weights: ArrayLike | None, rows: int) -> float:
+    """Gives how many rows of one weight tell as much: Kish's effective number, `rows` without weights."""
+    weight = weights_for(weights, rows)
+    squares = float(np.dot(weight, weight))
+    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0

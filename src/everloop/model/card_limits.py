@@ -136,6 +136,13 @@ def _weight_limit(trained: Trained, facts: CardFacts) -> list[str]:
     del facts
     if trained.frame.weight is None or trained.frame.task == "recommendation":
         return []
+    if not TASKS[trained.frame.task].supervised:
+        return [
+            (
+                f"Rows count by {trained.frame.weight}: in what is learned, in what was chosen, in shares "
+                "and medians, in metrics, values and their intervals."
+            )
+        ]
     return [
         (
             f"Rows count by {trained.frame.weight}: in learning, in what was chosen, in metrics, values and "

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.tasks import TASKS
+from everloop.measure.arrays import weights_for
+from everloop.measure.weighted_mean import weighted_median
 from everloop.model.grid_sizes import fit_grid
 from everloop.model.target_encoding import encode_by_mean
 from everloop.model.text_scores import score_text
@@ -84,6 +86,7 @@ class _Draft:
     frame: Frame
     settings: PreparationSettings
     actual: NDArray[np.float64]
+    each: NDArray[np.float64]
     encoders: list[Encoder] = field(default_factory=list)
     derived: list[DerivedColumn] = field(default_factory=list)
     cross_fitted: dict[int, NDArray[np.float64]] = field(default_factory=dict)
@@ -100,6 +103,7 @@ def fit_preparation(
     features: Features,
     settings: PreparationSettings,
     actual: NDArray[Any],
+    weights: NDArray[np.float64] | None = None,
 ) -> tuple[Plan, NDArray[np.float64]]:
     """Fits the preparation of training rows.
 
@@ -112,13 +116,15 @@ def fit_preparation(
         features: What the model may read.
         settings: What the learner wants.
         actual: Class indices or numbers, (n,).
+        weights: What each row counts in what is filled in and in scales, (n,); None counts them alike.
 
     Returns:
         The plan and the training matrix, (n, width).
     """
     from everloop.runtime.plan_table import encode_table
 
-    draft = _Draft(table, frame, settings, np.asarray(actual, dtype=np.float64))
+    each = weights_for(weights, table.height)
+    draft = _Draft(table, frame, settings, np.asarray(actual, dtype=np.float64), each)
     fitters = _FITTERS if TASKS[frame.task].supervised else _WITHOUT_TARGET
     for name, kind in features.kinds.items():
         fitters[kind](draft, name)
@@ -148,12 +154,14 @@ def _float64() -> Any:
 def _number_encoder(name: str, column: pl.Series, draft: _Draft) -> NumberEncoder:
     settings = draft.settings
     raw = column.to_numpy()
-    values = raw[~np.isnan(raw)]
+    known = ~np.isnan(raw)
+    values, each = raw[known], draft.each[known]
     low, high = _bounds(values, settings.beyond)
     clipped = np.clip(values, low, high)
     missing = len(values) < len(raw)
-    fill = None if settings.takes_missing else (float(np.median(clipped)) if len(clipped) else 0.0)
-    centre, scale = _scaling(clipped, len(raw), fill) if settings.wants_scaling else (0.0, 1.0)
+    fill = None if settings.takes_missing else (weighted_median(clipped, each) if len(clipped) else 0.0)
+    absent = float(draft.each[~known].sum())
+    centre, scale = _scaling(clipped, each, absent, fill) if settings.wants_scaling else (0.0, 1.0)
     return NumberEncoder(
         column=name,
         offset=draft.width,
@@ -177,14 +185,16 @@ def _bounds(values: NDArray[np.float64], beyond: float) -> tuple[float, float]:
     return float(max(low - margin, -_LARGEST)), float(min(high + margin, _LARGEST))
 
 
-def _scaling(values: NDArray[np.float64], rows: int, fill: float | None) -> tuple[float, float]:
-    """Gives the mean and the standard deviation over all rows, the filled ones included."""
+def _scaling(
+    values: NDArray[np.float64], each: NDArray[np.float64], absent: float, fill: float | None
+) -> tuple[float, float]:
+    """Gives the mean and the standard deviation over all rows, the filled ones included, by weight."""
     if not len(values):
         return 0.0, 1.0
-    absent = rows - len(values)
+    rows = float(each.sum()) + absent
     fill = 0.0 if fill is None else fill
-    mean = (float(values.sum()) + absent * fill) / rows
-    squares = float(((values - mean) ** 2).sum()) + absent * (fill - mean) ** 2
+    mean = (float((each * values).sum()) + absent * fill) / rows
+    squares = float((each * (values - mean) ** 2).sum()) + absent * (fill - mean) ** 2
     scale = float(np.sqrt(squares / rows))
     return (mean, scale) if np.isfinite(scale) and scale > 1e-12 * max(1.0, abs(mean)) else (mean, 1.0)
 
@@ -223,20 +233,19 @@ def _fit_many_categories(draft: _Draft, name: str) -> None:
 
 def _fit_frequencies(draft: _Draft, name: str) -> None:
     """Encodes a category by the logarithm of its share of the rows: there is no target to go by."""
-    from everloop.table.labels import label_counts, label_texts
+    from everloop.table.labels import label_texts
 
     column = draft.table[name]
-    counts = label_counts(column)
-    shares = {text: float(np.log(count / len(column))) for text, count in counts.items()}
-    never = float(np.log(0.5 / len(column)))
-    absent = column.null_count()
-    missing = float(np.log(absent / len(column))) if absent else never
+    texts, each = label_texts(column), draft.each
+    counts, absent = _weight_of_each(texts, each)
+    total = float(each.sum())
+    shares = {text: float(np.log(count / total)) for text, count in counts.items()}
+    never = float(np.log(0.5 / total))
+    missing = float(np.log(absent / total)) if absent else never
     centre, scale = 0.0, 1.0
     if draft.settings.wants_scaling:
-        texts = label_texts(column).to_list()
-        centre, scale = _scaling(
-            np.array([missing if text is None else shares[text] for text in texts]), len(column), None
-        )
+        told = np.array([missing if text is None else shares[text] for text in texts.to_list()])
+        centre, scale = _scaling(told, each, 0.0, None)
     rounded = _rounding(centre, scale, float32=draft.settings.float32)
     draft.add(
         LookupEncoder(
@@ -247,6 +256,15 @@ def _fit_frequencies(draft: _Draft, name: str) -> None:
             missing=float(rounded(np.float64(missing))),
         )
     )
+
+
+def _weight_of_each(texts: pl.Series, each: NDArray[np.float64]) -> tuple[dict[str, float], float]:
+    """Sums the weight of each text, the heaviest first, equals by text; and of those that are missing."""
+    distinct = texts.drop_nulls().unique().sort().to_list()
+    places = texts.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    sums = np.bincount(places, each, len(distinct) + 1)
+    heaviest = np.argsort(-sums[1:], kind="stable")
+    return {distinct[place]: float(sums[1:][place]) for place in heaviest}, float(sums[0])
 
 
 def _rounding(centre: float, scale: float, *, float32: bool) -> Any:

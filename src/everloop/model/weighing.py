@@ -29,6 +29,16 @@ def learners_that_weigh(
     return learners
 
 
+def unweighed_notes(asked: tuple[Learner, ...], able: tuple[Learner, ...]) -> tuple[str, ...]:
+    """Says of each learner that is left out since it cannot weigh rows why it cannot."""
+    left_out = [one for one in asked if one not in able]
+    reasons = [one.capabilities.unweighted or "it takes no weights" for one in left_out]
+    return tuple(
+        f"{one.name} was not tried, for rows are weighed: {reason}."
+        for one, reason in zip(left_out, reasons, strict=True)
+    )
+
+
 def learning_weights(
     table: pl.DataFrame, frame: Frame, actual: NDArray[Any], settings: TrainingSettings
 ) -> NDArray[np.float64] | None:

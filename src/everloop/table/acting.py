@@ -11,6 +11,7 @@ from everloop.measure.acting import Acting
 from everloop.table.prices import prices_of_rows, read_price
 from everloop.table.schema import schema_of
 from everloop.table.today import rows_where
+from everloop.table.weights import row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def acting_of(goal: GoalSpec, frame: Frame, table: pl.DataFrame) -> Acting | Non
             hint=f"goal.value.kpi: coalesce({value.kpi}, 0)",
             place="goal.value.kpi",
         )
-    over, today = acted_today(goal.today, table, money)
+    over, today = acted_today(goal.today, table, money, row_counts(table, frame))
     return Acting(money, today, over, value.currency)
 
 
@@ -75,7 +76,10 @@ def read_kpi(value: ValueSpec, types: Mapping[str, str]) -> Expression:
 
 
 def acted_today(
-    rule: TodayRule | None, table: pl.DataFrame, money: NDArray[np.float64]
+    rule: TodayRule | None,
+    table: pl.DataFrame,
+    money: NDArray[np.float64],
+    counts: NDArray[np.float64] | None = None,
 ) -> tuple[str, NDArray[np.float64]]:
     """Says what is acted on without a model: as the file says, else all rows or none, whichever pays more.
 
@@ -83,6 +87,7 @@ def acted_today(
         rule: `goal.today`: `always` *all* or *none*, or a `rule`, a condition over the row.
         table: The rows.
         money: What acting on each is worth, (n,).
+        counts: What each row counts, (n,); None where all count alike.
 
     Returns:
         In words, and 1 where a row is acted on, (n,).
@@ -91,7 +96,7 @@ def acted_today(
         SpecFault: When the rule says something else.
     """
     if rule is None:
-        pays = len(money) > 0 and float(money.mean()) > 0
+        pays = float((money if counts is None else money * counts).sum()) > 0
         return f"acting on {ALL if pays else NONE}", np.full(len(money), float(pays))
     if rule.rule is not None:
         return "today's decisions", rows_where(rule.rule, table).astype(np.float64)

@@ -47,14 +47,14 @@ def counted_rows(table: pl.DataFrame, frame: Frame) -> pl.DataFrame:
     """
     import polars as pl
 
-    if frame.weight is None or not table.height or not TASKS[frame.task].supervised:
+    if frame.weight is None or not table.height or not TASKS[frame.task].alone:
         return table
     return table.filter(pl.Series(weights_of(table, frame.weight) > 0))
 
 
 def row_counts(table: pl.DataFrame, frame: Frame) -> NDArray[np.float64] | None:
     """Gives what each row counts beside the others, with the mean 1, (n,); None where all count alike."""
-    if frame.weight is None or not table.height or not TASKS[frame.task].supervised:
+    if frame.weight is None or not table.height or not TASKS[frame.task].alone:
         return None
     found = weights_of(table, frame.weight)
     total = found.sum()

@@ -226,6 +226,8 @@ class LearnerSuite:
                     self.fit(task, X, y, weights=np.ones(ROWS))
                 continue
             if not TASKS[task].supervised:
+                if TASKS[task].alone:
+                    self._counts_as_repeated(task, X, y)
                 continue
             weights = np.where(np.arange(ROWS) % 2 == 0, 1.0, 0.0)
             turned = y.copy()
@@ -235,6 +237,16 @@ class LearnerSuite:
                 assert np.corrcoef(said.ravel(), y[::2])[0, 1] > MARGIN
             else:
                 assert (said.argmax(axis=1) == y[::2]).mean() > MARGIN - 0.1
+
+    def _counts_as_repeated(self, task: Task, X: NDArray[np.float64], y: NDArray[Any]) -> None:
+        """A whole weight is as many rows, 0 is none, and a part of each weight changes nothing."""
+        counts = np.array([1, 0, 3, 2, 1, 7])[np.arange(ROWS) % 6]
+        weighed = self.said(task, self.fit(task, X, y, weights=counts.astype(np.float64)), X)
+        scaled = self.said(task, self.fit(task, X, y, weights=counts / counts.mean()), X)
+        times = np.repeat(np.arange(ROWS), counts)
+        expected = self.said(task, self.fit(task, X[times], y[times]), X)
+        np.testing.assert_allclose(weighed, expected, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(scaled, expected, rtol=1e-2, atol=1e-2)
 
     def test_compiles_to_an_equal_graph(self) -> None:
         """The graph answers as the estimator does, on rows that it learned from and on others."""

@@ -43,19 +43,24 @@ class TailDetector:
         self.upper_: list[Floats] = []
         self.leans_low_: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
 
-    def fit(self, X: Floats) -> Self:
-        """Counts the tails of training rows, (n, width)."""
+    def fit(self, X: Floats, weights: Floats | None = None) -> Self:
+        """Counts the tails of training rows, (n, width), each by its weight, (n,), where there are any."""
+        rows = np.asarray(X, dtype=np.float64)
+        each = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
+        rows, each = rows[each > 0], each[each > 0]
+        total = each.sum()
         self.values_, self.lower_, self.upper_ = [], [], []
-        for column in np.asarray(X, dtype=np.float64).T:
-            values, counts = np.unique(column, return_counts=True)
+        for column in rows.T:
+            values, places = np.unique(column, return_inverse=True)
+            counts = np.bincount(places, each)
             at_most = np.cumsum(counts)
-            at_least = len(column) - at_most + counts
+            at_least = np.cumsum(counts[::-1])[::-1]
             kept = _kept(len(values), self.knots)
             beyond = np.array([BEYOND])
             self.values_.append(values[kept])
-            self.lower_.append(-np.log(np.concatenate([beyond, at_most[kept]]) / len(column)))
-            self.upper_.append(-np.log(np.concatenate([at_least[kept], beyond]) / len(column)))
-        self.leans_low_ = _third_moment(np.asarray(X, dtype=np.float64)) < 0
+            self.lower_.append(-np.log(np.concatenate([beyond, at_most[kept]]) / total))
+            self.upper_.append(-np.log(np.concatenate([at_least[kept], beyond]) / total))
+        self.leans_low_ = _third_moment(rows, each) < 0
         return self
 
     def score_samples(self, X: Floats) -> Floats:
@@ -80,7 +85,8 @@ def _kept(values: int, knots: int) -> NDArray[np.int64]:
     return np.unique(np.concatenate([np.arange(end), middle, np.arange(values - end, values)]))
 
 
-def _third_moment(X: Floats) -> Floats:
+def _third_moment(X: Floats, weights: Floats) -> Floats:
     """Gives the sign of the skewness as that of the third central moment, (width,)."""
-    moment: Floats = ((X - X.mean(axis=0)) ** 3).mean(axis=0)
+    middle = np.average(X, axis=0, weights=weights)
+    moment: Floats = np.average((X - middle) ** 3, axis=0, weights=weights)
     return moment

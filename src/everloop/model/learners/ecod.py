@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from everloop.model.learners.learner import Capabilities, Parameter, refuse_weights
+from everloop.model.learners.learner import Capabilities, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Ecod:
     """
 
     name: ClassVar[str] = "ecod"
-    capabilities: ClassVar[Capabilities] = Capabilities(tasks=("anomaly",), cost=0.1, takes_weights=False)
+    capabilities: ClassVar[Capabilities] = Capabilities(tasks=("anomaly",), cost=0.1)
     space: ClassVar[tuple[Parameter, ...]] = (Parameter("knots", "integer", 64, 2048, log=True),)
     portfolio: ClassVar[tuple[Mapping[str, Any], ...]] = ({"knots": 512},)
 
@@ -42,5 +42,4 @@ class Ecod:
         """Fits; see `Learner.fit`."""
         from everloop.model.estimators import TailDetector
 
-        refuse_weights(self.name, weights)
-        return TailDetector(int(configuration.get("knots", 512))).fit(X)
+        return TailDetector(int(configuration.get("knots", 512))).fit(X, weights)

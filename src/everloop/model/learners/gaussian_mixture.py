@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from everloop.model.learners.learner import Capabilities, Parameter, refuse_weights
+from everloop.model.learners.learner import Capabilities, Parameter
+from everloop.model.learners.repeating import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,13 +15,15 @@ if TYPE_CHECKING:
 
     from everloop.model.learners.learner import Task
 
+MOST_ROWS = 50_000
+
 
 class GaussianMixture:
     """Clusters of any width and slant, each a normal distribution, by scikit-learn; the largest first."""
 
     name: ClassVar[str] = "gaussian_mixture"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        tasks=("clustering",), wants_scaling=True, cost=3.0, most_rows=50_000, takes_weights=False
+        tasks=("clustering",), wants_scaling=True, cost=3.0, most_rows=MOST_ROWS
     )
     space: ClassVar[tuple[Parameter, ...]] = (
         Parameter("clusters", "integer", 2, 30),
@@ -52,7 +55,7 @@ class GaussianMixture:
         from everloop.core.extras import require
         from everloop.model.learners.learner import require_different_rows
 
-        refuse_weights(self.name, weights)
+        X = repeated(X, weights, MOST_ROWS)
         clusters = int(configuration.get("clusters", 3))
         require_different_rows(X, clusters)
         estimator = Mixture(

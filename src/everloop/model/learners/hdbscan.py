@@ -31,7 +31,12 @@ class Hdbscan:
 
     name: ClassVar[str] = "hdbscan"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        tasks=("clustering",), wants_scaling=True, cost=8.0, most_rows=10_000, takes_weights=False
+        tasks=("clustering",),
+        wants_scaling=True,
+        cost=8.0,
+        most_rows=10_000,
+        takes_weights=False,
+        unweighted="it looks for where rows lie dense, and copies of one row are no density",
     )
     space: ClassVar[tuple[Parameter, ...]] = (Parameter("smallest_share", "number", 0.005, 0.3, log=True),)
     portfolio: ClassVar[tuple[Mapping[str, Any], ...]] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from everloop.model.learners.learner import Capabilities, Parameter
+from everloop.model.learners.repeating import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.model.learners.learner import Task
+
+MOST_ROWS = 200_000
+"""So many copies of weighed rows are drawn from at most: a tree takes 4,096 of them."""
 
 
 class IsolationForest:
@@ -51,6 +55,8 @@ class IsolationForest:
         """Fits; see `Learner.fit`."""
         from sklearn.ensemble import IsolationForest as Forest
 
+        # The library draws a tree's rows by their weights, and then takes copies of a row for one.
+        X = repeated(X, weights, MOST_ROWS)
         estimator = Forest(
             n_estimators=int(configuration.get("trees", 100)),
             max_samples=min(len(X), int(configuration.get("rows_per_tree", 256))),
@@ -58,6 +64,6 @@ class IsolationForest:
             random_state=seed,
             n_jobs=threads,
         )
-        estimator.fit(X, sample_weight=weights)
+        estimator.fit(X)
         # Threads add up the trees' depths in any order, and doubles do not commute to the last bit.
         return estimator.set_params(n_jobs=1)

@@ -44,6 +44,8 @@ class KMeans:
         from everloop.model.estimators import ClusterCentres
         from everloop.model.learners.learner import require_different_rows
 
+        if weights is not None:
+            X, weights = X[weights > 0], weights[weights > 0]
         clusters = int(configuration.get("clusters", 3))
         require_different_rows(X, clusters)
         with require("threadpoolctl", extra="train").threadpool_limits(limits=threads):

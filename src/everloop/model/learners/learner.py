@@ -33,6 +33,7 @@ class Capabilities:
             the cheapest learner is tried first.
         most_rows: More training rows than this are never given to it; None means any number.
         takes_weights: Whether rows may have weights; otherwise `fit` refuses them.
+        unweighted: Why it takes none, where that should be told.
         class_by_class: Whether each of several classes has trees of its own, and takes their time.
         reads_grids: Whether it learns from images and sounds alone: its configuration gets ``grids``, the
             first slot, rows, columns and channels of each.
@@ -48,6 +49,7 @@ class Capabilities:
     cost: float = 1.0
     most_rows: int | None = None
     takes_weights: bool = True
+    unweighted: str = ""
     class_by_class: bool = False
     reads_grids: bool = False
     large: bool = False
@@ -172,7 +174,8 @@ class Learner(Protocol):
                 there are at least two. Of anomaly and clustering nothing that may be read.
             task: One of ``capabilities.tasks``.
             configuration: Values by parameter name; what is left out takes the default.
-            weights: One for each row, or None.
+            weights: One for each row, or None. For anomaly and clustering a row of a whole weight is as
+                many rows, beside each other, and one of 0 is none.
             seed: What chance is drawn from.
             threads: How many threads it may use.
 

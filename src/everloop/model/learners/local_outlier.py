@@ -94,7 +94,12 @@ class LocalOutlierFactor:
 
     name: ClassVar[str] = "local_outlier"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        tasks=("anomaly",), wants_scaling=True, cost=12.0, most_rows=4_000, takes_weights=False
+        tasks=("anomaly",),
+        wants_scaling=True,
+        cost=12.0,
+        most_rows=4_000,
+        takes_weights=False,
+        unweighted="it compares how dense rows lie, and copies of one row are no density",
     )
     space: ClassVar[tuple[Parameter, ...]] = (Parameter("neighbours", "integer", 5, 100, log=True),)
     portfolio: ClassVar[tuple[Mapping[str, Any], ...]] = ({"neighbours": 20}, {"neighbours": 50})

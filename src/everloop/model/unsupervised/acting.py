@@ -12,14 +12,17 @@ from everloop.measure.acting import choose_acted
 from everloop.measure.intervals import mean_interval
 from everloop.model.unsupervised.outcome import with_value
 from everloop.runtime.decision import acted_on
+from everloop.table.weights import row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import polars as pl
+    from numpy.typing import NDArray
 
     from everloop.core.units import Bound
     from everloop.measure.acting import Acting
+    from everloop.measure.intervals import Interval
     from everloop.model.evaluation import Evaluation
     from everloop.model.trained import Trained
 
@@ -48,14 +51,15 @@ def act(
     classes = trained.frame.classes
     labels = trained.decide(trained.scores(learned), learned)
     acting, unseen = priced(learned), priced(held_out)
+    counts = row_counts(learned, trained.frame)
     if acting is None or unseen is None:
         return trained, judged
     bound = required.get("positive_rate")
     most = bound.limit if bound is not None and bound.comparison.startswith("<") else 1.0
-    chosen = choose_acted(acting.money, labels, clusters=len(classes), most=most)
+    chosen = choose_acted(acting.money, labels, clusters=len(classes), most=most, weights=counts)
     acted = tuple(classes[place] for place in chosen)
     rule = msgspec.structs.replace(trained.decision, acted=acted)
-    share = float(np.isin(labels, chosen).mean())
+    share = float(np.average(np.isin(labels, chosen), weights=counts))
     said = f"Acting on cluster {', '.join(acted)} pays" if acted else "Acting on no cluster pays"
     note = f"{said} on the rows that they were made of; that is {share:.0%} of them."
     trained = replace(trained, decision=rule, notes=(*trained.notes, note))
@@ -72,10 +76,12 @@ def _priced(
     classes = trained.frame.classes
     labels = trained.decide(trained.scores(rows), rows)
     money = np.asarray(acting.money, dtype=np.float64)
+    counts = row_counts(rows, trained.frame)
+    each = np.ones(len(money)) if counts is None else counts
     clusters = tuple(
         replace(
             one,
-            worth=mean_interval(money[labels == place]) if (labels == place).any() else None,
+            worth=_worth(money, each, labels == place),
             acted=one.name in trained.decision.acted,
         )
         for place, one in enumerate(judged.clusters)
@@ -87,5 +93,12 @@ def _priced(
         acting.today_values,
         acting.best_values,
         required,
-        positive_rate=mean_interval(chosen),
+        counts=counts,
+        positive_rate=mean_interval(chosen, weights=counts),
     )
+
+
+def _worth(
+    money: NDArray[np.float64], each: NDArray[np.float64], member: NDArray[np.bool_]
+) -> Interval | None:
+    return mean_interval(money[member], weights=each[member]) if member.any() else None

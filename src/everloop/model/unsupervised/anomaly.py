@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.measure.arrays import weights_for
 from everloop.measure.intervals import Interval, bootstrap_interval, proportion_interval
 from everloop.measure.metrics import METRICS, compute
+from everloop.measure.ranking import steps_down
+from everloop.measure.weighted_mean import effective_rows
 from everloop.model.evaluating import Judged, evaluate
 from everloop.model.evaluation import Evaluation
 from everloop.model.preparation import PreparationSettings, fit_preparation
@@ -23,6 +26,7 @@ from everloop.model.unsupervised.material import BEYOND, Fitted, fit_rows, halve
 from everloop.model.unsupervised.outcome import Chosen, requirements_of, share_interval
 from everloop.model.unsupervised.trials import Finding, Tried
 from everloop.table.even_rows import CONTRAST_POINTS, even_rows
+from everloop.table.weights import row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +48,7 @@ COLUMNS_AT_ONCE = 5
 COLUMN_DRAWS = 6
 RESAMPLES = 3
 FEWEST_FLAGGED = 10
+ROUNDING = 1e-9
 NINETEEN_OF_TWENTY = 1.6449  # the normal distribution's quantile
 REPEATS = 200
 MOST_ROWS = 20_000
@@ -83,12 +88,13 @@ def _by_labels(material: Material, learner: Learner, configuration: Mapping[str,
     for fold in material.folds:
         actual = material.actual[fold.validation]
         rows = fold.validation[~np.isnan(actual)]
+        counts = material.counts_of(rows)
         fitted = fit_rows(learner, configuration, material, fold.train)
         scores = fitted.scores(material.table[rows])
         if metric.needs == "decision":
-            share = float(np.nanmean(material.actual))
-            scores = (scores >= capacity_threshold(scores, share)).astype(np.float64)
-        found.append(compute(metric.name, actual[~np.isnan(actual)], scores))
+            threshold = capacity_threshold(scores, labelled_share(material), counts)
+            scores = (scores >= threshold).astype(np.float64)
+        found.append(compute(metric.name, actual[~np.isnan(actual)], scores, counts))
     return Finding(tuple(found), max(len(fold.train) for fold in material.folds))
 
 
@@ -108,15 +114,21 @@ def _enclosed(
     )
     table = material.table.select(material.features.columns)
     train = train[sampled(len(train), learner.capabilities.most_rows or MOST_ROWS, material.seed)]
-    nothing = np.zeros(len(train))
-    plan, X = fit_preparation(table[train], material.frame, material.features, settings, nothing)
+    nothing, weights = np.zeros(len(train)), material.weights_of(train)
+    plan, X = fit_preparation(table[train], material.frame, material.features, settings, nothing, weights)
     held = validation[sampled(len(validation), CONTRAST_POINTS, material.seed)]
     Xv = np.asarray(encode_table(plan, table[held]))
     random = np.random.default_rng(material.seed + number)
+    counts = _with_points(material.counts_of(held), CONTRAST_POINTS)
     found = []
     for columns in _column_draws(X.shape[1], random):
         estimator = learner.fit(
-            X[:, columns], nothing, task="anomaly", configuration=configuration, seed=material.seed
+            X[:, columns],
+            nothing,
+            task="anomaly",
+            configuration=configuration,
+            weights=weights,
+            seed=material.seed,
         )
         seen = np.concatenate([X[:, columns], Xv[:, columns]])
         low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
@@ -125,8 +137,13 @@ def _enclosed(
         if learner.capabilities.computes_in_float32:
             both = both.astype(np.float32).astype(np.float64)
         is_row = np.repeat([1.0, 0.0], [len(Xv), len(points)])
-        found.append(compute("volume_excluded", is_row, -estimator.score_samples(both)))
+        found.append(compute("volume_excluded", is_row, -estimator.score_samples(both), counts))
     return float(np.mean(found))
+
+
+def _with_points(counts: NDArray[np.float64] | None, points: int) -> NDArray[np.float64] | None:
+    """Adds what each point drawn from the space counts: one."""
+    return None if counts is None else np.concatenate([counts, np.ones(points)])
 
 
 def _column_draws(width: int, random: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -155,7 +172,7 @@ def finish(chosen: Chosen, material: Material, settings: TrainingSettings) -> Tr
     if "positive_rate" in settings.required:
         share = _kept_by_most(share, chosen.judged_rows)
     rows, scores = out_of_fold(chosen.best, material)
-    threshold = capacity_threshold(scores, share)
+    threshold = capacity_threshold(scores, share, material.counts_of(rows))
     reason = f"{share:.2%} of the rows score at least this on folds that their models had not seen: {why}"
     reason += ", by 19 samples of 20." if "positive_rate" in settings.required else "."
     actual = material.actual[rows]
@@ -174,24 +191,31 @@ def capacity(material: Material, required: Mapping[str, Bound]) -> tuple[float, 
     if bound is not None and bound.comparison in ("<=", "<"):
         return bound.limit, f"positive_rate {bound} is required"
     if material.frame.is_labelled:
-        return float(np.nanmean(material.actual)), "so many of the labelled rows are anomalies"
+        return labelled_share(material), "so many of the labelled rows are anomalies"
     return USUAL_SHARE, 'no capacity is stated (goal: {require: {positive_rate: "<= 1%"}})'
 
 
-def _kept_by_most(share: float, rows: int) -> float:
+def labelled_share(material: Material) -> float:
+    """Gives the share of anomalies among the labelled rows, by their weights."""
+    known = ~np.isnan(material.actual)
+    counts = material.counts_of(np.flatnonzero(known))
+    return float(np.average(material.actual[known], weights=counts))
+
+
+def _kept_by_most(share: float, rows: float) -> float:
     """Gives a share that a sample of so many rows exceeds the limit with in one case of twenty."""
     error = float(np.sqrt(share * (1 - share) / max(1, rows)))
     return max(0.0, share - NINETEEN_OF_TWENTY * error)
 
 
-def capacity_threshold(scores: NDArray[np.float64], share: float) -> float:
-    """Gives the least threshold from which on no more than a share of the scores lies."""
-    ordered = np.sort(scores)[::-1]
-    most = int(np.floor(share * len(ordered) + 1e-9))
-    if most >= len(ordered):
-        return float(ordered[-1])
-    above = ordered[ordered > ordered[most]]
-    return float(above[-1]) if len(above) else float(np.nextafter(ordered[0], np.inf))
+def capacity_threshold(
+    scores: NDArray[np.float64], share: float, counts: NDArray[np.float64] | None = None
+) -> float:
+    """Gives the least threshold from which on no more than a share of the rows lies, by what each counts."""
+    each = weights_for(counts, len(scores))
+    distinct, taken, _ = steps_down(scores, np.ones(len(scores), dtype=bool), each)
+    within = int((np.cumsum(taken) <= (share + ROUNDING) * each.sum()).sum())
+    return float(distinct[within - 1]) if within else float(np.nextafter(distinct[0], np.inf))
 
 
 def out_of_fold(best: Tried, material: Material) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -233,18 +257,21 @@ def measured(trained: Trained, table: pl.DataFrame) -> dict[str, Interval]:
 def _unlabelled(trained: Trained, test: pl.DataFrame) -> dict[str, Interval]:
     """Measures what needs no labels: the share that is flagged, and the room that is excluded."""
     scores = trained.scores(test)
-    flagged = float((scores >= (0.5 if trained.threshold is None else trained.threshold)).sum())
+    flagged = scores >= (0.5 if trained.threshold is None else trained.threshold)
+    counts = weights_for(row_counts(test, trained.frame), test.height)
+    share, rows = float(np.average(flagged, weights=counts)), effective_rows(counts, test.height)
     points = even_rows(test, [item.name for item in trained.plan.inputs], CONTRAST_POINTS)
     both = np.concatenate([scores, trained.scores(points)])
     is_row = np.repeat([1.0, 0.0], [len(scores), points.height])
     excluded = bootstrap_interval(
-        lambda actual, score: compute("volume_excluded", actual, score),
+        lambda actual, score, each: compute("volume_excluded", actual, score, each),
         is_row,
         both,
+        np.concatenate([counts, np.ones(points.height)]),
         seed=trained.seed,
         repeats=REPEATS,
     )
-    return {"positive_rate": proportion_interval(flagged, len(scores)), "volume_excluded": excluded}
+    return {"positive_rate": proportion_interval(share * rows, rows), "volume_excluded": excluded}
 
 
 def _of_labels(trained: Trained, test: pl.DataFrame, required: Mapping[str, Bound]) -> Evaluation | None:
@@ -263,19 +290,31 @@ def _of_labels(trained: Trained, test: pl.DataFrame, required: Mapping[str, Boun
             required=required,
             part="test",
             seed=trained.seed,
+            counts=row_counts(rows, trained.frame),
         )
     )
 
 
 def agreements(best: Tried, material: Material, share: float) -> list[float]:
-    """Gives, for each two models of two halves, the share of what one flags that the other flags too."""
-    table = material.table[sampled(material.table.height, CONTRAST_POINTS, material.seed)]
-    most = min(table.height, max(FEWEST_FLAGGED, round(share * table.height)))
+    """Gives, for each two models of two halves, the share of what they flag that both flag, by weight."""
+    rows = sampled(material.table.height, CONTRAST_POINTS, material.seed)
+    table, counts = material.table[rows], weights_for(material.counts_of(rows), len(rows))
+    most = min(counts.sum(), max(FEWEST_FLAGGED, round(share * counts.sum())))
     found = []
     for pair in halves(material, RESAMPLES):
         models: list[Fitted] = [
             fit_rows(best.learner, best.trial.configuration, material, half) for half in pair
         ]
-        flagged = [set(np.argsort(-one.scores(table), kind="stable")[:most].tolist()) for one in models]
-        found.append(len(flagged[0] & flagged[1]) / most)
+        first, second = (_highest(one.scores(table), counts, most) for one in models)
+        both = counts[first].sum() + counts[second].sum()
+        found.append(2 * float(counts[first & second].sum() / both))
     return found
+
+
+def _highest(scores: NDArray[np.float64], counts: NDArray[np.float64], most: float) -> NDArray[np.bool_]:
+    """Marks the rows of the highest scores, until they count so much together."""
+    order = np.argsort(-scores, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    marked = np.zeros(len(scores), dtype=bool)
+    marked[order[before < (1 - ROUNDING) * most]] = True
+    return marked

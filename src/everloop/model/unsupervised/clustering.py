@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everloop.measure.arrays import weights_for
 from everloop.measure.clusters import adjusted_rand, silhouette_values
 from everloop.measure.intervals import UNKNOWN, Interval, bootstrap_interval, mean_interval
 from everloop.measure.metrics import METRICS, compute
@@ -21,11 +22,13 @@ from everloop.model.unsupervised.describing import describe
 from everloop.model.unsupervised.material import decided, fit_rows, halves, sampled
 from everloop.model.unsupervised.outcome import Chosen, requirements_of, share_interval
 from everloop.model.unsupervised.trials import Finding, Tried
+from everloop.table.weights import row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
+    from numpy.typing import NDArray
 
     from everloop.model.learners.learner import Learner
     from everloop.model.train import TrainingSettings
@@ -66,20 +69,30 @@ def judge(material: Material, learner: Learner, configuration: Mapping[str, Any]
         fitted = fit_rows(learner, configuration, material, fold.train)
         held = fold.validation[sampled(len(fold.validation), JUDGED_ROWS, material.seed + number)]
         table = material.table[held]
-        scores.append(
-            compute(measured_by, fitted.encode(table), decided(fitted.scores(table), material.frame.task))
-        )
+        labels = decided(fitted.scores(table), material.frame.task)
+        scores.append(compute(measured_by, fitted.encode(table), labels, material.counts_of(held)))
         if hasattr(fitted.estimator, "bic"):
             train = fold.train[sampled(len(fold.train), COMPARED_ROWS, material.seed)]
-            bic.append(float(fitted.estimator.bic(fitted.encode(material.table[train]))))
+            X = fitted.encode(material.table[train])
+            bic.append(criterion(fitted.estimator, X, material.counts_of(train)))
         rows = max(rows, len(fold.train))
     facts = {"stability": float(np.mean(agreements(material, learner, configuration)))}
     return Finding(tuple(scores), rows, facts | ({"bic": float(np.mean(bic))} if bic else {}))
 
 
+def criterion(mixture: Any, X: NDArray[np.float64], counts: NDArray[np.float64] | None) -> float:
+    """Gives the Bayesian information criterion of as many rows as there are, each by what it counts."""
+    found = float(mixture.bic(X))
+    if counts is None:
+        return found
+    likely = mixture.score_samples(X)
+    return found + 2 * len(X) * float(likely.mean() - np.average(likely, weights=counts))
+
+
 def agreements(material: Material, learner: Learner, configuration: Mapping[str, Any]) -> list[float]:
     """Gives, for each two models of two halves, how far they divide the same rows alike."""
-    table = material.table[sampled(material.table.height, JUDGED_ROWS, material.seed)]
+    rows = sampled(material.table.height, JUDGED_ROWS, material.seed)
+    table, counts = material.table[rows], material.counts_of(rows)
     found = []
     for pair in halves(material, RESAMPLES):
         labels = [
@@ -89,7 +102,7 @@ def agreements(material: Material, learner: Learner, configuration: Mapping[str,
             )
             for half in pair
         ]
-        found.append(max(0.0, adjusted_rand(*labels)))
+        found.append(max(0.0, adjusted_rand(labels[0], labels[1], counts)))
     return found
 
 
@@ -160,7 +173,7 @@ def judged(
         metric=trained.frame.metric,
         metrics=metrics,
         classes=trained.frame.classes,
-        clusters=describe(table, trained.scores(table).argmax(axis=1), trained.frame),
+        clusters=describe(table, trained.scores(table).argmax(axis=1), trained.frame, material.counts),
         requirements=requirements_of(settings.required, metrics),
     )
 
@@ -170,13 +183,16 @@ def measured(trained: Trained, table: pl.DataFrame) -> dict[str, Interval]:
     rows = table[sampled(table.height, COMPARED_ROWS, trained.seed)]
     X = trained.encode(rows)
     labels = trained.scores(rows).argmax(axis=1)
-    values = silhouette_values(X, labels)
-    found = {"silhouette": UNKNOWN if np.isnan(values).any() else mean_interval(values)}
+    counts = weights_for(row_counts(rows, trained.frame), rows.height)
+    values = silhouette_values(X, labels, counts)
+    known = not np.isnan(values).any()
+    found = {"silhouette": mean_interval(values, weights=counts) if known else UNKNOWN}
     for name in ("davies_bouldin", "calinski_harabasz"):
         found[name] = bootstrap_interval(
-            lambda rows, labels, name=name: compute(name, rows, labels),
+            lambda rows, labels, each, name=name: compute(name, rows, labels, each),
             X,
             labels,
+            counts,
             seed=trained.seed,
             repeats=REPEATS,
         )

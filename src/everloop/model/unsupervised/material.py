@@ -18,6 +18,7 @@ from everloop.model.trained import FeatureChoice
 from everloop.model.trial import Material
 from everloop.table.labels import class_indices
 from everloop.table.schema import schema_of
+from everloop.table.weights import row_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +79,7 @@ def material_of(
         raise DataFault(f"{table.height} rows are too few to find a pattern in; {FEWEST_ROWS} are needed.")
     absent = [one for one in parts.definitions if one.name not in table.columns]
     table = derive(table, absent).collect() if absent else table
+    counts = row_counts(table, frame)
     definitions = {one.name: one.expression for one in parts.definitions}
     raw = (name for name in frame.inputs if name not in parts.replaced)
     kinds = column_kinds(table, tuple(dict.fromkeys((*raw, *definitions))))
@@ -93,6 +95,8 @@ def material_of(
         folds=make_folds(table, frame, actual, plan),
         seed=settings.seed,
         threads=1,
+        weights=counts,
+        counts=counts,
     )
     dropped = {
         **dict.fromkeys(parts.replaced, "its clean twin stands for it"),
@@ -116,20 +120,21 @@ def known_labels(table: pl.DataFrame, frame: Frame) -> NDArray[np.float64]:
 def fit_rows(
     learner: Learner, configuration: Mapping[str, Any], material: Material, rows: NDArray[np.int64]
 ) -> Fitted:
-    """Fits preparation and learner on some rows of the material."""
+    """Fits preparation and learner on some rows of the material, by their weights."""
     frame = material.frame
     rows = thinned(rows, learner.capabilities.most_rows or len(rows))
     settings = replace(
         PreparationSettings.of(learner.capabilities, seed=material.seed), beyond=BEYOND.get(frame.task, 0.0)
     )
-    nothing = np.zeros(len(rows))
+    nothing, weights = np.zeros(len(rows)), material.weights_of(rows)
     table = material.table.select(material.features.columns)[rows]
-    plan, X = fit_preparation(table, frame, material.features, settings, nothing)
+    plan, X = fit_preparation(table, frame, material.features, settings, nothing, weights)
     estimator = learner.fit(
         X,
         nothing,
         task=frame.task,
         configuration=configuration,
+        weights=weights,
         seed=material.seed,
         threads=material.threads,
     )

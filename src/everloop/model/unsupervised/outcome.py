@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from everloop.measure.intervals import Interval, mean_interval, paired_interval
 from everloop.model.evaluation import Requirement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from everloop.core.units import Bound
@@ -27,12 +28,12 @@ class Chosen:
     Attributes:
         best: The best trial.
         trained: The model of all rows that was made by its configuration.
-        judged_rows: How many rows it will be judged on.
+        judged_rows: As how many rows of one weight tell that it will be judged on.
     """
 
     best: Tried
     trained: Trained
-    judged_rows: int
+    judged_rows: float
 
 
 def share_interval(shares: Sequence[float]) -> Interval:
@@ -47,6 +48,8 @@ def with_value(
     today: NDArray[np.float64],
     best: NDArray[np.float64],
     required: Mapping[str, Bound],
+    *,
+    counts: NDArray[np.float64] | None = None,
     **measured: Interval,
 ) -> Evaluation:
     """Adds the money to an evaluation, and holds it against what is required.
@@ -57,16 +60,17 @@ def with_value(
         today: What each would be worth without a model, (n,).
         best: What each would be worth to one who knew the outcome, (n,).
         required: All bounds.
+        counts: What each row counts, (n,); None where all count alike.
         **measured: What else can be required.
     """
-    value = mean_interval(earned)
+    value = mean_interval(earned, weights=counts)
     known = {**evaluation.metrics, "value_per_decision": value, **measured}
     return replace(
         evaluation,
         value=value,
-        value_today=mean_interval(today),
-        gain=paired_interval(today, earned),
-        best_possible=float(best.mean()) if len(best) else None,
+        value_today=mean_interval(today, weights=counts),
+        gain=paired_interval(today, earned, weights=counts),
+        best_possible=float(np.average(best, weights=counts)) if len(best) else None,
         requirements=requirements_of(required, known),
     )
 

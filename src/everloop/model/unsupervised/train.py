@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.progress import Event, silent
+from everloop.measure.weighted_mean import effective_rows
 from everloop.model.evaluation import Evaluation
 from everloop.model.learners.registry import learners_for
+from everloop.model.train import counted
 from everloop.model.trained import Trained
 from everloop.model.unsupervised import anomaly, clustering
 from everloop.model.unsupervised.acting import act
 from everloop.model.unsupervised.material import fit_rows, material_of
 from everloop.model.unsupervised.outcome import Chosen
 from everloop.model.unsupervised.trials import run_trials
+from everloop.model.weighing import learners_that_weigh, unweighed_notes
 from everloop.table.schema import schema_of
+from everloop.table.weights import counted_rows, row_counts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,7 +63,8 @@ def train_unsupervised(
     """
     started = time.perf_counter()
     task = CHOOSERS[frame.task]
-    learners = learners_for(frame.task, settings.learners)
+    asked, parts = learners_for(frame.task, settings.learners), counted(parts, frame)
+    learners = learners_that_weigh(asked, frame, settings)
     material, features = material_of(parts, frame, settings)
     tried = run_trials(
         task.proposals(learners, settings.seed),
@@ -82,12 +87,12 @@ def train_unsupervised(
         seed=settings.seed,
         trials=tuple(one.trial for one in tried),
         features=features,
-        notes=(reason,),
+        notes=(reason, *unweighed_notes(asked, learners)),
     )
     test = parts.test if parts.test is not None and parts.test.height else None
-    chosen = Chosen(best, made, material.table.height if test is None else test.height)
-    trained: Trained = task.finish(chosen, material, settings)
     held_out = material.table if test is None else _derived(test, parts)
+    chosen = Chosen(best, made, effective_rows(row_counts(held_out, frame), held_out.height))
+    trained: Trained = task.finish(chosen, material, settings)
     judged = task.judged(trained, chosen, material, held_out, settings)
     if stakes is not None and stakes.acting is not None:
         trained, judged = act(trained, judged, stakes.acting, material.table, held_out, settings.required)
@@ -107,6 +112,7 @@ def _target_type(table: pl.DataFrame, frame: Frame) -> str:
 
 def evaluate_rows(trained: Trained, table: pl.DataFrame) -> Evaluation:
     """Evaluates a model on any rows, by labels where they are known and by what needs none."""
+    table = counted_rows(table, trained.frame)
     metrics = CHOOSERS[trained.frame.task].measured(trained, table)
     return Evaluation(
         part="table",

@@ -149,6 +149,12 @@ def without_target(task, metric, *learners, weight="counts", table=None, require
     return train_unsupervised(Parts(table[:cut], test=table[cut:]), framed(task, metric, weight), settings)
 
 
+def packaged(trained, rows, folder):
+    """Gives a package as the gate holds it against rows."""
+    package(trained, folder, sample=rows, clock=SimulatedClock(datetime(2025, 1, 1, tzinfo=UTC)))
+    return Candidate(folder, rows, trained.frame, counts=row_counts(rows, trained.frame))
+
+
 def test_clusters_are_made_and_told_by_what_rows_count():
     trained = without_target("clustering", "silhouette", "k_means", "hdbscan")
     assert trained.frame.classes == ("1", "2")
@@ -164,7 +170,7 @@ def test_learners_that_cannot_weigh_rows_are_no_choice_by_themselves():
         without_target("anomaly", "volume_excluded", "local_outlier")
 
 
-def test_clusters_of_weighed_rows_are_measured_as_scikit_learn_measures_repeated_ones():
+def test_clusters_of_weighed_rows_are_measured_as_scikit_learn_measures_repeated_ones(tmp_path):
     rows = shoppers().filter(pl.col("counts") > 0)
     trained = without_target("clustering", "silhouette", "k_means")
     found = el.model.evaluate(trained, shoppers()).metrics
@@ -172,6 +178,9 @@ def test_clusters_of_weighed_rows_are_measured_as_scikit_learn_measures_repeated
     X, labels = trained.encode(repeated), trained.scores(repeated).argmax(axis=1)
     assert found["davies_bouldin"].estimate == pytest.approx(davies_bouldin_score(X, labels))
     assert found["silhouette"].estimate == pytest.approx(silhouette_score(X, labels), abs=0.01)
+    candidate = packaged(trained, rows, tmp_path / "package")
+    for name in ("silhouette", "davies_bouldin", "calinski_harabasz"):
+        assert candidate.metric(name) == pytest.approx(found[name].estimate)
     alike = el.model.evaluate(replace(trained, frame=replace(trained.frame, weight=None)), repeated).metrics
     width, repeated_width = (one["silhouette"].high - one["silhouette"].low for one in (found, alike))
     assert width > 1.2 * repeated_width, "weights are no evidence"
@@ -207,12 +216,7 @@ def test_a_detector_of_weighed_rows_flags_a_share_of_their_weight_and_is_package
     assert np.average(flagged, weights=counted["counts"]) < 0.12
     again = without_target("anomaly", "volume_excluded", "ecod", table=counted, required=most)
     assert again.threshold == trained.threshold, "a row of weight 0 is none"
-    package(
-        trained, tmp_path / "package", sample=counted, clock=SimulatedClock(datetime(2025, 1, 1, tzinfo=UTC))
-    )
-    candidate = Candidate(
-        tmp_path / "package", counted, trained.frame, counts=row_counts(counted, trained.frame)
-    )
+    candidate = packaged(trained, counted, tmp_path / "package")
     measured = el.model.evaluate(trained, counted).metrics
     for name in ("positive_rate", "volume_excluded"):
         assert candidate.metric(name) == pytest.approx(measured[name].estimate, abs=1e-9)

@@ -55,7 +55,7 @@ audit: $(VENV)/.dev ## digests, licences, yanked and vulnerable versions of what
 	$(BIN)/python requirements/audit.py
 
 tests: $(VENV)/.dev
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=15
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=15
 
 check: $(VENV)/.dev ## the fast inner loop, under a minute
 	$(BIN)/ruff format --check .

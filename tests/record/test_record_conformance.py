@@ -28,7 +28,6 @@ def database(postgres):
     return postgres.new_database()
 
 
-@pytest.mark.xdist_group("postgresql")
 class TestPostgresqlRecord(DurableRecordSuite):
     @pytest.fixture
     def url(self, postgres, database):

@@ -1,6 +1,7 @@
 """A small lifecycle with a year of rows in which the world changes half-way."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,9 +53,18 @@ def rows(count: int = ROWS, seed: int = 0) -> pl.DataFrame:
     )
 
 
+def _write_lifecycle(folder: Path) -> None:
+    rows().write_csv(folder / "rows.csv")
+    (folder / "everloop.yaml").write_text(FILE)
+
+
+@pytest.fixture(scope="session")
+def write_lifecycle() -> Callable[[Path], None]:
+    return _write_lifecycle
+
+
 @pytest.fixture
 def lifecycle(tmp_path: Path) -> Path:
     """The lifecycle's folder, nothing run yet."""
-    rows().write_csv(tmp_path / "rows.csv")
-    (tmp_path / "everloop.yaml").write_text(FILE)
+    _write_lifecycle(tmp_path)
     return tmp_path

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,10 +87,25 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.fixture(scope="module")
+def finished(write_lifecycle: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A lifecycle that has run, and a copy of it to bring it back from."""
+    folder = tmp_path_factory.mktemp("finished")
+    home, kept = folder / "home", folder / "kept"
+    home.mkdir()
+    write_lifecycle(home)
+    call(home, "run", "--as-of", AS_OF)
+    shutil.copytree(home, kept)
+    return [home, kept]
+
+
 @pytest.fixture
-def trained(lifecycle: Path) -> Path:
-    call(lifecycle, "run", "--as-of", AS_OF)
-    return lifecycle
+def trained(finished: list[Path]) -> Path:
+    """Where it ran, as it was when it had: what it stored names its place."""
+    home, kept = finished
+    shutil.rmtree(home)
+    shutil.copytree(kept, home)
+    return home
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from everloop.record import open_record
 
 RUN = [sys.executable, "-m", "everloop.cli", "run"]
 
@@ -39,19 +40,33 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_with_room(
     assert "v1 champion" in said.stdout
 
 
+HOLDING = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1], isolation_level=None) as held:
+    held.execute("begin exclusive")
+    print("held", flush=True)
+    sys.stdin.read()
+    held.execute("rollback")
+"""
+
+
 @pytest.mark.slow
-def test_a_record_that_another_process_holds_is_told_with_the_next_step(home: Path, cli) -> None:
+def test_a_record_that_another_process_holds_is_told_with_the_next_step(
+    home: Path, cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(open_record.__kwdefaults__, "wait", 0.5)
     assert cli("run", "--until", "problem").status == 0
-    with sqlite3.connect(home / ".everloop" / "record.db", isolation_level=None) as other:
-        other.execute("begin exclusive")
-        said = run(home)
-        other.execute("rollback")
-    other.close()
-    assert said.returncode == 3
-    assert "record" in said.stderr
-    assert "hint:" in said.stderr
-    assert "Traceback" not in said.stderr
-    assert run(home).returncode == 0
+    holding = [sys.executable, "-c", HOLDING, str(home / ".everloop" / "record.db")]
+    with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        said = cli("run")
+        other.communicate()
+    assert said.status == 3
+    assert "record" in said.err
+    assert "hint:" in said.err
+    assert "Traceback" not in said.err
+    assert cli("run").status == 0
 
 
 @pytest.mark.slow

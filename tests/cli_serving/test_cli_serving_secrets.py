@@ -18,6 +18,7 @@ import pytest
 
 from everloop.cli import main
 from everloop.core.ids import new_id
+from everloop.data.sources import trying
 from everloop.loop.serving import read_ready, ready_path
 from everloop.record import open_record
 from everloop.record.rows import AlertRow
@@ -232,6 +233,7 @@ FAILING = {
 @pytest.mark.parametrize("case", FAILING)
 def test_a_source_that_fails_writes_no_secret(case, lifecycle, hostile, monkeypatch, capfd) -> None:
     stated(lifecycle, hostile, monkeypatch)
+    monkeypatch.setattr(trying, "FIRST_PAUSE_SECONDS", 0.01)
     password = SECRETS["database_password"]
     monkeypatch.setenv("DATABASE_URL", f"postgresql://me:{password}@127.0.0.1:1/rows")
     monkeypatch.setenv("DATABASE_BAD_URL", f"postgresql://me:{password}@127.0.0.1:none/rows")

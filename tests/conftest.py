@@ -1,11 +1,14 @@
 """What all tests share."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import wraps
+from inspect import unwrap
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,44 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real tables are not there: {folder}")
     return folder
+
+
+def _once(draw: Callable[..., str]) -> Callable[..., str]:
+    """Draws the same values once."""
+    drawn: dict[bytes, str] = {}
+
+    @wraps(draw)
+    def remembering(*values: object, **options: object) -> str:
+        asked = pickle.dumps((values, options))
+        if asked not in drawn:
+            drawn[asked] = draw(*values, **options)
+        return drawn[asked]
+
+    return remembering
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """Passes over the same rows share their pictures, which are most of what a small pass takes.
+
+    What is to show that the same values give the same picture asks for `drawn_afresh`.
+    """
+    from everloop.report import pictures
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in pictures.__all__:
+            if not isinstance(draw := getattr(pictures, name), (float, type)):
+                patched.setattr(pictures, name, _once(draw))
+        yield
+
+
+@pytest.fixture
+def drawn_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each picture is drawn whenever it is asked for."""
+    from everloop.report import pictures
+
+    for name in pictures.__all__:
+        monkeypatch.setattr(pictures, name, unwrap(getattr(pictures, name)))
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ def test_the_figures_are_those_of_the_record(lived):
     assert figures["expected a month"][0] == f"+{monthly / 1e6:.2f}\xa0million\xa0EUR"
 
 
+@pytest.mark.usefixtures("drawn_afresh")
 def test_the_same_record_gives_the_same_page(lived):
     assert render(page_for(lived)) == render(page_for(lived))
 

@@ -64,6 +64,7 @@ def text_of(page):
     return {section.title: section for section in page.sections}
 
 
+@pytest.mark.usefixtures("drawn_afresh")
 def test_the_card_is_the_same_bytes_each_time(trained):
     assert card_html(trained, FACTS) == card_html(trained, FACTS)
 

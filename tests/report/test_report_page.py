@@ -20,6 +20,8 @@ from everloop.report import (
     render,
 )
 
+pytestmark = pytest.mark.usefixtures("drawn_afresh")
+
 
 def page(*blocks):
     return Page(

@@ -80,7 +80,7 @@ def test_what_was_done_is_told_with_counts(served):
     assert done["type", "income"]["rows"] == (train["income"] != "?").sum()
     assert done["type", "since"]["undo"] == "data.clean.columns.since.type: text"
     told = next(line for line in lines if line.startswith("split by"))
-    assert "values that mean missing" in told
+    assert "values taken as missing" in told
     assert "spellings merged" in told
     kept = json.loads((dataset.folder / "dataset.json").read_text())["plan"]
     assert CleaningPlan.from_dict(kept) == dataset.plan

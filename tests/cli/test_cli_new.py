@@ -37,6 +37,13 @@ def test_a_new_lifecycle_loads_checks_and_runs(
     assert cli("run", "--file", "loans", "--until", "data").status == 0
 
 
+def test_a_misspelt_task_is_told_with_the_nearest(cli, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = cli("new", "loans", "--data", "rows.csv", "--target", "defaulted", "--task", "clasification")
+    assert said.status == 2
+    assert "There is no task 'clasification'; known are binary," in said.err
+
+
 @pytest.mark.parametrize(
     ("words", "task", "asks"),
     [

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from everloop.cli.progress import time_left, watching
+from everloop.cli.progress import PAUSE, Lines, time_left, watching
 from everloop.core.progress import Event
 
 EVENTS = (
@@ -28,6 +28,18 @@ def _tell(as_json: bool) -> None:
 def test_results_and_notices_become_lines(capsys: pytest.CaptureFixture[str]) -> None:
     _tell(as_json=False)
     assert capsys.readouterr().out == LINES
+
+
+def test_a_line_says_how_far_the_work_is_where_nothing_was_said_for_a_while(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    moments = iter([0.0, 1.0, PAUSE, PAUSE + 1, 2 * PAUSE])
+    lines = Lines(lambda: next(moments))
+    for event in (EVENTS[1], EVENTS[1], EVENTS[1], EVENTS[0]):
+        lines(event)
+    assert capsys.readouterr().out == (
+        "model    trial 1; about 0:01:15 left\ndata     reading rows; 50% done\n"
+    )
 
 
 def test_programs_hear_nothing(capsys: pytest.CaptureFixture[str]) -> None:

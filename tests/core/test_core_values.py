@@ -96,6 +96,13 @@ def test_ids_sort_by_time_and_say_their_kind():
     assert new_id("run", datetime(2013, 1, 1, tzinfo=UTC)) != early
 
 
+def test_ids_of_one_moment_sort_in_the_order_in_which_they_were_given_out():
+    early, late = (datetime(2013, 1, 1, hour, tzinfo=UTC) for hour in (0, 1))
+    made = [new_id("decision", early) for _ in range(500)]
+    assert made == sorted(set(made))
+    assert new_id("decision", late) > made[-1] > made[0] > new_id("alert", early)
+
+
 def test_ids_of_one_moment_differ_in_every_thread_and_in_what_was_forked():
     moment = datetime(2013, 1, 1, tzinfo=UTC)
     with ThreadPoolExecutor(4) as threads:
@@ -108,15 +115,18 @@ def test_ids_of_one_moment_differ_in_every_thread_and_in_what_was_forked():
     assert {letter for one in made for letter in one[12:]} == set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
     code = """
 import os
-from everloop.core.ids import new_id_at
-new_id_at("p", 0)
+from datetime import UTC, datetime
+from everloop.core.ids import new_id, new_id_at
+moment = datetime(2013, 1, 1, tzinfo=UTC)
+new_id_at("p", 0), new_id("p", moment)
 child = os.fork()
 if child:
     os.waitpid(child, 0)
-print("\\n".join(new_id_at("p", 0) for _ in range(300)), flush=True)
+made = [*(new_id_at("p", 0) for _ in range(300)), *(new_id("p", moment) for _ in range(300))]
+print("\\n".join(made), flush=True)
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert len(set(told.split())) == 600
+    assert len(set(told.split())) == 1200
 
 
 def test_clocks_tell_utc_and_never_go_back():

@@ -14,11 +14,13 @@ import httpx
 import msgspec
 import polars as pl
 import pytest
+from onnx import helper
 from ruamel.yaml import YAML
 
 import everloop as el
 from everloop.core.errors import DataFault, MissingExtra, StorageFull, UsageFault
 from everloop.deploy.targets import Release, export, known_targets, open_target
+from everloop.deploy.targets.tensorflow_graph import saved_model
 from everloop.runtime.encoders import GridEncoder, PlanInput, Spectrogram
 from everloop.runtime.log import read_log
 from everloop.runtime.manifest import read_manifest, write_manifest
@@ -56,6 +58,13 @@ def test_a_target_names_the_extra_that_it_needs(release):
     with pytest.raises(MissingExtra) as caught:
         open_target("tensorflow_serving").files(release)
     assert "everloop[tensorflow]" in caught.value.hint
+
+
+def test_what_can_never_go_there_is_said_before_an_extra_is_asked_for():
+    tree = helper.make_node("TreeEnsembleRegressor", ["x"], ["score"], domain="ai.onnx.ml")
+    graph = helper.make_graph([tree], "model", [], [])
+    with pytest.raises(UsageFault, match="TreeEnsembleRegressor"):
+        saved_model(helper.make_model(graph).SerializeToString())
 
 
 @pytest.mark.parametrize("name", sorted(set(known_targets()) - set(APART)))

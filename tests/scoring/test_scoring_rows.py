@@ -178,6 +178,9 @@ def test_rows_that_cannot_be_read_or_scored_are_told(package, asked, home):
         score_rows(package, FileRows(home / "texts.parquet"), home / "out.csv")
     with pytest.raises(UsageFault, match=r"must end in \.parquet, \.csv, \.jsonl or \.ndjson"):
         score_rows(package, FileRows(home / "rows.csv"), home / "out.xlsx")
+    (home / "folder.csv").mkdir()
+    with pytest.raises(UsageFault, match=r"folder\.csv is a folder"):
+        score_rows(package, FileRows(home / "rows.csv"), home / "folder.csv")
     assert not (home / "out.csv").exists()
 
 

@@ -2,6 +2,7 @@
 """Contracts: the table's verdict, the row's verdict, and that they are one."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import polars as pl
@@ -116,6 +117,13 @@ def test_examples_name_rows_from_one_and_values():
     with pytest.raises(ContractViolated, match=r"column 'amount' has to be at least 0.*-7.0 in row 2"):
         report.raise_if_failed()
     assert report.to_dict()["findings"][0]["examples"] == [{"row": 2, "value": -7.0}]
+
+
+def test_a_single_row_of_many_is_told_as_one():
+    (finding,) = check(table(amount=[5.0, -7.0]), CONTRACT).findings
+    assert "1 row (50.0%) is not" in finding.sentence()
+    assert "1 row (less than 0.1%) is not" in replace(finding, share=0.0002).sentence()
+    assert "2,000 rows (50.0%) are not" in replace(finding, failing=2000).sentence()
 
 
 def test_at_most_five_examples_are_kept():

@@ -71,6 +71,7 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
                 hint=f"everloop new {name or example} --example {example}",
             )
         return from_example(example, name or example, folder)
+    _refuse_unknown_task(task)
     untargeted = task in UNTARGETED
     needed = ("NAME", name), ("--data", data), *(() if untargeted else (("--target", target),))
     missing = [word for word, value in needed if value is None]
@@ -83,6 +84,19 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     problem = {"target": target, "task": task, "entity": entity}
     stated = {key: value for key, value in problem.items() if value is not None}
     return from_data(name, data, stated, folder, tuple(files or ()))
+
+
+def _refuse_unknown_task(task: str | None) -> None:
+    from difflib import get_close_matches
+
+    from everloop.core.errors import UsageFault
+    from everloop.core.tasks import TASKS
+
+    if task is not None and task not in TASKS:
+        near = get_close_matches(task, TASKS, n=1, cutoff=0)
+        raise UsageFault(
+            f"There is no task {task!r}; known are {', '.join(TASKS)}.", hint=f"--task {near[0]}"
+        )
 
 
 def examples() -> dict[str, str]:

@@ -1,9 +1,10 @@
-"""Events of long work: a live display on a terminal, plain lines elsewhere, nothing under `--json`."""
+"""Events of long work: a live display on a terminal, lines elsewhere, nothing under `--json`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     import typer
     from rich.progress import Progress as Display
 
-# What becomes a line; the rest is only for the live display.
+# What becomes a line; of the rest the live display shows all, and where lines are written one now and then.
 TOLD = ("started", "result", "notice")
 WIDTH = 8
+PAUSE = 15.0
+"""Seconds without a line after which one says how far the work is."""
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def watching(context: typer.Context) -> Iterator[Progress]:
         with _live() as progress:
             yield progress
     else:
-        yield _print_line
+        yield Lines()
 
 
 def line_of(event: Event) -> str:
@@ -56,10 +59,30 @@ def time_left(seconds: float | None) -> str:
     return "" if seconds is None else f"about {timedelta(seconds=round(seconds))} left"
 
 
-def _print_line(event: Event) -> None:
-    if event.kind in TOLD:
+class Lines:
+    """Writes events as lines: all that last, and how far the work is where nothing was said for a while.
+
+    Args:
+        timer: Seconds from any start.
+    """
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer, self._said = timer, timer()
+
+    def __call__(self, event: Event) -> None:
+        """Takes an event."""
+        now, line = self._timer(), line_of(event)
+        if event.kind not in TOLD:
+            if event.fraction is None or now - self._said < PAUSE:
+                return
+            line += _how_far(event)
+        self._said = now
         with quiet_pipe():  # the work goes on, whoever still listens
-            sys.stdout.write(line_of(event) + "\n")
+            sys.stdout.write(line + "\n")
+
+
+def _how_far(event: Event) -> str:
+    return f"; {time_left(event.seconds_left) or f'{event.fraction:.0%} done'}"
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def _version(row: VersionRow, values: dict[str, float]) -> dict[str, Any]:
 
 def _run_line(run: dict[str, Any]) -> str:
     line = f"{run['status']} in {run['phase'] or 'its beginning'}, {shown_time(run['at'])} ({run['id']})"
-    return f"{line}\n{run['error']['message'].splitlines()[0]}" if run["error"] else line
+    return f"{line}\n{run['error']['message'].splitlines()[0].removesuffix(':')}" if run["error"] else line
 
 
 def _serving_line(serving: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,11 +94,16 @@ def explain(workspace: Workspace, identity: str) -> Chain:
 
 
 def _logged(workspace: Workspace, identity: str) -> dict[str, Any] | None:
-    from everloop.runtime.log import read_log
+    """Finds an answer in the prediction log, which is read a part at a time."""
+    from everloop.runtime.log import LogReader
 
-    joined = read_log(workspace.log_folder).joined()
-    found = joined.filter(joined["id"] == identity).to_dicts()
-    return found[0] if found else None
+    with LogReader(workspace.log_folder).span() as span:
+        for part in span.facts():
+            for moment in part.filter(part["id"] == identity)["time"]:
+                for lines in span.lines(moment, moment + timedelta(microseconds=1)):
+                    for line in lines.filter(lines["id"] == identity).head(1).to_dicts():
+                        return line
+    return None
 
 
 def _story(workspace: Workspace, chain: Chain) -> VersionStory | None:

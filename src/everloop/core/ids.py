@@ -7,6 +7,7 @@ The form is that of ULID (https://github.com/ulid/spec) behind a word that says 
 from __future__ import annotations
 
 import os
+import threading
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -19,11 +20,18 @@ _LETTERS = bytes(ord(_ALPHABET[byte % 32]) for byte in range(256))
 
 _DRAW = 256
 _DRAWN: list[str] = []
-os.register_at_fork(after_in_child=_DRAWN.clear)  # else parent and child would give out the same
+_LAST: dict[str, str] = {}
+"""Of each kind the last id, without the kind."""
+_GIVING = threading.Lock()
+os.register_at_fork(before=_GIVING.acquire, after_in_parent=_GIVING.release, after_in_child=_GIVING.release)
+for _known in (_DRAWN, _LAST):
+    os.register_at_fork(after_in_child=_known.clear)  # else parent and child would give out the same
 
 
 def new_id(kind: str, at: datetime) -> str:
     """Gives a new id, such as ``run_01JD2Q8M2V9S1R7T4W6Y8Z0A2C``.
+
+    Those of a kind that a process gives out at one moment sort in the order in which they were given out.
 
     Args:
         kind: What is named: ``run``, ``version``, ``decision`` and so on.
@@ -32,7 +40,13 @@ def new_id(kind: str, at: datetime) -> str:
     Returns:
         The kind, an underscore and 26 characters.
     """
-    return new_id_at(kind, int(at.timestamp() * 1000))
+    with _GIVING:
+        moment, last = _time_text(int(at.timestamp() * 1000)), _LAST.get(kind, "")
+        given = moment + _random_text()
+        if given <= last and last.startswith(moment):
+            given = moment + _encode(_decode(last.removeprefix(moment)) + 1, _RANDOM_LENGTH)
+        _LAST[kind] = given
+    return f"{kind}_{given}"
 
 
 def new_id_at(kind: str, milliseconds: int) -> str:
@@ -71,6 +85,13 @@ def _random_text() -> str:
 @lru_cache(maxsize=4)
 def _time_text(milliseconds: int) -> str:
     return _encode(milliseconds, _TIME_LENGTH)
+
+
+def _decode(text: str) -> int:
+    number = 0
+    for letter in text:
+        number = number << 5 | _ALPHABET.index(letter)
+    return number
 
 
 def _encode(number: int, length: int) -> str:

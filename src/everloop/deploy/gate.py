@@ -127,7 +127,7 @@ def _parity(question: Question) -> Iterator[Check]:
     yield Check(
         "parity",
         "compiled and trained answers are equal",
-        f"equal on {_total(rows)} rows" if certificate.get("passed") else "different",
+        f"equal on {_total(rows):,} rows" if certificate.get("passed") else "different",
         bool(certificate.get("passed")),
         {"rows": rows, "largest_difference": certificate.get("largest_difference")},
     )
@@ -328,5 +328,5 @@ CHECKS: tuple[Callable[[Question], Iterator[Check]], ...] = (
 )
 
 
-def _total(rows: Any) -> Any:
-    return sum(rows.values()) if isinstance(rows, dict) else rows
+def _total(rows: Any) -> int:
+    return sum(rows.values()) if isinstance(rows, dict) else int(rows or 0)

@@ -43,9 +43,10 @@ def require_version(record: Record, lifecycle: str, number: int) -> VersionRow:
     """
     version = find_version(record, lifecycle, number)
     if version is None:
-        numbers = [row.number for row in record.find(VersionRow, lifecycle=lifecycle)]
+        known = [f"v{row.number}" for row in record.find(VersionRow, order="number", lifecycle=lifecycle)]
         raise NotFound(
-            f"{lifecycle} has no version {number}; it has {numbers or 'none'}.", hint="everloop status"
+            f"{lifecycle} has no version {number}; it has {', '.join(known) or 'none'}.",
+            hint="everloop status",
         )
     return version
 

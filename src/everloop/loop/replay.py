@@ -24,7 +24,7 @@ from everloop.loop.event_clock import EventClock
 from everloop.loop.hindsight import Hindsight
 from everloop.loop.history import History, history
 from everloop.loop.sending import Sender
-from everloop.runtime.log import read_log
+from everloop.runtime.log import LogReader
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -197,8 +197,9 @@ class _Replay:
     told: str = ""
 
     def __post_init__(self) -> None:
-        log = read_log(self.workspace.log_folder).predictions
-        self._logged: dict[str, str] = dict(zip(log["id"], log["prediction"], strict=True))
+        with LogReader(self.workspace.log_folder).span() as span:
+            parts = [part.select("id", "prediction") for part in span.facts()]
+        self._logged: dict[str, str] = dict(row for part in parts for row in part.iter_rows())
         self._ids: list[str] = self.rows.facts["id"].to_list()
         self._times: list[datetime] = self.rows.facts["time"].to_list()
         self._refused: set[int] = set()

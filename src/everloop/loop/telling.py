@@ -22,7 +22,7 @@ def _snapshot(facts: Facts) -> str:
     if facts.get("time_range"):
         line += f", {facts['time_range'][0][:10]} to {facts['time_range'][1][:10]}"
     if facts.get("hidden_actuals"):
-        line += f"; {facts['hidden_actuals']:,} actuals not known yet"
+        line += f"; {_counted(facts['hidden_actuals'], 'actual')} not known yet"
     return "; ".join([line, *told(facts["bad_rows"]), *facts["notes"]])
 
 
@@ -49,11 +49,11 @@ def _contract(facts: Facts) -> str:
         return line
     columns = ", ".join(dict.fromkeys(_warned(finding) for finding in warnings[:TOLD]))
     more = f" and {len(warnings) - TOLD} more" if len(warnings) > TOLD else ""
-    return f"{line}, {len(warnings)} warnings: {columns}{more}"
+    return f"{line}, {_counted(len(warnings), 'warning')}: {columns}{more}"
 
 
 def _warned(finding: Facts) -> str:
-    rows = f" ({finding['failing']:,} rows)" if finding["failing"] else ""
+    rows = f" ({_counted(finding['failing'], 'row')})" if finding["failing"] else ""
     return f"{finding['column'] or finding['expected']} {finding['rule']}{rows}"
 
 
@@ -90,7 +90,7 @@ def _brief(facts: Facts) -> str:
 def _dataset(facts: Facts) -> str:
     rows = ", ".join(f"{count:,} {part}" for part, count in facts["rows"].items())
     cleaned = _cleaned(facts["cleaning"])
-    features = f"; {len(facts['features'])} features" if facts["features"] else ""
+    features = f"; {_counted(len(facts['features']), 'feature')}" if facts["features"] else ""
     return f"split by {facts['split']['by']}: {rows}{cleaned}{features}; {_leaks(facts['leaks'])}"
 
 
@@ -104,12 +104,12 @@ def _leaks(findings: list[Facts]) -> str:
 
 
 _CLEANED = {
-    "without target": "rows without target left out",
-    "duplicates": "repeated rows dropped",
-    "sentinel": "values that mean missing",
-    "categories": "spellings merged",
-    "type": "values read as numbers or times",
-    "outliers": "outliers clipped",
+    "without target": ("row", "without target left out"),
+    "duplicates": ("repeated row", "dropped"),
+    "sentinel": ("value", "taken as missing"),
+    "categories": ("spelling", "merged"),
+    "type": ("value", "read as numbers or times"),
+    "outliers": ("outlier", "clipped"),
 }
 
 
@@ -118,7 +118,9 @@ def _cleaned(entries: list[Facts]) -> str:
     rows: dict[str, int] = {}
     for entry in entries:
         rows[entry["step"]] = rows.get(entry["step"], 0) + entry["rows"]
-    told = [f"{rows[step]:,} {words}" for step, words in _CLEANED.items() if rows.get(step)]
+    told = [
+        f"{_counted(rows[step], thing)} {done}" for step, (thing, done) in _CLEANED.items() if rows.get(step)
+    ]
     left_out = sum(entry["step"] == "excluded" for entry in entries)
     told += [f"{_counted(left_out, 'column')} left out"] if left_out else []
     return f"; {', '.join(told)}" if told else ""

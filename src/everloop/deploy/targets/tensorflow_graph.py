@@ -34,8 +34,6 @@ def saved_model(content: bytes) -> bytes:
     """
     from everloop.core.extras import require
 
-    tensorflow = require("tensorflow", extra="tensorflow")
-    protos = require("tensorflow.core.protobuf.saved_model_pb2", extra="tensorflow")
     model = require("onnx", extra="train").ModelProto.FromString(content)
     unknown = sorted({node.op_type for node in model.graph.node} - set(OPERATORS))
     if unknown:
@@ -43,6 +41,8 @@ def saved_model(content: bytes) -> bytes:
             f"The operators {', '.join(unknown)} of the model have no twin in TensorFlow here.",
             hint="a model of networks or lines has; everloop export docker serves any",
         )
+    tensorflow = require("tensorflow", extra="tensorflow")
+    protos = require("tensorflow.core.protobuf.saved_model_pb2", extra="tensorflow")
     inputs, output, graph = _built(tensorflow, model)
     said = protos.SavedModel(saved_model_schema_version=1)
     meta = said.meta_graphs.add()

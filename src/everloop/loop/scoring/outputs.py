@@ -92,8 +92,12 @@ def writer_for(output: Path) -> type[ParquetWriter | CsvWriter | JsonLinesWriter
     """Gives what writes a file of this ending.
 
     Raises:
-        UsageFault: When no writer knows it.
+        UsageFault: When no writer knows it, or a folder is there.
     """
+    if output.is_dir():
+        raise UsageFault(
+            f"{output} is a folder; a file is to be written.", hint=f"--output {output / 'scored.parquet'}"
+        )
     if output.suffix not in WRITERS:
         raise UsageFault(
             f"{output.name} must end in {', '.join(list(WRITERS)[:-1])} or {list(WRITERS)[-1]}.",

@@ -86,7 +86,9 @@ def run_trials(
         done.append(_tried(number, learner, configuration, judge))
         trial = done[-1].trial
         found = trial.error or f"{trial.score:.4g}"
-        progress(Event("model", f"trial {number + 1}: {learner.name} {_said(configuration)}: {found}"))
+        fraction = spent / budget.seconds if budget.seconds else (number + 1) / (budget.trials or 1)
+        told = f"trial {number + 1}: {learner.name} {_said(configuration)}: {found}"
+        progress(Event("model", told, fraction=min(1.0, fraction)))
     if not any(one.trial.error is None for one in done):
         errors = "; ".join(dict.fromkeys(f"{one.learner.name}: {one.trial.error}" for one in done))
         raise TrainingFailed(f"None of {len(done)} trials came to a model. {errors}")

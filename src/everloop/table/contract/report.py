@@ -9,6 +9,8 @@ from everloop.core.errors import ContractViolated
 from everloop.core.values import to_jsonable
 
 SHOWN = 5
+LEAST_SHARE = 0.001
+"""A smaller share is not told in digits."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,13 @@ class Finding:
         what = f"column {self.column!r}" if self.column else "the table"
         seen = ", ".join(f"{example.value!r} in row {example.row}" for example in self.examples)
         such = f", such as {seen}" if seen else ""
-        rows = f"; {self.failing:,} rows ({self.share:.1%}) are not" if self.failing else ""
+        rows = f"; {self._rows()} not" if self.failing else ""
         found = f"; {self.found}" if self.found else ""
         return f"{what} has to be {self.expected}{found}{rows}{such}{self._most()}"
+
+    def _rows(self) -> str:
+        share = f"{self.share:.1%}" if self.share >= LEAST_SHARE else "less than 0.1%"
+        return f"1 row ({share}) is" if self.failing == 1 else f"{self.failing:,} rows ({share}) are"
 
     def moved(self, by: int) -> Finding:
         """Counts its rows from so many rows further ahead."""
@@ -128,6 +134,6 @@ class ContractReport:
             "1 rule of the contract does" if len(errors) == 1 else f"{len(errors)} rules of the contract do"
         )
         raise ContractViolated(
-            f"{count} not hold for {self.rows} rows:\n" + "\n".join(lines) + more,
+            f"{count} not hold for {self.rows:,} rows:\n" + "\n".join(lines) + more,
             hint="mend the data, or edit the contract where the data is right",
         )

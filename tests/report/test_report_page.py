@@ -129,3 +129,9 @@ def test_two_drawings_share_no_ids():
 
 def test_an_anchor_is_plain():
     assert Section("What, and why?", ()).anchor == "what-and-why"
+
+
+def test_on_paper_pictures_stand_beside_each_other_and_titles_with_what_they_head():
+    (paper,) = re.findall(r"@media print \{(.*?)\n\}", render(page(Text("one"))), flags=re.DOTALL)
+    assert ".beside { grid-template-columns: 1fr 1fr; }" in paper
+    assert "h2, h2 + p, h3 { break-after: avoid; }" in paper

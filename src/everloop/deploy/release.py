@@ -181,7 +181,8 @@ def move_by_hand(
         )
     if rollout.state not in allowed:
         raise UsageFault(
-            f"A rollout that is {rollout.state} cannot {verb}; it must be {' or '.join(allowed)}."
+            f"The rollout is {rollout.state}; to {verb} it, it must be {' or '.join(allowed)}.",
+            hint="everloop rollout status",
         )
     share = {"promoted": 1.0, "aborted": 0.0}.get(state, rollout.share)
     move = Move(verb, rollout.step, share, reason or f"by hand, {who}")

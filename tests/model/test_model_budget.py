@@ -97,23 +97,24 @@ def test_nothing_is_selected_where_loading_took_much_of_the_time() -> None:
 
 
 def test_selection_asks_before_each_fit_whether_there_is_time(monkeypatch) -> None:
-    from everloop.model import selection
+    from everloop.model import quick_model
+    from everloop.model.selection import select_features
     from everloop.model.train import material_of
 
     table = table_of()
     material = material_of(Parts(table), quick_frame(table, "bad"), TrainingSettings())
     asked: list[int] = []
     fitted: list[int] = []
-    quick_fit = selection._quick_fit
+    quick_fit = quick_model._quick_fit
 
     def out_of_time() -> bool:
         asked.append(len(fitted))
         return len(fitted) == 2
 
-    monkeypatch.setattr(selection, "_quick_fit", lambda *given: fitted.append(1) or quick_fit(*given))
-    assert selection.fold_scores(material, out_of_time=out_of_time) is None
+    monkeypatch.setattr(quick_model, "_quick_fit", lambda *given: fitted.append(1) or quick_fit(*given))
+    assert quick_model.quick_fits(material, out_of_time=out_of_time) is None
     assert (asked, len(fitted)) == ([0, 1, 2], 2)
-    assert selection.select_features(material, out_of_time=lambda: True).kept == tuple(material.features)
+    assert select_features(material, out_of_time=lambda: True).kept == tuple(material.features)
     assert len(fitted) == 2
 
 

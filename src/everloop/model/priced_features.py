@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from everloop.core.errors import SpecFault
 from everloop.measure.intervals import paired_interval
 from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
+from everloop.model.quick_model import quick_scores
 from everloop.model.scoring import calibrated
-from everloop.model.selection import quick_scores
 from everloop.model.trained import FeatureChoice
 from everloop.runtime.decision import decisions_of
 

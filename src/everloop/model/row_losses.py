@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.model.evaluating import Judged
+    from everloop.spec.frame import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +77,33 @@ def losses_for(judged: Judged) -> RowLosses | None:
     share of the other class on its wrong side, and both classes weigh alike.
     """
     metric, actual = METRICS[judged.frame.metric], judged.actual
-    if judged.frame.task == "regression":
-        errors = np.abs(judged.scores - actual)
-        return _single(errors**2 if metric.name in ("rmse", "r2", "explained_variance") else errors)
-    if metric.needs == "decision":
+    if judged.frame.task != "regression" and metric.needs == "decision":
         return _single((judged.decisions != actual).astype(np.float64))
     if judged.frame.task == "binary" and metric.needs == "score":
         return _by_class(judged.scores, actual == 1)
-    given = judged.scores
+    return _single(own_losses(judged.frame, actual, judged.scores))
+
+
+def own_losses(frame: Frame, actual: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gives the loss of each row by itself, (n,).
+
+    Of chances that is the log loss; of numbers the squared error, or the absolute one for the metrics that
+    are made of it.
+
+    Args:
+        frame: The problem.
+        actual: Class indices or numbers, (n,).
+        scores: As `scoring.raw_scores` gives them.
+    """
+    if frame.task == "regression":
+        errors = np.abs(scores - actual)
+        return errors**2 if frame.metric in ("rmse", "r2", "explained_variance") else errors
     chance = (
-        given[np.arange(len(actual)), actual.astype(int)] if given.ndim == 2 else np.abs(1 - actual - given)
+        scores[np.arange(len(actual)), actual.astype(int)]
+        if scores.ndim == 2
+        else np.abs(1 - actual - scores)
     )
-    return _single(-np.log(np.clip(chance, 1e-6, 1)))
+    return np.asarray(-np.log(np.clip(chance, 1e-6, 1)), dtype=np.float64)
 
 
 def _single(losses: NDArray[np.float64]) -> RowLosses:

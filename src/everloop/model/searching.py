@@ -26,10 +26,10 @@ from everloop.model.journal import Journal
 from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
+from everloop.model.quick_model import QUICK_LEARNER
 from everloop.model.ranked import by_turns, ranked
 from everloop.model.running import PRUNED, Planned, RunningTrial, is_quick
 from everloop.model.search_space import Proposals, Variants, portfolio_of, strong_on_many_rows
-from everloop.model.selection import QUICK_LEARNER
 from everloop.model.trained import Trial
 from everloop.model.trial import FoldMatrices, judged_positions, largest_fold, warm_up
 from everloop.model.workers import HERE, Workers, workers_of

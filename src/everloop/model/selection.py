@@ -1,51 +1,50 @@
 """Feature selection that pays: columns that do not help on held-out rows are left out.
 
-A quick model is fitted on each fold, and each column is shuffled in the rows that judge: what the
-metric loses is the column's gain (permutation importance; Breiman 2001, Fisher et al. 2019). A column
-whose gain is not above its own noise is left out, if the model without all of them is at least as good.
+A quick model is fitted on each fold, and each column is shuffled in the rows that judge: what is lost is
+the column's gain (permutation importance; Breiman 2001, Fisher et al. 2019). A column that has nothing to
+do with the others and the target gains nothing in the mean, whatever the model made of it; one is weak whose
+gain over all blocks of rows is not surely more, beside all columns that are asked about (Holm 1979). The
+weak ones are left out if the model without them is not worse; else those stay that would not be weak had
+they been the only column, and so on.
+
 Columns that look useless by chance make a model worse on other rows than on those that chose them, so
 few rows choose nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from everloop.measure.metrics import METRICS
-from everloop.model.folds import thinned
-from everloop.model.learners.registry import learner
-from everloop.model.preparation import PreparationSettings, fit_preparation
+from everloop.measure.gains import holm
+from everloop.model.quick_model import QuickFit, block_losses, chances_of, quick_fits, signed_score
 from everloop.model.scoring import raw_scores
 from everloop.model.trained import FeatureChoice
-from everloop.model.trial import Material, fit_on, fold_score, warm_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from everloop.model.features import Features
+    from everloop.model.trial import Material
     from everloop.runtime.plan import Plan
 
-QUICK_LEARNER = "lightgbm"
-QUICK = {"rounds": 60, "learning_rate": 0.15, "leaves": 15, "min_samples_leaf": 10}
-QUICK_ROWS = 12_000
-QUICK_JUDGED = 6_000
 FEWEST_ROWS = 200
 FEWEST_SELECTED_BY = 1_000
 """With fewer rows no column is left out: what seems to be noise there often helps on other rows."""
 
 REPEATS = 3
-NOISE = 1.0
-"""A gain of fewer standard errors is noise."""
+NOISE = 0.05
+"""Among columns that are all noise, one is taken to help so often."""
 
-HOLDOUT_PARTS = 4
+SPARED = (0.05, 0.3)
+"""Where that leaves out too much, columns stay that would be taken to help so often if each were alone."""
 
-_Fitted = tuple["Plan", Any, "NDArray[np.float64]", "NDArray[np.int64]"]
-"""A preparation, an estimator, the encoded rows that judge, and their positions."""
+WORSE = 0.1
+"""A model without the weak columns is worse where chance alone makes it look so bad less often than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +54,17 @@ class Selection:
     Attributes:
         features: Every column that could be a feature, kept or not.
         note: What was done, in a sentence.
+        fits: Quick models of the kept columns; none where there was no time for them.
     """
 
     features: tuple[FeatureChoice, ...]
     note: str
+    fits: tuple[QuickFit, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def kept(self) -> tuple[str, ...]:
         """The columns to use."""
         return tuple(choice.name for choice in self.features if choice.kept)
-
-
-def load_quick_learner(material: Material) -> None:
-    """Loads the quick learner, which takes seconds that are no part of how long a selection takes."""
-    warm_up(learner(QUICK_LEARNER), material)
 
 
 def select_features(material: Material, *, out_of_time: Callable[[], bool] = lambda: False) -> Selection:
@@ -81,171 +77,115 @@ def select_features(material: Material, *, out_of_time: Callable[[], bool] = lam
     names = list(material.features)
     if len(names) < 2 or material.table.height < FEWEST_ROWS:
         why = "one column" if len(names) < 2 else f"{material.table.height} rows"
-        return _all_kept(names, f"All columns are kept: {why} is too little to select by.", None)
-    base, gains = _gains(material, out_of_time)
-    if base is None or gains is None:
-        return _all_kept(names, "All columns are kept: there was no time to select.", None)
-    mean, noise = gains.mean(axis=0), _noise(gains)
-    weak = [i for i in np.argsort(mean, kind="stable") if mean[i] <= noise[i]]
-    measured = {name: float(mean[i]) for i, name in enumerate(names)}
-    if not weak:
-        return _all_kept(names, "All columns help on held-out rows.", measured)
+        return _all_kept(names, f"All columns are kept: {why} is too little to select by.")
+    fits = quick_fits(material, out_of_time=out_of_time)
+    lost = None if fits is None else _lost_by_shuffling(material, fits, out_of_time)
+    if fits is None or lost is None:
+        return _all_kept(names, "All columns are kept: there was no time to select.")
+    measured = dict(zip(names, lost.gains.tolist(), strict=True))
+    weak = _weak(names, chances_of(material, lost.blocks))
+    if not weak[0]:
+        return _all_kept(names, "All columns help on held-out rows.", measured, fits)
     if material.table.height < FEWEST_SELECTED_BY:
         few = f"{material.table.height} rows are too few to tell a weak one from noise"
-        return _all_kept(names, f"All columns are kept: {few}.", measured)
-    return _without(material, base, names, weak, measured, out_of_time)
+        return _all_kept(names, f"All columns are kept: {few}.", measured, fits)
+    return _without(material, fits, weak, measured, out_of_time)
+
+
+def _weak(names: list[str], chances: NDArray[np.float64]) -> list[list[str]]:
+    """Gives the columns that are weak by the strictest level and by looser ones; one column never is."""
+    strongest = int(np.argmin(chances))
+    levels = [(holm(chances), NOISE), *((chances, level) for level in SPARED)]
+    return [
+        [name for i, name in enumerate(names) if values[i] > level and i != strongest]
+        for values, level in levels
+    ]
 
 
 def _without(
     material: Material,
-    base: NDArray[np.float64],
-    names: list[str],
-    weak: list[Any],
+    fits: tuple[QuickFit, ...],
+    weak: list[list[str]],
     measured: dict[str, float],
     out_of_time: Callable[[], bool],
 ) -> Selection:
-    """Leaves out all weak columns, or the weaker half of them, and so on, while the model stays as good."""
-    while weak and not out_of_time():
-        dropped = {names[i] for i in weak[: len(names) - 1]}
+    """Leaves out the first of the lists of weak columns without which the model stays as good."""
+    names = list(material.features)
+    losses = block_losses(material, fits)
+    for dropped in (each for i, each in enumerate(weak) if each and each not in weak[:i]):
         fewer = replace(material, features=material.features.only(n for n in names if n not in dropped))
-        scores = fold_scores(fewer, out_of_time=out_of_time)
-        if scores is None:
+        found = quick_fits(fewer, out_of_time=out_of_time)
+        if found is None:
             break
-        if (base - scores).mean() <= 0:
+        if chances_of(material, block_losses(fewer, found) - losses)[0] >= WORSE:
             reason = "shuffling it on held-out rows changes the metric by no more than noise"
-            choices = [
+            choices = tuple(
                 FeatureChoice(
                     n, n not in dropped, reason if n in dropped else "it helps on held-out rows", measured[n]
                 )
                 for n in names
-            ]
-            return Selection(
-                tuple(choices), f"{len(dropped)} of {len(names)} columns do not help and are left out."
             )
-        weak = weak[: len(weak) // 2]
-    return _all_kept(names, "All columns are kept: together the weak ones help.", measured)
+            note = f"{len(dropped)} of {len(names)} columns do not help and are left out."
+            return Selection(choices, note, found)
+    return _all_kept(names, "All columns are kept: together the weak ones help.", measured, fits)
 
 
-def _all_kept(names: list[str], note: str, gains: dict[str, float] | None) -> Selection:
+def _all_kept(
+    names: list[str], note: str, gains: dict[str, float] | None = None, fits: tuple[QuickFit, ...] = ()
+) -> Selection:
     choices = tuple(FeatureChoice(n, True, "it may help", None if gains is None else gains[n]) for n in names)
-    return Selection(choices, note)
+    return Selection(choices, note, fits)
 
 
-def _gains(
-    material: Material, out_of_time: Callable[[], bool]
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """Gives the metric on each fold, signed so that more is better, and the gains (samples, columns).
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """What shuffling costs: the loss of each block, (blocks, columns), and the metric, (columns,)."""
 
-    Both are None where time runs out.
-    """
-    base: list[NDArray[np.float64]] = []
-    samples: list[NDArray[np.float64]] = []
-    for number in range(len(material.folds)):
-        if out_of_time():
-            return None, None
-        fitted = _quick_fit(material, number)
-        score = _part_scores(material, fitted)
-        base.append(score)
-        found = _fold_gains(material, number, fitted, score, out_of_time)
-        if found is None:
-            return None, None
-        samples.extend(found)
-    return np.concatenate(base), np.concatenate(samples)
+    blocks: NDArray[np.float64]
+    gains: NDArray[np.float64]
 
 
-def _quick_fit(material: Material, number: int) -> _Fitted:
-    from everloop.runtime.plan_table import encode_table
-
-    quick = learner(QUICK_LEARNER)
-    fold = material.folds[number]
-    train, validation = thinned(fold.train, QUICK_ROWS), thinned(fold.validation, QUICK_JUDGED)
-    settings = PreparationSettings.of(quick.capabilities, seed=material.seed)
-    table = material.table.select(material.features.columns)
-    plan, X = fit_preparation(
-        table[train], material.frame, material.features, settings, material.actual[train]
-    )
-    estimator = fit_on(quick, X, material.actual[train], material, QUICK, material.counts_of(train))
-    return plan, estimator, np.asarray(encode_table(plan, table[validation])), validation
-
-
-def _fold_gains(
-    material: Material,
-    number: int,
-    fitted: _Fitted,
-    score: NDArray[np.float64],
-    out_of_time: Callable[[], bool],
-) -> list[NDArray[np.float64]] | None:
-    """Gives the gains of all columns, (parts, columns), the mean of repeats; None when time runs out."""
-    plan, estimator, Xv, _ = fitted
-    slots = slots_of(plan, material.features)
-    used = getattr(estimator, "feature_importances_", np.ones(Xv.shape[1])) > 0
-    random = np.random.default_rng([material.seed, number])
-    samples = []
+def _lost_by_shuffling(
+    material: Material, fits: Sequence[QuickFit], out_of_time: Callable[[], bool]
+) -> _Lost | None:
+    """Shuffles each column a few times, or as often as there is time for; None where once is too often."""
+    base = block_losses(material, fits)
+    metric = [signed_score(material, fit, fit.scores) for fit in fits]
+    random = np.random.default_rng(material.seed)
+    repeats: list[_Lost] = []
     for _ in range(REPEATS):
-        order = random.permutation(len(Xv))
-        gains = np.zeros((len(score), len(material.features)))
+        orders = [random.permutation(len(fit.rows)) for fit in fits]
+        blocks = np.zeros((len(base), len(material.features)))
+        gains = np.zeros((len(fits), len(material.features)))
         for i, name in enumerate(material.features):
-            places = slots[name]
-            if used[places].any():  # a slot that no tree reads changes nothing
-                kept = Xv[:, places].copy()
-                Xv[:, places] = kept[order]
-                gains[:, i] = score - _part_scores(material, fitted)
-                Xv[:, places] = kept
-                if out_of_time():
-                    return None
-        samples.append(gains)
-    # Shuffling one model's rows again says nothing of how another model would do: folds do.
-    return [np.mean(samples, axis=0)]
+            said = [_shuffled(material, fit, name, order) for fit, order in zip(fits, orders, strict=True)]
+            if any(scores is not fit.scores for scores, fit in zip(said, fits, strict=True)):
+                blocks[:, i] = block_losses(material, fits, said) - base
+                pairs = zip(metric, fits, said, strict=True)
+                gains[:, i] = [score - signed_score(material, fit, scores) for score, fit, scores in pairs]
+            if out_of_time():
+                break
+        else:
+            repeats.append(_Lost(blocks, gains))
+            continue
+        break
+    if not repeats:
+        return None
+    mean = [np.mean([getattr(one, name) for one in repeats], axis=0) for name in ("blocks", "gains")]
+    return _Lost(mean[0], mean[1].mean(axis=0))
 
 
-def fold_scores(
-    material: Material, *, out_of_time: Callable[[], bool] = lambda: False
-) -> NDArray[np.float64] | None:
-    """Gives the quick model's metric on each fold, or on each part of a single one, more being better.
-
-    Asks before each fit whether it is out of time, and then gives None.
-    """
-    found: list[NDArray[np.float64]] = []
-    for number in range(len(material.folds)):
-        if out_of_time():
-            return None
-        found.append(_part_scores(material, _quick_fit(material, number)))
-    return np.concatenate(found)
-
-
-def quick_errors(material: Material) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Gives what the quick model gets wrong on rows of the first fold that it has not seen.
-
-    Returns:
-        The rows, and for each the actual less what was said: of a class its 1 or 0 less its chance (of
-        several the most frequent one's).
-    """
-    rows = thinned(material.folds[0].validation, QUICK_JUDGED)
-    _, estimator, Xv, _ = _quick_fit(material, 0)
-    actual = material.actual[rows]
-    said = np.asarray(raw_scores(estimator, Xv, material.frame), dtype=np.float64)
-    if said.ndim == 2:
-        frequent = int(np.bincount(actual.astype(np.int64)).argmax())
-        said, actual = said[:, frequent], actual == frequent
-    return rows, np.asarray(actual, dtype=np.float64) - said
-
-
-def quick_scores(material: Material) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Gives what quick models say of rows of each fold that they have not seen: rows and scores."""
-    rows, said = [], []
-    for number, fold in enumerate(material.folds):
-        _, estimator, Xv, _ = _quick_fit(material, number)
-        rows.append(thinned(fold.validation, QUICK_JUDGED))
-        said.append(raw_scores(estimator, Xv, material.frame))
-    return np.concatenate(rows), np.concatenate(said)
-
-
-def _part_scores(material: Material, fitted: _Fitted) -> NDArray[np.float64]:
-    """Scores the rows that judge; those of a single holdout in parts, which show how sure a score is."""
-    _, estimator, Xv, rows = fitted
-    scores = raw_scores(estimator, Xv, material.frame)
-    parts = 1 if len(material.folds) > 1 else HOLDOUT_PARTS
-    return np.array([_signed(material, rows[k::parts], scores[k::parts]) for k in range(parts)])
+def _shuffled(material: Material, fit: QuickFit, name: str, order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Gives what a model says where a column is in another order; its own where it reads none of it."""
+    places = slots_of(fit.plan, material.features)[name]
+    used = getattr(fit.estimator, "feature_importances_", np.ones(fit.X.shape[1])) > 0
+    if not used[places].any():
+        return fit.scores
+    kept = fit.X[:, places].copy()
+    fit.X[:, places] = kept[order]
+    said = raw_scores(fit.estimator, fit.X, material.frame)
+    fit.X[:, places] = kept
+    return said
 
 
 def slots_of(plan: Plan, features: Features) -> dict[str, list[int]]:
@@ -263,13 +203,3 @@ def slots_of(plan: Plan, features: Features) -> dict[str, list[int]]:
         feature = parts.get(encoder.column, encoder.column)
         slots[feature].extend(range(encoder.offset, encoder.offset + encoder.width))
     return slots
-
-
-def _signed(material: Material, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    score = fold_score(material.frame, material.actual[rows], scores, material.counts_of(rows))
-    return score if METRICS[material.frame.metric].greater_is_better else -score
-
-
-def _noise(gains: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gives how much of each column's mean gain over folds and repeats may be chance."""
-    return np.asarray(NOISE * gains.std(axis=0, ddof=1) / np.sqrt(len(gains)))

@@ -15,7 +15,7 @@ from everloop.model.deciding import decided_and_evaluated
 from everloop.model.features import Features
 from everloop.model.finishing import Finished, finish
 from everloop.model.fitted_apart import proof_sentence, prove_members
-from everloop.model.folds import FoldPlan, make_folds
+from everloop.model.folds import Fold, FoldPlan, make_folds
 from everloop.model.learners.image_net import require_grids
 from everloop.model.learners.registry import learners_for
 from everloop.model.limits import within
@@ -23,8 +23,9 @@ from everloop.model.mitigation import mitigable, require_groups
 from everloop.model.pace import slowness_of
 from everloop.model.parity_rows import rows_of
 from everloop.model.priced_features import features_that_pay
+from everloop.model.quick_model import load_quick_learner
 from everloop.model.searching import Budget, run_search
-from everloop.model.selection import load_quick_learner, select_features
+from everloop.model.selection import select_features
 from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.model.trial import Material
@@ -59,6 +60,9 @@ MEASURED = 60
 ENSEMBLE = "ensemble"
 SELECTING = 0.1
 """The share of a time budget that feature selection may use, once its learner is loaded."""
+
+STEADY = 0
+"""What the choice of columns draws comes from this and no other seed: the same rows keep the same columns."""
 
 LATE = 0.25
 """Where so much of a budget is gone once that learner is loaded, nothing is selected."""
@@ -190,10 +194,13 @@ def train(
     require_groups(parts.train, frame, settings)  # before hours are spent on what cannot be decided
     learners, budget = mitigable(learners, settings)
     learners = learners_that_weigh(learners, frame, settings)
-    material, kinds = _material(parts, frame, settings)
+    material, kinds, steady = _material(parts, frame, settings)
     require_grids(learners, kinds.kept)
-    material, features, note = _selected(material, kinds, settings, started, progress)
-    material, features = _paid(material, features, settings, stakes)
+    chosen, features, note = _selected(
+        replace(material, folds=steady, seed=STEADY), kinds, settings, started, progress
+    )
+    chosen, features = _paid(chosen, features, settings, stakes)
+    material = replace(chosen, folds=material.folds, seed=material.seed)
     found = run_search(
         material,
         learners,
@@ -245,7 +252,10 @@ def material_of(parts: Parts, frame: Frame, settings: TrainingSettings) -> Mater
     return _material(parts, frame, settings)[0]
 
 
-def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[Material, ColumnKinds]:
+def _material(
+    parts: Parts, frame: Frame, settings: TrainingSettings
+) -> tuple[Material, ColumnKinds, tuple[Fold, ...]]:
+    """Gives what trials work on, what became of each column, and the folds that columns are chosen on."""
     import polars as pl
 
     table, actual = labelled(parts.train, frame)
@@ -264,6 +274,11 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         by=settings.by, group=settings.group, count=5 if table.height <= 2_000 else 3, seed=settings.seed
     )
     folds = make_folds(table, frame, actual, plan, held_out)
+    steady = (
+        folds
+        if settings.seed == STEADY or not settings.select
+        else make_folds(table, frame, actual, replace(plan, seed=STEADY), held_out)
+    )
     material = Material(
         table=table,
         frame=frame,
@@ -275,7 +290,7 @@ def _material(parts: Parts, frame: Frame, settings: TrainingSettings) -> tuple[M
         weights=learning_weights(table, frame, actual, settings),
         counts=row_counts(table, frame),
     )
-    return material, kinds
+    return material, kinds, steady
 
 
 def _with_definitions(table: pl.DataFrame, parts: Parts) -> tuple[pl.DataFrame, dict[str, Expression]]:
@@ -306,6 +321,7 @@ def _selected(
     gains = {choice.name: choice.gain for choice in selection.features if choice.gain is not None}
     material, tried = try_features(
         replace(material, features=material.features.only(selection.kept)),
+        selection.fits,
         gains,
         out_of_time=lambda: time.perf_counter() > until,
     )

@@ -2,13 +2,13 @@
 
 What a quick model gets wrong on rows that it has not seen is looked at: a candidate whose bins tell
 something about it is promising. The few most promising are added together, and stay only where the quick
-model is then better on held-out rows by more than noise. Each is an SQL expression over the row, so it
+model is then surely better on held-out rows. Each is an SQL expression over the row, so it
 serves as any other feature does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.model.features import Features
-from everloop.model.selection import fold_scores, quick_errors
+from everloop.model.quick_model import (
+    QuickFit,
+    block_losses,
+    chances_of,
+    quick_errors,
+    quick_fits,
+    signed_score,
+)
 from everloop.model.trained import FeatureChoice
 from everloop.table.expression import parse
 from everloop.table.feature import FeatureDefinition, derive
@@ -40,41 +47,49 @@ LEAST_TOLD = 0.01
 """The share of the errors' variance that a promising candidate explains on rows that it was not binned on."""
 
 MOSTLY = 0.95
+NOISE = 0.05
+"""Where candidates gain nothing they stay so often."""
+
 _GAIN_SHARE = 1e-3
 
 
 def try_features(
-    material: Material, gains: dict[str, float], *, out_of_time: Callable[[], bool] = lambda: False
+    material: Material,
+    fits: Sequence[QuickFit],
+    gains: dict[str, float],
+    *,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> tuple[Material, tuple[FeatureChoice, ...]]:
     """Tries combinations of numbers and keeps those that help.
 
     Args:
         material: The rows, their folds and the features so far.
+        fits: Quick models of them; without any nothing is tried.
         gains: What each feature is worth, where that was measured.
         out_of_time: Asked between fits; true ends the trying with nothing added.
 
     Returns:
         The material, with what helps among its features; and what was tried.
     """
-    if material.table.height < FEWEST_ROWS or out_of_time():
+    if material.table.height < FEWEST_ROWS or not fits or out_of_time():
         return material, ()
     numbers = _numbers(material, gains)
     if len(numbers) < 2:
         return material, ()
-    rows, errors = quick_errors(material)
+    rows, errors = quick_errors(material, fits)
     promising = _promising(material, numbers, rows, errors)
     if not promising or out_of_time():
         return material, ()
     wider = _with(material, promising)
-    base = fold_scores(material, out_of_time=out_of_time)
-    with_them = fold_scores(wider, out_of_time=out_of_time)
-    if base is None or with_them is None:
+    found = quick_fits(wider, out_of_time=out_of_time)
+    if found is None:
         return material, ()
-    gain = with_them - base
-    noise = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0
-    helps = float(gain.mean()) > max(noise, _GAIN_SHARE * abs(float(base.mean())))
+    base = float(np.mean([signed_score(material, fit, fit.scores) for fit in fits]))
+    gain = float(np.mean([signed_score(wider, fit, fit.scores) for fit in found])) - base
+    chance = chances_of(material, block_losses(material, fits) - block_losses(wider, found))[0]
+    helps = bool(chance <= NOISE and gain > _GAIN_SHARE * abs(base))
     reason = "tried, and the metric on held-out rows is better" if helps else "tried, and it does not help"
-    choices = tuple(FeatureChoice(name, helps, reason, float(gain.mean())) for name in promising)
+    choices = tuple(FeatureChoice(name, helps, reason, gain) for name in promising)
     return (wider if helps else material), choices
 
 

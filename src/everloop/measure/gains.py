@@ -30,25 +30,26 @@ def gain_chances(gains: ArrayLike, *, widened: float = 1.0) -> NDArray[np.float6
     return np.asarray(stdtr(len(values) - 1, -certainty), dtype=np.float64)
 
 
-def holm(chances: ArrayLike) -> NDArray[np.float64]:
-    """Corrects chances for how many were looked at, so that one of them errs no more often than stated.
+def false_share(chances: ArrayLike) -> NDArray[np.float64]:
+    """Corrects chances for how many were looked at, by the share of false ones among those that are told.
 
     Args:
         chances: Of each thing alone, shape (n,).
 
     Returns:
-        The corrected ones, shape (n,): those below a level hold together at that level.
+        The corrected ones, shape (n,): of the things whose number is at most a level, no greater share than
+        the level gains nothing, in the mean.
 
     Example:
-        >>> holm([0.01, 0.04, 0.02]).tolist()
-        [0.03, 0.04, 0.04]
+        >>> false_share([0.01, 0.06, 0.02]).tolist()
+        [0.03, 0.06, 0.03]
 
     Source:
-        Holm, "A simple sequentially rejective multiple test procedure" (1979).
+        Benjamini and Hochberg, "Controlling the false discovery rate" (1995).
     """
     values = np.asarray(chances, dtype=np.float64)
     order = np.argsort(values, kind="stable")
-    steps = values[order] * np.arange(len(values), 0, -1)
+    shares = values[order] * len(values) / np.arange(1, len(values) + 1)
     corrected = np.empty_like(values)
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    corrected[order] = np.minimum.accumulate(shares[::-1])[::-1]
     return corrected

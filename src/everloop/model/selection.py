@@ -2,10 +2,10 @@
 
 A quick model is fitted on each fold, and each column is shuffled in the rows that judge: what is lost is
 the column's gain (permutation importance; Breiman 2001, Fisher et al. 2019). A column that has nothing to
-do with the others and the target gains nothing in the mean, whatever the model made of it; one is weak whose
-gain over all blocks of rows is not surely more, beside all columns that are asked about (Holm 1979). The
-weak ones are left out if the model without them is not worse; else those stay that would not be weak had
-they been the only column, and so on.
+do with the others and the target gains nothing in the mean, whatever the model made of it; so blocks of rows
+show which gains are surely more, and of the columns taken to help a tenth at most is noise (Benjamini and
+Hochberg 1995). The others are left out if the model without them is not worse; else only those that look
+most like noise.
 
 Columns that look useless by chance make a model worse on other rows than on those that chose them, so
 few rows choose nothing.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from everloop.measure.gains import holm
+from everloop.measure.gains import false_share
 from everloop.model.quick_model import QuickFit, block_losses, chances_of, quick_fits, signed_score
 from everloop.model.scoring import raw_scores
 from everloop.model.trained import FeatureChoice
@@ -37,13 +37,13 @@ FEWEST_SELECTED_BY = 1_000
 """With fewer rows no column is left out: what seems to be noise there often helps on other rows."""
 
 REPEATS = 3
-NOISE = 0.05
-"""Among columns that are all noise, one is taken to help so often."""
+NOISE = 0.1
+"""No greater share of the columns that are taken to help is noise."""
 
-SPARED = (0.05, 0.3)
-"""Where that leaves out too much, columns stay that would be taken to help so often if each were alone."""
+SPARED = 0.3
+"""Where it is too much to leave out all others, those go whose gain chance alone gives more often."""
 
-WORSE = 0.1
+WORSE = 0.2
 """A model without the weak columns is worse where chance alone makes it look so bad less often than this."""
 
 
@@ -83,51 +83,52 @@ def select_features(material: Material, *, out_of_time: Callable[[], bool] = lam
     if fits is None or lost is None:
         return _all_kept(names, "All columns are kept: there was no time to select.")
     measured = dict(zip(names, lost.gains.tolist(), strict=True))
-    weak = _weak(names, chances_of(material, lost.blocks))
-    if not weak[0]:
+    chances = chances_of(material, lost.blocks)
+    helpful = [_below(names, false_share(chances), NOISE), _below(names, chances, SPARED)]
+    if len(helpful[0]) == len(names):
         return _all_kept(names, "All columns help on held-out rows.", measured, fits)
     if material.table.height < FEWEST_SELECTED_BY:
         few = f"{material.table.height} rows are too few to tell a weak one from noise"
         return _all_kept(names, f"All columns are kept: {few}.", measured, fits)
-    return _without(material, fits, weak, measured, out_of_time)
+    return _without_others(material, fits, helpful, measured, out_of_time)
 
 
-def _weak(names: list[str], chances: NDArray[np.float64]) -> list[list[str]]:
-    """Gives the columns that are weak by the strictest level and by looser ones; one column never is."""
-    strongest = int(np.argmin(chances))
-    levels = [(holm(chances), NOISE), *((chances, level) for level in SPARED)]
-    return [
-        [name for i, name in enumerate(names) if values[i] > level and i != strongest]
-        for values, level in levels
-    ]
+def _below(names: list[str], chances: NDArray[np.float64], level: float) -> tuple[str, ...]:
+    """Gives the columns whose chance is at most a level, or the one with the least."""
+    most = max(level, float(chances.min()))
+    return tuple(name for name, chance in zip(names, chances, strict=True) if chance <= most)
 
 
-def _without(
+def _without_others(
     material: Material,
     fits: tuple[QuickFit, ...],
-    weak: list[list[str]],
+    helpful: Sequence[tuple[str, ...]],
     measured: dict[str, float],
     out_of_time: Callable[[], bool],
 ) -> Selection:
-    """Leaves out the first of the lists of weak columns without which the model stays as good."""
+    """Keeps the first of the choices with which the model is as good as with all columns."""
     names = list(material.features)
     losses = block_losses(material, fits)
-    for dropped in (each for i, each in enumerate(weak) if each and each not in weak[:i]):
-        fewer = replace(material, features=material.features.only(n for n in names if n not in dropped))
-        found = quick_fits(fewer, out_of_time=out_of_time)
+    for kept in dict.fromkeys(helpful):
+        fewer = replace(material, features=material.features.only(kept))
+        found = None if len(kept) == len(names) else quick_fits(fewer, out_of_time=out_of_time)
         if found is None:
             break
         if chances_of(material, block_losses(fewer, found) - losses)[0] >= WORSE:
-            reason = "shuffling it on held-out rows changes the metric by no more than noise"
-            choices = tuple(
-                FeatureChoice(
-                    n, n not in dropped, reason if n in dropped else "it helps on held-out rows", measured[n]
-                )
-                for n in names
-            )
-            note = f"{len(dropped)} of {len(names)} columns do not help and are left out."
-            return Selection(choices, note, found)
+            return _chosen(names, kept, measured, found)
     return _all_kept(names, "All columns are kept: together the weak ones help.", measured, fits)
+
+
+def _chosen(
+    names: list[str], kept: tuple[str, ...], measured: dict[str, float], fits: tuple[QuickFit, ...]
+) -> Selection:
+    reasons = {
+        True: "it helps on held-out rows",
+        False: "shuffling it on held-out rows changes the metric by no more than noise",
+    }
+    choices = tuple(FeatureChoice(n, n in kept, reasons[n in kept], measured[n]) for n in names)
+    left_out = f"{len(names) - len(kept)} of {len(names)} columns do not help and are left out."
+    return Selection(choices, left_out, fits)
 
 
 def _all_kept(

@@ -4,8 +4,8 @@ A quick model is fitted on each fold, and each column is shuffled in the rows th
 the column's gain (permutation importance; Breiman 2001, Fisher et al. 2019). A column that has nothing to
 do with the others and the target gains nothing in the mean, whatever the model made of it; so blocks of rows
 show which gains are surely more, and of the columns taken to help a tenth at most is noise (Benjamini and
-Hochberg 1995). The others are left out if the model without them is not worse; else only those that look
-most like noise.
+Hochberg 1995). The others are left out if the model without them is not worse, by loss and metric; else
+only those that look most like noise.
 
 Columns that look useless by chance make a model worse on other rows than on those that chose them, so
 few rows choose nothing.
@@ -114,9 +114,14 @@ def _without_others(
         found = None if len(kept) == len(names) else quick_fits(fewer, out_of_time=out_of_time)
         if found is None:
             break
-        if chances_of(material, block_losses(fewer, found) - losses)[0] >= WORSE:
+        worse = chances_of(material, block_losses(fewer, found) - losses)[0] < WORSE
+        if not worse and _metric(fewer, found) >= _metric(material, fits):
             return _chosen(names, kept, measured, found)
     return _all_kept(names, "All columns are kept: together the weak ones help.", measured, fits)
+
+
+def _metric(material: Material, fits: Sequence[QuickFit]) -> float:
+    return float(np.mean([signed_score(material, fit, fit.scores) for fit in fits]))
 
 
 def _chosen(

@@ -46,6 +46,9 @@ SPARED = 0.3
 WORSE = 0.2
 """A model without the weak columns is worse where chance alone makes it look so bad less often than this."""
 
+LOWER = 2e-3
+"""Nor may its metric be lower by more than this share of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -115,7 +118,8 @@ def _without_others(
         if found is None:
             break
         worse = chances_of(material, block_losses(fewer, found) - losses)[0] < WORSE
-        if not worse and _metric(fewer, found) >= _metric(material, fits):
+        before, after = _metric(material, fits), _metric(fewer, found)
+        if not worse and after >= before - LOWER * abs(before):
             return _chosen(names, kept, measured, found)
     return _all_kept(names, "All columns are kept: together the weak ones help.", measured, fits)
 

@@ -47,7 +47,7 @@ WORSE = 0.2
 """A model without the weak columns is worse where chance alone makes it look so bad less often than this."""
 
 LOWER = 2e-3
-"""Nor may its metric be lower by more than this share of it."""
+"""Nor may its metric be lower by more than this share of it and than its standard error over the folds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +118,19 @@ def _without_others(
         if found is None:
             break
         worse = chances_of(material, block_losses(fewer, found) - losses)[0] < WORSE
-        before, after = _metric(material, fits), _metric(fewer, found)
-        if not worse and after >= before - LOWER * abs(before):
+        if not worse and not _lower(_metrics(material, fits), _metrics(fewer, found)):
             return _chosen(names, kept, measured, found)
     return _all_kept(names, "All columns are kept: together the weak ones help.", measured, fits)
 
 
-def _metric(material: Material, fits: Sequence[QuickFit]) -> float:
-    return float(np.mean([signed_score(material, fit, fit.scores) for fit in fits]))
+def _metrics(material: Material, fits: Sequence[QuickFit]) -> NDArray[np.float64]:
+    return np.array([signed_score(material, fit, fit.scores) for fit in fits])
+
+
+def _lower(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
+    lost = before - after
+    noise = lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else 0.0
+    return bool(lost.mean() > max(noise, LOWER * abs(before.mean())))
 
 
 def _chosen(

@@ -23,6 +23,8 @@ def test_what_a_damaged_log_lost_is_said_once_and_nothing_else_is_lost(workspace
                 row = {"row_id": f"e{place}", "a": 0.1 * (place % 7), "b": 0.0, "site": "north"}
                 moment = int((START + timedelta(minutes=10 * place)).timestamp() * 1e6)
                 log.append(PredictionLine(f"e{place}", moment, 1, "champion", row, 0.3, "no", 9))
+                if part == 0:
+                    log.flush()  # each line in a frame of its own
     first, second, _ = sorted(workspace.log_folder.glob("*.seg"))
     content = bytearray(first.read_bytes())
     content[[end for _, _, end in pieces(bytes(content), len(MAGIC))][5] - 3] ^= 0xFF

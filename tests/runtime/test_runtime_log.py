@@ -22,8 +22,16 @@ from hypothesis import strategies as st
 
 from everloop.core.errors import DataFault, EverloopError, OutsideFault, RecordBusy, StorageFull, UsageFault
 from everloop.runtime.log import ActualLine, LogLimits, PredictionLine, PredictionLog, read_log, seal
-from everloop.runtime.log.lines import decode_line, encode_line
-from everloop.runtime.log.segment import MAGIC, frame, frames, header, pieces, read_segment
+from everloop.runtime.log.lines import encode_line
+from everloop.runtime.log.segment import (
+    MAGIC,
+    SEGMENT_FORMAT,
+    frame,
+    framed,
+    header,
+    pieces,
+    read_segment,
+)
 
 START = datetime(2013, 5, 1, tzinfo=UTC)
 
@@ -56,6 +64,14 @@ def write(folder, lines, **options):
     with PredictionLog(folder, **options) as log:
         for item in lines:
             log.append(item)
+
+
+def write_apart(folder, lines):
+    """Each line in a frame of its own."""
+    with PredictionLog(folder) as log:
+        for item in lines:
+            log.append(item)
+            log.flush()
 
 
 def segments(folder):
@@ -108,9 +124,7 @@ def test_rows_come_back_as_a_table(tmp_path):
 def test_no_value_keeps_a_line_or_its_neighbours_from_the_log(tmp_path, value, kept):
     write(tmp_path, [line(1), line(2, row={"value": value, "beside": True}), line(3)])
     (segment,) = segments(tmp_path)
-    first, second, third = (
-        decode_line(bytes(payload)) for payload, _ in frames(segment.read_bytes(), len(header("0")))
-    )
+    first, second, third = read_segment(segment)
     assert second == line(2, row={"value": kept, "beside": True})
     assert (first, third) == (line(1), line(3))
 
@@ -147,7 +161,7 @@ def test_actuals_late_doubled_corrected_and_for_nobody(tmp_path):
 
 
 def test_every_cut_gives_a_prefix(tmp_path):
-    write(tmp_path, [line(n) for n in range(5)])
+    write_apart(tmp_path, [line(n) for n in range(5)])
     content = segments(tmp_path)[0].read_bytes()
     ends = [end for _, _, end in pieces(content, len(MAGIC))]
     for cut in range(len(content)):
@@ -162,7 +176,7 @@ def test_every_cut_gives_a_prefix(tmp_path):
 @given(place=st.integers(0, 10_000), byte=st.integers(1, 255))
 def test_a_changed_byte_is_never_read_as_a_line(tmp_path, place, byte):
     original = [line(n) for n in range(4)]
-    content = bytearray(header("0") + b"".join(frame(encode_line(item)) for item in original))
+    content = bytearray(header("0") + b"".join(framed([encode_line(item)]) for item in original))
     content[place % len(content)] ^= byte
     (tmp_path / "changed.seg").write_bytes(bytes(content))
     read = read_segment(tmp_path / "changed.seg")
@@ -198,10 +212,17 @@ def test_a_segment_without_a_header_is_dropped(tmp_path):
     assert read_log(tmp_path).predictions.height == 1
 
 
-def test_a_newer_form_is_refused(tmp_path):
-    (tmp_path / "predictions-0-00000001.seg").write_bytes(MAGIC + frame(b'{"format": 2}'))
-    with pytest.raises(DataFault, match="newer form"):
-        read_log(tmp_path)
+@pytest.mark.parametrize(
+    ("form", "said"), [(SEGMENT_FORMAT + 1, "a newer"), (SEGMENT_FORMAT - 1, "an older")]
+)
+def test_another_form_is_refused_and_left_as_it_is(tmp_path, form, said):
+    segment = tmp_path / "predictions-0-00000001.seg"
+    content = MAGIC + frame(b'{"format": %d}' % form) + frame(b"a line") + b"torn"
+    segment.write_bytes(content)
+    for use in (read_log, PredictionLog):
+        with pytest.raises(DataFault, match=f"has {said} form"):
+            use(tmp_path)
+    assert segment.read_bytes() == content
 
 
 def test_one_writer_a_worker(tmp_path):

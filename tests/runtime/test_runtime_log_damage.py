@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from everloop.runtime.log import PredictionLog, read_log, retire, seal
 from everloop.runtime.log.lines import encode_line
-from everloop.runtime.log.segment import MAGIC, frame, header, pieces, read_lines
+from everloop.runtime.log.segment import MAGIC, framed, header, pieces, read_lines
 
-from .test_runtime_log import line, segments, write
+from .test_runtime_log import line, segments, write_apart
 
 
 def written(folder, parts=3, each=4):
-    """A log of finished segments with so many lines each, and the ids of each segment."""
+    """A log of finished segments with so many lines each, a frame a line, and the ids of each segment."""
     for part in range(parts):
-        write(folder, [line(each * part + n) for n in range(each)])
+        write_apart(folder, [line(each * part + n) for n in range(each)])
     return [[f"p{each * part + n}" for n in range(each)] for part in range(parts)]
 
 
@@ -40,28 +40,29 @@ def ends(path):
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10_000), noise=st.binary(min_size=1, max_size=300))
-def test_damaged_bytes_cost_the_lines_that_they_are_of_and_no_others(tmp_path, place, noise):
-    original = [line(n) for n in range(8)]
-    whole = header("0") + b"".join(frame(encode_line(item)) for item in original)
+def test_damaged_bytes_cost_the_frames_that_they_are_of_and_no_others(tmp_path, place, noise):
+    original = [[line(n), line(n + 1)] for n in range(0, 16, 2)]
+    written = [framed([encode_line(item) for item in lines]) for lines in original]
+    whole = header("0") + b"".join(written)
     place %= len(whole)
     noise = noise[: len(whole) - place]
     content = whole[:place] + noise + whole[place + len(noise) :]
     (tmp_path / "spoiled.seg").write_bytes(content)
     read = read_lines(tmp_path / "spoiled.seg", 0)
     begin, kept = len(header("0")), []
-    for item in original:
-        end = begin + len(frame(encode_line(item)))
+    for lines, frame in zip(original, written, strict=True):
+        end = begin + len(frame)
         if content[begin:end] == whole[begin:end]:
-            kept.append(item)
+            kept += lines
         begin = end
     assert read.lines == kept
-    if kept and kept[-1] == original[-1] and content != whole:
+    if kept and kept[-1] == original[-1][-1] and content != whole:
         assert len(read.gaps) == 1
         assert read.left == 0
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-def test_a_wrong_checksum_in_the_middle_loses_one_line_and_is_said(tmp_path, sealed):
+def test_a_wrong_checksum_in_the_middle_loses_one_frame_and_is_said(tmp_path, sealed):
     known = written(tmp_path)
     path = segments(tmp_path)[1]
     second = ends(path)[2]
@@ -90,7 +91,7 @@ def test_a_finished_segment_that_was_cut_short_is_said(tmp_path, sealed):
 def test_what_is_being_written_is_no_damage(tmp_path):
     written(tmp_path, parts=1)
     with segments(tmp_path)[0].open("ab") as file:
-        file.write(frame(encode_line(line(9)))[:-3])
+        file.write(framed([encode_line(line(9))])[:-3])
     assert said(tmp_path) == []
     with PredictionLog(tmp_path) as log:
         assert log.recovery.lines == 4

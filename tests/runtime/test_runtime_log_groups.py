@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from everloop.core.errors import OutsideFault, StorageFull
 from everloop.runtime.log import ActualLine, LogLimits, PredictionLine, PredictionLog, read_log
 from everloop.runtime.log.gathering import Gathering
-from everloop.runtime.log.lines import decode_line, encode_line
-from everloop.runtime.log.segment import frame, framed, frames
+from everloop.runtime.log.lines import apart, decode_together, encode_line
+from everloop.runtime.log.segment import MOST_TOGETHER, framed, frames
 
 VALUES = st.one_of(
     st.none(),
@@ -35,7 +35,7 @@ def line(number):
 
 
 def read(content):
-    return [decode_line(payload) for payload, _ in frames(content, 0)]
+    return [line for payload, _ in frames(content, 0) for line in decode_together(payload)]
 
 
 @pytest.fixture
@@ -44,13 +44,16 @@ def gathering(tmp_path):
 
 
 @settings(deadline=None)
-@given(lines=st.lists(LINES, max_size=12))
-def test_many_lines_are_taken_and_framed_as_each_is(tmp_path_factory, lines):
+@given(lines=st.lists(LINES, max_size=12), times=st.integers(1, 2 * MOST_TOGETHER))
+def test_lines_are_framed_a_few_together_and_each_is_as_it_was_encoded(tmp_path_factory, lines, times):
     gathering = Gathering(tmp_path_factory.getbasetemp(), LogLimits())
-    for one in lines:
+    payloads = [encode_line(one) for one in lines] * times
+    for one in lines * times:
         gathering.append(one)
-    payloads = [encode_line(one) for one in lines]
-    assert gathering.take() == framed(payloads) == b"".join(map(frame, payloads))
+    group = gathering.take()
+    groups = [payloads[begin : begin + MOST_TOGETHER] for begin in range(0, len(payloads), MOST_TOGETHER)]
+    assert group == b"".join(map(framed, groups))
+    assert [apart(payload) for payload, _ in frames(group, 0)] == groups
 
 
 @settings(deadline=None)

@@ -1,6 +1,6 @@
 """The prediction log: every answer that was given and every actual that came back, durable.
 
-Append-only segments with a checksum for each line, written by the server and sealed to Parquet by
+Append-only segments, a few lines to a checksum, written by the server and sealed to Parquet by
 the loop. Reading works while it is being written.
 
 Example:

@@ -1,4 +1,4 @@
-"""Lines on their way to the disk: encoded one by one, framed some at a time, taken a group at a time."""
+"""Lines on their way to the disk: encoded one by one, framed a few together, taken a group at a time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from pathlib import Path
 from everloop.core.errors import EverloopError, OutsideFault
 from everloop.runtime.log.limits import LogLimits
 from everloop.runtime.log.lines import UNHOLDABLE, Line, encode_line, plainly
-from everloop.runtime.log.segment import framed
-
-_TOGETHER = 64
-"""So many lines are framed at once: a step that every request takes costs more than it does in a row."""
+from everloop.runtime.log.segment import MOST_TOGETHER, framed
 
 
 class Gathering:
@@ -110,7 +107,7 @@ class Gathering:
         """
         self._committing = committing
         refuses = self.closed or self.fault is not None or self.bytes_waiting > self._most_waiting
-        self._look_at = 0 if refuses else min(self._wake_at, self._framed + _TOGETHER + 1)
+        self._look_at = 0 if refuses else min(self._wake_at, self._framed + MOST_TOGETHER + 1)
 
     def close(self) -> None:
         """Refuses lines for good; what there is may still be taken."""
@@ -121,7 +118,7 @@ class Gathering:
 
     def _look(self, place: int) -> None:
         """Does what is due before a line is appended."""
-        if len(self._payloads) >= _TOGETHER:
+        if len(self._payloads) >= MOST_TOGETHER:
             self._frame()
             self.bound(self._committing)
         if self._look_at == 0:

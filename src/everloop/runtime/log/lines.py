@@ -1,9 +1,10 @@
-"""The kinds of lines in the prediction log."""
+"""The kinds of lines in the prediction log, and lines as bytes: one by one, or several together."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -85,6 +86,10 @@ SCHEMA = {
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Line)
+_TOGETHER_DECODER = msgspec.msgpack.Decoder(list[Line])
+_APART_DECODER = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_ARRAY = struct.Struct(">BI")
+_ARRAY_32 = 0xDD  # MessagePack's array with its length in four bytes, however many there are
 
 
 plainly: Callable[[Line], bytes] = _ENCODER.encode
@@ -137,3 +142,32 @@ def decode_line(payload: bytes | memoryview) -> Line:
     """
     line: Line = _DECODER.decode(payload)
     return line
+
+
+def together(payloads: Sequence[bytes]) -> bytes:
+    """Gives encoded lines as one payload: a MessagePack array of them."""
+    return b"".join((_ARRAY.pack(_ARRAY_32, len(payloads)), *payloads))
+
+
+def count_together(payload: bytes | memoryview) -> int:
+    """Tells how many lines `together` put into a payload."""
+    return int(_ARRAY.unpack_from(payload)[1])
+
+
+def decode_together(payload: bytes | memoryview) -> list[Line]:
+    """Reads the lines that `together` put into a payload.
+
+    Raises:
+        msgspec.DecodeError: When the payload is none of lines.
+    """
+    lines: list[Line] = _TOGETHER_DECODER.decode(payload)
+    return lines
+
+
+def apart(payload: bytes | memoryview) -> list[bytes]:
+    """Gives each line that `together` put into a payload, as it was encoded.
+
+    Raises:
+        msgspec.DecodeError: When the payload is no MessagePack array.
+    """
+    return [bytes(line) for line in _APART_DECODER.decode(payload)]

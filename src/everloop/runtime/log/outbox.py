@@ -21,7 +21,7 @@ from everloop.core.errors import EverloopError, OutsideFault
 from everloop.core.files import storage_faults, write_file
 from everloop.runtime.log.holding import LockFile
 from everloop.runtime.log.limits import LogLimits
-from everloop.runtime.log.lines import Line
+from everloop.runtime.log.lines import Line, apart
 from everloop.runtime.log.segment import MAGIC, SegmentName, frames, segment_names
 from everloop.runtime.log.topic_address import TopicAddress
 from everloop.runtime.log.topic_sender import TopicSender
@@ -179,7 +179,7 @@ class _Tail:
                 self._read = OutboxPlace(number, start + found[-1][1])
                 first = 1 if start == len(MAGIC) else 0  # the header says what the lines are
                 if len(found) > first:
-                    return [bytes(payload) for payload, _ in found[first:]]
+                    return [line for payload, _ in found[first:] for line in apart(payload)]
         return []
 
     def mark(self, sent: int) -> None:

@@ -26,7 +26,7 @@ DAMAGE = "everloop.damage"
 
 @dataclass(frozen=True)
 class Part:
-    """What was read of a segment, up to the position behind its last whole line; or its sealed form.
+    """What was read of a segment, up to the position behind its last whole frame; or its sealed form.
 
     Attributes:
         tables: Its lines of the time `since` and later; all of them where that is None. Empty where it is
@@ -35,7 +35,7 @@ class Part:
         end: Behind which byte the next reading goes on.
         sealed: Whether nothing comes any more.
         since: From when on lines are held.
-        left: How many bytes behind `end` are no whole line.
+        left: How many bytes behind `end` are no whole frame.
         damage: What else of it cannot be read.
     """
 
@@ -97,7 +97,7 @@ def read_part(folder: Path, name: SegmentName, known: Part | None, since: dateti
         since: Lines of this time and later.
 
     Raises:
-        DataFault: When it is of a newer form.
+        DataFault: When it is of another form.
     """
     if known is not None and known.lacks(since):
         known = None
@@ -122,7 +122,7 @@ def read_open(folder: Path, name: SegmentName, known: Part | None, since: dateti
 
     Raises:
         FileNotFoundError: When it is not there.
-        DataFault: When it is of a newer form.
+        DataFault: When it is of another form.
     """
     part = Part.of(tables_of((), name.worker), since=since) if known is None else known
     fresh = [part.tables if since == part.since else _later(part.tables, since)]

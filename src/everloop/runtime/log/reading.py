@@ -29,7 +29,7 @@ def read_log(folder: str | Path, since: datetime | None = None, until: datetime 
         Predictions by when they were asked for, actuals by when they became known.
 
     Raises:
-        DataFault: When a segment is of a newer form.
+        DataFault: When a segment is of another form.
     """
     import polars as pl
 
@@ -88,7 +88,7 @@ class LogReader:
             known_until: Actuals before this time.
 
         Raises:
-            DataFault: When a segment is of a newer form.
+            DataFault: When a segment is of another form.
         """
         since, until, known_until = (
             None if one is None else as_utc(one) for one in (since, until, known_until)

@@ -1,9 +1,9 @@
-"""The form of a segment: a header, then framed lines; each frame is length, CRC-32C and payload.
+"""The form of a segment: a header, then frames of a few lines; each is length, CRC-32C and payload.
 
 An actual is a line about a prediction and shares its segment, so one commit makes both durable.
 What a crash left at the end (a frame that is cut off or whose checksum differs) was never
-acknowledged as durable and is no line. Bytes that a disk damaged further ahead cost the lines that they are
-of and no others.
+acknowledged as durable and holds no line. Bytes that a disk damaged further ahead cost the lines of the
+frames that they are of, `MOST_TOGETHER` of each at most, and no others.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import google_crc32c
 import msgspec
 
 from everloop.core.errors import DataFault
-from everloop.runtime.log.lines import SCHEMA, Line, decode_line
+from everloop.runtime.log.lines import SCHEMA, Line, count_together, decode_together, together
 
-SEGMENT_FORMAT = 1
+SEGMENT_FORMAT = 2
+MOST_TOGETHER = 32
+"""So many lines share a frame at most: what a damaged byte may cost."""
 MAGIC = b"EVERLOG\n"
 _FRAME = struct.Struct("<II")
 _checksum: Callable[[bytes], int] = google_crc32c.value
-# A line's first bytes: an array whose first element is the tag.
-_LINE = re.compile(rb"[\x90-\x9f](?:\xaaprediction|\xa6actual|\xa7refusal)")
+# A payload's first bytes: an array of lines, the first of them an array whose first element is the tag.
+_LINES = re.compile(rb"\xdd.{4}[\x90-\x9f](?:\xaaprediction|\xa6actual|\xa7refusal)", re.DOTALL)
 _WORKER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _NAME = re.compile(rf"predictions-({_WORKER})-(\d{{8}})\.(seg|parquet)")
 WORKER_NAME = re.compile(_WORKER)
@@ -51,13 +52,13 @@ class Recovery:
 
 @dataclass(frozen=True)
 class SegmentLines:
-    """The whole lines of a segment behind a position.
+    """The lines of the whole frames of a segment behind a position.
 
     Attributes:
         lines: The lines.
-        end: The position behind the last of them.
-        gaps: Where damaged bytes between whole lines begin and end.
-        left: How many bytes behind the last line are no whole line (yet).
+        end: The position behind the last of those frames.
+        gaps: Where damaged bytes between whole frames begin and end.
+        left: How many bytes behind the last frame are no whole one (yet).
         more: Whether there is more behind what was read.
     """
 
@@ -104,13 +105,12 @@ class SegmentName:
 
 def frame(payload: bytes) -> bytes:
     """Puts length and checksum before a payload."""
-    return framed((payload,))
+    return _FRAME.pack(len(payload), _checksum(payload)) + payload
 
 
 def framed(payloads: Sequence[bytes]) -> bytes:
-    """Gives payloads end to end, length and checksum before each; no step of it is taken in Python."""
-    heads = map(_FRAME.pack, map(len, payloads), map(_checksum, payloads))
-    return b"".join(chain.from_iterable(zip(heads, payloads, strict=True)))
+    """Gives encoded lines, `MOST_TOGETHER` at most, as one frame."""
+    return frame(together(payloads))
 
 
 def header(worker: str) -> bytes:
@@ -141,7 +141,7 @@ def _next_frame(content: bytes, position: int) -> int | None:
         behind = position + _FRAME.size + int(_FRAME.unpack_from(content, position)[0])
         if behind < len(content) and next(frames(content, behind), None):
             return behind
-    for found in _LINE.finditer(content, position + _FRAME.size):
+    for found in _LINES.finditer(content, position + _FRAME.size):
         begin = found.start() - _FRAME.size
         if begin > position and next(frames(content, begin), None):
             return begin
@@ -155,23 +155,23 @@ def frames(content: bytes, position: int) -> Iterator[tuple[memoryview, int]]:
         size, checksum = _FRAME.unpack_from(content, position)
         start = position + _FRAME.size
         position = start + size
-        # A file system may leave zeros behind a crash: no line is empty, though its checksum would fit.
+        # A file system may leave zeros behind a crash: no payload is empty, though its checksum would fit.
         if size == 0 or position > end or _checksum(bytes(view[start:position])) != checksum:
             return
         yield view[start:position], position
 
 
 def read_segment(path: Path) -> list[Line]:
-    """Reads a segment's whole lines; a torn end is left aside, so it may be written meanwhile.
+    """Reads the lines of a segment's whole frames; a torn end is left aside, so it may be written meanwhile.
 
     Raises:
-        DataFault: When the segment is of a newer form, or a line with a right checksum is none.
+        DataFault: When the segment is of another form, or what has a right checksum is no line.
     """
     return read_lines(path, 0).lines
 
 
 def read_lines(path: Path, begin: int, most: int = -1) -> SegmentLines:
-    """Reads the whole lines of a segment behind a position, those around damaged bytes among them.
+    """Reads a segment's whole frames behind a position, those around damaged bytes among them.
 
     Args:
         path: The segment.
@@ -179,7 +179,7 @@ def read_lines(path: Path, begin: int, most: int = -1) -> SegmentLines:
         most: So many bytes are read; all where it is negative.
 
     Raises:
-        DataFault: When the segment is of a newer form, or a line with a right checksum is none.
+        DataFault: When the segment is of another form, or what has a right checksum is no line.
     """
     with path.open("rb") as file:
         file.seek(begin)
@@ -190,17 +190,13 @@ def read_lines(path: Path, begin: int, most: int = -1) -> SegmentLines:
         return SegmentLines([], begin, left=len(content), more=more)
     try:
         if begin == 0 and _is_header(found[0]):
-            about = msgspec.json.decode(found[0][0])  # type: ignore[arg-type]
-            if about["format"] > SEGMENT_FORMAT:
-                raise DataFault(
-                    f"The segment {path} has a newer form than this Everloop reads.",
-                    hint="pip install -U everloop",
-                )
+            _check_form(path, found[0][0])
         return SegmentLines(
             [
-                decode_line(piece[0])
+                line
                 for piece in found
                 if piece[0] is not None and not (begin == 0 and _is_header(piece))
+                for line in decode_together(piece[0])
             ],
             begin + found[-1][2],
             tuple((begin + first, begin + end) for payload, first, end in found if payload is None),
@@ -219,19 +215,36 @@ def _is_header(piece: tuple[memoryview | None, int, int]) -> bool:
     return piece[1] == len(MAGIC) and piece[0] is not None
 
 
+def _check_form(path: Path, about: bytes | memoryview | None) -> None:
+    """Refuses a segment whose header says another form."""
+    form = msgspec.json.decode(about or b"")["format"]
+    if form != SEGMENT_FORMAT:
+        newer = form > SEGMENT_FORMAT
+        raise DataFault(
+            f"The segment {path} has {'a newer' if newer else 'an older'} form than this Everloop reads.",
+            hint="pip install -U everloop" if newer else "read it with the Everloop that wrote it",
+        )
+
+
 def recover(path: Path) -> Recovery:
-    """Cuts a segment off behind its last whole line, durably; one without any whole frame is removed."""
+    """Cuts a segment off behind its last whole frame, durably; one without any is removed.
+
+    Raises:
+        DataFault: When the segment is of another form; it is left as it is.
+    """
     content = path.read_bytes()
     found = list(pieces(content, _header_begin(content)))
     if not found:
         path.unlink()
         return Recovery(path, 0, len(content))
+    if _is_header(found[0]):
+        _check_form(path, found[0][0])
     end = found[-1][2]
     if end < len(content):
         with path.open("r+b") as file:
             file.truncate(end)
             os.fsync(file.fileno())
-    lines = sum(piece[0] is not None and not _is_header(piece) for piece in found)
+    lines = sum(count_together(piece[0]) for piece in found if piece[0] is not None and not _is_header(piece))
     return Recovery(path, lines, len(content) - end)
 
 

@@ -10,6 +10,7 @@ from everloop.core.errors import OutsideFault, StorageFull
 from everloop.runtime.log import ActualLine, LogLimits, PredictionLine, PredictionLog, read_log
 from everloop.runtime.log.gathering import Gathering
 from everloop.runtime.log.lines import apart, decode_together, encode_line
+from everloop.runtime.log.outbox import _Tail
 from everloop.runtime.log.segment import MOST_TOGETHER, framed, frames
 
 VALUES = st.one_of(
@@ -43,7 +44,7 @@ def gathering(tmp_path):
     return Gathering(tmp_path, LogLimits(group_lines=200, most_waiting=100_000))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(lines=st.lists(LINES, max_size=12), times=st.integers(1, 2 * MOST_TOGETHER))
 def test_lines_are_framed_a_few_together_and_each_is_as_it_was_encoded(tmp_path_factory, lines, times):
     gathering = Gathering(tmp_path_factory.getbasetemp(), LogLimits())
@@ -134,3 +135,20 @@ def test_a_group_that_nobody_follows_is_written(tmp_path):
             while read_log(tmp_path).actuals.height < count and time.perf_counter() < deadline:
                 time.sleep(0.002)
             assert read_log(tmp_path).actuals["id"].to_list() == ["p1", "p2"][:count]
+
+
+def test_an_outbox_reads_each_line_once_as_it_was_encoded_whatever_frame_it_is_in(tmp_path):
+    lines = [PredictionLine(f"p{n}", n, 7, "champion", {f"c{n % 3}": "x"}, 0.5, "no", 9) for n in range(200)]
+    sent = []
+    for begin in (0, 100):  # a worker that starts again
+        with PredictionLog(tmp_path, limits=LogLimits(segment_bytes=2000)) as log:
+            for place, one in enumerate(lines[begin : begin + 100], 1):
+                log.append(one)
+                if place % 45 == 0:
+                    log.flush()
+        tail = _Tail(tmp_path, "0")
+        while found := tail.read():
+            sent += found
+            tail.mark(len(sent))
+        tail.confirm(len(sent))
+    assert sent == [encode_line(one) for one in lines]

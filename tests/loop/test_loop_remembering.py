@@ -28,7 +28,7 @@ class Hourly:
 
     def __init__(self, workspace):
         self.table = pl.read_csv(workspace.spec.folder / "rows.csv").select("row_id", "a", "b", "site")
-        self.log = PredictionLog(workspace.log_folder, limits=LogLimits(segment_bytes=8000))
+        self.log = PredictionLog(workspace.log_folder, limits=LogLimits(segment_bytes=6000))
         self.sent = 0
 
     def send(self, until):

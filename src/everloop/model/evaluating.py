@@ -199,7 +199,7 @@ def _requirements(
     found = []
     for name, bound in bounds.items():
         number = differences.get(name, numbers.get(name, float("nan")))
-        found.append(Requirement(name, str(bound), number, bool(bound.holds(number))))
+        found.append(Requirement(name, str(bound), bound.limit, number, bool(bound.holds(number))))
     return tuple(found)
 
 

@@ -97,12 +97,14 @@ class Requirement:
     Attributes:
         name: The measure.
         bound: Such as ``>= 0.6``.
+        limit: The number in it.
         number: What was measured; NaN where it is not known.
         holds: Whether it holds.
     """
 
     name: str
     bound: str
+    limit: float
     number: float
     holds: bool
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from everloop.core.units import Bound
 from everloop.measure.metrics import METRICS
 from everloop.report import Badge, Beside, Fold, Picture, Table, pictures
 from everloop.report.writing import number
@@ -61,7 +60,7 @@ def requirement_blocks(evaluation: Evaluation) -> list[Block]:
     table = Table(["required", "bound", "found", ""], rows)
     places: dict[str, tuple[float, float, float]] = {}
     for item in evaluation.requirements:
-        limit = Bound.parse(item.bound).limit
+        limit = item.limit
         if limit > 0 and math.isfinite(item.number):
             low, found, high = _ends(item, evaluation)
             places[_asked(item)] = low / limit, found / limit, high / limit

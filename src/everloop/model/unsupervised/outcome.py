@@ -82,5 +82,5 @@ def requirements_of(
     found = []
     for name, bound in required.items():
         number = metrics[name].estimate if name in metrics else float("nan")
-        found.append(Requirement(name, str(bound), number, bool(bound.holds(number))))
+        found.append(Requirement(name, str(bound), bound.limit, number, bool(bound.holds(number))))
     return tuple(found)

@@ -43,8 +43,9 @@ class CleanSpec(Part):
 
     duplicates: Literal["drop", "near", "keep"] | RepeatedRows = Field(
         "drop",
-        description="Rows that are the same in every column (`drop`), also where only case, spaces, accents "
-        "or one typing error differ (`near`), or in some columns (`{by: [...], keep: first}`).",
+        description="Rows that are the same in every column, and not by chance (`drop`), also where only "
+        "case, spaces, accents or one typing error differ (`near`), or in some columns (`{by: [...], keep: "
+        "first}`).",
     )
     outliers: Literal["clip", "keep"] = Field("clip", description="Numbers far outside the training part.")
     missing: Literal["impute", "keep"] = Field(

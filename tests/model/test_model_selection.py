@@ -39,14 +39,20 @@ def kept_of(table: pl.DataFrame, target: str, seed: int) -> set[str]:
 
 def test_noise_goes_and_a_weak_column_that_helps_stays_on_any_rows_and_folds() -> None:
     """Of twenty-four columns of noise on three tables one may pass."""
-    kept = [kept_of(shops(seed=seed), "bought", seed) for seed in range(3)]
+    kept = [kept_of(shops(6_000, seed=seed), "bought", seed) for seed in range(3)]
     assert all(columns >= USEFUL for columns in kept)
     assert sum(len(columns - USEFUL) for columns in kept) <= 1
 
 
+def test_few_rows_leave_out_only_what_looks_most_like_noise() -> None:
+    kept = [kept_of(shops(1_500, seed=seed), "bought", seed) for seed in range(3)]
+    assert all(columns >= USEFUL for columns in kept)
+    assert sum(len(columns - USEFUL) for columns in kept) < 24 / 2
+
+
 def test_noise_goes_where_a_number_is_learned() -> None:
     random = np.random.default_rng(0)
-    table = shops().drop("bought")
+    table = shops(6_000).drop("bought")
     number = 3 * table["strong"] + table["weak"] + pl.Series(random.normal(0, 2, table.height))
     assert kept_of(table.with_columns(spent=number), "spent", 1) == {"strong", "weak"}
 

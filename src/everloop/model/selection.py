@@ -7,8 +7,8 @@ show which gains are surely more, and of the columns taken to help a tenth at mo
 Hochberg 1995). The others are left out if the model without them is not worse, by loss and metric; else
 only those that look most like noise.
 
-Columns that look useless by chance make a model worse on other rows than on those that chose them, so
-few rows choose nothing.
+Columns that look useless by chance make a model worse on other rows than on those that chose them, so few
+rows leave out only what looks most like noise, and very few nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 FEWEST_ROWS = 200
 FEWEST_SELECTED_BY = 1_000
 """With fewer rows no column is left out: what seems to be noise there often helps on other rows."""
+
+FEWEST_STRICT = 5_000
+"""With fewer rows a column that helps a little is not told from noise: only what looks most like it goes."""
 
 REPEATS = 3
 NOISE = 0.1
@@ -87,7 +90,9 @@ def select_features(material: Material, *, out_of_time: Callable[[], bool] = lam
         return _all_kept(names, "All columns are kept: there was no time to select.")
     measured = dict(zip(names, lost.gains.tolist(), strict=True))
     chances = chances_of(material, lost.blocks)
-    helpful = [_below(names, false_share(chances), NOISE), _below(names, chances, SPARED)]
+    helpful = [_below(names, chances, SPARED)]
+    if material.table.height >= FEWEST_STRICT:
+        helpful.insert(0, _below(names, false_share(chances), NOISE))
     if len(helpful[0]) == len(names):
         return _all_kept(names, "All columns help on held-out rows.", measured, fits)
     if material.table.height < FEWEST_SELECTED_BY:

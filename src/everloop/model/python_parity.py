@@ -175,6 +175,12 @@ def certify_prepared(trained: Trained, folder: Path, rows: Any, reason: str, see
         "row": row_by_row(compare, package, trial, seed, MOST_SINGLE),
         "batch": compare(trial, package.scores(trial.table)),
     }
+    return _certificate(trained, compare, trial, runtimes, reason)
+
+
+def _certificate(
+    trained: Trained, compare: Comparison, trial: Trial, runtimes: dict[str, RuntimeParity], reason: str
+) -> Certificate:
     counts = {kind: trial.kinds.count(kind) for kind in ("test", "edge")}
     return Certificate(
         tolerance=compare.tolerance,
@@ -222,14 +228,7 @@ def certify_python(given: GivenModel, folder: Path, reason: str) -> Certificate:
     }
     if trained.frame.task != "regression":
         runtimes["predict"] = _decided_alike(compare(tested, given.scores, given.decisions()), trained)
-    counts = {kind: trial.kinds.count(kind) for kind in ("test", "edge")}
-    return Certificate(
-        tolerance=compare.tolerance,
-        threshold=trained.threshold,
-        rows={**counts, "refused": trial.refused},
-        runtimes=runtimes,
-        absent=dict.fromkeys(("plan_graph", "graph"), reason),
-    )
+    return _certificate(trained, compare, trial, runtimes, reason)
 
 
 def _decided_alike(found: RuntimeParity, trained: Trained) -> RuntimeParity:

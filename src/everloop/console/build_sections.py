@@ -122,6 +122,11 @@ def _learning_curve(labels: dict[str, Any]) -> list[Block]:
     ]
 
 
+BY_CHANCE = (
+    "no repeats: inputs hold so few combinations that rows are equal by chance; they are divided like any"
+)
+
+
 def data_section(story: Story) -> Section:
     """Tells which rows were taken, what they were held against, and how they were divided."""
     taken, enforced, prepared = story.step("snapshot"), story.step("contract"), story.step("dataset")
@@ -141,6 +146,7 @@ def data_section(story: Story) -> Section:
         told["Split"] = f"by {split['by']}" + "".join(
             f"; {part} from {day(start)}" for part, start in (split.get("starts") or {}).items()
         )
+        told["Equal rows"] = BY_CHANCE if split.get("by_chance") else None
         told["Defined features"] = ", ".join(prepared["features"]) or None
         parts = {name: float(rows) for name, rows in prepared["rows"].items()}
         drawn = pictures.shares(parts, x_label="rows")

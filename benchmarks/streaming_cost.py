@@ -39,7 +39,7 @@ from everloop.measure.intervals import bootstrap_interval
 from everloop.runtime.log import LogLimits, read_log
 
 PROCESSES = 3
-PAIRS = 2
+PAIRS = 14
 """Pairs of rounds of each process and way of asking, for each round that is asked for."""
 CONNECTIONS = {"one connection": 1, "16 connections": 16}
 
@@ -56,23 +56,30 @@ class Round:
 
     Attributes:
         answering: Processor seconds of the thread that answers.
-        behind: Processor seconds of all other threads, until what was asked is on disk.
         passed: Seconds between two requests.
     """
 
     answering: float
-    behind: float
     passed: float
 
-    @property
-    def processor(self) -> float:
-        """Processor seconds of the whole process."""
-        return self.answering + self.behind
+
+@dataclass(frozen=True)
+class Block:
+    """Pairs of rounds, one right after the other, and what the other threads used for those watched.
+
+    Attributes:
+        pairs: A watched round and one unwatched.
+        behind: Processor seconds of all threads but the one that answers, for each line, until what was
+            asked is on disk.
+    """
+
+    pairs: tuple[tuple[Round, Round], ...]
+    behind: float
 
 
 def run(options: Options) -> Report:
     """Asks with and without, then reads what was logged as the loop does."""
-    training, requests = (2_000, 500) if options.quick else (20_000, 1_500)
+    training, requests = (2_000, 100) if options.quick else (20_000, 500)
     with contextlib.ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         rows = table(training)
@@ -80,25 +87,27 @@ def run(options: Options) -> Report:
         make_deployment(rows, folder)
         bodies = [json.dumps(row).encode() for row in rows.drop("y").head(500).to_dicts()]
         servers = [opened.enter_context(started(SWITCHED, folder, install=False)) for _ in range(PROCESSES)]
-        pairs: dict[str, list[tuple[Round, Round]]] = {way: [] for way in CONNECTIONS}
-        for turn in range(options.rounds * PAIRS):
+        blocks: dict[str, list[Block]] = {way: [] for way in CONNECTIONS}
+        for _ in range(options.rounds):
             for server, (way, count) in itertools.product(servers, CONNECTIONS.items()):
                 if server is not None:
-                    asked = partial(_asked, server, bodies, requests, count)
-                    pairs[way].append(_pair(asked, watched_first=turn % 2 == 0))
+                    blocks[way].append(_block(server, bodies, requests, count))
         reading = _reading(next(folder.glob("switched-*/")))
     return Report(
         (
-            *(one for way, of_way in pairs.items() for one in _figures(way, of_way)),
+            *(one for way, of_way in blocks.items() for one in _figures(way, of_way)),
             Figure("reading a line of the log, in the loop's process", reading * 1e6, "us"),
         ),
         (f"shares are medians of {options.rounds * PAIRS * PROCESSES} pairs, within their 95 % intervals",),
     )
 
 
-def _figures(way: str, pairs: Sequence[tuple[Round, Round]]) -> Iterator[Figure]:
-    watched, bare = (Timing(tuple(one.processor for one in side)) for side in zip(*pairs, strict=True))
-    shares = np.array([one.processor / other.processor - 1 for one, other in pairs]) * 100
+def _figures(way: str, blocks: Sequence[Block]) -> Iterator[Figure]:
+    pairs = [
+        (one.answering + block.behind, other.answering) for block in blocks for one, other in block.pairs
+    ]
+    watched, bare = (Timing(side) for side in zip(*pairs, strict=True))
+    shares = np.array([one / other - 1 for one, other in pairs]) * 100
     share = bootstrap_interval(lambda drawn: float(np.median(drawn)), shares, seed=0)
     yield Figure(
         f"{way}: processor time of the server for a request",
@@ -110,10 +119,23 @@ def _figures(way: str, pairs: Sequence[tuple[Round, Round]]) -> Iterator[Figure]
     yield Figure(
         f"{way}: of it monitoring adds", share.estimate, "%", low=share.low, high=share.high, goal="< 5"
     )
-    behind = statistics.median(one.behind for one, _ in pairs)
+    behind = statistics.median(block.behind for block in blocks)
     yield Figure(f"{way}: of it the log's thread", behind * 1e6, "us")
-    rates = [statistics.median(1 / one.passed for one in side) for side in zip(*pairs, strict=True)]
+    passed = zip(*(pair for block in blocks for pair in block.pairs), strict=True)
+    rates = [statistics.median(1 / one.passed for one in side) for side in passed]
     yield Figure(f"{way}: answered", rates[0], "requests/s", beside="unwatched", other=rates[1])
+
+
+def _block(server: Running, bodies: Sequence[bytes], requests: int, count: int) -> Block:
+    """Pairs of rounds, each in the other order than the last, until all is on disk."""
+    asked = partial(
+        _asked, server, itertools.cycle(_request(server, body) for body in bodies), requests, count
+    )
+    _, others = _processor_seconds(server.process.pid)
+    pairs = tuple(_pair(asked, watched_first=number % 2 == 0) for number in range(PAIRS))
+    time.sleep(_SETTLED)
+    _, all_others = _processor_seconds(server.process.pid)
+    return Block(pairs, (all_others - others) / ((_WARM + requests) * PAIRS))
 
 
 def _pair(asked: Callable[[bool], Round], *, watched_first: bool) -> tuple[Round, Round]:
@@ -122,29 +144,22 @@ def _pair(asked: Callable[[bool], Round], *, watched_first: bool) -> tuple[Round
     return took[True], took[False]
 
 
-def _asked(server: Running, bodies: Sequence[bytes], requests: int, count: int, watched: bool) -> Round:
+def _asked(server: Running, turns: Iterator[bytes], requests: int, count: int, watched: bool) -> Round:
     """A round: as many rows at once as there are connections. An unwatched one leaves nothing behind."""
     server.process.send_signal(signal.SIGUSR2 if watched else signal.SIGUSR1)
-    turns = itertools.cycle(_request(server, body) for body in bodies)
     with contextlib.ExitStack() as opened:
         place = urlsplit(server.url)
         connections = [
             opened.enter_context(socket.create_connection((place.hostname, place.port), timeout=30))
             for _ in range(count)
         ]
-        _, others = _processor_seconds(server.process.pid)
         _ask(server, connections, itertools.islice(turns, _WARM))
         begun, _ = _processor_seconds(server.process.pid)
         start = time.perf_counter()
         _ask(server, connections, itertools.islice(turns, requests))
         passed = time.perf_counter() - start
         ended, _ = _processor_seconds(server.process.pid)
-        if watched:
-            time.sleep(_SETTLED)
-        _, all_others = _processor_seconds(server.process.pid)
-    # The lines of the first requests are written with the others.
-    behind = (all_others - others) / (_WARM + requests)
-    return Round((ended - begun) / requests, behind, passed / requests)
+    return Round((ended - begun) / requests, passed / requests)
 
 
 def _request(server: Running, body: bytes) -> bytes:

@@ -1,6 +1,9 @@
 """Lines on their way to the disk: none is lost, doubled or out of place, whenever they are taken."""
 
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -76,7 +79,7 @@ def test_groups_hold_every_line_once_in_order(tmp_path_factory, counts):
 
 def test_a_sleeping_writer_is_woken_by_the_first_line_and_by_a_full_group_alone(gathering, monkeypatch):
     woken = []
-    monkeypatch.setattr(gathering.changed, "notify", lambda: woken.append(gathering.appended + 1))
+    monkeypatch.setattr(gathering.changed, "notify", lambda: woken.append(gathering.appended))
     with gathering.lock:
         gathering.wake_at_once()
     for number in range(450):
@@ -88,6 +91,93 @@ def test_a_sleeping_writer_is_woken_by_the_first_line_and_by_a_full_group_alone(
     for number in range(450):
         gathering.append(line(number))
     assert woken == [1, 200, 650]  # between two commits the writer comes by itself
+
+
+@pytest.fixture
+def restless():
+    """Threads that take turns in the middle of everything."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("restless")
+def test_lines_of_many_threads_are_taken_once_and_never_behind_their_places(gathering):
+    places, groups, done = {}, [], threading.Event()
+
+    def append(thread):
+        for number in range(1_000 * thread, 1_000 * thread + 1_000):
+            try:
+                places[f"p{number}"] = gathering.append(line(number))
+            except OutsideFault:
+                places[f"p{number}"] = None
+
+    def take():
+        while not done.is_set() or gathering.waits:
+            with gathering.lock:
+                groups.append(read(gathering.take()))
+                gathering.bound(0 if len(groups) % 5 else 200_000)  # each fifth time lines are refused
+        with gathering.lock:
+            gathering.bound(0)
+
+    with ThreadPoolExecutor(5) as threads:
+        taking = threads.submit(take)
+        for appending in [threads.submit(append, thread) for thread in range(4)]:
+            appending.result()
+        done.set()
+        taking.result()
+    taken = [one.id for group in groups for one in group]
+    assert sorted(taken) == sorted(name for name, place in places.items() if place is not None)
+    assert all(place <= places[name] for place, name in enumerate(taken, 1))
+    assert gathering.taken == len(taken) == gathering.appended
+
+
+class Interrupted(list):
+    """A list of which lines are taken just as somebody asks how many there are."""
+
+    before = after = staticmethod(lambda: None)
+
+    def __len__(self):
+        self.before()
+        count = super().__len__()
+        self.after()
+        return count
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_line_that_is_taken_while_it_is_appended_is_not_behind_its_place(gathering, moment):
+    def take():
+        setattr(payloads, moment, lambda: None)
+        with gathering.lock:
+            gathering.take()
+
+    gathering._payloads = payloads = Interrupted()
+    for number in (1, 2, 3):
+        setattr(payloads, moment, take)
+        assert gathering.append(line(number)) >= number == gathering.appended
+
+
+def test_a_line_that_comes_as_the_writer_falls_asleep_is_written(tmp_path, monkeypatch):
+    def wake_at_once(gathering):
+        if gathering.appended == 1:
+            gathering.append(line(2))
+        real(gathering)
+
+    real = Gathering.wake_at_once
+    monkeypatch.setattr(Gathering, "wake_at_once", wake_at_once)
+    with PredictionLog(tmp_path, limits=LogLimits(group_seconds=0.01, sync_seconds=60.0)) as log:
+        log.append(line(1))
+        deadline = time.perf_counter() + 10
+        while read_log(tmp_path).actuals.height < 2 and time.perf_counter() < deadline:
+            time.sleep(0.005)
+        assert read_log(tmp_path).actuals["id"].to_list() == ["p1", "p2"]
+
+
+def test_a_promise_of_a_place_that_no_line_has_is_kept_with_the_last_line(tmp_path):
+    with PredictionLog(tmp_path, durability="fsync") as log:
+        log.append(line(1))
+        log.durable(40).result(10)
 
 
 def test_what_is_refused_is_not_taken(gathering):
@@ -111,6 +201,22 @@ def test_what_is_refused_is_not_taken(gathering):
     with pytest.raises(OutsideFault, match="is closed"):
         gathering.append(line(3))
     assert read(gathering.take()) == [line(2)] * gathering.taken
+
+
+def test_of_long_lines_few_wait_uncounted(tmp_path):
+    gathering = Gathering(tmp_path, LogLimits(most_waiting=20 * 2**20))
+    long = ActualLine("p" * 2**20, "yes", 1)
+    for _ in range(MOST_TOGETHER):  # nothing is known of their length yet
+        assert gathering.bytes_waiting == 0
+        gathering.append(long)
+    assert gathering.bytes_waiting > 2**25
+    with pytest.raises(OutsideFault, match="does not keep up"):
+        gathering.append(long)
+    with gathering.lock:
+        gathering.take()
+        gathering.bound(0)
+    gathering.append(long)
+    assert gathering.bytes_waiting > 2**20
 
 
 def test_under_traffic_a_group_is_written_in_its_time_and_not_more_often(tmp_path, monkeypatch):

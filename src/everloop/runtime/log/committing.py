@@ -90,7 +90,8 @@ class Committing:
             if left <= 0:
                 return
             gathering.wake_at_once()
-            gathering.changed.wait(None if left == math.inf else left)
+            if not gathering.waits:
+                gathering.changed.wait(None if left == math.inf else left)
             self._grow()
 
     def _grow(self) -> None:

@@ -11,6 +11,10 @@ from everloop.runtime.log.limits import LogLimits
 from everloop.runtime.log.lines import UNHOLDABLE, Line, encode_line, plainly
 from everloop.runtime.log.segment import MOST_TOGETHER, framed
 
+_UNFRAMED_LINES, _UNFRAMED_BYTES = 256, 2**20
+"""About so much is framed by an append, if it was not taken before: many frames in a row cost less than each
+between two requests."""
+
 
 class Gathering:
     """What was appended and is not on disk yet. Many threads append, one takes.
@@ -20,7 +24,7 @@ class Gathering:
         limits: How much may wait, and how large a group grows.
 
     Attributes:
-        lock: Held while anything here is read or changed, but by `append`, which takes it itself.
+        lock: Held while anything here is read or changed; `append` takes it only where more is due.
         changed: Tells the thread that takes that there is something to do.
         taken: The place of the last line that was taken.
         fault: Why lines are refused at present, or None.
@@ -28,7 +32,6 @@ class Gathering:
     """
 
     def __init__(self, folder: Path, limits: LogLimits) -> None:
-        # Appending takes the bare lock: a condition's own methods cost as much as encoding a line.
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.taken = 0
@@ -37,11 +40,12 @@ class Gathering:
         self._folder = folder
         self._group_lines, self._most_waiting = limits.group_lines, limits.most_waiting
         self._payloads: list[bytes] = []  # without their frames yet
-        self._framed = 0  # the place of the last line before those
+        self._framed = 0  # how many lines are in frames: those have left, or are about to leave, the list
+        self._framed_at = MOST_TOGETHER  # as many lines are framed by the append of the last of them
         self._pieces: list[bytes] = []
         self._bytes = 0  # of the pieces
         self._committing = 0  # bytes that were taken and are not synced yet
-        # What an append has to do beside appending comes at places known before, 0 where all are refused.
+        # What is due beside appending comes at places known before, 0 where all are refused.
         self._wake_at: float = 1
         self._look_at: float = 1
 
@@ -56,13 +60,13 @@ class Gathering:
             payload = plainly(line)
         except UNHOLDABLE:
             payload = encode_line(line)
-        with self.lock:
-            payloads = self._payloads
-            place = self._framed + len(payloads) + 1
-            if place >= self._look_at:
-                self._look(place)
-                payloads = self._payloads
-            payloads.append(payload)
+        # Without the lock, which costs as much as the rest: a list takes an element whole. Whoever frames
+        # counts lines before they leave the list, so counted in this order they are never too few.
+        payloads = self._payloads
+        payloads.append(payload)
+        place = len(payloads) + self._framed
+        if place >= self._look_at:
+            self._look(payload, place)
         return place
 
     @property
@@ -86,13 +90,16 @@ class Gathering:
         return self._bytes + self._committing
 
     def wake_at_once(self) -> None:
-        """Has the next line wake the thread that takes; otherwise only a full group does."""
+        """Has the next line wake the thread that takes; otherwise only a full group does.
+
+        Ask `waits` afterwards: a line that came meanwhile wakes nobody.
+        """
         self._wake_at = self.taken + 1
         self.bound(self._committing)
 
     def take(self) -> bytes:
         """Gives all lines in their frames, end to end, and begins a new group."""
-        self._frame()
+        self._frame(len(self._payloads))
         group = b"".join(self._pieces)
         self._pieces, self._bytes = [], 0
         self.taken = self._framed
@@ -107,7 +114,7 @@ class Gathering:
         """
         self._committing = committing
         refuses = self.closed or self.fault is not None or self.bytes_waiting > self._most_waiting
-        self._look_at = 0 if refuses else min(self._wake_at, self._framed + MOST_TOGETHER + 1)
+        self._look_at = 0 if refuses else min(self._wake_at, self._framed + self._framed_at)
 
     def close(self) -> None:
         """Refuses lines for good; what there is may still be taken."""
@@ -116,26 +123,41 @@ class Gathering:
             self.bound(self._committing)
             self.changed.notify()
 
-    def _look(self, place: int) -> None:
-        """Does what is due before a line is appended."""
-        if len(self._payloads) >= MOST_TOGETHER:
-            self._frame()
-            self.bound(self._committing)
-        if self._look_at == 0:
-            raise self._refusal()
-        if place >= self._wake_at:
-            full = self.taken + self._group_lines
-            self._wake_at = full if place < full else math.inf
-            self.bound(self._committing)
-            self.changed.notify()
+    def _look(self, payload: bytes, place: int) -> None:
+        """Does what is due once a line was appended; where lines are refused it is taken back."""
+        with self.lock:
+            count = len(self._payloads)
+            if count >= self._framed_at and self._look_at:
+                self._frame(count)
+                self.bound(self._committing)
+            if self._look_at == 0:
+                if self._withdrawn(payload):
+                    raise self._refusal()
+            elif place >= self._wake_at:
+                full = self.taken + self._group_lines
+                self._wake_at = full if place < full else math.inf
+                self.bound(self._committing)
+                self.changed.notify()
 
-    def _frame(self) -> None:
-        if self._payloads:
-            piece = framed(self._payloads)
+    def _withdrawn(self, payload: bytes) -> bool:
+        """Takes a line back; tells whether it was still there, and not in a frame already."""
+        for index in range(len(self._payloads) - 1, -1, -1):
+            if self._payloads[index] is payload:
+                del self._payloads[index]
+                return True
+        return False
+
+    def _frame(self, count: int) -> None:
+        """Puts the first lines of the list into frames."""
+        for begin in range(0, count, MOST_TOGETHER):
+            some = self._payloads[: min(MOST_TOGETHER, count - begin)]
+            piece = framed(some)
             self._pieces.append(piece)
             self._bytes += len(piece)
-            self._framed += len(self._payloads)
-            self._payloads = []
+            self._framed += len(some)
+            del self._payloads[: len(some)]
+            fitting = _UNFRAMED_BYTES * len(some) // len(piece)
+            self._framed_at = max(1, min(_UNFRAMED_LINES, fitting))
 
     def _refusal(self) -> EverloopError:
         if self.closed:

@@ -93,6 +93,7 @@ class PredictionLog:
         promise: Future[None] = Future()
         gathering, committing = self._gathering, self._committing
         with gathering.lock:
+            place = min(place, gathering.appended)  # lines that were framed meanwhile are in it twice
             if place <= committing.durable:
                 promise.set_result(None)
             elif gathering.fault is not None:

@@ -12,6 +12,7 @@ from everloop.runtime.log.lines import Line, PredictionLine, RefusalLine
 from everloop.runtime.log.opening import WrittenLog, open_log
 from everloop.runtime.log.privacy import Privacy, key_of
 from everloop.runtime.routing import PINNED, chance_of
+from everloop.runtime.service.metrics import COUNTED_TOGETHER
 
 if TYPE_CHECKING:
     from everloop.runtime.package import Answer
@@ -36,7 +37,7 @@ class Keeping:
         self, settings: ServerSettings, arms: ArmTable, shedding: Shedding, metrics: Metrics
     ) -> None:
         self._settings, self._arms, self._shedding = settings, arms, shedding
-        self._predictions = metrics.predictions
+        self._metrics, self._predicted = metrics, metrics.predicted
         self._log: WrittenLog | None = None
         self._privacy: Privacy | None = None
         # One call for each line: what a line passes on its way is found when the log is opened.
@@ -100,7 +101,10 @@ class Keeping:
             place = self._take(line)
         except EverloopError as error:
             raise self._refusal(error) from None
-        self._predictions[loaded.label, arm] += 1
+        predicted = self._predicted
+        predicted.append((loaded.label, arm))
+        if len(predicted) >= COUNTED_TOGETHER:
+            self._metrics.count_predictions()
         return place
 
     def write(self, lines: Sequence[Line]) -> int:

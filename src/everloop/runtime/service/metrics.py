@@ -7,11 +7,13 @@ set of values: routes, known fields, versions; never what a client sent.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+COUNTED_TOGETHER = 256
+"""So many answers are counted at once at the latest."""
 
 Labels = tuple[str, ...]
 
@@ -53,14 +55,14 @@ class Metrics:
     """All numbers of one lifecycle in a server process. Used from the event loop alone.
 
     Attributes:
-        predictions: How many were made, by version and arm. Whoever makes one adds it here: each answer
-            comes by, and a call for it would cost more than the addition.
+        predicted: The version and the arm of predictions that are not counted yet. Whoever makes one adds it
+            here, and calls `count_predictions` once there are `COUNTED_TOGETHER`: each answer comes by, and
+            what is done for each has left the processor's caches since the last.
     """
 
     def __init__(self) -> None:
         self._values: dict[str, dict[Labels, float]] = {family.name: {} for family in FAMILIES}
-        self.predictions: defaultdict[Labels, float] = defaultdict(float)
-        self._values[PREDICTIONS.name] = self.predictions
+        self.predicted: list[Labels] = []
         self._answered: dict[tuple[str, str, int], Answers] = {}
 
     def add(self, name: str, *labels: str, amount: float = 1) -> None:
@@ -71,6 +73,12 @@ class Metrics:
     def put(self, name: str, value: float, *labels: str) -> None:
         """Sets a gauge, or a counter that is kept elsewhere."""
         self._values[name][labels] = value
+
+    def count_predictions(self) -> None:
+        """Counts the predictions that are not counted yet."""
+        for at, times in Counter(self.predicted).items():
+            self.add(PREDICTIONS.name, *at, amount=times)
+        self.predicted.clear()
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Counts an answer and how long it took."""
@@ -92,6 +100,8 @@ class Metrics:
             values = {(*at, str(status)): float(sum(one.times)) for (*at, status), one in self._given()}
             yield from _lines(family, values, lifecycle)
         else:
+            if family is PREDICTIONS:
+                self.count_predictions()
             yield from _lines(family, self._values[family.name], lifecycle)
 
     def _given(self) -> Iterator[tuple[tuple[str, str, int], Answers]]:
@@ -117,16 +127,37 @@ class Metrics:
 class Answers:
     """Answers of a route, a method and a status: how many took how long, and seconds in all."""
 
-    __slots__ = ("seconds", "times")
+    __slots__ = ("_seconds", "_times", "_uncounted")
 
     def __init__(self) -> None:
-        self.times = [0] * (len(LATENCY_BUCKETS) + 1)
-        self.seconds = 0.0
+        self._times = [0] * (len(LATENCY_BUCKETS) + 1)
+        self._seconds = 0.0
+        self._uncounted: list[float] = []
 
     def took(self, seconds: float) -> None:
         """Counts an answer and how long it took."""
-        self.times[bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        self.seconds += seconds
+        # Counted many at once, as `Metrics.predicted` says.
+        self._uncounted.append(seconds)
+        if len(self._uncounted) >= COUNTED_TOGETHER:
+            self._count()
+
+    @property
+    def times(self) -> list[int]:
+        """How many took as long as each bound at most and longer than the one before; last, longer."""
+        self._count()
+        return self._times
+
+    @property
+    def seconds(self) -> float:
+        """How long they took in all."""
+        self._count()
+        return self._seconds
+
+    def _count(self) -> None:
+        for seconds in self._uncounted:
+            self._times[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        self._seconds += sum(self._uncounted)
+        self._uncounted.clear()
 
 
 def metrics_text(parts: Sequence[tuple[str, Metrics]]) -> str:

@@ -17,6 +17,7 @@ from everloop.core.errors import EverloopError
 from everloop.runtime.http import Refusal
 from everloop.runtime.log.lines import Line, PredictionLine, RefusalLine
 from everloop.runtime.routing import PINNED, SHADOW
+from everloop.runtime.service.metrics import PREDICTIONS
 
 if TYPE_CHECKING:
     from everloop.runtime.service.arms import LoadedArm, LoadedRouting
@@ -127,7 +128,7 @@ class Shadowing:
 
     def _count(self, what: str, version: int) -> None:
         if what == "scored":
-            self._metrics.predictions[str(version), SHADOW] += 1
+            self._metrics.add(PREDICTIONS.name, str(version), SHADOW)
         else:
             self._metrics.add(_LOST[what])
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from everloop.data.partitions import FEWEST_PARTS, judge_parts
+from everloop.data.partitions import FEWEST_PARTS, Numbers, judge_numbers, judge_parts
 from everloop.table.tables import as_frame
 
 REAL = Path("../shared/data")
@@ -140,3 +140,14 @@ def test_the_days_of_a_week_that_is_not_over_are_no_corruption():
     parts = judge_parts(begun, week, ignore=("date",), growing="2012-W26")
     assert not any(one.quarantined for one in parts)
     assert not parts[-1].judged
+
+
+def test_numbers_that_some_parts_lack_are_compared_with_the_parts_that_have_them():
+    names = tuple(f"{place:02d}" for place in range(20))
+    share = np.tile([0.1, 0.2], 10)
+    gaps = np.where(np.arange(20) % 3 == 1, np.nan, share)
+    share[-1] = gaps[-1] = 0.9
+    values = {("whole", "true", ""): share, ("gaps", "true", ""): gaps}
+    last = judge_numbers(Numbers(names, np.full(20, 1e6), values))[-1]
+    # Beyond 0.2 by 0.7; the floor of a share is 0.1, and so much it moves from part to part as well.
+    assert {one.column: one.score for one in last.unlike} == pytest.approx({"whole": 7.0, "gaps": 7.0})

@@ -7,11 +7,12 @@ from sklearn.linear_model import Ridge
 from everloop.measure.linear_signal import SHRINKAGE, _out_of_fold, _scaled, linear_p
 
 
-def test_the_matrix_gives_ridge_regressions_predictions() -> None:
+@pytest.mark.parametrize("width", [4, 70])
+def test_out_of_fold_predictions_are_ridge_regressions(width) -> None:
     random = np.random.default_rng(0)
-    inputs, target, folds = random.normal(size=(60, 4)), random.normal(size=60), np.arange(60) % 3
+    inputs, target, folds = random.normal(size=(60, width)), random.normal(size=60), np.arange(60) % 3
     scaled = _scaled(inputs)
-    ours = _out_of_fold(scaled, folds) @ target
+    ours = _out_of_fold(scaled, target[:, np.newaxis], folds)[:, 0]
     for fold in range(3):
         learned, held_out = folds != fold, folds == fold
         model = Ridge(alpha=SHRINKAGE * learned.sum(), fit_intercept=False)

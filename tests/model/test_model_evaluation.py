@@ -70,6 +70,17 @@ def test_the_interval_of_many_rows_is_as_wide_as_theory_says() -> None:
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.25)
 
 
+def test_what_nobody_looks_at_is_left_out_and_changes_no_other_number() -> None:
+    prices = np.tile([5.0, -2.0, -4.0, 1.0], (600, 1))
+    one = judged(worth=Worth("binary", prices=prices, size=600), today=np.arange(600) % 2 == 0)
+    whole, plain = evaluate(one), evaluate(one, shown=False)
+    assert whole.slices_looked_at
+    assert whole.against_today
+    assert not (plain.slices or plain.slices_looked_at or plain.against_today)
+    left = {"slices": (), "slices_looked_at": 0, "against_today": {}}
+    assert replace(whole, **left).to_dict() == plain.to_dict()
+
+
 def test_value_and_gain_are_those_of_the_decisions() -> None:
     prices = np.tile([5.0, -2.0, -4.0, 1.0], (600, 1))
     today = np.zeros(600, dtype=bool)

@@ -248,35 +248,59 @@ def _named() -> pl.Expr:
 
 def _scores(numbers: Numbers, earlier: list[int], place: int) -> dict[tuple[str, str, str], float]:
     """Gives how far each number of a part lies beyond those of all earlier ones."""
-    found = {}
-    for key, series in numbers.values.items():
-        sort = SORTS[key[1]]
-        before, now = series[earlier], series[place]
-        before = before[~np.isnan(before)]
-        if np.isnan(now) or before.size < WARM_UP:
-            continue
-        if key[1] in SPREAD and _was_constant(numbers, key[0], earlier):
-            continue
-        below = 0.0 if sort.only_up else float(before.min()) - now
-        beyond = max(below, now - float(before.max()), 0.0)
-        moved = float(np.quantile(np.abs(np.diff(before)), MOVES))
-        found[key] = beyond / max(sort.floor, moved, _noise(key[1], before, float(numbers.rows[place])))
-    return found
+    keys = list(numbers.values)
+    series = np.stack([numbers.values[key] for key in keys])
+    before, now = np.take(series, earlier, axis=1), series[:, place]
+    counts = (~np.isnan(before)).sum(axis=1)
+    told = ~np.isnan(now) & (counts >= WARM_UP)
+    constant = _constant(numbers, {key[0] for key, one in zip(keys, told, strict=True) if one}, earlier)
+    told &= [key[1] not in SPREAD or key[0] not in constant for key in keys]
+    found: dict[int, float] = {}
+    # Numbers that as many parts have are looked at together.
+    for count in np.unique(counts[told]):
+        rows = np.flatnonzero(told & (counts == count))
+        known = before[rows][~np.isnan(before[rows])].reshape(len(rows), count)
+        sorts = [keys[row][1] for row in rows]
+        scores = _beyond(known, now[rows], sorts, float(numbers.rows[place]))
+        found |= dict(zip(rows.tolist(), scores.tolist(), strict=True))
+    return {keys[row]: found[row] for row in sorted(found)}
 
 
-def _noise(sort: str, before: NDArray[np.float64], rows: float) -> float:
-    """Gives how far a number moves as the part has so few rows, on its own scale."""
-    if sort == "volume":
-        return 0.0
-    share = float(np.clip(before.mean(), 0.0, 1.0))
-    variance = QUANTILE_VARIANCE if sort in SPREAD else max(share * (1 - share), 1 / rows)
-    return NOISE * float(np.sqrt(variance / rows))
+def _beyond(
+    before: NDArray[np.float64], now: NDArray[np.float64], sorts: list[str], rows: float
+) -> NDArray[np.float64]:
+    """Gives how far numbers lie beyond earlier ones, as a multiple of how much they move, (numbers,).
+
+    Args:
+        before: The earlier ones, (numbers, parts).
+        now: The numbers.
+        sorts: Their sorts.
+        rows: How many rows they rest on.
+    """
+    facts = [SORTS[sort] for sort in sorts]
+    below = np.where([one.only_up for one in facts], 0.0, before.min(axis=1) - now)
+    beyond = np.maximum(np.maximum(below, now - before.max(axis=1)), 0.0)
+    moved = np.quantile(np.abs(np.diff(before, axis=1)), MOVES, axis=1)
+    scale = np.maximum(np.maximum([one.floor for one in facts], moved), _noise(sorts, before, rows))
+    return np.asarray(beyond / scale)
 
 
-def _was_constant(numbers: Numbers, column: str, earlier: list[int]) -> bool:
-    """Whether a column hardly had a second value until now, so that nothing says how far it may move."""
-    modes = numbers.values[(column, "mode", "")][earlier]
-    return float(np.nanmedian(modes)) >= CONSTANT
+def _noise(sorts: list[str], before: NDArray[np.float64], rows: float) -> NDArray[np.float64]:
+    """Gives how far numbers move as the part has so few rows, on their own scales, (numbers,)."""
+    share = np.clip(before.mean(axis=1), 0.0, 1.0)
+    of_share = np.maximum(share * (1 - share), 1 / rows)
+    variance = np.where([sort in SPREAD for sort in sorts], QUANTILE_VARIANCE, of_share)
+    return np.where([sort == "volume" for sort in sorts], 0.0, NOISE * np.sqrt(variance / rows))
+
+
+def _constant(numbers: Numbers, columns: Collection[str], earlier: list[int]) -> set[str]:
+    """Names columns that hardly had a second value until now, so that nothing says how far they may move."""
+    modes = {name: numbers.values.get((name, "mode", "")) for name in columns}
+    return {
+        name
+        for name, one in modes.items()
+        if one is not None and float(np.nanmedian(one[earlier])) >= CONSTANT
+    }
 
 
 def _told(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
 from everloop.runtime.log.privacy import Privacy, key_in
 from everloop.runtime.log.writing import PredictionLog
@@ -66,8 +68,8 @@ class Answering:
         self._log.close()
 
     def _predict(self, routing: LoadedRouting, places: list[int]) -> None:
-        asked = self._rows.rows[places].to_dicts()
-        facts = self._rows.facts[places]
+        taken = np.array(places)
+        asked, facts = self._rows.rows[taken].to_dicts(), self._rows.facts[taken]
         groups: dict[str, list[tuple[int, str, int, dict[str, Any]]]] = {}
         loaded: dict[str, LoadedArm] = {}
         for place, row, identity, time in zip(places, asked, facts["id"], facts["time"], strict=True):
@@ -112,7 +114,7 @@ class Answering:
         self._log.append(RefusalLine(identity, time, version, name, "contract", unit, 0, chance))
 
     def _feed_back(self, places: list[int]) -> None:
-        taken = self._rows.facts.select("id", "actual", "known_at")[places]
+        taken = self._rows.facts[np.array(places)].select("id", "actual", "known_at")
         for place, (identity, actual, known_at) in zip(places, taken.iter_rows(), strict=True):
             if place not in self._refused:
                 self._told.append(place)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -57,12 +57,16 @@ class History:
     def __len__(self) -> int:
         return self.rows.height
 
+    @cached_property
+    def _moments(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return _microseconds(self.facts["time"]), _microseconds(self.facts["known_at"])
+
     def requests(self, since: datetime, until: datetime, batch: int) -> Iterator[Request]:
         """Gives what happens from `since` to before `until`, in order.
 
         Predictions come in batches of the given size; after each follow the actuals that came meanwhile.
         """
-        times, known = _microseconds(self.facts["time"]), _microseconds(self.facts["known_at"])
+        times, known = self._moments
         low, high = _moment(since), _moment(until)
         asked = np.flatnonzero((times >= low) & (times < high))
         told = np.flatnonzero((known >= low) & (known < high))

@@ -184,6 +184,7 @@ def train(this: Pass, prepared: Done, framed: Done) -> Done:
     judged = (spec.problem.optimise or "", *spec.goal.require, *spec.problem.require, *spec.deploy.guard)
     listed = longest_list(judged)
     settings |= {"listed": listed} if listed != LISTED_ITEMS else {}
+    settings |= {"shown": False} if workspace.rehearsal else {}
     inputs = {"dataset": prepared, "frame": framed}
     watched = this.watched(train_step)
     step = Step("train", "model", 2, watched, settings, inputs)

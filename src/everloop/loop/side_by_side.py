@@ -13,6 +13,7 @@ from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import OutsideFault
+from everloop.core.extras import require
 from everloop.core.progress import Event, Progress
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def live_all(
     jobs = min(jobs, len(lives))
     with _fair_share(jobs):
         others = [_OtherProcess(place, tell) for _ in range(jobs - 1)]
-    with ThreadPoolExecutor(len(others) or 1) as pool:
+    with _few_threads(jobs), ThreadPoolExecutor(len(others) or 1) as pool:
         try:
             begun = [pool.submit(live_by, other.live) for other in others]
             live_by(lambda life: life.live(place, tell))
@@ -88,14 +89,24 @@ def _fair_share(jobs: int) -> Iterator[None]:
 
     More would wait for each other: libraries spin meanwhile.
     """
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
     unset = [name for name in _THREADS if name not in os.environ]
-    os.environ.update(dict.fromkeys(unset, threads))
+    os.environ.update(dict.fromkeys(unset, str(_share(jobs))))
     try:
         yield
     finally:
         for name in unset:
             del os.environ[name]
+
+
+@contextmanager
+def _few_threads(jobs: int) -> Iterator[None]:
+    """Has this process's own libraries take no more than its share either, as far as they can be told now."""
+    with require("threadpoolctl", extra="train").threadpool_limits(_share(jobs)):
+        yield
+
+
+def _share(jobs: int) -> int:
+    return max(1, (os.cpu_count() or 1) // jobs)
 
 
 class _OtherProcess:

@@ -1,6 +1,6 @@
 """Whether inputs tell anything of a target: an exact test by a model that is fitted again for each shuffle.
 
-Out-of-fold predictions of ridge regression are a matrix times the actuals, so that thousands of fits are one
+Ridge regression is solved once for all shuffles of a fold's actuals, so that thousands of fits are one
 product. It finds weak signals on few rows, where a test without fitting again does not.
 """
 
@@ -32,15 +32,14 @@ def linear_p(inputs: Floats, targets: Floats, folds: Integers, *, seed: int, dra
         Phipson and Smyth, "Permutation p-values should never be zero" (2010); Golland and Fischl (2003).
     """
     rows = len(targets)
-    hat = _out_of_fold(_scaled(inputs), folds)
-    if rows < 2 or not hat.any():
+    if rows < 2:
         return 1.0
-    random = np.random.default_rng(seed)
+    scaled, random = _scaled(inputs), np.random.default_rng(seed)
     orders = [np.arange(rows), *(random.permutation(rows) for _ in range(draws))]
     found = np.zeros(draws + 1)
     for column in targets.T:
         shuffled = np.stack([column[order] for order in orders], axis=1)
-        found += np.sum((hat @ shuffled) * _centred(shuffled, folds), axis=0)
+        found += np.sum(_out_of_fold(scaled, shuffled, folds) * _centred(shuffled, folds), axis=0)
     slack = 1e-12 * max(1.0, abs(found[0]))
     return float((found >= found[0] - slack).sum() / (draws + 1))
 
@@ -59,21 +58,24 @@ def _scaled(inputs: Floats) -> Floats:
     return np.asarray(both / np.sqrt(max(both.shape[1], 1)))
 
 
-def _out_of_fold(scaled: Floats, folds: Integers) -> Floats:
-    """The matrix that gives out-of-fold predictions, less the mean of the rows learned from: (n, n)."""
-    rows = len(scaled)
-    hat = np.zeros((rows, rows))
-    if not scaled.shape[1]:
-        return hat
-    alike = scaled @ scaled.T
+def _out_of_fold(scaled: Floats, targets: Floats, folds: Integers) -> Floats:
+    """Gives out-of-fold predictions, less the mean of the rows learned from: (n, k) as the targets are.
+
+    Solved in as many unknowns as there are columns or rows to learn from, whichever are fewer.
+    """
+    found = np.zeros(targets.shape)
     for fold in np.unique(folds):
-        held_out, learned = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        if not len(learned):
+        held_out, learned = scaled[folds == fold], scaled[folds != fold]
+        if not len(learned) or not scaled.shape[1]:
             continue
-        ridge = alike[np.ix_(learned, learned)] + SHRINKAGE * len(learned) * np.eye(len(learned))
-        part = np.linalg.solve(ridge, alike[np.ix_(learned, held_out)]).T
-        hat[np.ix_(held_out, learned)] = part - part.mean(axis=1, keepdims=True)
-    return hat
+        known = targets[folds != fold]
+        known = known - known.mean(axis=0)
+        wide = scaled.shape[1] > len(learned)
+        alike = learned @ learned.T if wide else learned.T @ learned
+        ridge = alike + SHRINKAGE * len(learned) * np.eye(len(alike))
+        solved = np.linalg.solve(ridge, known if wide else learned.T @ known)
+        found[folds == fold] = held_out @ (learned.T @ solved if wide else solved)
+    return found
 
 
 def _centred(columns: NDArray[np.float64], folds: Integers) -> Floats:

@@ -47,7 +47,7 @@ def decided_and_evaluated(
         plain = _unmitigated(trained, found, done, material, settings, stakes)
         unmitigated = None if plain is None else _judged(plain, held_out, parts, settings, stakes)
         judged = replace(judged, unmitigated=unmitigated)
-    return replace(trained, evaluation=None if judged is None else _evaluated(judged, trained))
+    return replace(trained, evaluation=None if judged is None else _evaluated(judged, trained, settings))
 
 
 def _decided(
@@ -107,11 +107,11 @@ def _unmitigated(
     return _decided(plain, found, twin, material, settings, stakes)[0]
 
 
-def _evaluated(judged: Judged, trained: Trained) -> Evaluation:
+def _evaluated(judged: Judged, trained: Trained, settings: TrainingSettings) -> Evaluation:
     importance = {
         choice.name: choice.gain for choice in trained.features if choice.kept and choice.gain is not None
     }
-    return evaluate(judged, importance=importance)
+    return evaluate(judged, importance=importance, shown=settings.shown)
 
 
 def _judged(

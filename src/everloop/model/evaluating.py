@@ -15,7 +15,7 @@ from everloop.model.evaluation import Evaluation, Requirement
 from everloop.model.evaluation_curves import binary_curves, class_curves, residual_facts
 from everloop.model.fairness import judge_groups, worst_differences
 from everloop.model.mitigation import decided_unlike, mitigation_of
-from everloop.model.slices import worst_slices
+from everloop.model.slices import SlicesFound, worst_slices
 from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of
 
 if TYPE_CHECKING:
@@ -103,12 +103,16 @@ class Judged:
         )
 
 
-def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -> Evaluation:
+def evaluate(
+    judged: Judged, *, importance: Mapping[str, float] | None = None, shown: bool = True
+) -> Evaluation:
     """Evaluates scores on held-out rows.
 
     Args:
         judged: The rows, their scores and actuals.
         importance: What the metric loses when a column is shuffled, where it was measured.
+        shown: Whether anybody looks at it: without, there are no slices, and nothing is compared with what
+            is decided today but money.
     """
     # What needs more than scores and decisions is measured by whoever has it.
     asked = (metric.name for metric in metrics_of(judged.frame.task) if metric.needs in OF_ROWS)
@@ -120,7 +124,8 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
         )
         for name in names
     }
-    sliced = worst_slices(judged)
+    sliced = worst_slices(judged) if shown else SlicesFound()
+    against_today = _against_today(judged) if shown else {}
     common: dict[str, Any] = {
         "part": judged.part,
         "rows": len(judged.actual),
@@ -131,6 +136,7 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
         "importance": dict(importance or {}),
         "slices": sliced.slices,
         "slices_looked_at": sliced.looked_at,
+        "against_today": against_today,
         "mitigation": mitigation_of(judged),
     }
     money = _money(judged)
@@ -142,7 +148,6 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
             **money,
             fairness=fairness,
             requirements=requirements,
-            against_today=_against_today(judged),
             predicted=_pairs(judged),
             residuals=residual_facts(judged.scores, judged.actual),
         )
@@ -152,7 +157,6 @@ def evaluate(judged: Judged, *, importance: Mapping[str, float] | None = None) -
         fairness=fairness,
         requirements=requirements,
         confusion=_confusion(judged),
-        against_today=_against_today(judged),
         **_curves(judged),
     )
 

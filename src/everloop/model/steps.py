@@ -47,7 +47,8 @@ def train_step(
     Args:
         folder: Where the model is written.
         settings: The file's parts `goal`, `problem`, `data` and `model`, as JSON; `half_life`, in seconds,
-            where rows are weighed by their age; `listed`, where a metric asks for longer lists than usual.
+            where rows are weighed by their age; `listed`, where a metric asks for longer lists than usual;
+            `shown`, False where nobody looks at the evaluation.
         inputs: `dataset`, the folder of the dataset; `frame`, the folder of the frame.
         progress: Told what happens.
         journal: The file of trials that an earlier attempt finished, which stays; without one they are not
@@ -128,6 +129,7 @@ def training_settings(settings: dict[str, Any], dataset: Dataset) -> TrainingSet
         half_life=timedelta(seconds=settings["half_life"]) if "half_life" in settings else None,
         tuner=model.tuner,
         listed=settings.get("listed", LISTED_ITEMS),
+        shown=settings.get("shown", True),
     )
 
 

@@ -90,6 +90,7 @@ class TrainingSettings:
         tuner: Whose workers fit the folds of trials; see `workers.workers_of`.
         half_life: The age at which a row counts half as much as the latest; None counts all alike.
         listed: How many items a recommender lists, where there are as many.
+        shown: Whether anybody looks at the evaluation; see `evaluating.evaluate`.
     """
 
     learners: tuple[str, ...] = ()
@@ -109,6 +110,7 @@ class TrainingSettings:
     tuner: str = "optuna"
     half_life: timedelta | None = None
     listed: int = LISTED_ITEMS
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)

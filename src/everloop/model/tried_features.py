@@ -41,6 +41,9 @@ MOST_NUMBERS = 10
 """Numbers are combined in pairs, the ones with the greatest gain first."""
 
 MOST_TRIED = 4
+TOGETHER = 50
+"""So many are computed at once: each query costs more than what it computes."""
+
 FEWEST_ROWS = 1_000
 BINS = 16
 LEAST_TOLD = 0.01
@@ -110,15 +113,18 @@ def _promising(
 
     held = material.table[rows]
     types = {**dict.fromkeys(material.features.columns, "number"), **material.features.types}
+    found = _candidates(held, numbers, list(material.features.kinds))
+    taken = set(material.table.columns)
+    candidates = [(name, parse(sql, types)) for name, sql in found if name not in taken]
     scored = []
-    for name, sql in _candidates(held, numbers, list(material.features.kinds)):
-        if name in material.table.columns:
-            continue
-        expression = parse(sql, types)
-        values = held.select(to_polars(expression).cast(pl.Float64)).to_series().to_numpy()
-        told = _told(values, errors)
-        if told >= LEAST_TOLD:
-            scored.append((told, name, expression))
+    for start in range(0, len(candidates), TOGETHER):
+        some = candidates[start : start + TOGETHER]
+        asked = [to_polars(one).cast(pl.Float64).alias(str(place)) for place, (_, one) in enumerate(some)]
+        values = held.select(asked)
+        for (name, expression), column in zip(some, values.iter_columns(), strict=True):
+            told = _told(column.to_numpy(), errors)
+            if told >= LEAST_TOLD:
+                scored.append((told, name, expression))
     best = sorted(scored, key=lambda one: (-one[0], one[1]))[:MOST_TRIED]
     return {name: expression for _, name, expression in best}
 

@@ -159,7 +159,8 @@ def _later(tables: LogTables, since: datetime | None) -> LogTables:
 
     if since is None:
         return tables
-    return LogTables(*(table.filter(pl.col("time") >= since) for table in tables.tables))
+    later = pl.col("time") >= since
+    return LogTables(*(table.filter(later) if table.height else table for table in tables.tables))
 
 
 def _read_sealed(folder: Path, name: SegmentName, since: datetime | None) -> LogTables:

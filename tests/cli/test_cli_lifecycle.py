@@ -143,6 +143,7 @@ def test_rollout_by_hand(write_rows, cli, done: Path) -> None:
         assert cli("rollout", "start", "v2").status == 1
         return
     assert facts["state"] == "running"
+    assert "nobody has looked at it yet: everloop up" in cli("rollout", "status").out
     assert cli("rollout", "pause", "--who", "ada", "--reason", "lunch").status == 0
     assert cli("rollout", "pause").status == 2
     assert cli("rollout", "resume").status == 0

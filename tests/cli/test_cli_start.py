@@ -79,3 +79,19 @@ def test_python_m_is_the_same_door() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: There is no verb 'statsu'.\n  hint: everloop status\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "here"),
+    [("init", "new"), ("train", "run"), ("approve", "rollout approve"), ("card", "report v1")],
+)
+def test_a_word_of_other_tools_or_of_another_place_leads_to_the_verb(cli, word: str, here: str) -> None:
+    said = cli(word)
+    assert said.status == 2
+    assert said.err.endswith(f"hint: everloop {here}\n")
+    assert cli(*here.split(), "--help").status == 0
+
+
+@pytest.mark.parametrize("verb", ["rollout", "data"])
+def test_a_list_of_commands_is_not_cut(cli, verb: str) -> None:
+    assert "..." not in cli(verb, "--help").out.partition("Commands:")[2]

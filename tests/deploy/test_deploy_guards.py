@@ -15,8 +15,9 @@ from everloop.deploy.guards import GUARDS, Budget, Look, Requests, look_at, requ
 from everloop.deploy.guards.latency import running_quantile
 from everloop.deploy.guards.look import Asked, Known
 from everloop.deploy.guards.scores import kolmogorov_smirnov
+from everloop.loop.support import refusals
 from everloop.measure.worth import Worth
-from everloop.spec import DeploySpec
+from everloop.spec import DeploySpec, parse
 from everloop.spec.frame import Frame
 
 FRAME = Frame.from_dict(
@@ -272,6 +273,24 @@ def test_the_error_is_shared():
     assert Budget.of(4).back == Budget.of(1).back / 4
     assert Budget.of(4).on == Budget.of(1).on
     assert Budget.of(1).back + 0.01 <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("goal", "task", "guard", "said"),
+    [
+        ("{}", "binary", "value_per_decision", "have no price"),
+        ("{}", "binary", "estimated_performance", "have no price"),
+        ("{}", "binary", "mae", "does not judge the task binary"),
+        ("{}", "regression", "recall_at_10", "does not judge the task regression"),
+        ("{}", "regression", "mae", None),
+        ("{value: {true_positive: 1, false_positive: -1}}", "binary", "value_per_decision", None),
+    ],
+)
+def test_a_guard_that_could_never_answer_is_refused(goal, task, guard, said):
+    file = f"{{name: a, goal: {goal}, problem: {{target: y, task: {task}}}, deploy: {{guard: {{{guard}: not worse}}}}}}"
+    found = [fault for fault in refusals(parse(file)) if fault.place == f"deploy.guard.{guard}"]
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0].message
 
 
 @pytest.mark.parametrize(

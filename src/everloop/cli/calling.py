@@ -104,7 +104,9 @@ def _add_function(app: typer.Typer, word: str, function: Callable[..., Answer]) 
     text, _, example = inspect.cleandoc(function.__doc__ or "").partition("\nExample:\n")
     shown = "\n".join(f"  {line.strip()}" for line in example.splitlines())
     epilog = f"\b\nExample:\n{shown}" if example else None
-    app.command(word, help=text.strip(), epilog=epilog)(_with_common(function))
+    # Given, the first sentence is wrapped in a list of commands; else it is cut after a few words.
+    summary = " ".join(text.partition("\n\n")[0].split())
+    app.command(word, help=text.strip(), short_help=summary, epilog=epilog)(_with_common(function))
 
 
 def _with_common(function: Callable[..., Answer]) -> Callable[..., Answer]:

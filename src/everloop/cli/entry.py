@@ -9,6 +9,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE = 2
+# What other tools call it, or where a word of its own stands below a verb.
+_CALLED_HERE = {
+    "init": "new",
+    "create": "new",
+    "validate": "check",
+    "train": "run",
+    "fit": "run",
+    "start": "up",
+    "score": "predict",
+    "ui": "console",
+    "card": "report v1",
+    "learn": "data learn",
+    "profile": "data profile",
+    "diff": "data diff",
+    **{move: f"rollout {move}" for move in ("pause", "resume", "promote", "abort", "approve", "reject")},
+    "rollback": "rollout abort",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +105,8 @@ def _unknown(word: str, words: list[str]) -> int:
             f"A verb comes first; {word} is none.", hint="everloop run --json, or everloop --help"
         )
     else:
-        near = get_close_matches(word, VERBS, n=3, cutoff=0.5)
+        here = _CALLED_HERE.get(word)
+        near = [here] if here else get_close_matches(word, VERBS, n=3, cutoff=0.5)
         hint = " or ".join(f"everloop {verb}" for verb in near) if near else "everloop --help"
         fault = UsageFault(f"There is no verb {word!r}.", hint=hint)
     return tell_fault(fault, as_json="--json" in words)

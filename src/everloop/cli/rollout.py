@@ -168,7 +168,7 @@ def _render(facts: dict[str, Any]) -> str:
             ("since", shown_time(facts["since"])),
             ("id", facts["rollout"]),
             ("guards", "\n".join(_guard_lines(facts["look"])) or None),
-            ("next", f"{facts['look']['next']}: {facts['look']['reason']}" if _goes_on(facts) else None),
+            ("next", _next(facts)),
             ("decided", "\n".join(decisions) or None),
         ]
     )
@@ -179,8 +179,12 @@ def _guard_lines(look: dict[str, Any] | None) -> list[str]:
     return [f"{one['name']} {one['answer']}: {one['found']}, required {one['required']}" for one in found]
 
 
-def _goes_on(facts: dict[str, Any]) -> bool:
-    return facts["look"] is not None and facts["state"] in ("running", "paused", "waiting")
+def _next(facts: dict[str, Any]) -> str | None:
+    """Says what a rollout that is under way waits for, or who would look at it."""
+    if facts["state"] not in ("running", "paused", "waiting"):
+        return None
+    look = facts["look"]
+    return f"{look['next']}: {look['reason']}" if look else "nobody has looked at it yet: everloop up"
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {

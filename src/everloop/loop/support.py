@@ -221,6 +221,30 @@ def _guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
         require_known(spec.deploy)
     except EverloopError as error:
         yield error
+        return
+    yield from _silent_guards(spec)
+
+
+def _silent_guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
+    """Gives the guards that could never answer: with one of them no rollout ends in a promotion."""
+    from everloop.deploy.guards import GUARDS
+
+    task = spec.problem.task
+    for name in spec.deploy.guard:
+        guard, place = GUARDS[name], f"deploy.guard.{name}"
+        if guard.priced and spec.goal.value is None:
+            yield SpecFault(
+                f"{name} compares what decisions are worth, and they have no price.",
+                hint="state goal.value, or leave the guard out",
+                place=place,
+            )
+        elif task is not None and guard.tasks and task not in guard.tasks:
+            fitting = [one for one in GUARDS if task in GUARDS[one].tasks]
+            yield SpecFault(
+                f"{name} does not judge the task {task}, so it would never answer.",
+                hint=f"these do: {', '.join(fitting)}" if fitting else "leave the guard out",
+                place=place,
+            )
 
 
 def _serving(spec: LifecycleSpec) -> Iterator[EverloopError]:

@@ -36,6 +36,8 @@ class Guard:
         compares: Whether it can be held against the champion.
         draws: Whether that needs requests that either arm could have got.
         rescores: Whether it scores logged rows again.
+        priced: Whether it is about money, and never answers where decisions have no price.
+        tasks: The tasks that it judges; empty: every task.
         example: How the file writes it.
     """
 
@@ -44,6 +46,8 @@ class Guard:
     compares: bool = True
     draws: bool = False
     rescores: bool = False
+    priced: bool = False
+    tasks: tuple[str, ...] = ()
     example: str = "not worse"
 
 
@@ -53,17 +57,20 @@ _NAMED: dict[str, Guard] = {
     **dict.fromkeys(QUANTILES, Guard(latency, draws=True, example="<= 50ms")),
     "score_distribution": Guard(score_distribution, compares=False, example="<= 0.2"),
     "agreement": Guard(agreement, compares=False, rescores=True, example=">= 90%"),
-    "value_per_decision": Guard(value_per_decision, bounds=False, rescores=True),
-    "estimated_performance": Guard(estimated_performance, bounds=False, rescores=True),
-    **{name: Guard(row_metric, bounds=metric.is_rate, rescores=True) for name, metric in ROW_METRICS.items()},
+    "value_per_decision": Guard(value_per_decision, bounds=False, rescores=True, priced=True),
+    "estimated_performance": Guard(estimated_performance, bounds=False, rescores=True, priced=True),
+    **{
+        name: Guard(row_metric, bounds=metric.is_rate, rescores=True, tasks=metric.tasks)
+        for name, metric in ROW_METRICS.items()
+    },
 }
 
 
 def _of_lists(family: str, _places: int) -> Guard:
     """One item is taken, so the recall of a list is 0 or 1 and its mean a rate, which a bound can hold."""
     if family == "recall":
-        return Guard(listed_metric, draws=True, example=">= 20%")
-    return Guard(listed_metric, bounds=False, draws=True)
+        return Guard(listed_metric, draws=True, tasks=("recommendation",), example=">= 20%")
+    return Guard(listed_metric, bounds=False, draws=True, tasks=("recommendation",))
 
 
 GUARDS: dict[str, Guard] = ListMetrics(_of_lists, _NAMED)

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,11 @@ def live_all(
 ) -> list[Found]:
     """Lives lives, so many at once; whoever is done takes the next.
 
+    The first is this process's, which has loaded what a life needs.
+
     Args:
         place: What they share.
-        lives: In the order in which they are begun.
+        lives: In the order in which they are begun, the longest first.
         jobs: How many at once; with 1 all of them in this process.
         progress: Is told how far each is; never by two threads at once.
         lived: Is told what each came to, likewise.
@@ -58,21 +60,28 @@ def live_all(
         with telling:
             progress(event)
 
-    def live_by(way: Callable[[Life], Found]) -> None:
-        while waiting:
-            with suppress(IndexError):
-                number, life = waiting.popleft()
-                found[number] = one = way(life)
-                with telling:
-                    lived(one)
+    def taken() -> tuple[int, Life] | None:
+        try:
+            return waiting.popleft()
+        except IndexError:
+            return None
+
+    def live_by(way: Callable[[Life], Found], turn: tuple[int, Life] | None) -> None:
+        while turn is not None:
+            number, life = turn
+            found[number] = one = way(life)
+            with telling:
+                lived(one)
+            turn = taken()
 
     jobs = min(jobs, len(lives))
     with _fair_share(jobs):
         others = [_OtherProcess(place, tell) for _ in range(jobs - 1)]
     with _few_threads(jobs), ThreadPoolExecutor(len(others) or 1) as pool:
         try:
-            begun = [pool.submit(live_by, other.live) for other in others]
-            live_by(lambda life: life.live(place, tell))
+            own = taken()
+            begun = [pool.submit(live_by, other.live, taken()) for other in others]
+            live_by(lambda life: life.live(place, tell), own)
             for one in begun:
                 one.result()
         finally:

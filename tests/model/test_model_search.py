@@ -13,12 +13,15 @@ from everloop.core.progress import Event
 from everloop.core.units import Bound
 from everloop.measure.worth import Worth
 from everloop.model import Model, search
+from everloop.model.folds import FoldPlan, make_folds
 from everloop.model.learners import Capabilities
 from everloop.model.pace import Pace
 from everloop.model.quick_frame import quick_frame
 from everloop.model.searching import FEWEST_ROWS, Budget
+from everloop.model.targets import labelled
 from everloop.model.train import Parts, Stakes, TrainingSettings, train
 from everloop.model.trained import Trained, digest_of_saved
+from everloop.table.dataset import Dataset
 
 FEW = {"trials": 2}
 QUICK = ("linear", "lightgbm")
@@ -390,10 +393,8 @@ def test_a_search_by_time_ends_in_time_and_tries_every_learner() -> None:
     """A clock that only trials move: each takes a second, and the budget is twelve."""
     from everloop.model.columns import column_kinds
     from everloop.model.features import Features
-    from everloop.model.folds import FoldPlan, make_folds
     from everloop.model.learners import learners_for
     from everloop.model.searching import run_search
-    from everloop.model.targets import labelled
     from everloop.model.trial import Material
     from everloop.table.schema import schema_of
 
@@ -431,3 +432,31 @@ def test_more_classes_than_can_be_told_apart_are_refused() -> None:
     table = pl.DataFrame({"x": range(4_000), "y": [f"class {row % 2_000}" for row in range(4_000)]})
     with pytest.raises(DataFault, match="2,000 classes"):
         search(table, "y", budget=FEW)
+
+
+def test_equal_rows_are_kept_in_one_fold_or_divided_like_any() -> None:
+    table = pl.concat([people(60)] * 3).drop("note")
+    frame = quick_frame(table, "bad")
+    rows, actual = labelled(table, frame)
+    shared = [
+        np.intersect1d(fold.train % 60, fold.validation % 60).size
+        for twins in (True, False)
+        for fold in make_folds(rows, frame, actual, FoldPlan(twins=twins))
+    ]
+    assert max(shared[:4]) == 0
+    assert min(shared[4:]) > 20
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_equal_rows_of_a_bare_table_are_divided_and_those_of_a_dataset_stay_together(
+    split, tmp_path, monkeypatch
+) -> None:
+    asked = []
+
+    def train_task(parts, frame, settings, **_) -> None:
+        asked.append(settings.twins)
+
+    monkeypatch.setattr("everloop.model.training.train_task", train_task)
+    table = people(60)
+    search(Dataset.save(tmp_path / "data", {"train": table}) if split else table, "bad")
+    assert asked == [split]

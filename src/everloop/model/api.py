@@ -140,7 +140,9 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     """Searches for the best model of any table.
 
     Every row is learned from: trials are judged on folds, and the evaluation is that of the winner
-    on the folds. Keep rows aside for a judgement that no choice has touched.
+    on the folds. Keep rows aside for a judgement that no choice has touched. Rows to come are taken to be
+    drawn as these were, so equal rows are divided like any: what repeats here will repeat. A lifecycle, and
+    a `Dataset`, keep them together, in one part and in one fold.
 
     Args:
         table: Polars, pandas, Arrow, DuckDB or a path; never changed. Of a `table.dataset.Dataset` the
@@ -190,6 +192,7 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
         learners=tuple(learners),
         budget=_budget(budget),
         by="time" if frame.time else "stratified",
+        twins=isinstance(table, Dataset),
         select=select_features,
         seed=seed,
         listed=longest_list((frame.metric,)),

@@ -46,12 +46,14 @@ class FoldPlan:
         group: The column whose values are never divided, where there is one.
         count: How many folds.
         seed: Of what is drawn.
+        twins: Whether rows that are equal in all inputs, and not by chance, are kept in one drawn fold.
     """
 
     by: str = "stratified"
     group: str | None = None
     count: int = 4
     seed: int = 0
+    twins: bool = True
 
 
 def make_folds(
@@ -64,9 +66,8 @@ def make_folds(
     """Divides rows into folds.
 
     By time each fold learns from the rows before it, less those whose actual was not yet known when
-    it begins, and those whose group it judges; otherwise each row judges once. Rows that are equal in
-    all inputs, and not by chance, are never on both sides of a drawn fold. Above `ONE_HOLDOUT_ABOVE` rows
-    there is one fold: the held-out rows, or the last (by time) or a drawn fifth of the rows.
+    it begins, and those whose group it judges; otherwise each row judges once. Above `ONE_HOLDOUT_ABOVE`
+    rows there is one fold: the held-out rows, or the last (by time) or a drawn fifth of the rows.
 
     Args:
         table: The rows, the time and group columns among them.
@@ -96,7 +97,8 @@ def make_folds(
     elif plan.by == "group" or plan.group:
         folds = _by_group(table, plan)
     else:
-        folds = _drawn(actual, frame, plan, _first_twins(table, frame))
+        first = _first_twins(table, frame) if plan.twins else np.arange(table.height)
+        folds = _drawn(actual, frame, plan, first)
     folds = tuple(fold for fold in folds if len(fold.train) and len(fold.validation))
     if not folds:
         raise DataFault(f"{table.height} rows cannot be divided by {plan.by}.", hint=BY_LOT)

@@ -77,6 +77,7 @@ class TrainingSettings:
         budget: How long to search.
         by: How folds are divided: ``time``, ``group``, ``stratified``, ``random``.
         group: The column for ``group``.
+        twins: Whether equal rows are kept in one fold, as a split keeps them in one part.
         select: Whether columns that do not help are left out.
         required: What the goal and the problem require.
         fairness: Bounds on differences between sensitive groups.
@@ -97,6 +98,7 @@ class TrainingSettings:
     budget: Budget = field(default_factory=lambda: Budget(seconds=60.0))
     by: str = "stratified"
     group: str | None = None
+    twins: bool = True
     select: bool = True
     required: Mapping[str, Bound] = field(default_factory=dict)
     fairness: Mapping[str, Bound] = field(default_factory=dict)
@@ -273,7 +275,11 @@ def _material(
     kinds.dropped.update({name: f"{clean} stands for it" for name, clean in parts.replaced.items()})
     features = Features(kinds.kept, schema_of(table).types, definitions)
     plan = FoldPlan(
-        by=settings.by, group=settings.group, count=5 if table.height <= 2_000 else 3, seed=settings.seed
+        by=settings.by,
+        group=settings.group,
+        count=5 if table.height <= 2_000 else 3,
+        seed=settings.seed,
+        twins=settings.twins,
     )
     folds = make_folds(table, frame, actual, plan, held_out)
     steady = (

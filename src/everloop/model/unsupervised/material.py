@@ -86,7 +86,7 @@ def material_of(
     features = Features(kinds.kept, schema_of(table).types, definitions)
     actual = known_labels(table, frame)
     by = settings.by if frame.is_labelled or settings.by in ("time", "group") else "random"
-    plan = FoldPlan(by=by, group=settings.group, count=FOLDS, seed=settings.seed)
+    plan = FoldPlan(by=by, group=settings.group, count=FOLDS, seed=settings.seed, twins=settings.twins)
     material = Material(
         table=table,
         frame=frame,

@@ -45,7 +45,7 @@ def test_noise_goes_and_a_weak_column_that_helps_stays_on_any_rows_and_folds() -
 
 
 def test_few_rows_leave_out_only_what_looks_most_like_noise() -> None:
-    kept = [kept_of(shops(1_500, seed=seed), "bought", seed) for seed in range(3)]
+    kept = [kept_of(shops(2_500, seed=seed), "bought", seed) for seed in range(3)]
     assert all(columns >= USEFUL for columns in kept)
     assert sum(len(columns - USEFUL) for columns in kept) < 24 / 2
 
@@ -60,18 +60,18 @@ def test_noise_goes_where_a_number_is_learned() -> None:
 def test_columns_that_help_together_stay_though_each_alone_can_be_spared() -> None:
     """Twelve copies of one measurement, each with an error of its own."""
     random = np.random.default_rng(0)
-    truth = random.normal(size=1_500)
+    truth = random.normal(size=2_500)
     table = pl.DataFrame(
         {
-            **{f"copy{k}": truth + random.normal(0, 3, 1_500) for k in range(12)},
-            "y": np.where(truth + random.normal(0, 0.3, 1_500) > 0, "yes", "no"),
+            **{f"copy{k}": truth + random.normal(0, 3, 2_500) for k in range(12)},
+            "y": np.where(truth + random.normal(0, 0.3, 2_500) > 0, "yes", "no"),
         }
     )
     assert len(kept_of(table, "y", 0)) >= 6
 
 
 def test_searches_of_two_seeds_read_the_same_columns() -> None:
-    table = shops(1_500)
+    table = shops(2_500)
     one, other = (
         train(
             Parts(table),

@@ -145,6 +145,7 @@ def test_rollout_by_hand(write_rows, cli, done: Path) -> None:
     assert facts["state"] == "running"
     assert "nobody has looked at it yet: everloop up" in cli("rollout", "status").out
     assert cli("rollout", "pause", "--who", "ada", "--reason", "lunch").status == 0
+    assert "a person decides: everloop rollout resume" in cli("rollout", "status").out
     assert cli("rollout", "pause").status == 2
     assert cli("rollout", "resume").status == 0
     assert cli("rollout", "approve", "--who", "ada").status == 2, "nothing waits for approval"

@@ -225,9 +225,9 @@ def test_search_is_as_good_as_a_plain_baseline() -> None:
 def test_noise_columns_are_left_out_and_the_signal_stays() -> None:
     random = np.random.default_rng(100)
     table = (
-        people(1200)
+        people(2400)
         .drop("note")
-        .with_columns(pl.Series(f"noise{i}", random.normal(size=1200)) for i in range(6))
+        .with_columns(pl.Series(f"noise{i}", random.normal(size=2400)) for i in range(6))
     )
     found = trained_on(table, select=True, budget=Budget(trials=1), learners=("linear",))
     kept = {choice.name for choice in found.features if choice.kept}

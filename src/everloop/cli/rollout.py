@@ -156,6 +156,10 @@ def read_rollout(workspace: Workspace) -> dict[str, Any]:
     }
 
 
+_A_PERSON = {"waiting": "approve, or reject", "paused": "resume, promote or abort"}
+"""What a person may do where a rollout waits for one, by its state."""
+
+
 def _render(facts: dict[str, Any]) -> str:
     if facts["rollout"] is None:
         return "There was no rollout yet; one begins when a later version passes its gate: everloop retrain."
@@ -181,9 +185,11 @@ def _guard_lines(look: dict[str, Any] | None) -> list[str]:
 
 def _next(facts: dict[str, Any]) -> str | None:
     """Says what a rollout that is under way waits for, or who would look at it."""
-    if facts["state"] not in ("running", "paused", "waiting"):
+    look, state = facts["look"], facts["state"]
+    if state in _A_PERSON:
+        return f"a person decides: everloop rollout {_A_PERSON[state]}"
+    if state != "running":
         return None
-    look = facts["look"]
     return f"{look['next']}: {look['reason']}" if look else "nobody has looked at it yet: everloop up"
 
 

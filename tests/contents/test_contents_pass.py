@@ -195,7 +195,7 @@ def test_a_row_read_from_json_is_judged_too():
     reader = json_row_reader(contract, row_checker(contract))
     flawed = ([[1.0]], "data:image/png;base64,AAAA", "a chair", 7)
     assert [reader.read(json.dumps({"picture": value}).encode()) for value in flawed] == [None] * 4
-    read = reader.read(b'{"picture": [[1.0, 2.0]]}')
+    read, *_ = reader.read(b'{"picture": [[1.0, 2.0]]}')
     assert read == row_checker(contract).normalise({"picture": [[1.0, 2.0]]})[0]
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from everloop.core.errors import OutsideFault, StorageFull
 from everloop.runtime.log import ActualLine, LogLimits, PredictionLine, PredictionLog, read_log
 from everloop.runtime.log.gathering import Gathering
-from everloop.runtime.log.lines import apart, decode_together, encode_line
+from everloop.runtime.log.lines import encode_line
 from everloop.runtime.log.outbox import _Tail
 from everloop.runtime.log.segment import MOST_TOGETHER, framed, frames
+from everloop.runtime.log.together import apart, decode_together
 
 VALUES = st.one_of(
     st.none(),

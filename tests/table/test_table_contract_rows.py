@@ -138,7 +138,9 @@ class TestJsonRowReader:
         )
         if "kept" in plain:
             values["kept"] = plain["kept"]
-        assert found is None if violations else found is None or repr(found) == repr(values)
+        assert found is None if violations else found is None or repr(found[0]) == repr(values)
+        if found is not None and found[1] is not None:
+            assert repr(dict(zip(found[2], found[1], strict=True))) == repr(values)
         if found is None and not violations:  # a whole number sent as such a fraction may take the other way
             assert any(isinstance(value, float | int) and abs(value) >= 2**53 for value in plain.values())
 
@@ -162,6 +164,20 @@ class TestJsonRowReader:
         )
         sent = {"w0": 1.0, "f1": 2.0, "a b": 3.0, "class": 4.0, "é": 5.0, "": 6.0}
         checker = row_checker(contract)
-        assert (
-            json_row_reader(contract, checker).read(json.dumps(sent).encode()) == checker.normalise(sent)[0]
+        read = json_row_reader(contract, checker).read(json.dumps(sent).encode())
+        assert read[0] == checker.normalise(sent)[0]
+        assert dict(zip(read[2], read[1], strict=True)) == read[0]
+
+    def test_a_row_that_lacks_a_column_gives_no_values_alone(self):
+        contract = Contract((ColumnRule("n", "number"),))
+        reader = json_row_reader(contract, row_checker(contract), ("kept",))
+        assert reader.read(b'{"n": 1}') == ({"n": 1.0}, None, ("n", "kept"))
+        assert reader.read(b'{"kept": 2, "n": 1}') == ({"n": 1.0, "kept": 2}, (1.0, 2), ("n", "kept"))
+
+    def test_values_alone_are_those_after_every_test(self):
+        contract = Contract((ColumnRule("at", "time"), ColumnRule("n", "number")))
+        row, values, names = json_row_reader(contract, row_checker(contract)).read(
+            b'{"n": 1, "at": "2020-01-01T01:00:00+01:00"}'
         )
+        assert values == (datetime(2020, 1, 1, tzinfo=UTC), 1.0)
+        assert dict(zip(names, values, strict=True)) == row

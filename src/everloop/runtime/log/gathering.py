@@ -8,8 +8,9 @@ from pathlib import Path
 
 from everloop.core.errors import EverloopError, OutsideFault
 from everloop.runtime.log.limits import LogLimits
-from everloop.runtime.log.lines import UNHOLDABLE, Line, encode_line, plainly
+from everloop.runtime.log.lines import UNHOLDABLE, Written, encode_line, plainly
 from everloop.runtime.log.segment import MOST_TOGETHER, framed
+from everloop.runtime.log.short_lines import ColumnNames
 
 _UNFRAMED_LINES, _UNFRAMED_BYTES = 256, 2**20
 """About so much is framed by an append, if it was not taken before: many frames in a row cost less than each
@@ -39,6 +40,7 @@ class Gathering:
         self.closed = False
         self._folder = folder
         self._group_lines, self._most_waiting = limits.group_lines, limits.most_waiting
+        self._names = ColumnNames()
         self._payloads: list[bytes] = []  # without their frames yet
         self._framed = 0  # how many lines are in frames: those have left, or are about to leave, the list
         self._framed_at = MOST_TOGETHER  # as many lines are framed by the append of the last of them
@@ -49,7 +51,7 @@ class Gathering:
         self._wake_at: float = 1
         self._look_at: float = 1
 
-    def append(self, line: Line) -> int:
+    def append(self, line: Written) -> int:
         """Takes a line; gives its place.
 
         Raises:
@@ -68,6 +70,11 @@ class Gathering:
         if place >= self._look_at:
             self._look(payload, place)
         return place
+
+    def number_of(self, names: tuple[str, ...]) -> int | None:
+        """Gives what a short line says for its columns' names; None where it cannot be short."""
+        with self.lock:
+            return self._names.number(names)
 
     @property
     def appended(self) -> int:
@@ -151,7 +158,7 @@ class Gathering:
         """Puts the first lines of the list into frames."""
         for begin in range(0, count, MOST_TOGETHER):
             some = self._payloads[: min(MOST_TOGETHER, count - begin)]
-            piece = framed(some)
+            piece = framed(some, self._names.encoded)
             self._pieces.append(piece)
             self._bytes += len(piece)
             self._framed += len(some)

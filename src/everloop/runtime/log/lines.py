@@ -1,10 +1,9 @@
-"""The kinds of lines in the prediction log, and lines as bytes: one by one, or several together."""
+"""The kinds of lines in the prediction log, and lines as bytes."""
 
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -78,6 +77,9 @@ class RefusalLine(msgspec.Struct, frozen=True, array_like=True, tag="refusal", g
 
 Line = PredictionLine | ActualLine | RefusalLine
 
+Written = Line | tuple[Any, ...]
+"""A line as it is appended; a tuple is what `short_lines` says."""
+
 SCHEMA = {
     "prediction": list(PredictionLine.__struct_fields__),
     "actual": list(ActualLine.__struct_fields__),
@@ -86,19 +88,15 @@ SCHEMA = {
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Line)
-_TOGETHER_DECODER = msgspec.msgpack.Decoder(list[Line])
-_APART_DECODER = msgspec.msgpack.Decoder(list[msgspec.Raw])
-_ARRAY = struct.Struct(">BI")
-_ARRAY_32 = 0xDD  # MessagePack's array with its length in four bytes, however many there are
 
 
-plainly: Callable[[Line], bytes] = _ENCODER.encode
+plainly: Callable[[Written], bytes] = _ENCODER.encode
 """Gives a line as MessagePack, where MessagePack can hold what is in it."""
 UNHOLDABLE = (OverflowError, TypeError, UnicodeEncodeError)
 """What `plainly` raises otherwise."""
 
 
-def encode_line(line: Line) -> bytes:
+def encode_line(line: Written) -> bytes:
     """Gives a line as MessagePack, whatever is in it: it is written after its request was answered.
 
     What MessagePack cannot hold is kept as near as it can: a whole number beyond 64 bits as a double, which
@@ -107,6 +105,8 @@ def encode_line(line: Line) -> bytes:
     try:
         return plainly(line)
     except UNHOLDABLE:
+        if isinstance(line, tuple):
+            return plainly(_holdable(line))
         fields = {name: _holdable(getattr(line, name)) for name in line.__struct_fields__}
         return plainly(msgspec.structs.replace(line, **fields))
 
@@ -142,32 +142,3 @@ def decode_line(payload: bytes | memoryview) -> Line:
     """
     line: Line = _DECODER.decode(payload)
     return line
-
-
-def together(payloads: Sequence[bytes]) -> bytes:
-    """Gives encoded lines as one payload: a MessagePack array of them."""
-    return b"".join((_ARRAY.pack(_ARRAY_32, len(payloads)), *payloads))
-
-
-def count_together(payload: bytes | memoryview) -> int:
-    """Tells how many lines `together` put into a payload."""
-    return int(_ARRAY.unpack_from(payload)[1])
-
-
-def decode_together(payload: bytes | memoryview) -> list[Line]:
-    """Reads the lines that `together` put into a payload.
-
-    Raises:
-        msgspec.DecodeError: When the payload is none of lines.
-    """
-    lines: list[Line] = _TOGETHER_DECODER.decode(payload)
-    return lines
-
-
-def apart(payload: bytes | memoryview) -> list[bytes]:
-    """Gives each line that `together` put into a payload, as it was encoded.
-
-    Raises:
-        msgspec.DecodeError: When the payload is no MessagePack array.
-    """
-    return [bytes(line) for line in _APART_DECODER.decode(payload)]

@@ -21,8 +21,9 @@ from everloop.core.errors import EverloopError, OutsideFault
 from everloop.core.files import storage_faults, write_file
 from everloop.runtime.log.holding import LockFile
 from everloop.runtime.log.limits import LogLimits
-from everloop.runtime.log.lines import Line, apart
+from everloop.runtime.log.lines import Written
 from everloop.runtime.log.segment import MAGIC, SegmentName, frames, segment_names
+from everloop.runtime.log.together import apart
 from everloop.runtime.log.topic_address import TopicAddress
 from everloop.runtime.log.topic_sender import TopicSender
 from everloop.runtime.log.writing import PredictionLog
@@ -84,7 +85,7 @@ class OutboxLog:
         self._thread = threading.Thread(target=self._forward, name=f"outbox-{worker}", daemon=True)
         self._thread.start()
 
-    def append(self, line: Line) -> int:
+    def append(self, line: Written) -> int:
         """Takes a line; gives its place, for `durable`.
 
         Raises:
@@ -95,6 +96,9 @@ class OutboxLog:
         if fault is not None:
             raise fault
         return self._log.append(line)
+
+    def number_of(self, names: tuple[str, ...]) -> None:
+        """Gives no number: each line of a topic says its columns' names."""
 
     def durable(self, place: int) -> Future[None]:
         """Promises that a line and all before it are on this machine's disk."""

@@ -13,7 +13,7 @@ import msgspec
 from everloop.core.errors import OutsideFault, UsageFault
 from everloop.core.files import storage_faults
 from everloop.core.secret import Secret
-from everloop.runtime.log.lines import Line, PredictionLine
+from everloop.runtime.log.lines import PredictionLine, Written
 
 WAYS = ("hash", "drop")
 _KEY_BYTES = 32
@@ -38,8 +38,14 @@ class Privacy:
         self._columns = dict(columns)
         self._key = key
 
-    def line(self, line: Line) -> Line:
-        """Gives a line as it may be kept."""
+    def line(self, line: Written) -> Written:
+        """Gives a line as it may be kept.
+
+        Raises:
+            TypeError: When it is a short one, which does not say which of its values are private.
+        """
+        if isinstance(line, tuple):
+            raise TypeError("A short line does not name its columns.")
         if not isinstance(line, PredictionLine):
             return line
         return msgspec.structs.replace(line, row=self.row(line.row))

@@ -19,16 +19,22 @@ import google_crc32c
 import msgspec
 
 from everloop.core.errors import DataFault
-from everloop.runtime.log.lines import SCHEMA, Line, count_together, decode_together, together
+from everloop.runtime.log.lines import SCHEMA, Line
+from everloop.runtime.log.short_lines import NO_NAMES, TAG, ShortLine
+from everloop.runtime.log.together import count_together, decode_together, together
 
-SEGMENT_FORMAT = 2
+SEGMENT_FORMAT = 3
 MOST_TOGETHER = 32
 """So many lines share a frame at most: what a damaged byte may cost."""
 MAGIC = b"EVERLOG\n"
 _FRAME = struct.Struct("<II")
 _checksum: Callable[[bytes], int] = google_crc32c.value
-# A payload's first bytes: an array of lines, the first of them an array whose first element is the tag.
-_LINES = re.compile(rb"\xdd.{4}[\x90-\x9f](?:\xaaprediction|\xa6actual|\xa7refusal)", re.DOTALL)
+# A payload's first bytes: an array; no names, then a line, which is an array whose first element is the tag;
+# or a map of names, each list an array.
+_LINES = re.compile(
+    rb"\xdd.{4}(?:\x80[\x90-\x9f](?:\xaaprediction|\xa6actual|\xa7refusal)|[\x81-\x8f]\x00[\x90-\x9f\xdc])",
+    re.DOTALL,
+)
 _WORKER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _NAME = re.compile(rf"predictions-({_WORKER})-(\d{{8}})\.(seg|parquet)")
 WORKER_NAME = re.compile(_WORKER)
@@ -108,14 +114,15 @@ def frame(payload: bytes) -> bytes:
     return _FRAME.pack(len(payload), _checksum(payload)) + payload
 
 
-def framed(payloads: Sequence[bytes]) -> bytes:
-    """Gives encoded lines, `MOST_TOGETHER` at most, as one frame."""
-    return frame(together(payloads))
+def framed(payloads: Sequence[bytes], names: bytes = NO_NAMES) -> bytes:
+    """Gives encoded lines, `MOST_TOGETHER` at most, as one frame; the names are those of `together`."""
+    return frame(together(payloads, names))
 
 
 def header(worker: str) -> bytes:
     """Gives the first bytes of a segment: what it is, its form, the fields of its lines."""
-    about = {"format": SEGMENT_FORMAT, "worker": worker, "schema": SCHEMA}
+    schema = {**SCHEMA, TAG: ShortLine.__struct_fields__}
+    about = {"format": SEGMENT_FORMAT, "worker": worker, "schema": schema}
     return MAGIC + frame(msgspec.json.encode(about))
 
 
@@ -203,7 +210,7 @@ def read_lines(path: Path, begin: int, most: int = -1) -> SegmentLines:
             len(content) - found[-1][2],
             more,
         )
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataFault(f"The segment {path} cannot be read: {error}.", place=str(path)) from None
 
 

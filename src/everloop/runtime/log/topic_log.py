@@ -11,7 +11,7 @@ from pathlib import Path
 from everloop.core.errors import EverloopError, OutsideFault
 from everloop.core.files import storage_faults
 from everloop.runtime.log.holding import LockFile
-from everloop.runtime.log.lines import Line, encode_line
+from everloop.runtime.log.lines import Written, encode_line
 from everloop.runtime.log.topic_address import TopicAddress
 from everloop.runtime.log.topic_sender import TopicSender
 
@@ -61,7 +61,7 @@ class TopicLog:
             self._lock_file.close()
             raise
 
-    def append(self, line: Line) -> int:
+    def append(self, line: Written) -> int:
         """Takes a line; gives its place, for `durable`.
 
         Raises:
@@ -76,6 +76,9 @@ class TopicLog:
                 f"The topic does not keep up: {self._sender.bytes_waiting} bytes wait for confirmation."
             )
         return self._sender.send(encode_line(line))
+
+    def number_of(self, names: tuple[str, ...]) -> None:
+        """Gives no number: each line of a topic says its columns' names."""
 
     def durable(self, place: int) -> Future[None]:
         """Promises that a line and all before it are confirmed; it fails when the brokers fall silent."""

@@ -15,7 +15,7 @@ from everloop.runtime.log.committing import Committing
 from everloop.runtime.log.gathering import Gathering
 from everloop.runtime.log.holding import LockFile
 from everloop.runtime.log.limits import DURABILITIES, LogLimits
-from everloop.runtime.log.lines import ActualLine, Line
+from everloop.runtime.log.lines import ActualLine, Written
 from everloop.runtime.log.open_segment import OpenSegment
 from everloop.runtime.log.segment import WORKER_NAME, Recovery, SegmentName, recover, segment_names
 
@@ -74,8 +74,15 @@ class PredictionLog:
         self._gathering = Gathering(self.folder, limits)
         self._committing = Committing(self._gathering, self._segment, self.folder, worker, limits)
         # The one call that each request makes: nothing stands between.
-        self.append: Callable[[Line], int] = self._gathering.append
+        self.append: Callable[[Written], int] = self._gathering.append
         self._ended = False
+
+    def number_of(self, names: tuple[str, ...]) -> int | None:
+        """Gives the number by which `short_lines.ShortLine` names its row's columns, for this log alone.
+
+        None where a row has to say its names itself: there are too many different ones.
+        """
+        return self._gathering.number_of(names)
 
     def append_actual(self, line: ActualLine) -> int:
         """Takes an actual into the log, as `append` does."""

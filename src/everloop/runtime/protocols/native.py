@@ -35,9 +35,9 @@ async def predict(service: Service, request: Request) -> Response:
         rows = await asyncio.to_thread(rows_of_arrow, content, limits.rows)
         return await _several(service, request, rows, [None] * len(rows), explain)
     content = await request.json_body(limits.body_bytes, limits.body_seconds)
-    row = service.read_row(content)
-    if row is not None:
-        return answer_of(await service.predict_checked(row, request.started, explain=explain))
+    read = service.read_row(content)
+    if read is not None:
+        return answer_of(await service.predict_checked(read, request.started, explain=explain))
     body = decode_json(content)
     if isinstance(body, dict) and isinstance(body.get("rows"), list) and body.keys() <= {"rows", "ids"}:
         rows = body["rows"]

@@ -165,8 +165,8 @@ class App:
             _count(service.metrics, native.PATH, "POST", refused, started)
             reply(refused)
             return True
-        row = service.read_row(content)
-        if row is None:
+        read = service.read_row(content)
+        if read is None:
             self.waiting.hand_over()
             return False
         service.requests_now += 1
@@ -182,7 +182,7 @@ class App:
                 _count(service.metrics, native.PATH, "POST", response, started)
             reply(response)
 
-        service.predict_at_once(row, started, told, explain=reasons)
+        service.predict_at_once(read, started, told, explain=reasons)
         return True
 
     def _meant(self, route: Route, request: Request) -> Service:

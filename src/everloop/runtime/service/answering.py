@@ -89,4 +89,4 @@ class Answering:
         if violations:
             raise refused("The row violates its contract.", [broken_rule(found) for found in violations])
         joined = self._features.join(champion, sent, values, one.time)
-        return one._replace(row=values, arm=PINNED, loaded=champion, joined=joined, chance=1.0)
+        return one._replace(row=values, arm=PINNED, loaded=champion, joined=joined, chance=1.0, read=None)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from everloop.runtime.service.metrics import Metrics
     from everloop.runtime.service.request_clock import RequestClock
     from everloop.runtime.service.shedding import Shedding
+    from everloop.table.contract import ReadRow
 
 _UNKNOWN_FIELD = "(unknown)"
 
@@ -47,13 +48,15 @@ class Asking:
         self._arms, self._clock, self._features = arms, clock, features
         self._keeping, self._shedding, self._metrics = keeping, shedding, metrics
 
-    def one(self, row: dict[str, Any]) -> Asked:
+    def one(self, read: ReadRow) -> Asked:
         """Gives a row that satisfies its contract its id, its time and its arm."""
         now = self._clock.now()
         identity = new_id_at("prediction", now // 1000)
         routing = self._arms.serving
+        row = read[0]
         arm, loaded = routing.choose(row, identity)
-        return Asked(identity, row, now, arm, loaded, chance=chance_of(routing.routing, arm))
+        chance = chance_of(routing.routing, arm)
+        return Asked(identity, row, now, arm, loaded, (), chance, read)
 
     def check(
         self, rows: Sequence[Any], ids: Sequence[str | None], pinned: tuple[str, LoadedArm] | None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from everloop.core.errors import EverloopError, StorageFull
 from everloop.runtime.http import Refusal
-from everloop.runtime.log.lines import Line, PredictionLine, RefusalLine
+from everloop.runtime.log.lines import Line, PredictionLine, RefusalLine, Written
 from everloop.runtime.log.opening import WrittenLog, open_log
 from everloop.runtime.log.privacy import Privacy, key_of
+from everloop.runtime.log.short_lines import TAG
 from everloop.runtime.routing import PINNED, chance_of
 from everloop.runtime.service.metrics import COUNTED_TOGETHER
 
@@ -41,7 +42,9 @@ class Keeping:
         self._log: WrittenLog | None = None
         self._privacy: Privacy | None = None
         # One call for each line: what a line passes on its way is found when the log is opened.
-        self._take: Callable[[Line], int] = self._not_open
+        self._take: Callable[[Written], int] = self._not_open
+        self._names: tuple[str, ...] = ()  # those of the last row
+        self._number: int | None = None  # by which the log knows them; None where its lines are whole
 
     def open(self) -> None:
         """Opens the log.
@@ -51,7 +54,7 @@ class Keeping:
         """
         settings = self._settings
         self._log = log = open_log(settings)
-        self._take = log.append
+        self._take, self._names = log.append, ()
         if settings.private:
             hashes = "hash" in settings.private.values()
             key = key_of(settings.log_key or f"{settings.log}.key") if hashes else b""
@@ -94,9 +97,19 @@ class Keeping:
         Raises:
             Refusal: As `write`.
         """
-        identity, row, moment, arm, loaded, _, chance = one
+        identity, row, moment, arm, loaded, _, chance, read = one
         prediction, score = answer
-        line = PredictionLine(identity, moment, loaded.version, arm, row, score, prediction, latency, chance)
+        version, values, number = loaded.version, None, None
+        if read is not None:
+            _, values, names = read
+            if names is not self._names:
+                self._name(names)
+            number = self._number
+        line: Written
+        if values is None or number is None:
+            line = PredictionLine(identity, moment, version, arm, row, score, prediction, latency, chance)
+        else:
+            line = (TAG, identity, moment, version, arm, number, values, score, prediction, latency, chance)
         try:
             place = self._take(line)
         except EverloopError as error:
@@ -106,6 +119,12 @@ class Keeping:
         if len(predicted) >= COUNTED_TOGETHER:
             self._metrics.count_predictions()
         return place
+
+    def _name(self, names: tuple[str, ...]) -> None:
+        """Has the log know the names of a row's columns, where rows are kept as they are."""
+        log = self._log
+        self._number = log.number_of(names) if log is not None and self._privacy is None else None
+        self._names = names
 
     def write(self, lines: Sequence[Line]) -> int:
         """Takes lines; gives the place of the last.
@@ -139,7 +158,7 @@ class Keeping:
         except (EverloopError, TimeoutError):
             raise self._shedding.unavailable("log", "The answer could not be made durable.") from None
 
-    def _not_open(self, line: Line) -> int:
+    def _not_open(self, line: Written) -> int:
         return self.log.append(line)  # the log's own refusal: it is not open
 
     def note_refusal(self, one: Asked, kind: str, latency: int) -> None:

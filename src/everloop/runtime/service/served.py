@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from everloop.runtime.explain import Reason
     from everloop.runtime.package import Answer
     from everloop.runtime.service.arms import LoadedArm
+    from everloop.table.contract import ReadRow
 
 
 class Served(NamedTuple):
@@ -30,6 +31,7 @@ class Asked(NamedTuple):
         loaded: The version that answers.
         joined: Which of its features came from the online store.
         chance: How likely it was that this arm answers.
+        read: The row as it was read from JSON, where it is answered just so.
     """
 
     id: str
@@ -39,3 +41,4 @@ class Asked(NamedTuple):
     loaded: LoadedArm
     joined: tuple[str, ...] = ()
     chance: float = 1.0
+    read: ReadRow | None = None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from everloop.runtime.manifest import Manifest
     from everloop.runtime.package import Answer
     from everloop.runtime.service.settings import ServerSettings
+    from everloop.table.contract import ReadRow
 
 
 class Service:
@@ -128,22 +129,22 @@ class Service:
         asked = self._asking.check(rows, ids, None if version is None else self.arm_of(version))
         return await self._bounded(asked, rows, started, explain)
 
-    def read_row(self, content: bytes | bytearray) -> dict[str, Any] | None:
+    def read_row(self, content: bytes | bytearray) -> ReadRow | None:
         """Gives a body's row where it is one that satisfies its contract and asks for nothing more."""
         reader = self.routing.reader
         return reader.read(content) if reader is not None and not self.clock.of_rows else None
 
-    async def predict_checked(self, row: dict[str, Any], started: float, *, explain: int = 0) -> Served:
+    async def predict_checked(self, read: ReadRow, started: float, *, explain: int = 0) -> Served:
         """Answers a row that `read_row` gave, as `predict` does.
 
         Raises:
             Refusal: 503 when the log cannot take it.
         """
-        return (await self._bounded([self._asking.one(row)], [row], started, explain))[0]
+        return (await self._bounded([self._asking.one(read)], [read[0]], started, explain))[0]
 
     def predict_at_once(
         self,
-        row: dict[str, Any],
+        read: ReadRow,
         started: float,
         told: Callable[[Served | Exception], None],
         *,
@@ -152,12 +153,12 @@ class Service:
         """Answers a row that `read_row` gave, as `predict_checked` does, without a task that waits.
 
         Args:
-            row: The row.
+            read: The row.
             started: `time.perf_counter` when the request came.
             told: Called with the answer once it is in the log, or with what went wrong.
             explain: How many reasons to give, 0 for none; only where what is served explains at once.
         """
-        one = self._asking.one(row)
+        one = self._asking.one(read)
         try:
             self.shedding.enter((one,))
         except Refusal as refusal:
@@ -169,7 +170,7 @@ class Service:
             try:
                 asked = [one]
                 if isinstance(answer, Exception):
-                    answer = self._answering.without_challenger(asked, 0, row, started, answer)
+                    answer = self._answering.without_challenger(asked, 0, one.row, started, answer)
                 by = asked[0].loaded
                 reasons = by.package.explain(asked[0].row, explain) if explain else None
                 self._keep(asked, (answer,), started)
@@ -178,7 +179,7 @@ class Service:
             else:
                 told(Served(asked[0].id, answer, by.version, reasons))
 
-        one.loaded.together.ask(row, answered)
+        one.loaded.together.ask(one.row, answered)
 
     async def feedback(self, actuals: Sequence[tuple[str, Any, int]]) -> None:
         """Takes actuals into the log.

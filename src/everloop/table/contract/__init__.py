@@ -12,7 +12,7 @@ Example:
 from everloop.table.contract.checking import check
 from everloop.table.contract.column_rules import ColumnRule
 from everloop.table.contract.file import contract_text, load_contract, parse_contract, save_contract
-from everloop.table.contract.json_rows import JsonRowReader, json_row_reader
+from everloop.table.contract.json_rows import JsonRowReader, ReadRow, json_row_reader
 from everloop.table.contract.report import ContractReport, Example, Finding
 from everloop.table.contract.rows import RowChecker, Violation, row_checker
 from everloop.table.contract.rules import Contract
@@ -25,6 +25,7 @@ __all__ = [
     "Example",
     "Finding",
     "JsonRowReader",
+    "ReadRow",
     "RowChecker",
     "TableRule",
     "Violation",

@@ -22,6 +22,10 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 _WRAPPED = ("row", "rows")
 """Members that hold rows, where a body is not a row itself."""
 
+ReadRow = tuple[dict[str, Any], tuple[Any, ...] | None, tuple[str, ...]]
+"""A row as column to value; its values alone, in the order of the names behind them, or None where one of
+these is not in the row."""
+
 
 def json_row_reader(
     contract: Contract, checker: RowChecker, also: Sequence[str] = ()
@@ -52,14 +56,14 @@ class JsonRowReader:
         self._tested = tuple(rule.name for rule in contract.columns if _type_of(rule) is None)
         self._decoder = msgspec.json.Decoder(_row_type(contract, self._also))
 
-    def read(self, content: bytes | bytearray) -> dict[str, Any] | None:
+    def read(self, content: bytes | bytearray) -> ReadRow | None:
         """Gives a body's row as `RowChecker.normalise` gives it.
 
         Args:
             content: JSON.
 
         Returns:
-            Column to value; None where the body is no row, or one that breaks the contract.
+            The row; None where the body is none, or one that breaks the contract.
         """
         try:
             found = self._decoder.decode(content)
@@ -69,15 +73,21 @@ class JsonRowReader:
         if fields[-1] is not msgspec.UNSET or fields[-2] is not msgspec.UNSET:
             return None
         values: dict[str, Any] = dict(zip(self._names, fields, strict=False))  # the wrappers have no name
+        bare: tuple[Any, ...] | None = fields[: -len(_WRAPPED)]
         for name in self._also:
             if values[name] is msgspec.UNSET:
+                bare = None
                 del values[name]
         for name in self._tested:
             value = self._checker.tested(name, values[name])
             if value.__class__ is Violation:
                 return None
             values[name] = value
-        return values if self._checker.holds(values) else None
+        if not self._checker.holds(values):
+            return None
+        if self._tested and bare is not None:
+            bare = tuple(values.values())
+        return values, bare, self._names
 
 
 def _row_type(contract: Contract, also: Sequence[str]) -> type[msgspec.Struct]:

@@ -9,7 +9,9 @@ from everloop.runtime.service.metrics import COUNTED_TOGETHER, PREDICTIONS, Metr
 def test_answers_are_counted_however_many_wait_to_be(answers):
     metrics = Metrics()
     for number in range(answers):
-        metrics.answered("/predict", "POST", 200, 0.0007 if number % 2 else 3.0)
+        metrics.answers("/predict", "POST", 200).took(0.0007 if number % 2 else 3.0)
+        if number and number % COUNTED_TOGETHER == 0:
+            metrics.count()
     slow = (answers + 1) // 2
     for _ in range(2):  # asking counts nothing twice
         text = metrics_text([("", metrics)])
@@ -22,7 +24,7 @@ def test_answers_are_counted_however_many_wait_to_be(answers):
 
 def test_predictions_are_counted_by_version_and_arm():
     metrics = Metrics()
-    metrics.predicted += [("1", "champion")] * 3 + [("2", "challenger")]
+    metrics.predicted += [(1, "champion")] * 3 + [(2, "challenger")]
     metrics.add(PREDICTIONS.name, "1", "champion", amount=2)
     for _ in range(2):
         text = metrics_text([("", metrics)])

@@ -61,7 +61,6 @@ class LoadedArm:
         reader: Reads what satisfies the contract straight from JSON, where nothing else is asked of a row.
         bound: How many of its requests may be under way; None does not bound them.
         answers: Answers rows, as `Package.answers`.
-        label: The version as metrics name it.
         together: Answers rows that wait at the same moment at once, where that pays.
         reasons_take: About how many seconds the reasons of a row take; endless where it gives none.
     """
@@ -77,7 +76,6 @@ class LoadedArm:
     reader: JsonRowReader | None = None
     bound: VersionBound | None = None
     answers: Answers = field(init=False)
-    label: str = field(init=False)
     together: Together = field(init=False)
     reasons_take: float = field(init=False)
 
@@ -86,7 +84,6 @@ class LoadedArm:
         if self.bound is not None:
             answers = self.bound.timed(answers)
         object.__setattr__(self, "answers", answers)
-        object.__setattr__(self, "label", str(self.version))
         object.__setattr__(self, "together", Together(answers))
         explains = self.package.explains
         takes = self.package.questions * self.together.seconds if explains else math.inf

@@ -115,9 +115,9 @@ class Keeping:
         except EverloopError as error:
             raise self._refusal(error) from None
         predicted = self._predicted
-        predicted.append((loaded.label, arm))
+        predicted.append((version, arm))
         if len(predicted) >= COUNTED_TOGETHER:
-            self._metrics.count_predictions()
+            self._metrics.count()
         return place
 
     def _name(self, names: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -56,13 +56,13 @@ class Metrics:
 
     Attributes:
         predicted: The version and the arm of predictions that are not counted yet. Whoever makes one adds it
-            here, and calls `count_predictions` once there are `COUNTED_TOGETHER`: each answer comes by, and
-            what is done for each has left the processor's caches since the last.
+            here, and calls `count` once there are `COUNTED_TOGETHER`: each answer comes by, and what is done
+            for each has left the processor's caches since the last.
     """
 
     def __init__(self) -> None:
         self._values: dict[str, dict[Labels, float]] = {family.name: {} for family in FAMILIES}
-        self.predicted: list[Labels] = []
+        self.predicted: list[tuple[int, str]] = []
         self._answered: dict[tuple[str, str, int], Answers] = {}
 
     def add(self, name: str, *labels: str, amount: float = 1) -> None:
@@ -74,15 +74,19 @@ class Metrics:
         """Sets a gauge, or a counter that is kept elsewhere."""
         self._values[name][labels] = value
 
-    def count_predictions(self) -> None:
-        """Counts the predictions that are not counted yet."""
-        for at, times in Counter(self.predicted).items():
-            self.add(PREDICTIONS.name, *at, amount=times)
+    def count(self) -> None:
+        """Counts the predictions and answers that are not counted yet."""
+        for (version, arm), times in Counter(self.predicted).items():
+            self.add(PREDICTIONS.name, str(version), arm, amount=times)
         self.predicted.clear()
+        for answers in self._answered.values():
+            answers.count()
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Counts an answer and how long it took."""
-        self.answers(route, method, status).took(seconds)
+        answers = self.answers(route, method, status)
+        answers.took(seconds)
+        answers.count()
 
     def answers(self, route: str, method: str, status: int) -> Answers:
         """Gives where answers of a kind are counted, for those who give many of it."""
@@ -101,7 +105,7 @@ class Metrics:
             yield from _lines(family, values, lifecycle)
         else:
             if family is PREDICTIONS:
-                self.count_predictions()
+                self.count()
             yield from _lines(family, self._values[family.name], lifecycle)
 
     def _given(self) -> Iterator[tuple[tuple[str, str, int], Answers]]:
@@ -125,35 +129,35 @@ class Metrics:
 
 
 class Answers:
-    """Answers of a route, a method and a status: how many took how long, and seconds in all."""
+    """Answers of a route, a method and a status: how many took how long, and seconds in all.
 
-    __slots__ = ("_seconds", "_times", "_uncounted")
+    Attributes:
+        took: Takes how many seconds an answer took. Whoever calls it has them counted in time, as
+            `Metrics.predicted` says.
+    """
+
+    __slots__ = ("_seconds", "_times", "_uncounted", "took")
 
     def __init__(self) -> None:
         self._times = [0] * (len(LATENCY_BUCKETS) + 1)
         self._seconds = 0.0
         self._uncounted: list[float] = []
-
-    def took(self, seconds: float) -> None:
-        """Counts an answer and how long it took."""
-        # Counted many at once, as `Metrics.predicted` says.
-        self._uncounted.append(seconds)
-        if len(self._uncounted) >= COUNTED_TOGETHER:
-            self._count()
+        self.took: Callable[[float], None] = self._uncounted.append
 
     @property
     def times(self) -> list[int]:
         """How many took as long as each bound at most and longer than the one before; last, longer."""
-        self._count()
+        self.count()
         return self._times
 
     @property
     def seconds(self) -> float:
         """How long they took in all."""
-        self._count()
+        self.count()
         return self._seconds
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Counts what is not counted yet."""
         for seconds in self._uncounted:
             self._times[bisect_left(LATENCY_BUCKETS, seconds)] += 1
         self._seconds += sum(self._uncounted)

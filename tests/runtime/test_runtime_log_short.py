@@ -32,12 +32,18 @@ def test_a_short_line_is_read_as_the_whole_one(tmp_path):
 
 
 def test_what_messagepack_cannot_hold_is_kept_as_near_as_in_a_whole_line(tmp_path):
-    row = {"n": 2**64, "t": "\ud800"}
+    deep = []
+    for _ in range(20_000):
+        deep = [deep]
+    row = {"n": 2**64, "t": "\ud800", "deep": deep}
     with PredictionLog(tmp_path / "short") as log:
-        log.number_of(("n", "t"))
+        log.number_of(tuple(row))
         log.append(short(1, row=row))
     write(tmp_path / "whole", [line(1, row=row)])
-    assert read_log(tmp_path / "short").predictions.equals(read_log(tmp_path / "whole").predictions)
+    found = read_log(tmp_path / "short").predictions
+    assert found.equals(read_log(tmp_path / "whole").predictions)
+    assert found["row"][0].startswith('{"n":1.8446744073709552e19,"t":')
+    assert "..." in found["row"][0]
 
 
 def test_each_frame_says_the_names_for_itself(tmp_path):

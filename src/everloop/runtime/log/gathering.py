@@ -12,7 +12,7 @@ from everloop.runtime.log.lines import UNHOLDABLE, Written, encode_line, plainly
 from everloop.runtime.log.segment import MOST_TOGETHER, framed
 from everloop.runtime.log.short_lines import ColumnNames
 
-_UNFRAMED_LINES, _UNFRAMED_BYTES = 1024, 2**20
+_UNFRAMED_LINES, _UNFRAMED_BYTES = 256, 2**20
 """About so much is framed by an append, if it was not taken before: many frames in a row cost less than each
 between two requests."""
 

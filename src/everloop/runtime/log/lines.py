@@ -92,31 +92,40 @@ _DECODER = msgspec.msgpack.Decoder(Line)
 
 plainly: Callable[[Written], bytes] = _ENCODER.encode
 """Gives a line as MessagePack, where MessagePack can hold what is in it."""
-UNHOLDABLE = (OverflowError, TypeError, UnicodeEncodeError)
+UNHOLDABLE = (OverflowError, TypeError, UnicodeEncodeError, RecursionError)
 """What `plainly` raises otherwise."""
+DEEPEST = 64
+"""How deep what is nested in a row is kept where it cannot be kept as it is."""
 
 
 def encode_line(line: Written) -> bytes:
     """Gives a line as MessagePack, whatever is in it: it is written after its request was answered.
 
     What MessagePack cannot hold is kept as near as it can: a whole number beyond 64 bits as a double, which
-    is what a model was given of it, and a value of an unknown type as its text.
+    is what a model was given of it, a value of an unknown type as its text, and what is nested deeper than
+    `DEEPEST` as three dots.
     """
     try:
         return plainly(line)
     except UNHOLDABLE:
         if isinstance(line, tuple):
-            return plainly(_holdable(line))
+            return plainly(_holdable(line, DEEPEST + 1))
         fields = {name: _holdable(getattr(line, name)) for name in line.__struct_fields__}
         return plainly(msgspec.structs.replace(line, **fields))
 
 
-def _holdable(value: Any) -> Any:
+def _holdable(value: Any, left: int = DEEPEST) -> Any:
+    if not isinstance(value, dict | list | tuple):
+        return _plain(value)
+    if not left:
+        return "..."
+    if isinstance(value, dict):
+        return {_plain(str(name)): _holdable(part, left - 1) for name, part in value.items()}
+    return tuple(_holdable(part, left - 1) for part in value)
+
+
+def _plain(value: Any) -> Any:
     match value:
-        case dict():
-            return {_holdable(str(name)): _holdable(part) for name, part in value.items()}
-        case list() | tuple():
-            return tuple(_holdable(part) for part in value)
         case None | bool() | datetime():
             return value
         case int():

@@ -4,6 +4,7 @@ import json
 import math
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -143,6 +144,47 @@ class TestJsonRowReader:
             assert repr(dict(zip(found[2], found[1], strict=True))) == repr(values)
         if found is None and not violations:  # a whole number sent as such a fraction may take the other way
             assert any(isinstance(value, float | int) and abs(value) >= 2**53 for value in plain.values())
+
+    TAKEN = st.dictionaries(
+        st.sampled_from([*TYPES, "other", "kept", "row"]),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(-5, 5),
+            st.sampled_from(
+                [2**53 + 1, 2**63, 10**400, math.nan, math.inf, -math.inf, -0.0, 1e300, np.float64(1)]
+            ),
+            st.floats(),
+            st.sampled_from([*TEXTS, *MOMENTS, "2020-01-01T01:00:00Z", "\ud800", b"a", [1], {"a": 1}]),
+        ),
+    )
+
+    @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(contract=contracts(), row=st.one_of(TAKEN, ROWS))
+    def test_what_is_taken_is_what_the_checker_gives(self, contract, row):
+        checker = row_checker(contract)
+        found = json_row_reader(contract, checker, ("kept",)).take(row)
+        values, violations = checker.normalise({name: part for name, part in row.items() if name != "kept"})
+        if "kept" in row:
+            values["kept"] = row["kept"]
+        if found is not None:
+            assert not violations
+            assert repr(found[0]) == repr(values)
+
+    def test_a_plain_row_is_taken_without_the_checker(self):
+        contract = Contract((ColumnRule("n", "number"), ColumnRule("t", "text"), ColumnRule("i", "integer")))
+        reader = json_row_reader(contract, row_checker(contract))
+        assert reader.take({"t": "a", "n": 1, "more": 2})[0] == {"n": 1.0, "t": "a", "i": None}
+        for flawed in (
+            {"n": "1"},
+            {"n": math.nan},
+            {"n": math.inf},
+            {"i": 2.5},
+            {"t": 1},
+            {1: 2},
+            {"row": {}},
+        ):
+            assert reader.take(flawed) is None
 
     @pytest.mark.parametrize(
         "body",

@@ -58,7 +58,7 @@ class LoadedArm:
         spelled: Columns of text that are read as numbers: one may be sent as a number, too.
         computed: Features that whoever asks computes.
         joined: Features over other sources, which an online store knows where there is one.
-        reader: Reads what satisfies the contract straight from JSON, where nothing else is asked of a row.
+        reader: Reads what satisfies the contract into its types, where nothing else is asked of a row.
         bound: How many of its requests may be under way; None does not bound them.
         answers: Answers rows, as `Package.answers`.
         together: Answers rows that wait at the same moment at once, where that pays.
@@ -99,6 +99,9 @@ class LoadedArm:
             joins: Whether features over other sources that are left out are read from an online store;
                 otherwise the row has to say them as it has to say computed ones, if only that they are null.
         """
+        taken = None if self.reader is None else self.reader.take(row)
+        if taken is not None:
+            return taken[0], []
         if self.spelled:
             sent = {name: label_text(row[name]) for name in self.spelled if _is_number(row.get(name))}
             row = {**row, **sent} if sent else row

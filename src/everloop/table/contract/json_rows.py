@@ -1,4 +1,4 @@
-"""A row in JSON, read straight into the contract's types: what nearly every request is.
+"""A row read straight into the contract's types, from JSON or from values: what nearly every request is.
 
 The types say what `RowChecker` tests, so that reading is checking. Only rows that satisfy the contract are
 given; of every other the checker says what is wrong with it. The two give the same values.
@@ -7,7 +7,7 @@ given; of every other the checker says what is wrong with it. The two give the s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -41,7 +41,7 @@ def json_row_reader(
 
 
 class JsonRowReader:
-    """Reads one row from JSON. Threads may share it; made by `json_row_reader`.
+    """Reads one row. Threads may share it; made by `json_row_reader`.
 
     Attributes:
         contract: What the row must satisfy.
@@ -54,7 +54,9 @@ class JsonRowReader:
         self._also = tuple(also)
         # What no type says, a pattern, an image or a time, is tested behind it.
         self._tested = tuple(rule.name for rule in contract.columns if _type_of(rule) is None)
-        self._decoder = msgspec.json.Decoder(_row_type(contract, self._also))
+        self._type = _row_type(contract, self._also)
+        self._decoder = msgspec.json.Decoder(self._type)
+        self._numbers = tuple(place for place, rule in enumerate(contract.columns) if rule.type == "number")
 
     def read(self, content: bytes | bytearray) -> ReadRow | None:
         """Gives a body's row as `RowChecker.normalise` gives it.
@@ -69,7 +71,30 @@ class JsonRowReader:
             found = self._decoder.decode(content)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError):
             return None
-        fields = msgspec.structs.astuple(found)
+        return self._read(msgspec.structs.astuple(found))
+
+    def take(self, row: Mapping[str, Any]) -> ReadRow | None:
+        """Gives a row as `read` does, of values as JSON gives them or of those of a table.
+
+        Args:
+            row: Column to value; it is not changed.
+
+        Returns:
+            The row; None where it breaks the contract or is in need of a closer look, such as one with NaN.
+        """
+        try:
+            fields = msgspec.structs.astuple(msgspec.convert(row, self._type))
+        except (msgspec.MsgspecError, RecursionError, ValueError, TypeError):
+            return None
+        total = 0.0
+        for place in self._numbers:
+            value = fields[place]
+            if value.__class__ is float:
+                total += value
+        # JSON has neither NaN nor infinity, so no type refuses them.
+        return self._read(fields) if total - total == 0.0 else None
+
+    def _read(self, fields: tuple[Any, ...]) -> ReadRow | None:
         if fields[-1] is not msgspec.UNSET or fields[-2] is not msgspec.UNSET:
             return None
         values: dict[str, Any] = dict(zip(self._names, fields, strict=False))  # the wrappers have no name

@@ -10,6 +10,7 @@ import pytest
 from everloop.cli import main
 from everloop.core.clock import SimulatedClock
 from everloop.core.errors import SpecFault
+from everloop.loop.hindsight import decision_by
 from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
 from everloop.loop.support import refuse_unsupported
@@ -20,6 +21,7 @@ from everloop.runtime.http import Refusal
 from everloop.runtime.log import ActualLine, PredictionLine, PredictionLog
 from everloop.runtime.package import Package
 from everloop.runtime.routing import read_routing
+from everloop.runtime.service.arms import load_routing
 from everloop.runtime.service.taking import actual_of
 from everloop.spec import load, parse
 
@@ -234,6 +236,23 @@ def test_clusters_that_pay_are_acted_on_and_priced_on_rows_held_out(kinds):
     assert found == pytest.approx(trained["value"]["estimate"])
     assert kinds.result.version.status == "champion", kinds.facts("gate")["reason"]
     assert "later" not in [column.name for column in kinds.package.manifest.inputs]
+
+
+def test_no_request_is_asked_for_what_is_known_only_afterwards(kinds):
+    with kinds.opened() as workspace:
+        path = workspace.routing_path
+    arm = load_routing(read_routing(path), path.parent, None).champion
+    row = {"visits": 14.0, "age": 35.0}
+    assert arm.normalise(row) == (row, [])
+    assert arm.normalise(row | {"later": 40.0}) == (row, [])
+
+
+def test_a_version_decides_by_the_clusters_that_it_acts_on(kinds, shop):
+    manifest = kinds.package.manifest
+    said = [decision_by(manifest, name) for name in (*manifest.classes, None)]
+    assert said == [*(float(name in manifest.decision.acted) for name in manifest.classes), None]
+    assert sorted(said[:-1]) == [0.0, 1.0]
+    assert decision_by(shop.package.manifest, ("i01",)) == ("i01",)
 
 
 def test_the_card_says_what_acting_on_each_cluster_is_worth(kinds):

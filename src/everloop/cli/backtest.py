@@ -140,4 +140,5 @@ def _told(result: BacktestResult) -> str:
     )
     span = f"{result.since:%Y-%m-%d} to {result.until:%Y-%m-%d}, {result.decisions:,} decisions, in {money}"
     monthly = f"{money} a decision, by month\n{by_month}"
-    return f"\n{span}\n\n{table(_HEADINGS, rows)}\n\n{monthly}\n\n{result.verdict}"
+    said = "\n\n".join(text for text in (result.meaning, result.verdict) if text)
+    return f"\n{span}\n\n{table(_HEADINGS, rows)}\n\n{monthly}\n\n{said}"

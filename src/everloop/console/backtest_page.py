@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import as_utc, parse_time
-from everloop.report import Badge, Figures, Page, Picture, Section, Table, pictures
+from everloop.report import Badge, Figures, Page, Picture, Section, Table, Text, pictures
 from everloop.report.writing import day, money, plural
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def backtest_page(result: Mapping[str, Any], *, lifecycle: str = "") -> Page:
     blocks: list[Block] = [
         *_over_time(policies, float(result["window"]), currency),
         _table(policies, best, currency),
+        *([Text(str(result["meaning"]))] if result.get("meaning") else []),
         _earned(policies, best, currency),
         *_against_never(policies, currency),
         *_by_month(policies, currency),

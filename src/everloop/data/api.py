@@ -15,6 +15,7 @@ from everloop.data.preparing import prepare_dataset
 from everloop.data.snapshots import Snapshot
 from everloop.data.sources import DigestMemo, Surroundings
 from everloop.data.taking import take_snapshot
+from everloop.table.acting import known_later
 
 if TYPE_CHECKING:
     from everloop.data.leaks import LeakReport
@@ -57,7 +58,10 @@ def snapshot(
     with scratch_folder(folder) as scratch:
         work = scratch / "work"
         work.mkdir()
-        taken = take_snapshot(spec.data, spec.problem, work, as_of or clock.now(), around, tables=tables)
+        later = known_later(spec.goal, spec.problem)
+        taken = take_snapshot(
+            spec.data, spec.problem, work, as_of or clock.now(), around, tables=tables, later=later
+        )
         final = folder / taken.digest[:16]
         publish_folder(work, final)
     return replace(taken, folder=final)

@@ -18,6 +18,7 @@ from everloop.data.partitions import Part, judge_parts
 from everloop.data.snapshots import SNAPSHOT_FILE, TABLE_FILE, Snapshot
 from everloop.data.source_parts import judge_sources
 from everloop.data.steps import SETTINGS_FILE, take_as_set
+from everloop.table.acting import known_later
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,6 +50,7 @@ def quarantine_settings(spec: LifecycleSpec, released: Collection[str]) -> dict[
         released: The parts that a person said are right.
     """
     later = [name for name in (spec.problem.target, spec.problem.label_time) if name]
+    later += known_later(spec.goal, spec.problem)
     return {"ignore": later, "released": sorted(released)}
 
 

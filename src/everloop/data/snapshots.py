@@ -35,7 +35,8 @@ class Snapshot:
         as_of: Nothing later than this is in it.
         time: The column of decision times, named by the lifecycle file or inferred.
         time_range: The first and the last decision time.
-        hidden_actuals: How many rows have their target set to missing because it was not known yet.
+        hidden_actuals: How many rows have their target set to missing because it was not known yet; where
+            other columns tell what came of a row, how many rows were not taken therefore.
         changes_at: The earliest later time at which the same sources give another table, since a row's
             time or its actual's comes then; None where time alone changes nothing.
         sources: For each source the identity of the content that was read.

@@ -26,6 +26,7 @@ from everloop.data.sources import DigestMemo, Source, Surroundings
 from everloop.data.taking import open_sources, read_sources, take_snapshot
 from everloop.spec import DataSpec, ProblemSpec
 from everloop.spec.frame import Frame
+from everloop.table.acting import known_later
 
 if TYPE_CHECKING:
     from everloop.spec import LifecycleSpec
@@ -69,6 +70,7 @@ def snapshot_settings(
     )
     columns = {name: each for name, each in spec.data.features.items() if becomes_column(each)}
     functions = python_digests(spec.data, Path(spec.folder))
+    later = known_later(spec.goal, spec.problem)
     sources = open_sources(spec.data, around, tables)
     fingerprints = {name: source.fingerprint() for name, source in sources.items()}
     return {
@@ -79,6 +81,7 @@ def snapshot_settings(
         "as_of": to_jsonable(as_of),
         "sources": fingerprints,
         **({"functions": functions} if functions else {}),
+        **({"later": list(later)} if later else {}),
         **({"files": _files(spec, sources, replace(around, known=fingerprints))} if spec.data.files else {}),
     }
 
@@ -100,6 +103,7 @@ def contract_settings(spec: LifecycleSpec) -> dict[str, Any]:
     path = Path(spec.folder) / spec.data.contract if spec.data.contract else None
     text = path.read_text(encoding="utf-8") if path is not None and path.is_file() else None
     later = [name for name in (spec.problem.target, spec.problem.label_time) if name]
+    later += known_later(spec.goal, spec.problem)
     return {
         "contract": text,
         "name": spec.data.contract,
@@ -176,6 +180,7 @@ def take_as_set(
         Surroundings(folder=home, kept=kept.resolve() if kept else None, known=settings["sources"]),
         tables=tables,
         without=without,
+        later=settings.get("later", ()),
         joins=joins,
     )
 

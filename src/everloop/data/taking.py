@@ -51,13 +51,16 @@ class Roles:
     time: str | None = None
     label_time: str | None = None
     label_delay: timedelta | None = None
+    later: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, problem: ProblemSpec | None) -> Roles:
+    def of(cls, problem: ProblemSpec | None, later: Collection[str]) -> Roles:
         """Takes the roles from the lifecycle file."""
         if problem is None:
             return cls()
-        return cls(problem.target or None, problem.time, problem.label_time, problem.label_delay)
+        return cls(
+            problem.target or None, problem.time, problem.label_time, problem.label_delay, tuple(later)
+        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
     *,
     tables: Mapping[str, Any] | None = None,
     without: Mapping[str, Collection[str]] | None = None,
+    later: Collection[str] = (),
     joins: Path | None = None,
     memory_limit: str | None = None,
 ) -> Snapshot:
@@ -99,10 +103,11 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
 
     Only rows whose `problem.time` is before `as_of` are taken (where the file names none: the
     earliest of the complete time columns, as the frame infers it), and a target that was not known then
-    (by `label_time`, else by `time` and `label_delay`) is set to missing, its label time too. Times
-    are UTC; NaN is missing. Rows are ordered by time, then by all columns; without a time column a
-    query's rows are ordered by all columns, and a lone source's rows stay in its own order. So the
-    same content gives the same file, to the byte. Features that look at other sources, or are functions,
+    (by `label_time`, else by `time` and `label_delay`) is set to missing, its label time too. Where no
+    target but other columns tell what came of a row, it is taken once that is known. Times are UTC; NaN is
+    missing. Rows are ordered by time, then by all columns; without a time column a query's rows are
+    ordered by all columns, and a lone source's rows stay in its own order. So the same content gives the
+    same file, to the byte. Features that look at other sources, or are functions,
     follow as further columns (`everloop.data.adding`).
 
     Args:
@@ -114,6 +119,7 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
         surroundings: What sources are given.
         tables: Tables handed in from Python, by the name of the source that each stands for.
         without: For some of the sources the parts that are left out, as `judge_sources` calls them.
+        later: The columns that tell what came of a row; see `everloop.table.acting.known_later`.
         joins: Where the query's answer is kept for the next snapshot of the same sources, whose rows may
             be cut at another time.
         memory_limit: What the join and the sort may use before they go to disk.
@@ -124,7 +130,7 @@ def take_snapshot(  # noqa: PLR0913  (what there is to read, where to, and from 
         SpecFault: When the query or a column's role is wrong.
         DataFault: When no row is left.
     """
-    as_of, roles = as_utc(as_of), Roles.of(problem)
+    as_of, roles = as_utc(as_of), Roles.of(problem, later)
     surroundings = replace(surroundings, as_of=as_of)
     sources = open_sources(data, surroundings, tables)
     with scratch_folder(folder) as scratch:
@@ -344,8 +350,11 @@ def _infer_time(draft: _Draft) -> str | None:
 
 
 def _hide_unknown(draft: _Draft) -> int:
-    """Sets actuals that were not known yet to missing, and counts them."""
+    """Sets actuals that were not known yet to missing, and counts them; or the rows that are not taken."""
     known, roles = _known(draft), draft.roles
+    if known is not None and roles.later:
+        unknown = f"SELECT count(*) FROM {draft.raw} WHERE {_decided(draft)} AND NOT {known}"  # noqa: S608
+        return int(_one(draft, unknown)[0])
     if known is None or roles.target is None:
         return 0
     target = quote_name(roles.target)
@@ -367,9 +376,9 @@ def _changes_at(draft: _Draft) -> datetime | None:
         time = draft.typed[draft.roles.time]
         later.append(f"min({time}) FILTER ({time} >= {now})")
     known = _known_at(draft)
-    if known is not None and draft.roles.target is not None:
-        target = quote_name(draft.roles.target)
-        later.append(f"min({known}) FILTER ({target} IS NOT NULL AND {known} > {now})")
+    if known is not None and (draft.roles.target is not None or draft.roles.later):
+        comes = f"{quote_name(draft.roles.target)} IS NOT NULL" if draft.roles.target else "true"
+        later.append(f"min({known}) FILTER ({comes} AND {known} > {now})")
     if not later:
         return None
     moment = _one(draft, f"SELECT epoch_us(least({', '.join(later)})) FROM {draft.raw}")[0]  # noqa: S608
@@ -393,6 +402,11 @@ def _known_at(draft: _Draft) -> str | None:
 
 
 def _taken(draft: _Draft) -> str:
+    known = _known(draft) if draft.roles.later else None
+    return _decided(draft) if known is None else f"{_decided(draft)} AND {known}"
+
+
+def _decided(draft: _Draft) -> str:
     if draft.roles.time is None:
         return "true"
     return f"{draft.typed[draft.roles.time]} < {_literal(draft.as_of)}"
@@ -427,6 +441,13 @@ def _empty(draft: _Draft) -> DataFault:
     (all_rows,) = _one(draft, f"SELECT count(*) FROM {draft.raw}")  # noqa: S608
     if all_rows == 0:
         return DataFault("The sources gave no row.", hint="look at data.table and at the sources")
+    (decided,) = _one(draft, f"SELECT count(*) FROM {draft.raw} WHERE {_decided(draft)}")  # noqa: S608
+    if decided:
+        return DataFault(
+            f"Of none of {decided:,} rows {', '.join(draft.roles.later)} was known at "
+            f"{to_jsonable(draft.as_of)}.",
+            hint="give a later time with --as-of, or look at problem.label_delay",
+        )
     time = draft.roles.time
     return DataFault(
         f"None of the {all_rows:,} rows has a {time} before {to_jsonable(draft.as_of)}.",

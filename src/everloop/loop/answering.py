@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from everloop.loop.hindsight import decision_by
 from everloop.runtime.log.lines import ActualLine, PredictionLine, RefusalLine
 from everloop.runtime.log.privacy import Privacy, key_in
 from everloop.runtime.log.writing import PredictionLog
 from everloop.runtime.routing import SHADOW, chance_of, read_routing
 from everloop.runtime.row_fill import microseconds
 from everloop.runtime.service.arms import LoadedArm, LoadedRouting, load_routing
+from everloop.runtime.service.taking import NUMBERS_COME
 from everloop.table.labels import label_text
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Answering:
         rows: The rows of the past.
 
     Attributes:
-        decided: What each row was answered, shadows apart; None where it was not asked, or refused.
+        decided: What each row was answered, shadows apart, and of clusters whether that one is acted on (see
+            `everloop.loop.hindsight.decision_by`); None where it was not asked, or refused.
     """
 
     def __init__(self, workspace: Workspace, rows: History) -> None:
@@ -41,7 +44,7 @@ class Answering:
         private = workspace.spec.deploy.log.private
         self._privacy = Privacy(private, key_in(workspace.log_key_path) if private else b"")
         self._rows = rows
-        self._regression = False
+        self._numbers_come = False
         self._routing: LoadedRouting | None = None
         self._refused: set[int] = set()
         self._told: list[int] = []
@@ -51,7 +54,7 @@ class Answering:
         """Answers the rows of a span of time, and feeds back the actuals that came in it."""
         routing = load_routing(read_routing(self._path), self._path.parent, self._routing, self._trusted)
         self._routing = routing
-        self._regression = routing.champion.package.manifest.task == "regression"
+        self._numbers_come = routing.champion.package.manifest.task in NUMBERS_COME
         for request in self._rows.requests(since, until, 1000):
             if request.kind == "predict":
                 self._predict(routing, request.places)
@@ -90,7 +93,7 @@ class Answering:
             answers = arm.package.answers([values for *_, values in group])
             for (place, identity, moment, values), answer in zip(group, answers, strict=True):
                 if name != SHADOW:
-                    self.decided[place] = answer.prediction
+                    self.decided[place] = decision_by(arm.package.manifest, answer.prediction)
                 self._log.append(
                     PredictionLine(
                         identity,
@@ -118,5 +121,5 @@ class Answering:
         for place, (identity, actual, known_at) in zip(places, taken.iter_rows(), strict=True):
             if place not in self._refused:
                 self._told.append(place)
-                told = float(actual) if self._regression else str(label_text(actual))
+                told = float(actual) if self._numbers_come else str(label_text(actual))
                 self._log.append(ActualLine(identity, told, microseconds(known_at)))

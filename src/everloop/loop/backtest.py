@@ -27,14 +27,32 @@ from everloop.loop.kept_lives import forget_lives
 from everloop.loop.living import FOLDER, Life, Place, train_first
 from everloop.loop.policies import USUAL, Policy, policies_of
 from everloop.loop.side_by_side import Found, live_all
+from everloop.loop.support import raise_all
+from everloop.loop.task_support import task_refusals
 from everloop.loop.workspace import Workspace
-from everloop.table.list_worth import TASK as RECOMMENDATION
-from everloop.table.worth import PRICED_TASKS
 
 if TYPE_CHECKING:
     from everloop.spec import LifecycleSpec
     from everloop.spec.model import Budget
 
+_PRICED = {
+    "binary": "goal: {value: {true_positive: 10, false_positive: -1}}",
+    "multiclass": "goal: {value: {outcomes: {ACTUAL: {DECIDED: 10}}, otherwise: -1}}",
+    "regression": "goal: {value: {over_prediction: -1 * (predicted - actual), under_prediction: -2 * (actual "
+    "- predicted)}}",
+    "clustering": "goal: {value: {kpi: SQL}} over a column that problem.exclude leaves out",
+    "recommendation": "goal: {value: {hit: SQL, shown: NUMBER}}",
+    "anomaly": "anomalies have none; with labels: problem: {task: binary} and goal: {value: {true_positive: "
+    "10, false_positive: -1}}",
+}
+"""A task -> how its decisions get a price."""
+_MEANINGS = {
+    "clustering": "Acting on a row is worth what goal.value.kpi says of its columns as they came, not acting "
+    "nothing. What acting would have changed in them the past does not tell.",
+    "recommendation": "A list is worth the item that was had where it names it, less what showing costs: how "
+    "well lists foretell, not what showing them would have caused.",
+}
+"""A task -> what value means where the past knows no more than what came without the model."""
 RESULT = "result.json"
 FIRST = "first"
 """Under this name the training is made that all policies begin with."""
@@ -83,27 +101,28 @@ def backtest(
     """
     how = rehearsal or Rehearsal()
     asked = policies_of(policies, workspace.spec)
-    if workspace.spec.goal.value is None:
-        raise SpecFault(
-            "Decisions have no price, so there is nothing to compare policies by.",
-            hint="goal: {value: {true_positive: 10, false_positive: -1}}",
-            place="goal.value",
-        )
-    if workspace.spec.goal.value.kind not in (*PRICED_TASKS, RECOMMENDATION):
-        raise SpecFault(
-            f"The past of a {workspace.spec.goal.value.kind} cannot be lived again: what would have come of "
-            "acting on other rows is not known.",
-            place="problem.task",
-        )
+    _require_prices(workspace.spec)
     if how.every <= timedelta():
         raise UsageFault("The loop looks after a time above 0.", hint="--every 1d")
     span = _span(workspace, how)
     rows = history(workspace, *span, sample=how.sample, seed=how.seed)
     found = _lived(workspace, asked, rows, span, how)
     lived = [one for one, _ in found]
-    result = compare(lived, rows.facts["time"], span, _window(workspace), found[0][1])
+    meaning = _MEANINGS.get(workspace.spec.problem.task or "", "")
+    result = compare(lived, rows.facts["time"], span, _window(workspace), found[0][1], meaning)
     write_file(result_path(workspace), json.dumps(result.to_dict()).encode())
     return result
+
+
+def _require_prices(spec: LifecycleSpec) -> None:
+    """Demands that the lifecycle can be compared by money, whatever else is wrong with it."""
+    raise_all([*task_refusals(spec)])
+    if spec.goal.value is None:
+        raise SpecFault(
+            "Decisions have no price, so there is nothing to compare policies by.",
+            hint=_PRICED.get(spec.problem.task or "", _PRICED["binary"]),
+            place="goal.value",
+        )
 
 
 def result_path(workspace: Workspace) -> Path:

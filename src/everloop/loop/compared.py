@@ -114,6 +114,7 @@ class BacktestResult:
         policies: In the order in which they were asked for.
         margin: What the best earned more than the next, after costs: the total, with an interval from
             the windows' paired differences. None with one policy.
+        meaning: What value means, where that has to be said; else empty.
     """
 
     since: datetime
@@ -123,6 +124,7 @@ class BacktestResult:
     window: float
     policies: tuple[PolicyResult, ...]
     margin: Interval | None
+    meaning: str = ""
 
     @property
     def ranked(self) -> list[PolicyResult]:
@@ -152,7 +154,7 @@ class BacktestResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the result as what JSON can carry."""
-        named = ("since", "until", "decisions", "currency", "window", "margin", "verdict")
+        named = ("since", "until", "decisions", "currency", "window", "margin", "verdict", "meaning")
         facts = {name: getattr(self, name) for name in named}
         policies = [policy.to_dict() for policy in self.policies]
         return dict(to_jsonable(facts | {"policies": policies, "best": self.best.name}))
@@ -164,6 +166,7 @@ def compare(
     span: tuple[datetime, datetime],
     window: timedelta,
     currency: str,
+    meaning: str = "",
 ) -> BacktestResult:
     """Compares policies on the decisions that all of them made and whose actual came.
 
@@ -173,6 +176,7 @@ def compare(
         span: Where history began and ended.
         window: How it is cut for the picture and for the interval of the difference.
         currency: The money's name.
+        meaning: What value means, where that has to be said.
     """
     since, until = span
     known = ~np.isnan(np.stack([one.worth for one in lived])).any(axis=0)
@@ -191,7 +195,8 @@ def compare(
     )
     order = np.argsort(-net.sum(axis=1), kind="stable")
     margin = None if len(lived) == 1 else _margin(net[order[1]], net[order[0]])
-    return BacktestResult(since, until, int(known.sum()), currency, window.total_seconds(), results, margin)
+    seconds = window.total_seconds()
+    return BacktestResult(since, until, int(known.sum()), currency, seconds, results, margin, meaning)
 
 
 @dataclass(frozen=True)

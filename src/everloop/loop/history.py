@@ -20,12 +20,17 @@ from everloop.core.ids import content_id
 from everloop.data.snapshots import Snapshot
 from everloop.data.steps import snapshot_settings, snapshot_step
 from everloop.engine import Engine, Step
+from everloop.table.acting import TASK as CLUSTERING
+from everloop.table.acting import known_later, kpi_columns, read_kpi
+from everloop.table.prices import prices_of_rows
+from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     from everloop.loop.workspace import Workspace
+    from everloop.spec import GoalSpec, LifecycleSpec
 
 # By then every actual is known.
 _HEREAFTER = datetime(9000, 1, 1, tzinfo=UTC)
@@ -44,9 +49,11 @@ class History:
     """Rows of the past, in the order of their times.
 
     Attributes:
-        rows: The rows as requests bring them: without the target, and without when it was known.
+        rows: The rows as requests bring them: without the target or the columns that tell what came of
+            acting, and without when that was known.
         facts: Beside them, row for row: `id` (of the row's content, so the same row keeps its id),
-            `time`, `actual` (null where it never came), `known_at` (null likewise).
+            `time`, `actual` (null where it never came; of clusters the money of acting), `known_at` (null
+            likewise).
         time: The column of decision times.
     """
 
@@ -107,7 +114,8 @@ def history(
         seed: Of the sample.
 
     Raises:
-        SpecFault: When the table has no column of decision times.
+        SpecFault: When the table has no column of decision times, or nothing says what came of a row and
+            when that was known.
         DataFault: When no row is left.
         UsageFault: When the share is none.
     """
@@ -141,8 +149,10 @@ def time_range(workspace: Workspace) -> tuple[datetime, datetime]:
 
 def _past(workspace: Workspace) -> tuple[Snapshot, str]:
     """Takes the whole table, whose rows must have times and actuals of their own."""
-    problem = workspace.spec.problem
-    if not problem.target:
+    spec = workspace.spec
+    if spec.problem.task == CLUSTERING and spec.goal.value is not None:
+        _require_outcomes(spec)
+    elif not spec.problem.target:
         raise SpecFault(
             "The problem's rows have no actuals of their own: a rehearsal could learn nothing.",
             hint="everloop up; windows are judged by their inputs and scores",
@@ -158,6 +168,30 @@ def _past(workspace: Workspace) -> tuple[Snapshot, str]:
     return snapshot, snapshot.time
 
 
+def _require_outcomes(spec: LifecycleSpec) -> None:
+    """Demands that the file says what of acting's price is known later only, and when."""
+    problem, later, place = spec.problem, known_later(spec.goal, spec.problem), "problem.exclude"
+    if not later:
+        read = kpi_columns(spec.goal)
+        raise SpecFault(
+            f"goal.value.kpi reads {', '.join(read)}, of which clusters are made as well: nothing says what "
+            "came of acting on a row."
+            if read
+            else "goal.value.kpi reads no column: nothing says what came of acting on a row.",
+            hint=f"leave out what is known only afterwards: problem: {{exclude: [{', '.join(read)}]}}"
+            if read
+            else "price a column that is known only afterwards, and name it in problem.exclude",
+            place=place,
+        )
+    if problem.label_time or problem.label_delay is not None:
+        return
+    raise SpecFault(
+        f"goal.value.kpi reads {', '.join(later)}, and nothing says when that is known.",
+        hint="problem: {label_delay: 90d}, or {label_time: COLUMN}",
+        place="problem.label_delay",
+    )
+
+
 def _snapshot(workspace: Workspace) -> Snapshot:
     memo = workspace.state_folder / "digests.json"
     settings = snapshot_settings(
@@ -168,6 +202,7 @@ def _snapshot(workspace: Workspace) -> Snapshot:
         kept=workspace.kept_folder,
         clock=workspace.clock,
     )
+    settings.pop("later", None)  # of rows of which nothing came there was a decision all the same
     take = partial(snapshot_step, home=workspace.folder, kept=workspace.kept_folder, tables=workspace.tables)
     engine = Engine(workspace.record, workspace.store, workspace.clock, workspace.progress)
     return Snapshot.load(engine.run(Step("snapshot", "data", 2, take, settings)).path)
@@ -177,13 +212,14 @@ def _told(workspace: Workspace, taken: pl.DataFrame, time: str) -> History:
     """Parts the rows from what was not known when they were decided on."""
     import polars as pl
 
-    problem = workspace.spec.problem
+    spec = workspace.spec
+    problem, later_columns = spec.problem, known_later(spec.goal, spec.problem)
     known_at = [pl.col(problem.label_time)] if problem.label_time else []
     known_at += [pl.col(time) + problem.label_delay] if problem.label_delay is not None else []
     later = pl.coalesce(known_at or [pl.col(time)])
     facts = taken.select(
         pl.col(time).dt.cast_time_unit("us").alias("time"),
-        pl.col(problem.target).alias("actual"),
+        (_money(spec.goal, taken) if later_columns else taken[problem.target]).alias("actual"),
         # An actual is never fed back before its prediction was made.
         pl.max_horizontal(later, pl.when(later.is_not_null()).then(pl.col(time)))
         .dt.cast_time_unit("us")
@@ -192,8 +228,19 @@ def _told(workspace: Workspace, taken: pl.DataFrame, time: str) -> History:
         pl.when(pl.col("known_at").is_not_null()).then(pl.col("actual")).alias("actual"),
         pl.when(pl.col("actual").is_not_null()).then(pl.col("known_at")).alias("known_at"),
     )
-    rows = taken.drop(problem.target, *([problem.label_time] if problem.label_time else []))
+    told = (problem.target, problem.label_time, *later_columns)
+    rows = taken.drop(name for name in told if name)
     return History(rows, facts, time)
+
+
+def _money(goal: GoalSpec, taken: pl.DataFrame) -> pl.Series:
+    """Gives what acting on each row brought, null where its price cannot be told."""
+    import polars as pl
+
+    assert goal.value is not None  # noqa: S101  (columns of its price are known later)
+    price = read_kpi(goal.value, schema_of(taken).types)
+    money = pl.Series(prices_of_rows(taken.lazy(), (price,))[:, 0])
+    return money.set(~money.is_finite(), None)
 
 
 def _sampled(whole: History, sample: float, seed: int) -> History:

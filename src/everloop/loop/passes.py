@@ -41,6 +41,7 @@ from everloop.model.steps import JOURNAL_FILE, explain_step, train_step
 from everloop.problem.steps import frame_step
 from everloop.record.artifact import folder_name
 from everloop.record.rows import StepRow, VersionRow
+from everloop.table.acting import known_later
 from everloop.table.schema import Schema
 
 if TYPE_CHECKING:
@@ -233,6 +234,8 @@ def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred:
     }
     features = this.steps["snapshot"].facts.get("features")
     settings |= {"features": features} if features else {}
+    later = known_later(workspace.spec.goal, workspace.spec.problem)
+    settings |= {"later": list(later)} if later else {}
     signer = signer_of(workspace.spec)
     settings |= {"signed_by": signer.name} if signer else {}
     inputs = {"trained": trained, "dataset": prepared, "contract": enforced, "reference": referred}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import UsageFault
 from everloop.loop.ruling import check_trigger
+from everloop.loop.task_support import silent_triggers
 from everloop.spec.fields import TRIGGER_ARGUMENTS, TRIGGER_KINDS, Trigger, read_trigger
 
 if TYPE_CHECKING:
@@ -79,11 +80,10 @@ def policies_of(words: Sequence[str], spec: LifecycleSpec) -> list[Policy]:
 
 
 def _policy(word: str, spec: LifecycleSpec) -> Policy:
-    if word in POLICIES:
-        return POLICIES[word]
-    if word == FILE:
-        said = spec.monitor.retrain
-        return Policy(FILE, said.on, said.if_it_pays)
+    if word in POLICIES or word == FILE:
+        said, silent = spec.monitor.retrain, silent_triggers(spec)
+        policy = POLICIES.get(word) or Policy(FILE, said.on, said.if_it_pays)
+        return replace(policy, on=tuple(one for one in policy.on if one.kind not in silent))
     if re.fullmatch(r"[\w./-]+\.py:\w+", word):
         return _checked(Policy(word, (Trigger("python", word),)), spec.folder)
     kind, colon, _ = word.partition(":")

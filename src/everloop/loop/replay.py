@@ -20,14 +20,16 @@ from everloop.core.errors import OutsideFault, UsageFault
 from everloop.core.files import write_file
 from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
+from everloop.deploy.versions import require_version
 from everloop.loop.event_clock import EventClock
-from everloop.loop.hindsight import Hindsight
+from everloop.loop.hindsight import Hindsight, decision_by
 from everloop.loop.history import History, history
 from everloop.loop.sending import Sender
 from everloop.runtime.log import LogReader
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
+    from everloop.runtime.manifest import Manifest
 
 HEARTBEAT = "up"
 STATE_FILE = "replay.json"
@@ -198,8 +200,11 @@ class _Replay:
 
     def __post_init__(self) -> None:
         with LogReader(self.workspace.log_folder).span() as span:
-            parts = [part.select("id", "prediction") for part in span.facts()]
-        self._logged: dict[str, str] = dict(row for part in parts for row in part.iter_rows())
+            parts = [part.select("id", "version", "prediction") for part in span.facts()]
+        self._logged: dict[str, tuple[int, str]] = {
+            identity: (version, said) for part in parts for identity, version, said in part.iter_rows()
+        }
+        self._manifests: dict[int, Manifest] = {}
         self._ids: list[str] = self.rows.facts["id"].to_list()
         self._times: list[datetime] = self.rows.facts["time"].to_list()
         self._refused: set[int] = set()
@@ -237,7 +242,7 @@ class _Replay:
             rule = reason.partition(".")[2] or reason
             self.refusals[rule] = self.refusals.get(rule, 0) + 1
         given = known | answered.predictions
-        values = self._values.values(list(given), list(given.values()))
+        values = self._values.values(list(given), [self._decision(*one) for one in given.values()])
         for place, worth in zip(given, values.tolist(), strict=True):
             tally = self._month(place)
             tally.predictions += 1
@@ -245,6 +250,13 @@ class _Replay:
             if not math.isnan(worth):
                 tally.value += worth
                 tally.valued += 1
+
+    def _decision(self, number: int, prediction: Any) -> Any:
+        """Gives what a version decides by its answer."""
+        if number not in self._manifests:
+            version = require_version(self.workspace.record, self.workspace.name, number)
+            self._manifests[number] = self.workspace.served(version).package.manifest
+        return decision_by(self._manifests[number], prediction)
 
     def _feed_back(self, places: list[int]) -> None:
         sent = [place for place in places if place not in self._refused]

@@ -30,11 +30,11 @@ class Answered:
     """What became of rows that were sent.
 
     Attributes:
-        predictions: From a row's place to what was predicted.
+        predictions: From a row's place to the number of the version that answered, and what it predicted.
         refused: Places of rows that the server refused, each with the first reason.
     """
 
-    predictions: dict[int, Any]
+    predictions: dict[int, tuple[int, Any]]
     refused: dict[int, str]
 
 
@@ -100,7 +100,10 @@ class Sender:
                 continue
             self._require_done(response)
             given = response.json()["predictions"]
-            answers = {place: answer["prediction"] for place, answer in zip(left, given, strict=True)}
+            answers = {
+                place: (answer["version"], answer["prediction"])
+                for place, answer in zip(left, given, strict=True)
+            }
             return Answered(answers, refused)
         return Answered({}, refused)
 

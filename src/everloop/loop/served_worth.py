@@ -16,6 +16,7 @@ from everloop.measure.recommendation import JUDGED_ITEMS
 from everloop.measure.worth import Worth
 from everloop.runtime.decision import PLAIN, acted_on
 from everloop.table.acting import TASK as CLUSTERING
+from everloop.table.acting import acting_worth
 from everloop.table.labels import class_indices, label_texts
 from everloop.table.list_worth import TASK as RECOMMENDATION
 from everloop.table.list_worth import mean_hits, read_list_prices
@@ -101,12 +102,7 @@ def _acting(rows: ServedRows, goal: GoalSpec) -> Worth | None:
     """Acting on a row is worth what was fed back; not acting nothing."""
     if goal.value is None:
         return None
-    return Worth(
-        CLUSTERING,
-        errors=lambda _, money, acted: np.where(acted > 0, money, 0.0),
-        size=rows.lines.height,
-        currency=goal.value.currency,
-    )
+    return acting_worth(goal.value.currency, rows.lines.height)
 
 
 def _lists(rows: ServedRows, goal: GoalSpec) -> Worth | None:

@@ -94,8 +94,9 @@ def package_step(
     Args:
         folder: Gets the folder `package`.
         settings: `lifecycle`, `version`, `created`, `lineage`, `seed`; `card`, facts for the model card, or
-            None for a package without one; `features`, the snapshot's, where it has any; `signed_by`, the
-            name of the key that signs.
+            None for a package without one; `features`, the snapshot's, where it has any; `later`, the
+            columns that no request has, since they tell what came of its row; `signed_by`, the name of the
+            key that signs.
         inputs: `trained`, `dataset`, `contract`, `reference`.
         signer: The key itself, if any.
 
@@ -104,6 +105,7 @@ def package_step(
     """
     trained = Trained.load(inputs["trained"])
     created = parse_time(settings["created"])
+    contract, later = load_contract(inputs["contract"] / CONTRACT_FILE), settings.get("later", ())
     manifest = write_package(
         trained,
         folder / PACKAGE_FOLDER,
@@ -111,7 +113,7 @@ def package_step(
         version=settings["version"],
         created=created,
         sample=held_out(Dataset.load(inputs["dataset"])),
-        contract=load_contract(inputs["contract"] / CONTRACT_FILE),
+        contract=contract.only([rule.name for rule in contract.columns if rule.name not in later]),
         reference=(inputs["reference"] / REFERENCE_FILE).read_bytes(),
         lineage=settings["lineage"],
         card=None if settings["card"] is None else partial(_card, trained, settings),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import EverloopError, SpecFault
 from everloop.loop.task_support import task_refusals
+from everloop.loop.too_early import read_too_early
+from everloop.table.acting import known_later
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -335,7 +337,7 @@ def _detectors(spec: LifecycleSpec) -> Iterator[EverloopError]:
 
 
 def _segments(spec: LifecycleSpec) -> Iterator[EverloopError]:
-    later = {spec.problem.target, spec.problem.label_time} - {None}
+    later = {spec.problem.target, spec.problem.label_time, *known_later(spec.goal, spec.problem)} - {None}
     for name in spec.monitor.drift.segments:
         if name in later:
             yield SpecFault(
@@ -381,6 +383,7 @@ RULES: tuple[Callable[[LifecycleSpec], Iterator[EverloopError]], ...] = (
     _waivers,
     _task,
     task_refusals,
+    read_too_early,
     _engines,
     _integrations,
     _learners,

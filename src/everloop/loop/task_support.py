@@ -50,14 +50,19 @@ def _acts(spec: LifecycleSpec) -> bool:
     return spec.problem.task == "clustering" and spec.goal.value is not None
 
 
+def silent_triggers(spec: LifecycleSpec) -> tuple[str, ...]:
+    """Names the kinds of trigger that never ask where there is no target: what they wait for does not come.
+
+    What came of acting on clusters does: it is fed back, counted and priced, and no metric is made of it.
+    """
+    if spec.problem.target or spec.problem.task is None:
+        return ()
+    return ("performance",) if _acts(spec) else _BY_ACTUALS
+
+
 def _retrains_on_actuals(spec: LifecycleSpec) -> bool:
-    retrain = spec.monitor.retrain
-    waited_for = ("performance", "labels") if _acts(spec) else _BY_ACTUALS
-    return (
-        not spec.problem.target
-        and "on" in retrain.model_fields_set
-        and any(trigger.kind in waited_for for trigger in retrain.on)
-    )
+    retrain, silent = spec.monitor.retrain, silent_triggers(spec)
+    return "on" in retrain.model_fields_set and any(trigger.kind in silent for trigger in retrain.on)
 
 
 REFUSED: tuple[TaskRefusal, ...] = (

@@ -8,6 +8,7 @@ import numpy as np
 
 from everloop.core.errors import DataFault, SpecFault
 from everloop.measure.acting import Acting
+from everloop.measure.worth import Worth
 from everloop.table.prices import prices_of_rows, read_price
 from everloop.table.schema import schema_of
 from everloop.table.today import rows_where
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from everloop.spec import GoalSpec, TodayRule
+    from everloop.spec import GoalSpec, ProblemSpec, TodayRule
     from everloop.spec.frame import Frame
     from everloop.spec.goal import ValueSpec
     from everloop.table.expression import Expression
@@ -60,8 +61,49 @@ def acting_of(goal: GoalSpec, frame: Frame, table: pl.DataFrame) -> Acting | Non
     return Acting(money, today, over, value.currency)
 
 
-def read_kpi(value: ValueSpec, types: Mapping[str, str]) -> Expression:
+def acting_worth(currency: str, size: int) -> Worth:
+    """Prices acting on rows by what came of each: acting is worth that money, not acting nothing.
+
+    Args:
+        currency: The money's name.
+        size: How many rows there are.
+    """
+    return Worth(
+        TASK,
+        errors=lambda _, money, acted: np.where(acted > 0, money, 0.0),
+        size=size,
+        currency=currency,
+    )
+
+
+def kpi_columns(goal: GoalSpec) -> tuple[str, ...]:
+    """Names the columns that the price of acting reads; none where clusters have no price.
+
+    Raises:
+        SpecFault: When it cannot be read.
+    """
+    priced = goal.value is not None and goal.value.kind == TASK
+    return read_kpi(goal.value, None).columns if goal.value is not None and priced else ()
+
+
+def known_later(goal: GoalSpec, problem: ProblemSpec) -> tuple[str, ...]:
+    """Names the columns that tell what came of acting: the price reads them, and they are left out as inputs.
+
+    What the price reads of the inputs is known when the row is asked for.
+
+    Raises:
+        SpecFault: When the price cannot be read.
+    """
+    read = kpi_columns(goal) if problem.task == TASK else ()
+    return tuple(name for name in read if name in problem.exclude)
+
+
+def read_kpi(value: ValueSpec, types: Mapping[str, str] | None) -> Expression:
     """Reads the price of acting on a row.
+
+    Args:
+        value: `goal.value` of the lifecycle file.
+        types: Of the columns; None reads it without looking whether they are there.
 
     Raises:
         SpecFault: When it is no number, names what is not there, or another task is priced.

@@ -358,3 +358,19 @@ def test_what_is_acted_on_today_may_be_stated(tmp_path, today, expected):
     money = 0.2 * rows["later"].to_numpy() - 3
     assert brief.today.estimate == pytest.approx(expected(money, rows["visits"].to_numpy()).mean())
     assert brief.constants == pytest.approx({"acting on all": money.mean(), "acting on none": 0.0})
+
+
+def test_a_window_of_lists_is_held_against_lists_of_which_one_item_is_taken(shop):
+    parts = shop.held_out()
+    events, test = pl.concat([parts["validation"], parts["test"]]), parts["test"]
+    usual = dict(events.group_by("item").agg(0.25 * pl.col("price").mean()).iter_rows())
+
+    def mean_of(listed):
+        pairs = zip(listed, test["item"], strict=True)
+        return np.mean([usual[item] * (item in said) - 0.02 * len(said) for said, item in pairs])
+
+    ours = mean_of([shop.package.answer({"customer": who}).prediction[:10] for who in test["customer"]])
+    popular = mean_of([shop.package.answer({}).prediction[:10]] * test.height)
+    told = shop.facts("reference")
+    assert told["value_per_decision"] == pytest.approx(ours)
+    assert told["gain"] == pytest.approx(ours - popular)

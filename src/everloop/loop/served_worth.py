@@ -8,7 +8,7 @@ whether the list is the model's (1) or the one that everyone would get (0), or w
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,18 +19,17 @@ from everloop.table.acting import TASK as CLUSTERING
 from everloop.table.acting import acting_worth
 from everloop.table.labels import class_indices, label_texts
 from everloop.table.list_worth import TASK as RECOMMENDATION
-from everloop.table.list_worth import mean_hits, read_list_prices
+from everloop.table.list_worth import read_list_prices
 from everloop.table.today import rows_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import polars as pl
     from numpy.typing import NDArray
 
     from everloop.loop.served import ServedRows, ServedVersion
     from everloop.spec import GoalSpec
-    from everloop.spec.frame import Frame
+    from everloop.spec.goal import ValueSpec
 
     Floats = NDArray[np.float64]
 
@@ -38,11 +37,18 @@ ITEM_WORTH = "item_worth"
 """The name under which a reference keeps what each item's hit is worth."""
 
 
-def item_worth_facts(goal: GoalSpec, rows: pl.DataFrame, frame: Frame) -> dict[str, Any]:
-    """Gives what a hit of each item is worth on average, since later nothing but the item will be known."""
-    if goal.value is None or frame.task != RECOMMENDATION:
-        return {}
-    return {ITEM_WORTH: mean_hits(goal.value, frame, rows)}
+def taken_values(value: ValueSpec, money: Floats, taken: Floats, lists: NDArray[np.int64]) -> Floats:
+    """Prices lists by the one item that came of each, (n,).
+
+    Args:
+        value: `goal.value` of the lifecycle file.
+        money: What each item that was taken is worth, (n,).
+        taken: Its place among the items, NaN where it is none of them, (n,).
+        lists: The places of the listed items, the best first, (n, places).
+    """
+    shown, listed = read_list_prices(value, None)[1], lists[:, :JUDGED_ITEMS]
+    hit = (listed == taken[:, np.newaxis]).any(axis=1)
+    return np.asarray(hit * money + shown * listed.shape[1])
 
 
 def usual_list_value(version: ServedVersion, goal: GoalSpec) -> float | None:

@@ -15,7 +15,7 @@ from everloop.core.tasks import TASKS, decides_by
 from everloop.core.values import to_jsonable
 from everloop.deploy.gate import Question, judge
 from everloop.deploy.release import PACKAGE_FOLDER
-from everloop.loop.served_worth import ITEM_WORTH, item_worth_facts
+from everloop.loop.served_worth import ITEM_WORTH, taken_values
 from everloop.loop.stakes import Stakes
 from everloop.model.card import CardFacts, card_html
 from everloop.model.card_origin import MadeBy
@@ -28,7 +28,8 @@ from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
 from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
 from everloop.table.dataset import Dataset
-from everloop.table.labels import actuals_of
+from everloop.table.labels import actuals_of, label_texts
+from everloop.table.list_worth import mean_hits
 from everloop.table.weights import counted_rows
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
             seed=settings["seed"],
             segments=drift.segments,
         ),
-        facts=_reference_facts(goal, rows, trained, scores),
+        facts=_reference_facts(goal, rows, trained, scores) | _list_facts(goal, rows, trained, dataset),
     )
     made.save(folder)
     told = {name: number for name, number in made.facts.items() if name != ITEM_WORTH}
@@ -195,12 +196,34 @@ def _reference_facts(
         return worth_facts(goal, rows, frame, trained.decide(scores, rows))
     if found is None or found.value is None or found.value_today is None or found.gain is None:
         return {}
-    facts = {
+    return {
         "value_per_decision": found.value.estimate,
         "today": found.value_today.estimate,
         "gain": found.gain.estimate,
     }
-    return facts | item_worth_facts(goal, rows, frame)
+
+
+def _list_facts(goal: GoalSpec, rows: pl.DataFrame, trained: Trained, dataset: Dataset) -> dict[str, Any]:
+    """Gives what lists are worth as windows will price them, from events that no list was made of."""
+    import polars as pl
+
+    frame = trained.frame
+    if goal.value is None or not decides_by(frame.task, "items"):
+        return {}
+    prices, events = mean_hits(goal.value, frame, rows), held_out(dataset)
+    entity = str(frame.entity)
+    stranger = events[:1].with_columns(pl.lit(None, events.schema[entity]).alias(entity))
+    ours, popular = (trained.decide(trained.scores(asked), asked) for asked in (events, stranger))
+    places = {item: float(place) for place, item in enumerate(frame.classes)}
+    items = label_texts(events[frame.target]).fill_null("").to_list()
+    taken = np.array([places.get(item, np.nan) for item in items])
+    money = np.array([prices.get(item, 0.0) for item in items])
+    values, usual = (
+        taken_values(goal.value, money, taken, lists)
+        for lists in (ours, np.repeat(popular, events.height, axis=0))
+    )
+    facts = {"value_per_decision": values.mean(), "today": usual.mean(), "gain": (values - usual).mean()}
+    return {name: float(number) for name, number in facts.items()} | {ITEM_WORTH: prices}
 
 
 def worth_facts(

@@ -125,7 +125,11 @@ def add_history(workspace):
     record.add(rollout)
     guards = [{"name": "error_rate", "answer": "fine"}]
     kept = end + timedelta(days=1)
-    for at, answer, share in ((later, "start", {}), (end, "promote", {"share": 1.0}), (kept, "keep", {})):
+    for at, answer, share in (
+        (later, "start", {"share": 0.05}),
+        (end, "promote", {"share": 1.0}),
+        (kept, "keep", {}),
+    ):
         facts = {"rollout": rollout.id, "guards": guards} | share
         record.add(DecisionRow(new_id("decision", at), name, at, "rollout", answer, "it may", facts))
     record.add(DeploymentRow(new_id("deployment", end), name, end, 2, second.id, None))

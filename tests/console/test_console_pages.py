@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -8,10 +9,12 @@ from everloop.console import page_for
 from everloop.console.backtest_page import backtest_page
 from everloop.console.deploy_section import gate_blocks, shares_over_time
 from everloop.console.monitor_section import served_gain
-from everloop.console.status_page import status_page
+from everloop.console.status_page import status_facts, status_page
 from everloop.console.story import Story
 from everloop.core.errors import NotFound
-from everloop.record.rows import AlertRow, DecisionRow, RunRow, VersionRow, WindowRow
+from everloop.core.values import to_jsonable
+from everloop.loop.rolling import LOOKED
+from everloop.record.rows import AlertRow, DecisionRow, RolloutRow, RunRow, VersionRow, WindowRow
 from everloop.report import Picture, render
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -200,6 +203,52 @@ def test_a_challengers_share_ends_with_its_rollout(lived):
     story = Story.read(lived)
     _, shares = shares_over_time(story, story.rollouts[0])
     assert shares == [5.0, 100.0]
+
+
+@pytest.fixture
+def rolling(lived):
+    """The same lifecycle while its rollout was under way, after a look at it."""
+    odds = {"odds_of_harm": 2.5, "needed_for_harm": 25.0, "odds_of_none": 3.0, "needed_for_none": 20.0}
+    guard = {"name": "error_rate", "answer": "undecided", "required": "not worse", "found": "3 of 80"}
+    arm = {"requests": 80, "failed": 3, "refused": 0, "latency_p50": 0.002, "latency_p99": None}
+    with lived.record.transaction():
+        rollout = lived.record.find(RolloutRow)[0]
+        lived.record.put(replace(rollout, state="running", share=0.25))
+        look = {
+            "rollout": rollout.id, "at": START, "next": "wait", "reason": "not enough evidence yet",
+            "guards": [guard | {"evidence": odds}], "split": None,
+            "seen": {"champion": arm, "challenger": arm, "agreement": 0.9, "score_moved_by": 0.1,
+                     "score_shift": 0.05},
+        }  # fmt: skip
+        lived.record.set_state(lived.name, LOOKED, to_jsonable(look))
+    yield lived
+    lived.record.put(rollout)
+    lived.record.set_state(lived.name, LOOKED, {})
+
+
+def test_the_front_page_tells_how_the_rollout_stands(rolling):
+    page = status_page(rolling)
+    html = checked(page)
+    assert titles(page)[:2] == ["Serving", "Rollout"]
+    for said in (
+        "Next, wait: not enough evidence yet.",
+        "25%",
+        "2 of 3",
+        "3 of 80",
+        "of harm 2.50 of 25, of no harm 3 of 20",
+        "Both decide 90% of rows alike",
+    ):
+        assert said in html
+    told = status_facts(rolling)["rollout"]
+    assert (told["share"], told["look"]["guards"][0]["name"]) == (0.25, "error_rate")
+
+
+def test_the_front_page_tells_how_the_last_rollout_ended(lived, early):
+    html = checked(status_page(lived))
+    assert "Promoted." in html
+    assert "Next, " not in html
+    assert "Rollout" not in titles(status_page(early))
+    assert status_facts(early)["rollout"] is None
 
 
 def test_a_gate_draws_what_it_compared_by_paired_differences():

@@ -284,6 +284,16 @@ def test_the_error_is_shared():
         ("{}", "regression", "recall_at_10", "does not judge the task regression"),
         ("{}", "regression", "mae", None),
         ("{value: {true_positive: 1, false_positive: -1}}", "binary", "value_per_decision", None),
+        ("{value: {true_positive: 1, false_positive: -1}}", "binary", "estimated_performance", None),
+        (
+            "{value: {over_prediction: -1}}",
+            "regression",
+            "estimated_performance",
+            "of the task regression it",
+        ),
+        ("{value: {over_prediction: -1}}", "null", "estimated_performance", "of the task regression it"),
+        ("{value: {otherwise: -1}}", "multiclass", "estimated_performance", "of the task multiclass it"),
+        ("{value: {otherwise: -1}}", "null", "estimated_performance", None),
     ],
 )
 def test_a_guard_that_could_never_answer_is_refused(goal, task, guard, said):
@@ -291,6 +301,20 @@ def test_a_guard_that_could_never_answer_is_refused(goal, task, guard, said):
     found = [fault for fault in refusals(parse(file)) if fault.place == f"deploy.guard.{guard}"]
     assert len(found) == (said is not None)
     assert said is None or said in found[0].message
+
+
+def test_an_estimate_may_stand_beside_what_it_gives_way_to():
+    guards = "{estimated_performance: not worse, value_per_decision: not worse}"
+    value = "{over_prediction: -1, under_prediction: -3}"
+    file = f"{{name: a, goal: {{value: {value}}}, problem: {{target: y}}, deploy: {{guard: {guards}}}}}"
+    assert not [fault for fault in refusals(parse(file)) if "guard" in str(fault.place)]
+
+
+@pytest.mark.parametrize(("strategy", "refused"), [("blue_green", 1), ("shadow", 0), ("canary", 0)])
+def test_scores_are_compared_where_both_arms_give_them(strategy, refused):
+    deploy = f"{{strategy: {strategy}, guard: {{score_distribution: <= 0.2}}}}"
+    found = refusals(parse(f"{{name: a, problem: {{target: y}}, deploy: {deploy}}}"))
+    assert [one.place for one in found].count("deploy.guard.score_distribution") == refused
 
 
 @pytest.mark.parametrize(

@@ -283,3 +283,22 @@ def test_by_hand(record, started, state, verb):
         with pytest.raises(UsageFault):
             move_by_hand(record, rollout, verb, NOON, who="me")
         assert record.get(RolloutRow, started.id) == rollout
+
+
+def test_who_may_not_approve_is_told_who_may_and_not_how_to_pose_as_them(record, started):
+    waiting = replace(started, state="waiting")
+    record.put(waiting)
+    with pytest.raises(UsageFault, match="mallory may not approve") as found:
+        move_by_hand(record, waiting, "approve", NOON, who="mallory", approvers=("ada", "grace"))
+    assert "ada or grace" in found.value.hint
+    assert "--who" not in found.value.hint
+
+
+@pytest.mark.parametrize(
+    ("why", "told"), [("", "by hand, ada"), ("the season begins", "the season begins (ada)")]
+)
+def test_a_rollout_that_a_person_begins_keeps_who_and_why(record, why, told):
+    release(record, add_version(record, 1), DeploySpec(), NOON)
+    decision = release(record, add_version(record, 2), DeploySpec(), NOON, who="ada", reason=why)
+    assert (decision.facts["who"], decision.facts["share"]) == ("ada", 0.05)
+    assert decision.reason == f"v2 passed its gate; canary of 5% beside v1; {told}"

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from everloop.cli.rollout import move_rollout, read_rollout
+from everloop.cli.rollout import move_rollout
 from everloop.core.errors import UsageFault
 from everloop.deploy.release import release
 from everloop.deploy.versions import champion, open_rollout
 from everloop.loop.loop import Loop
+from everloop.loop.rollout_status import read_rollout
 from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
 from everloop.record.rows import AlertRow, DecisionRow, RolloutRow

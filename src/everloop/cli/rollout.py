@@ -12,8 +12,9 @@ from everloop.cli.output import Answer, pairs
 from everloop.cli.reading import opened, shown_time, user_name, version_number
 
 if TYPE_CHECKING:
+    from everloop.core.errors import NotFound
     from everloop.loop.workspace import Workspace
-    from everloop.record.rows import RolloutRow, VersionRow
+    from everloop.record.rows import VersionRow
 
 Who = Annotated[str | None, typer.Option(metavar="NAME", help="Who decides; by default who is logged in.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with the decision.")]
@@ -25,6 +26,8 @@ def status(file: LifecycleFile = DEFAULT_FILE) -> Answer:
     Example:
         everloop rollout status
     """
+    from everloop.loop.rollout_status import read_rollout
+
     with opened(file) as workspace:
         facts = read_rollout(workspace)
     return Answer(facts, _render(facts))
@@ -33,8 +36,12 @@ def status(file: LifecycleFile = DEFAULT_FILE) -> Answer:
 def start(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A version that passed its gate: v2.")],
     file: LifecycleFile = DEFAULT_FILE,
+    who: Who = None,
+    reason: Reason = "",
 ) -> Answer:
     """Starts the rollout of a version that passed its gate: a challenger beside the champion.
+
+    The strategy is that of the lifecycle file (`deploy.strategy`).
 
     Example:
         everloop rollout start v2
@@ -54,7 +61,13 @@ def start(
         if row.status in ("champion", "challenger"):
             raise UsageFault(f"v{number} is the {row.status} already.", hint="everloop rollout status")
         decision = release(
-            record, row, workspace.spec.deploy, workspace.clock.now(), gate=_passed_gate(workspace, row)
+            record,
+            row,
+            workspace.spec.deploy,
+            workspace.clock.now(),
+            gate=_passed_gate(workspace, row),
+            who=who or user_name(),
+            reason=reason,
         )
         project(record, workspace.store, workspace.name, workspace.routing_path)
     facts = {"decision": decision.id, "answer": decision.answer, "reason": decision.reason}
@@ -102,7 +115,6 @@ def move_rollout(workspace: Workspace, verb: str, *, who: str, reason: str) -> d
         NotFound: When no rollout is under way.
         UsageFault: When its state does not allow the move.
     """
-    from everloop.core.errors import NotFound
     from everloop.deploy.release import move_by_hand, project
     from everloop.deploy.versions import open_rollout
     from everloop.record.rows import RolloutRow
@@ -110,7 +122,7 @@ def move_rollout(workspace: Workspace, verb: str, *, who: str, reason: str) -> d
     record = workspace.record
     rollout = open_rollout(record, workspace.name)
     if rollout is None:
-        raise NotFound(f"No rollout of {workspace.name} is under way.", hint="everloop rollout start VERSION")
+        raise _none_under_way(workspace)
     told = f"{reason} ({who})" if reason else ""
     approvers = workspace.spec.monitor.retrain.approvers
     decision = move_by_hand(
@@ -121,76 +133,48 @@ def move_rollout(workspace: Workspace, verb: str, *, who: str, reason: str) -> d
     return {"decision": decision.id, "rollout": rollout.id, "state": state, "reason": decision.reason}
 
 
-def read_rollout(workspace: Workspace) -> dict[str, Any]:
-    """Reads the rollout under way, or the last one, and its decisions."""
-    from everloop.deploy.versions import open_rollout
-    from everloop.loop.rolling import LOOKED
-    from everloop.record.rows import DecisionRow, RolloutRow, VersionRow
+def _none_under_way(workspace: Workspace) -> NotFound:
+    from everloop.core.errors import NotFound
+    from everloop.record.rows import RolloutRow
 
-    record = workspace.record
-    last = record.find(RolloutRow, order="-at", limit=1, lifecycle=workspace.name)
-    rollout: RolloutRow | None = open_rollout(record, workspace.name) or (last[0] if last else None)
-    if rollout is None:
-        return {"rollout": None}
-
-    def number(identity: str | None) -> str | None:
-        return f"v{record.get(VersionRow, identity).number}" if identity else None
-
-    decisions = record.find(DecisionRow, order="at", lifecycle=workspace.name)
-    look = record.state(workspace.name, LOOKED) or {}
-    return {
-        "look": look if look.get("rollout") == rollout.id else None,
-        "rollout": rollout.id,
-        "state": rollout.state,
-        "strategy": rollout.strategy,
-        "champion": number(rollout.champion),
-        "challenger": number(rollout.challenger),
-        "step": rollout.step + 1,
-        "share": rollout.share,
-        "since": rollout.at,
-        "decisions": [
-            {"id": row.id, "at": row.at, "answer": row.answer, "reason": row.reason}
-            for row in decisions
-            if row.facts.get("rollout") == rollout.id
-        ],
-    }
-
-
-_A_PERSON = {"waiting": "approve, or reject", "paused": "resume, promote or abort"}
-"""What a person may do where a rollout waits for one, by its state."""
+    last = workspace.record.find(RolloutRow, order="-at", limit=1, lifecycle=workspace.name)
+    told = f"No rollout of {workspace.name} is under way"
+    if not last:
+        return NotFound(f"{told}.", hint="everloop rollout start VERSION")
+    ended = last[0].state.replace("_", " ")
+    return NotFound(f"{told}; the last one was {ended}.", hint="everloop rollout status")
 
 
 def _render(facts: dict[str, Any]) -> str:
+    from everloop.loop.rollout_status import difference_of
+
     if facts["rollout"] is None:
         return "There was no rollout yet; one begins when a later version passes its gate: everloop retrain."
     decisions = [f"{shown_time(one['at'])}  {one['answer']}: {one['reason']}" for one in facts["decisions"]]
     return pairs(
         [
-            ("rollout", f"{facts['strategy']} {facts['state']}, step {facts['step']}"),
+            ("rollout", f"{facts['strategy']} {facts['state']}, step {facts['step']} of {facts['steps']}"),
             ("champion", facts["champion"]),
             ("challenger", f"{facts['challenger']} at {facts['share']:.0%}"),
             ("since", shown_time(facts["since"])),
             ("id", facts["rollout"]),
             ("guards", "\n".join(_guard_lines(facts["look"])) or None),
-            ("next", _next(facts)),
+            ("shadow", "\n".join(difference_of(facts["look"])) or None),
+            ("next", facts["next"]),
             ("decided", "\n".join(decisions) or None),
         ]
     )
 
 
 def _guard_lines(look: dict[str, Any] | None) -> list[str]:
-    found = [*look["guards"], *([look["split"]] if look["split"] else [])] if look else []
-    return [f"{one['name']} {one['answer']}: {one['found']}, required {one['required']}" for one in found]
+    from everloop.loop.rollout_status import evidence_of, findings_of
 
-
-def _next(facts: dict[str, Any]) -> str | None:
-    """Says what a rollout that is under way waits for, or who would look at it."""
-    look, state = facts["look"], facts["state"]
-    if state in _A_PERSON:
-        return f"a person decides: everloop rollout {_A_PERSON[state]}"
-    if state != "running":
-        return None
-    return f"{look['next']}: {look['reason']}" if look else "nobody has looked at it yet: everloop up"
+    lines = []
+    for one in findings_of(look):
+        evidence = evidence_of(one)
+        told = f"{one['name']} {one['answer']}: {one['found']}, required {one['required']}"
+        lines.append(f"{told}; evidence {evidence}" if evidence else told)
+    return lines
 
 
 COMMANDS: dict[str, Callable[..., Answer]] = {

@@ -152,22 +152,17 @@ def shares_over_time(story: Story, rollout: RolloutRow) -> tuple[list[datetime],
 
     It ends with the rollout: what is decided on the version afterwards moves nothing.
     """
-    x, y = [rollout.at], [_first_share(story)]
+    x: list[datetime] = []
+    y: list[float] = []
     for move in _moves(story, rollout):
         if "share" in move.facts:
             x.append(move.at)
             y.append(100 * float(move.facts["share"]))
     end = rollout.updated_at if rollout.state in _SAID else story.end()
-    if end is not None and end > x[-1]:
+    if x and end is not None and end > x[-1]:
         x.append(end)
         y.append(y[-1])
     return x, y
-
-
-def _first_share(story: Story) -> float:
-    from everloop.deploy.rollout import shares
-
-    return 100 * shares(story.workspace.spec.deploy)[0]
 
 
 def _moves(story: Story, rollout: RolloutRow) -> Sequence[DecisionRow]:

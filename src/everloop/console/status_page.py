@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.console.deploy_section import deployment_facts
 from everloop.console.monitor_section import decision_rows, served_gain, value_blocks, window_table
+from everloop.console.rollout_section import rollout_facts, rollout_section
 from everloop.console.run_page import run_figures
 from everloop.console.story import Story
 from everloop.core.values import to_jsonable
@@ -23,7 +24,14 @@ _SHOWN = 8
 def status_page(workspace: Workspace) -> Page:
     """Tells the whole loop at a glance."""
     story = Story.read(workspace)
-    sections = [_serving(story), _monitoring(story), _decisions(story), _versions(story), _runs(story)]
+    sections = [
+        _serving(story),
+        rollout_section(workspace),
+        _monitoring(story),
+        _decisions(story),
+        _versions(story),
+        _runs(story),
+    ]
     summary: list[Block] = []
     if story.run is not None:
         from everloop.report import Figures
@@ -51,6 +59,7 @@ def status_facts(workspace: Workspace) -> dict[str, Any]:
         "generation": latest.generation if latest else None,
         "champion": story.label(latest.champion) if latest else None,
         "challenger": story.label(latest.challenger) if latest and latest.challenger else None,
+        "rollout": rollout_facts(workspace),
         "runs": len(story.runs),
         "versions": [{"id": v.id, "number": v.number, "status": v.status} for v in story.versions],
         "windows": len(story.windows),

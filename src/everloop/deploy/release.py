@@ -7,7 +7,7 @@ the record, so a process that was killed between the two is repaired by the next
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,14 @@ _APPROVING = ("promote", "approve", "reject")
 
 
 def release(
-    record: Record, version: VersionRow, spec: DeploySpec, at: datetime, *, gate: str | None = None
+    record: Record,
+    version: VersionRow,
+    spec: DeploySpec,
+    at: datetime,
+    *,
+    gate: str | None = None,
+    who: str = "",
+    reason: str = "",
 ) -> DecisionRow:
     """Releases a version that passed its gate: at once where nothing serves, else by a rollout.
 
@@ -66,6 +73,8 @@ def release(
         spec: The file's `deploy` part.
         at: Now.
         gate: The id of the gate's decision, which this one follows from.
+        who: Who asked for it, where a person did.
+        reason: Why they did.
 
     Returns:
         The decision.
@@ -84,11 +93,11 @@ def release(
                 f"A rollout is under way ({under_way.id}); a second one cannot start.",
                 hint="everloop rollout promote, or everloop rollout abort",
             )
-        notices = _notices(record, gate)
+        told = _Told(_notices(record, gate), who, reason)
         if serving is None:
-            decision = _first_release(record, version, at, notices)
+            decision = _first_release(record, version, at, told)
         else:
-            decision = _start_rollout(record, version, serving, spec, at, notices)
+            decision = _start_rollout(record, version, serving, spec, at, told)
         if gate is not None:
             record.link(gate, decision.id, "gate")
     return decision
@@ -177,7 +186,7 @@ def move_by_hand(
     if approvers and verb in _APPROVING and who not in approvers:
         raise UsageFault(
             f"{who} may not {verb}; monitor.retrain.approvers names {', '.join(approvers)}.",
-            hint=f"everloop rollout {verb} --who {approvers[0]}",
+            hint=f"ask {' or '.join(approvers)}: whoever decides is kept with the decision",
         )
     if rollout.state not in allowed:
         raise UsageFault(
@@ -236,21 +245,32 @@ def _notices(record: Record, gate: str | None) -> tuple[str, ...]:
     return () if gate is None else tuple(record.get(DecisionRow, gate).facts.get("notices", ()))
 
 
-def _told(notices: tuple[str, ...]) -> dict[str, list[str]]:
-    return {"notices": list(notices)} if notices else {}
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a release tells beside what it does: what the gate let pass, and who asked for it, and why."""
+
+    notices: tuple[str, ...]
+    who: str
+    why: str
+
+    def reason(self, *parts: str) -> str:
+        asked = f"{self.why} ({self.who})" if self.why else f"by hand, {self.who}" if self.who else ""
+        return "; ".join([*parts, *([asked] if asked else []), *self.notices])
+
+    def facts(self) -> dict[str, Any]:
+        known = {"notices": list(self.notices), "who": self.who}
+        return {name: value for name, value in known.items() if value}
 
 
-def _first_release(
-    record: Record, version: VersionRow, at: datetime, notices: tuple[str, ...]
-) -> DecisionRow:
+def _first_release(record: Record, version: VersionRow, at: datetime, told: _Told) -> DecisionRow:
     decision = DecisionRow(
         id=new_id("decision", at),
         lifecycle=version.lifecycle,
         at=at,
         kind="release",
         answer="champion",
-        reason="; ".join([f"v{version.number} passed its gate and nothing served before it", *notices]),
-        facts={"version": version.id, **_told(notices)},
+        reason=told.reason(f"v{version.number} passed its gate and nothing served before it"),
+        facts={"version": version.id, **told.facts()},
     )
     record.add(decision)
     record.link(version.id, decision.id, "released")
@@ -265,7 +285,7 @@ def _start_rollout(
     serving: VersionRow,
     spec: DeploySpec,
     at: datetime,
-    notices: tuple[str, ...],
+    told: _Told,
 ) -> DecisionRow:
     share = shares(spec)[0]
     rollout = RolloutRow(
@@ -288,12 +308,13 @@ def _start_rollout(
         at=at,
         kind="rollout",
         answer="start",
-        reason="; ".join([f"v{version.number} passed its gate", beside, *notices]),
+        reason=told.reason(f"v{version.number} passed its gate", beside),
         facts={
             "rollout": rollout.id,
             "version": version.id,
             "champion": serving.id,
-            **_told(notices),
+            "share": share,
+            **told.facts(),
         },
     )
     record.add(rollout)

@@ -229,9 +229,10 @@ def _guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
 
 def _silent_guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
     """Gives the guards that could never answer: with one of them no rollout ends in a promotion."""
-    from everloop.deploy.guards import GUARDS
+    from everloop.deploy.guards import FROM_ACTUALS, GUARDS
+    from everloop.deploy.rollout import STRATEGIES
 
-    task = spec.problem.task
+    task = _known_task(spec)
     for name in spec.deploy.guard:
         guard, place = GUARDS[name], f"deploy.guard.{name}"
         if guard.priced and spec.goal.value is None:
@@ -247,6 +248,30 @@ def _silent_guards(spec: LifecycleSpec) -> Iterator[EverloopError]:
                 hint=f"these do: {', '.join(fitting)}" if fitting else "leave the guard out",
                 place=place,
             )
+        elif task and guard.alone and task not in guard.alone and FROM_ACTUALS not in spec.deploy.guard:
+            yield SpecFault(
+                f"{name} answers by itself where the task is {' or '.join(guard.alone)}; of the task {task} "
+                "it would never answer.",
+                hint=f"state {FROM_ACTUALS}, to which it gives way, or leave the guard out",
+                place=place,
+            )
+        elif guard.both and STRATEGIES[spec.deploy.strategy].switches:
+            yield SpecFault(
+                f"{name} compares what both versions answer; under {spec.deploy.strategy} one alone does, "
+                "so it would never answer.",
+                hint="use canary, ab, bandit or shadow; or agreement, which scores the same rows by both",
+                place=place,
+            )
+
+
+def _known_task(spec: LifecycleSpec) -> str | None:
+    """Gives the task that the file states, or that its prices are of; None where the data has to say.
+
+    Prices between classes may be those of two.
+    """
+    value = spec.goal.value
+    priced = value.kind if value is not None and value.kind != "multiclass" else None
+    return spec.problem.task or priced
 
 
 def _serving(spec: LifecycleSpec) -> Iterator[EverloopError]:

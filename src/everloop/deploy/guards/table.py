@@ -35,9 +35,11 @@ class Guard:
         bounds: Whether it can be held against a bound.
         compares: Whether it can be held against the champion.
         draws: Whether that needs requests that either arm could have got.
+        both: Whether it needs answers of both arms at the same time.
         rescores: Whether it scores logged rows again.
         priced: Whether it is about money, and never answers where decisions have no price.
         tasks: The tasks that it judges; empty: every task.
+        alone: The tasks of which it answers without `value_per_decision` beside it; empty: every task.
         example: How the file writes it.
     """
 
@@ -45,9 +47,11 @@ class Guard:
     bounds: bool = True
     compares: bool = True
     draws: bool = False
+    both: bool = False
     rescores: bool = False
     priced: bool = False
     tasks: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
     example: str = "not worse"
 
 
@@ -55,10 +59,12 @@ _NAMED: dict[str, Guard] = {
     "error_rate": Guard(error_rate, draws=True, example="<= 1%"),
     "contract_violations": Guard(contract_violations, draws=True),
     **dict.fromkeys(QUANTILES, Guard(latency, draws=True, example="<= 50ms")),
-    "score_distribution": Guard(score_distribution, compares=False, example="<= 0.2"),
+    "score_distribution": Guard(score_distribution, compares=False, both=True, example="<= 0.2"),
     "agreement": Guard(agreement, compares=False, rescores=True, example=">= 90%"),
     "value_per_decision": Guard(value_per_decision, bounds=False, rescores=True, priced=True),
-    "estimated_performance": Guard(estimated_performance, bounds=False, rescores=True, priced=True),
+    "estimated_performance": Guard(
+        estimated_performance, bounds=False, rescores=True, priced=True, alone=("binary",)
+    ),
     **{
         name: Guard(row_metric, bounds=metric.is_rate, rescores=True, tasks=metric.tasks)
         for name, metric in ROW_METRICS.items()

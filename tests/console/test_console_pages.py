@@ -7,7 +7,7 @@ import pytest
 
 from everloop.console import page_for
 from everloop.console.backtest_page import backtest_page
-from everloop.console.deploy_section import gate_blocks, shares_over_time
+from everloop.console.deploy_section import gate_blocks, rollout_blocks, shares_over_time
 from everloop.console.monitor_section import served_gain
 from everloop.console.status_page import status_facts, status_page
 from everloop.console.story import Story
@@ -249,6 +249,16 @@ def test_the_front_page_tells_how_the_last_rollout_ended(lived, early):
     assert "Next, " not in html
     assert "Rollout" not in titles(status_page(early))
     assert status_facts(early)["rollout"] is None
+
+
+def test_a_rollout_that_has_just_begun_draws_no_empty_picture(lived):
+    story = Story.read(lived)
+    begun = replace(story.rollouts[0], id="rollout_2", state="running")
+    start = next(row for row in story.decisions if row.answer == "start")
+    only = replace(start, at=story.end(), facts=start.facts | {"rollout": begun.id})
+    alone = replace(story, rollouts=[begun], decisions=[only])
+    assert not [block for block in rollout_blocks(alone) if isinstance(block, Picture)]
+    assert [block for block in rollout_blocks(story) if isinstance(block, Picture)]
 
 
 def test_a_gate_draws_what_it_compared_by_paired_differences():

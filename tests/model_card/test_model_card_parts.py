@@ -21,8 +21,9 @@ from everloop.model.evaluation import (
 )
 from everloop.model.evaluation_curves import binary_curves, residual_facts
 from everloop.model.evaluation_pictures import DRAWN, Shown
+from everloop.model.group_pictures import mitigation_blocks
 from everloop.model.trained import FeatureChoice, Trained
-from everloop.report import Beside, Fold, Picture, pictures
+from everloop.report import Beside, Fold, Picture, Text, pictures
 from everloop.runtime.plan import Plan
 from everloop.spec.frame import Frame
 
@@ -148,3 +149,11 @@ def test_every_part_of_an_evaluation_is_in_a_picture_on_the_card(as_called: None
             without = replace(TASKS[task], **{field.name: emptied(field)})
             left = drawn_in(homes[field.name].blocks(Shown(trained_of(task, without), without)))
             assert left != shown, f"{field.name} is in none of the pictures that are said to show it"
+
+
+def test_a_mitigation_that_changes_nothing_is_told_and_not_drawn(as_called: None) -> None:
+    nothing = replace(BINARY.mitigation, changes={"recall": Interval(0.0, -1.4e-17, 0.0)})
+    blocks = mitigation_blocks(replace(BINARY, mitigation=nothing), "EUR")
+    assert Text("On these rows it changes no metric.") in blocks
+    assert not any("as without" in drawn for drawn in drawn_in(blocks))
+    assert any("as without" in drawn for drawn in drawn_in(mitigation_blocks(BINARY, "EUR")))

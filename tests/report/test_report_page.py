@@ -19,6 +19,7 @@ from everloop.report import (
     pictures,
     render,
 )
+from everloop.report.writing import money
 
 pytestmark = pytest.mark.usefixtures("drawn_afresh")
 
@@ -120,6 +121,35 @@ def test_a_drawing_is_svg_and_the_same_each_time(draw):
 
 def test_a_level_is_named_where_bars_have_no_names():
     assert "allowed by the budget" in pictures.bars({"a": 1.0}, level=(2.0, "allowed by the budget"))
+
+
+def test_a_long_name_goes_on_in_a_second_line_and_keeps_its_end():
+    long = "status.of.the.existing.checking.account"
+    drawn = pictures.intervals({f"{long} missing": (0.0, 0.1, 0.2), f"{long} never seen": (0.0, 0.1, 0.2)})
+    for end in ("missing", "never seen"):
+        assert f"<!-- {end} -->" in drawn
+    assert "<!-- status.of.the.existing.checking.a\N{HORIZONTAL ELLIPSIS} -->" in drawn
+
+
+def test_what_differs_by_rounding_alone_is_drawn_as_equal():
+    drawn = pictures.intervals({"recall": (-1.4e-17, 0.0, 0.0)}, level=(0.0, "as without"))
+    assert "e\N{MINUS SIGN}1" not in drawn
+    assert "<!-- 0.2 -->" in drawn
+
+
+@pytest.mark.parametrize("draw", [pictures.bars, lambda values, **how: pictures.intervals(
+    {name: (value, value, value) for name, value in values.items()}, **how)])  # fmt: skip
+def test_amounts_are_written_as_amounts(draw):
+    drawn = draw({"always no": -1.5, "always yes": -0.7}, write=money)
+    for amount in ("1.50", "0.70"):
+        assert f"<!-- \N{MINUS SIGN}{amount} -->" in drawn
+
+
+@pytest.mark.parametrize(("count", "colour"), [(56, "#1c2430"), (90, "#ffffff")])
+def test_a_share_is_written_in_what_can_be_read_on_its_colour(count, colour):
+    drawn = pictures.confusion([[count, 100 - count], [0, 100]], ["no", "yes"])
+    written = drawn[drawn.index(f"<!-- {count}  (") :]
+    assert written[: written.index("transform")].endswith(f'style="fill: {colour}" ')
 
 
 def test_two_drawings_share_no_ids():

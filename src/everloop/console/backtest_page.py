@@ -103,6 +103,7 @@ def _earned(policies: Sequence[Policy], best: Policy, currency: str) -> Picture:
         x_label=f"{currency}, retrains and labels paid",
         highlight=[best["name"]],
         names=("policy", "best"),
+        write=money,
     )
     return Picture(drawn, "What each policy earned on the same decisions, after its costs.")
 
@@ -116,7 +117,8 @@ def _against_never(policies: Sequence[Policy], currency: str) -> list[Block]:
     }
     if not gains:
         return []
-    drawn = pictures.intervals(gains, x_label=f"{currency} a decision", level=(0.0, "never retraining"))
+    unit, never = f"{currency} a decision", (0.0, "never retraining")
+    drawn = pictures.intervals(gains, x_label=unit, level=never, write=money)
     return [Picture(drawn, "What a decision was worth more than without any retrain, row by row.")]
 
 

@@ -57,6 +57,7 @@ def _worth(brief: dict[str, Any], story: Story) -> list[Block]:
         x_label=f"{brief['currency']} a decision",
         highlight=["the model, on held-out rows"],
         level=None if today is None else (today, "today"),
+        write=money,
     )
     return [Picture(drawn, "What a decision is worth, between what is done today and being always right.")]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from everloop.report import Badge, Facts, Fold, Picture, Ref, Section, Table, Verdict, pictures
-from everloop.report.writing import moment, number, percent, plural
+from everloop.report.writing import moment, money, number, percent, plural
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +23,7 @@ TONES = {
     "running": "open",
     "waiting": "open",
 }
+_METRIC = "the metric"
 _COMPARED = {"better than today": "than today", "not worse than the champion": "than the champion"}
 _SAID = {
     "promoted": "promoted",
@@ -92,11 +93,16 @@ def _comparisons(checks: Sequence[dict[str, Any]]) -> list[Block]:
         low, estimate, high = (found.get(end) for end in ("low", "estimate", "high"))
         if check["name"] not in _COMPARED or low is None or estimate is None or high is None:
             continue
-        unit = "the metric" if "champion" in found else "value of a decision"
+        unit = _METRIC if "champion" in found else "value of a decision"
         by_unit.setdefault(unit, {})[_COMPARED[check["name"]]] = low, estimate, high
     return [
         Picture(
-            pictures.intervals(places, x_label=f"{unit}: better by", level=(0.0, "as good")),
+            pictures.intervals(
+                places,
+                x_label=f"{unit}: better by",
+                level=(0.0, "as good"),
+                write=number if unit == _METRIC else money,
+            ),
             "The version less what it was compared with on the same rows, paired, with 95 % intervals.",
         )
         for unit, places in by_unit.items()
@@ -133,9 +139,12 @@ def rollout_blocks(story: Story) -> list[Block]:
         x, y = shares_over_time(story, rollout)
         state = _SAID.get(rollout.state, rollout.state)
         name = f"{story.label(rollout.challenger)}: {rollout.strategy}, {state}"
-        series.append(pictures.Line(name, x, y, stepped=True))
-    drawn = pictures.lines(series, y_label="% of requests answered", height=2.2)
-    blocks: list[Block] = [Picture(drawn, "The share of requests that each challenger answered.")]
+        if len(x) > 1:  # one that has just begun draws no line
+            series.append(pictures.Line(name, x, y, stepped=True))
+    blocks: list[Block] = []
+    if series:
+        drawn = pictures.lines(series, y_label="% of requests answered", height=2.2)
+        blocks.append(Picture(drawn, "The share of requests that each challenger answered."))
     rows = [
         [moment(move.at), story.label(rollout.challenger), Ref(move.id, move.answer), move.reason]
         for rollout in story.rollouts

@@ -32,7 +32,7 @@ def value_picture(evaluation: Evaluation, currency: str) -> list[Block]:
     best = evaluation.best_possible
     level = (best, "always right") if best is not None and math.isfinite(best) else None
     drawn = pictures.intervals(
-        places, x_label=f"{currency} a decision", level=level, highlight=["today's rule"]
+        places, x_label=f"{currency} a decision", level=level, highlight=["today's rule"], write=money
     )
     rows = f"{evaluation.rows:,} rows of the {evaluation.part} part"
     return [
@@ -47,7 +47,7 @@ def gain_picture(evaluation: Evaluation, currency: str) -> list[Block]:
         return []
     drawn = pictures.intervals(
         {"the model less today": (gain.low, gain.estimate, gain.high)},
-        x_label=f"{currency} a decision", level=(0.0, "today"),
+        x_label=f"{currency} a decision", level=(0.0, "today"), write=money,
     )  # fmt: skip
     return [Picture(drawn, "What it adds to a decision of today: both decided on the same rows.")]
 
@@ -205,7 +205,7 @@ def _acting_blocks(evaluation: Evaluation, currency: str) -> list[Block]:
     }
     if not places:
         return [table]
-    drawn = pictures.intervals(places, x_label=f"{currency} a row", level=(0.0, "not acting"))
+    drawn = pictures.intervals(places, x_label=f"{currency} a row", level=(0.0, "not acting"), write=money)
     return [Picture(drawn, "What acting on a row of each cluster is worth, on held-out rows."), table]
 
 

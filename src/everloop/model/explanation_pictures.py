@@ -35,7 +35,8 @@ def effect_blocks(found: Explanation) -> list[Block]:
         Picture(drawn, said),
         Picture(
             pictures.swarm(swarm, x_label=f"effect on {found.output}"),
-            "The same row by row: a dot is a row; its colour is the column's value in it, from low to high.",
+            "The same row by row: a dot is a row; its colour is the column's value in it, from low (blue) to "
+            "high (red), and grey where values have no order.",
         ),
         *_shuffled(found),
         *_pairs([_over(one, found.output) for one in found.dependence if len(one.at) > 1]),

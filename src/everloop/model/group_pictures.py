@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from everloop.model.evaluation import Evaluation, GroupFairness, Mitigation
     from everloop.report.page import Block
 
+_ROUNDING = 1e-9
+_BETWEEN = "difference between groups, or ratio"
 _ALIKE = "At 0 groups fare alike; a ratio is 1 then."
 
 
@@ -77,12 +79,12 @@ def mitigation_blocks(evaluation: Evaluation, currency: str, per_month: float | 
 def _with_and_without(columns: str, pairs: dict[str, tuple[Interval, Interval]]) -> list[Block]:
     places: dict[str, tuple[float, float, float]] = {}
     for name, (without, now) in pairs.items():
-        # The picture says between what groups; a row's name has little room.
-        called = name.replace("_", " ").removesuffix(" difference")
+        called = name.replace("_", " ")  # the picture says between what groups
         places |= {f"{called}, without": _ends(without)} | ({called: _ends(now)} if now.known else {})
     if not places:
         return []
-    drawn = pictures.intervals(places, highlight=[name for name in places if name.endswith(", without")])
+    without = [name for name in places if name.endswith(", without")]
+    drawn = pictures.intervals(places, x_label=_BETWEEN, highlight=without)
     return [Picture(drawn, f"Between the groups of {columns}, without it and with it. {_ALIKE}")]
 
 
@@ -90,6 +92,8 @@ def _changes(found: Mitigation) -> list[Block]:
     places = {name.replace("_", " "): _ends(change) for name, change in found.changes.items() if change.known}
     if not places:
         return []
+    if not any(max(abs(end) for end in ends) > _ROUNDING for ends in places.values()):
+        return [Text("On these rows it changes no metric.")]
     drawn = pictures.intervals(places, x_label="with less without", level=(0.0, "as without"))
     return [Picture(drawn, "What it changes in decisions, on the same rows.")]
 
@@ -146,7 +150,7 @@ def _gap_picture(found: GroupFairness) -> list[Block]:
     if not places:
         return []
     said = f"Between the groups of {found.name}, each measure with its 95 % interval. {_ALIKE}"
-    return [Picture(pictures.intervals(places), said)]
+    return [Picture(pictures.intervals(places, x_label=_BETWEEN), said)]
 
 
 def _ends(interval: Interval) -> tuple[float, float, float]:

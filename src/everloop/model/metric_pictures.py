@@ -104,7 +104,8 @@ def _ends(item: Requirement, evaluation: Evaluation) -> tuple[float, float, floa
 
 
 def _asked(item: Requirement) -> str:
-    return f"{item.name} {item.bound}"
+    # Where the name is too long for its line, the bound goes to the next one whole.
+    return f"{item.name} {str(item.bound).replace(' ', chr(0xA0))}"
 
 
 def _better(name: str) -> str:

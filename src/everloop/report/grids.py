@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from everloop.report.canvas import COLOURS, INK, WIDE, new_axes, svg_of
 
 _LONGEST = 18
+_DARK = 0.8
+"""From this share on white is read more easily than ink."""
 
 
 def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], *, width: float = WIDE) -> str:
@@ -32,7 +34,13 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str], *, width: f
             share, count = shares[row][column], counts[row][column]
             text = f"{count:,}  ({share:.0%})" if size <= 6 else f"{count:,}" if count else ""
             axes.text(
-                column, row, text, ha="center", va="center", color="white" if share > 0.5 else INK, fontsize=9
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                color="white" if share > _DARK else INK,
+                fontsize=9,
             )
     shown = [
         name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}" for name in names

@@ -6,7 +6,8 @@ the same values give the same text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from everloop.report.canvas import (
@@ -49,6 +50,7 @@ __all__ = [
     "swarm",
 ]
 _LONGEST = 34
+_ROUNDING = 1e-9
 
 
 def bars(
@@ -58,6 +60,7 @@ def bars(
     highlight: Sequence[str] = (),
     level: tuple[float, str] | None = None,
     names: tuple[str, str] = ("", ""),
+    write: Callable[[float], str] = number,
     width: float = WIDE,
 ) -> str:
     """Draws horizontal bars with their numbers, the first at the top.
@@ -68,6 +71,7 @@ def bars(
         highlight: Names to draw in the second colour.
         level: A length to compare with, and its name.
         names: What a plain and a highlighted bar are called, for the legend.
+        write: How a length is written beside its bar.
         width: In inches.
     """
     legend = level is not None or any(names)
@@ -79,7 +83,7 @@ def bars(
             drawn = axes.barh(at, lengths, color=colour, height=0.66, label=name or "_")
             axes.bar_label(
                 drawn,
-                [number(length) for length in lengths],
+                [write(length) for length in lengths],
                 padding=4,
                 fontsize=8.5,
                 color=INK,
@@ -102,6 +106,7 @@ def intervals(
     x_label: str = "",
     level: tuple[float, str] | None = None,
     highlight: Sequence[str] = (),
+    write: Callable[[float], str] = number,
     width: float = WIDE,
 ) -> str:
     """Draws estimates with their intervals, one below the other.
@@ -111,6 +116,7 @@ def intervals(
         x_label: What they count.
         level: A value to compare with, and its name.
         highlight: Names to draw in the second colour: what ours are compared with.
+        write: How an estimate is written above its place.
         width: In inches.
     """
     height = _rows_height(len(values), legend=level is not None)
@@ -120,8 +126,9 @@ def intervals(
         axes.plot([low, high], [position, position], color=colour, lw=2.4, solid_capstyle="round")
         axes.plot([estimate], [position], "o", color=colour, ms=6)
         axes.annotate(
-            number(estimate), (estimate, position), xytext=(0, 6), textcoords="offset points", ha="center",
-            fontsize=8.5, color=INK,
+            write(estimate), (estimate, position), xytext=(0, 6), textcoords="offset points", ha="center",
+            fontsize=8.5, color=INK, zorder=5,
+            bbox={"facecolor": "#ffffffcc", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip
     _name_rows(axes, list(values))
     axes.margins(x=0.08)
@@ -129,6 +136,7 @@ def intervals(
         axes.axvline(level[0], color=SOFT, lw=1.2, ls="--", label=level[1])
         axes.plot([], [], "o-", color=COLOURS[0], label="estimate with its 95 % interval")
         draw_legend(axes, wide=width > HALF)
+    _widen(axes)
     return svg_of(figure)
 
 
@@ -275,12 +283,29 @@ def _rows_height(rows: int, *, legend: bool) -> float:
     return float(max(1.2, 0.36 * rows + 0.75 + (0.3 if legend else 0.0)))
 
 
+def _widen(axes: Axes) -> None:
+    """Gives an axis a width of its own where nothing on it differs but by rounding."""
+    low, high = axes.get_xlim()
+    size = max(abs(low), abs(high), 1.0)
+    if high - low < _ROUNDING * size:
+        axes.set_xlim(low - size / 2, high + size / 2)
+
+
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [_shortened(name) for name in names])
+    axes.set_yticks(range(len(names)), [_broken(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.75)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+def _broken(name: str) -> str:
+    """Writes a name in two lines where one is too short for it; a word that is too long is cut, not the rest.
+
+    What a name ends with often tells it from its neighbour.
+    """
+    first, *rest = textwrap.wrap(" ".join(map(_cut, name.split(" "))), _LONGEST) or [""]
+    return "\n".join([first, _cut(" ".join(rest))]) if rest else first
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -83,8 +83,8 @@ def _with_and_without(columns: str, pairs: dict[str, tuple[Interval, Interval]])
         places |= {f"{called}, without": _ends(without)} | ({called: _ends(now)} if now.known else {})
     if not places:
         return []
-    without = [name for name in places if name.endswith(", without")]
-    drawn = pictures.intervals(places, x_label=_BETWEEN, highlight=without)
+    compared = [name for name in places if name.endswith(", without")]
+    drawn = pictures.intervals(places, x_label=_BETWEEN, highlight=compared)
     return [Picture(drawn, f"Between the groups of {columns}, without it and with it. {_ALIKE}")]
 
 

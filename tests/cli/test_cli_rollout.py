@@ -41,7 +41,7 @@ def test_status_says_how_a_shadow_differs():
     look = LOOK | {"seen": seen | {"value_difference": 0.5, "actuals": 40}, "guards": [GUARD], "split": None}
     alike, worth = difference_of(look)
     assert alike.startswith("both decide 92% of rows alike; scores moved by 0.05")
-    assert worth.endswith("on 40 rows")
+    assert worth == "its decisions would have been worth +0.50 each against the champion's, on 40 rows"
     facts = {"rollout": "rollout_1", "state": "running", "strategy": "shadow", "step": 1, "steps": 1}
     facts |= {"champion": "v1", "challenger": "v2", "share": 0.0, "since": NOON, "decisions": []}
     text = _render(facts | {"look": look, "next": "wait: too few requests"})

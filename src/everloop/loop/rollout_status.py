@@ -8,7 +8,7 @@ from everloop.deploy.rollout import shares
 from everloop.deploy.versions import open_rollout
 from everloop.loop.rolling import LOOKED
 from everloop.record.rows import DecisionRow, RolloutRow, VersionRow
-from everloop.report.writing import number, percent, plural
+from everloop.report.writing import money, number, percent, plural
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -92,7 +92,7 @@ def difference_of(look: dict[str, Any] | None) -> list[str]:
         )
     if "value_difference" in seen:
         rows = plural(seen["actuals"], "row")
-        worth = number(seen["value_difference"], signed=True)
+        worth = money(seen["value_difference"], signed=True)
         told.append(f"its decisions would have been worth {worth} each against the champion's, on {rows}")
     return told
 

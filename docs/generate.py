@@ -138,6 +138,7 @@ def packages_page() -> str:
     rows += [
         "| PyTorch, Keras | networks whose layers follow one another | refused |",
         "| ONNX, also in a `.mar` archive | graphs with one input of rows | refused |",
+        "| TensorFlow's SavedModel, a folder | signatures that only compute with numbers | refused |",
     ]
     return before + COMPILED_BEGIN + COMPILED_HEADING + "\n".join(rows) + "\n\n" + COMPILED_END + after
 

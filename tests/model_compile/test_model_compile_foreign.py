@@ -156,14 +156,6 @@ def test_an_archive_that_holds_a_pickle_is_refused_with_the_way_to_a_graph(tmp_p
     assert not (tmp_path / "harm").exists()
 
 
-def test_a_saved_model_is_refused_with_the_way_to_a_graph(tmp_path) -> None:
-    (tmp_path / "1").mkdir()
-    (tmp_path / "1" / "saved_model.pb").write_bytes(b"anything")
-    with pytest.raises(ModelFault, match="is a SavedModel") as raised:
-        read_model(tmp_path / "1")
-    assert "model.keras" in str(raised.value.hint)
-
-
 def test_a_single_score_of_two_classes_is_a_chance_after_the_sigmoid(tmp_path) -> None:
     rows, X = table()
     model = read_model(network_file(tmp_path / "net.onnx", 1, softmax=False), classes=("no", "yes"))

@@ -24,7 +24,10 @@ class Runtime(StrEnum):
 def command(  # noqa: PLR0913, PLR0917  (one for each option)
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="A file: .skops, .cbm, .ubj, .json, .keras, .onnx or .mar."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A file: .skops, .cbm, .ubj, .json, .keras, .onnx or .mar; or a SavedModel's folder.",
+        ),
     ],
     sample: Annotated[
         Path, typer.Option("--sample", "-s", metavar="FILE", help="Rows such as the model will see.")
@@ -50,12 +53,13 @@ def command(  # noqa: PLR0913, PLR0917  (one for each option)
 ) -> Answer:
     """Makes a package of a model that was trained elsewhere, and proves that it answers as the model does.
 
-    Nothing in the file is executed; a pickle is refused. What cannot be compiled serves in a Python runtime,
-    by its own library, and the package says so.
+    Nothing in a file or folder is executed; a pickle is refused. What cannot be compiled serves in a Python
+    runtime, by its own library, and the package says so.
 
     Example:
         everloop package churn.cbm --sample customers.parquet --out package
         everloop package net.onnx --sample rows.csv --classes no,yes
+        everloop package models/churn/3 --sample rows.csv --classes no,yes
     """
     from everloop.model import package as make
     from everloop.model.foreign_file import read_model

@@ -18,8 +18,10 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloud
 """Endings of files that are pickles, or may be: reading one runs whatever its maker put in it."""
 
 
-NATIVE = (".cbm", ".ubj", ".json", ".onnx", ".mar")
+NATIVE = (".cbm", ".ubj", ".json", ".onnx", ".mar", ".pb")
 """Endings of files that a library parses in native code, where a mistake ends the process."""
+
+SAVED_MODEL = "saved_model.pb"
 
 AS_GRAPH = "torch.onnx.export(module, rows, 'model.onnx'); everloop package model.onnx"
 
@@ -33,7 +35,7 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
     Args:
         path: ``.skops`` (scikit-learn, LightGBM, XGBoost, CatBoost kept by skops), ``.cbm`` (CatBoost),
             ``.ubj`` or ``.json`` (XGBoost), ``.keras`` (Keras), ``.onnx``, ``.mar`` (TorchServe) that holds
-            an ONNX graph.
+            an ONNX graph, or the folder of a SavedModel (TensorFlow).
         classes: The labels in the order of the outputs, where the file does not say them; none for a
             number.
 
@@ -45,15 +47,7 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
         ModelFault: When the file is a pickle, is of no known kind, or is damaged.
         MissingExtra: When its library is not installed.
     """
-    file = Path(path)
-    if (file / "saved_model.pb").is_file():
-        raise ModelFault(
-            f"{file} is a SavedModel: a program of TensorFlow's, which may read and write files.",
-            hint="model.save('model.keras'), or python -m tf2onnx.convert --saved-model "
-            f"{file} --output model.onnx; then everloop package that",
-        )
-    if not file.is_file():
-        raise NotFound(f"There is no file {file}.")
+    file = _file_of(Path(path))
     ending = file.suffix.lower()
     if ending in PICKLES:
         raise ModelFault(
@@ -76,6 +70,20 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
         raise ModelFault(f"{file.name} cannot be read: {error.message}", hint=error.hint) from None
     except (ValueError, TypeError, KeyError, OSError, MemoryError, RecursionError) as error:
         raise _damaged(file, error) from error
+
+
+def _file_of(path: Path) -> Path:
+    """Gives the file that says what a model is: the path itself, or within the folder of a SavedModel."""
+    file = path / SAVED_MODEL if path.is_dir() else path
+    if file.is_file():
+        return file
+    if not path.is_dir():
+        raise NotFound(f"There is no file {path}.")
+    versions = sorted(one.parent.name for one in path.glob(f"*/{SAVED_MODEL}"))
+    raise ModelFault(
+        f"The folder {path} is no SavedModel: it has no {SAVED_MODEL}.",
+        hint=f"give the folder of one version: {path / versions[-1]}" if versions else None,
+    )
 
 
 def _refuse_harmful(file: Path) -> None:
@@ -140,6 +148,14 @@ def _onnx(file: Path, classes: tuple[str, ...]) -> Any:
     return GivenGraph(file.read_bytes(), classes)
 
 
+def _saved_model(file: Path, classes: tuple[str, ...]) -> Any:
+    from everloop.model.foreign_graph import GivenGraph
+    from everloop.model.saved_model.reading import read_saved_model
+
+    found = read_saved_model(file)
+    return GivenGraph(found.content, classes, columns=found.columns, single=found.single)
+
+
 def _keras(file: Path, classes: tuple[str, ...]) -> Any:
     from everloop.core.extras import require
     from everloop.model.foreign_network import network_of
@@ -173,5 +189,6 @@ READERS: dict[str, Callable[[Path, tuple[str, ...]], Any]] = {
     ".onnx": _onnx,
     ".keras": _keras,
     ".mar": _torchserve,
+    ".pb": _saved_model,
 }
 """What reads each kind of file."""

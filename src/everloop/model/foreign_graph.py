@@ -35,12 +35,21 @@ class GivenGraph:
     Args:
         content: The ONNX file.
         classes: The labels in the order of the outputs; none for a number.
+        columns: What the columns are called; none where the sample's order says it.
+        single: Whether it computes in single precision; without it, where it reads that.
 
     Raises:
         ModelFault: When the file is no such graph.
     """
 
-    def __init__(self, content: bytes, classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        classes: Sequence[str] = (),
+        *,
+        columns: Sequence[str] = (),
+        single: bool | None = None,
+    ) -> None:
         self.content = content
         self.labels = tuple(classes)
         session = self._session()
@@ -55,6 +64,8 @@ class GivenGraph:
         if not isinstance(width, int):
             raise ModelFault("The graph does not say how many columns it reads.", hint="export it with them")
         self.input, self.single, self.width = inputs[0].name, inputs[0].type == SINGLE, width
+        self.computes_single = self.single if single is None else single
+        self.feature_names_in_ = tuple(columns) or None
         self.output, self.outputs = _answering(session, len(self.labels), self._feed(np.zeros((2, width))))
         self.link = self._link()
         self.classes_ = np.array(self.labels) if self.labels else None
@@ -150,7 +161,7 @@ def given_form(estimator: Any) -> ScoreForm:
         part=GivenPart(estimator),
         column=1 if estimator.outputs == 2 and estimator.labels else None,
         float32_input=estimator.single,
-        float32_sums=estimator.single,
+        float32_sums=estimator.computes_single,
     )
 
 

@@ -39,7 +39,7 @@ def try_to_read(file: Path, classes: Sequence[str]) -> None:
     Raises:
         ModelFault: When the process could not read it, crashed or took too much.
     """
-    size = file.stat().st_size
+    size = sum(one.stat().st_size for one in _parts(file))
     seconds = SECONDS + size / BYTES_A_SECOND
     command = [sys.executable, "-m", __name__, str(file), str(MEMORY + MEMORY_OF_SIZE * size), *classes]
     try:
@@ -55,6 +55,12 @@ def try_to_read(file: Path, classes: Sequence[str]) -> None:
         raise ModelFault(told["message"], hint=told["hint"])
     if done.returncode:
         raise _refused(file, f"crashed: its process {_told(done.returncode)}")
+
+
+def _parts(file: Path) -> list[Path]:
+    """Gives what a model consists of: its file, and what lies beside a SavedModel's."""
+    beside = file.parent.glob("variables/*") if file.suffix.lower() == ".pb" else ()
+    return [file, *(one for one in beside if one.is_file())]
 
 
 def _refused(file: Path, why: str) -> ModelFault:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from everloop.testing.malicious.graphs import GRAPH_ATTACKS, Graph
 from everloop.testing.malicious.payload import (
@@ -15,6 +16,7 @@ from everloop.testing.malicious.payload import (
     pickled,
     zipped,
 )
+from everloop.testing.malicious.saved_models import SAVED_MODEL_ATTACKS
 
 DEEP = 1_000_000
 KINDS = (
@@ -31,10 +33,20 @@ class FileAttack:
     Attributes:
         name: What it is called.
         content: Gives its bytes.
+        beside: Gives what lies beside it, by its path from there.
     """
 
     name: str
     content: Callable[[], bytes]
+    beside: Callable[[], Mapping[str, bytes]] = dict
+
+    def write(self, folder: Path) -> Path:
+        """Writes it into a folder that is not there yet; gives where it is."""
+        for name, content in {self.name: self.content(), **self.beside()}.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return folder / self.name
 
 
 def _torch() -> bytes:
@@ -215,6 +227,11 @@ FILE_ATTACKS: dict[str, FileAttack] = {
     "CatBoost of noise": FileAttack("model.cbm", lambda: b"CBM1" + b"\x40\0\0\0" + b"\xff" * 64),
     # ONNX
     **{f"graph: {name}": _graph(make) for name, make in GRAPH_ATTACKS.items() if name != "another width"},
+    # TensorFlow
+    **{
+        f"saved model {name}": FileAttack("saved_model.pb", *parts)
+        for name, parts in SAVED_MODEL_ATTACKS.items()
+    },
     "graph that is text": FileAttack("model.onnx", lambda: b"location" * 100),
 }
 """What each attack is -> the file."""

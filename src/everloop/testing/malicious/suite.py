@@ -94,9 +94,7 @@ class ModelFileSuite:
         monkeypatch.setenv(MARK_NAME, str(mark))
         paths = {}
         for number, (name, attack) in enumerate(FILE_ATTACKS.items()):
-            paths[name] = tmp_path / "attacks" / str(number) / attack.name
-            paths[name].parent.mkdir(parents=True)
-            paths[name].write_bytes(attack.content())
+            paths[name] = attack.write(tmp_path / "attacks" / str(number))
         (tmp_path / "scratch").mkdir()
         verdicts = watch(door, paths, tmp_path / "scratch", self.limits)
         faults = [

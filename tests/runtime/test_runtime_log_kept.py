@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,8 @@ from everloop.runtime.log import (
     PredictionLine,
     PredictionLog,
     Privacy,
+    RefusalLine,
+    query,
     query_log,
     read_log,
     retire,
@@ -188,6 +192,69 @@ def test_duckdb_reads_while_lines_are_written(tmp_path):
     seal(tmp_path)
     sealed = duckdb.sql(f"select count(*) from '{tmp_path}/predictions-*.parquet'").fetchall()
     assert 0 < sealed[0][0] <= 400
+
+
+@pytest.mark.parametrize("most", [200_000, 7])
+def test_a_question_sees_each_line_once_however_many_are_held(tmp_path, monkeypatch, most):
+    monkeypatch.setattr(query, "MOST_IDS", most)
+    refusal = RefusalLine("p3", line(3).time, 8, "challenger", "error", "u", 9, 0.5)
+    with PredictionLog(tmp_path, limits=SMALL) as log:
+        for number in range(40):
+            for one in (line(number), line(number), refusal):
+                log.append(one)
+            for later, actual in (1, "no"), (2, "no"), (3, "yes"):
+                log.append(ActualLine(f"p{number}", actual, line(number + later).time))
+            log.flush()
+    expected = read_log(tmp_path)
+    told = {
+        "predictions": expected.predictions,
+        "actuals": expected.actuals,
+        "refusals": expected.refusals,
+        "joined": expected.joined(),
+    }
+    for name, table in told.items():
+        found = query_log(tmp_path, f"from {name} order by time, id")
+        assert found.rows() == table.sort("time", "id").rows(), name
+    assert query_log(tmp_path, "create table kept as from actuals; from kept").height == 80
+    assert not list(tmp_path.glob(".scratch-*"))
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+import polars as pl
+from everloop.runtime.log import query, query_log
+from everloop.runtime.log.tables import schemas
+
+query.MEMORY_LIMIT, query.MOST_IDS, ROWS = "40MB", 20_000, 20_000
+predictions, actuals, _ = schemas()
+many = pl.select(number=pl.int_range(ROWS)).with_columns(
+    time=pl.lit(0).cast(predictions["time"]), version=1, arm=pl.lit("champion"), score=0.5, scores=None,
+    row=pl.format('{{"amount": {}, "note": "{}"}}', "number", pl.concat_str([pl.col("number").hash(n) for n in range(9)])),
+    prediction=pl.lit("yes"), actual=pl.lit("yes"), latency_us=9, worker=pl.lit("0"), chance=1.0,
+)
+for name, segments in ("few", 6), ("many", 18):
+    folder = Path(sys.argv[1]) / name
+    folder.mkdir()
+    for place in range(segments):
+        lines = many.with_columns(id=pl.format("p{}-{}", pl.lit(place), "number"))
+        for kind, columns in ("predictions", predictions), ("actuals", actuals):
+            chosen = lines.select(pl.col(column).cast(of) for column, of in columns.items())
+            chosen.write_parquet(folder / f"{kind}-0-{place + 1:08d}.parquet")
+    found = query_log(folder, "select count(*), count(actual), max(length(row)), count(distinct id) from joined")
+    assert found.row(0)[:2] == (segments * ROWS,) * 2, found
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def test_what_a_question_takes_does_not_grow_with_the_log(tmp_path):
+    words = [sys.executable, "-c", PEAK, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    few, many = map(int, done.stdout.split())
+    assert (
+        many < few + 60e6
+    )  # the lines of the longer log are 240,000 more: held, they take several times as much
 
 
 STEPS = st.one_of(

@@ -67,8 +67,7 @@ def join(asked: Lines, actuals: Lines, most: int, piles: Callable[[], Piles]) ->
         return _Held(_joined(*(pl.concat(list(_parts(lines))) for lines in (asked, actuals))))
     found, waiting = piles(), (piles(), piles())
     for lines, aside in zip((asked, actuals), waiting, strict=True):
-        for part in _parts(lines):
-            aside.add(part.with_columns((pl.col("id").hash() % shares).alias("share")), "share")
+        _put_aside(lines, aside, shares)
     for share in range(shares):
         own = waiting[0].take(share)
         if own is not None:
@@ -78,6 +77,35 @@ def join(asked: Lines, actuals: Lines, most: int, piles: Callable[[], Piles]) ->
     for aside in waiting:
         aside.close()
     return _Piled(found)
+
+
+def shared(lines: Lines, most: int, piles: Callable[[], Piles]) -> Iterator[pl.DataFrame]:
+    """Gives lines in shares of their ids: all of an id are in one, and none is larger than what is held.
+
+    Args:
+        lines: The lines.
+        most: So many ids are held at once.
+        piles: Makes some for what waits on disk, where more are there; whoever gives it closes them.
+    """
+    import polars as pl
+
+    shares = -(-sum(lines.counts()) // most)
+    if shares <= 1:
+        yield pl.concat(list(_parts(lines)))
+        return
+    waiting = piles()
+    _put_aside(lines, waiting, shares)
+    for share in waiting.numbers:
+        found = waiting.take(share)
+        if found is not None:
+            yield found
+
+
+def _put_aside(lines: Lines, aside: Piles, shares: int) -> None:
+    import polars as pl
+
+    for part in _parts(lines):
+        aside.add(part.with_columns((pl.col("id").hash() % shares).alias("share")), "share")
 
 
 def _parts(lines: Lines) -> Iterator[pl.DataFrame]:

@@ -11,7 +11,14 @@ from everloop.runtime.log.damage import Damage, found_in_names, tail_told
 from everloop.runtime.log.part import Part, read_part
 from everloop.runtime.log.segment import SegmentName, segment_names
 from everloop.runtime.log.span import LogSpan, Stored, Times
-from everloop.runtime.log.tables import LogTables, empty_table, first_asked, new_actuals, schemas
+from everloop.runtime.log.tables import (
+    LogTables,
+    empty_table,
+    first_asked,
+    first_refused,
+    new_actuals,
+    schemas,
+)
 
 MOST_IDS = 200_000
 """So many predictions are held at once while they are joined with their actuals."""
@@ -47,7 +54,7 @@ def read_log(folder: str | Path, since: datetime | None = None, until: datetime 
     return LogTables(
         tables[0].filter(first_asked(pl.struct("id", shadow.alias("shadow")))),
         new_actuals(tables[1]),
-        tables[2].unique(["id", "arm"], keep="first", maintain_order=True),
+        first_refused(tables[2]),
         damage=_damage(folder, parts),
     )
 

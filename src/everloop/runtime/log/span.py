@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from everloop.core.errors import DataFault
 from everloop.runtime.log.damage import Damage
-from everloop.runtime.log.joining import LINE, SEGMENT, Joined, join
+from everloop.runtime.log.joining import LINE, SEGMENT, Joined, join, shared
 from everloop.runtime.log.part import ACTUALS, PREDICTIONS, REFUSALS, Part
 from everloop.runtime.log.piles import Piles
 from everloop.runtime.log.segment import SegmentName
-from everloop.runtime.log.tables import empty_table, schemas
+from everloop.runtime.log.tables import empty_table, first_refused, new_actuals, schemas
 
 if TYPE_CHECKING:
     import polars as pl
@@ -187,15 +187,28 @@ class LogSpan:
         """Gives the rows that an arm refused or failed on, each once, by time."""
         import polars as pl
 
-        lines = self._lines(REFUSALS, self._asked)
-        found = [lines.of(place) for place, count in enumerate(lines.counts()) if count]
-        table = pl.concat([empty_table(REFUSALS), *found]).sort("time", maintain_order=True)
-        return table.unique(["id", "arm"], keep="first", maintain_order=True)
+        return pl.concat(list(self.told(REFUSALS))).sort("time", maintain_order=True)
+
+    def told(self, kind: int) -> Iterator[pl.DataFrame]:
+        """Gives the actuals that say something new, or the refusals, each once.
+
+        Args:
+            kind: `ACTUALS` or `REFUSALS`.
+
+        Yields:
+            Parts that each have all of an id, by time.
+        """
+        times, once = (self._known, new_actuals) if kind == ACTUALS else (self._asked, first_refused)
+        for part in shared(self._lines(kind, times), self._most, self._piles):
+            yield once(part.sort("time", maintain_order=True))
 
     @cached_property
     def _joined(self) -> Joined:
         asked, actuals = self._lines(PREDICTIONS, self._asked), self._lines(ACTUALS, self._known)
-        return join(asked, actuals, self._most, lambda: self._open.enter_context(Piles(self._folder)))
+        return join(asked, actuals, self._most, self._piles)
+
+    def _piles(self) -> Piles:
+        return self._open.enter_context(Piles(self._folder))
 
     def _lines(self, kind: int, times: Times) -> _Narrow:
         return _Narrow(self._segments, kind, times)

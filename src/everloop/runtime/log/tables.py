@@ -100,6 +100,11 @@ def new_actuals(actuals: pl.DataFrame) -> pl.DataFrame:
     return actuals.filter(pl.col("actual").ne_missing(pl.col("actual").shift(1).over("id")))
 
 
+def first_refused(refusals: pl.DataFrame) -> pl.DataFrame:
+    """Leaves out of refusals by time those of the same row by the same arm."""
+    return refusals.unique(["id", "arm"], keep="first", maintain_order=True)
+
+
 def tables_of(lines: Sequence[Line], worker: str) -> LogTables:
     """Gives a segment's lines as tables."""
     import polars as pl

@@ -80,6 +80,25 @@ def test_the_past_is_not_told_to_a_receiver_that_is_new(workspace, receiver):
     assert receiver.messages == [["new"]]
 
 
+def test_of_a_long_past_only_what_is_recent_is_read(workspace, receiver, monkeypatch):
+    tell(workspace, workspace.clock.now())
+    for number in range(250):
+        alert(workspace, f"old {number}")
+    later(workspace, seconds=1)
+    later(workspace, days=30)
+    alert(workspace, "last")
+    later(workspace, seconds=1)
+    read, find = [], workspace.record.find
+    monkeypatch.setattr(
+        workspace.record, "find", lambda *kind, **how: read.append(found := find(*kind, **how)) or found
+    )
+    alert(workspace, "new")
+    later(workspace, seconds=1)
+    assert sum(map(len, receiver.messages)) == 252
+    assert receiver.messages[-1] == ["new"]
+    assert sum(map(len, read)) <= 100
+
+
 def test_a_receiver_that_is_down_for_hours_misses_nothing(workspace, receiver, notices):
     receiver.away = True
     for number in range(3):

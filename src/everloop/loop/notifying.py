@@ -52,8 +52,8 @@ def _tell(workspace: Workspace, target: AlertPart, now: datetime) -> None:
     # A receiver that is new in the file is told what is new, not the past.
     state = kept or {"since": to_jsonable(now), "told": [], "failures": 0, "not_before": None}
     since, told = parse_time(state["since"]), set(state["told"])
-    alerts = workspace.record.find(AlertRow, lifecycle=workspace.name)
-    waiting = [row for row in alerts if row.at >= since and row.id not in told and not row.silenced]
+    alerts = _alerts_since(workspace, since)
+    waiting = [row for row in alerts if row.id not in told and not row.silenced]
     if waiting and (state["not_before"] is None or now >= parse_time(state["not_before"])):
         state = _deliver(workspace, target, waiting, state, now)
         # Ids are kept rather than the last time, since a clock may be set back.
@@ -63,6 +63,16 @@ def _tell(workspace: Workspace, target: AlertPart, now: datetime) -> None:
         state["since"] = to_jsonable(since)
     if state != kept:
         workspace.record.set_state(workspace.name, key, state)
+
+
+def _alerts_since(workspace: Workspace, since: datetime) -> list[AlertRow]:
+    """Reads the alerts since a time, oldest first: no more of a long past than that."""
+    count = MOST_TOGETHER
+    while True:
+        found = workspace.record.find(AlertRow, lifecycle=workspace.name, order="-at", limit=count)
+        if len(found) < count or found[-1].at < since:
+            return [row for row in reversed(found) if row.at >= since]
+        count *= 4
 
 
 def _deliver(

@@ -129,6 +129,7 @@ BENCHMARKS = {
         "benchmarks.batch_scoring",
         "10 million rows by everloop predict: within 1.3x of bare onnxruntime, in under 2 GiB",
     ),
+    "growth": Benchmark("benchmarks.growth", "no cost grows faster than what it is paid for"),
     "drift": Benchmark(
         "benchmarks.drift",
         "a million rows: 50 times faster than Evidently, 10 than NannyML; a window of 100,000 under 150 ms",

@@ -3,6 +3,7 @@
 import csv
 import doctest
 import importlib
+import json
 import os
 import pkgutil
 import random
@@ -12,13 +13,15 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import everloop
 from everloop.cli.verbs import VERBS
-from everloop.spec import parse
+from everloop.spec import json_schema, parse
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -173,10 +176,35 @@ def test_the_page_of_databases_and_apis(tmp_path):
     assert run_python("\n".join(blocks(text, "python")), tmp_path).startswith("2000\n")
 
 
-@pytest.mark.parametrize("page", ["databases-and-apis.md", "files-and-logs.md"])
-def test_what_the_pages_show_of_a_lifecycle_file_is_one(page):
-    for block in blocks((ROOT / "docs" / page).read_text(), "yaml"):
-        assert parse(f"name: shown\nproblem: {{target: y}}\n{block}  table: select 1 as y\n").data.sources
+# Fragments of a lifecycle file; `lifecycle-file.md` is made from the source, Kustomize's file is another's.
+FRAGMENTS = sorted(
+    (page.name, number)
+    for page in (ROOT / "docs").glob("*.md")
+    for number, block in enumerate(blocks(page.read_text(), "yaml"))
+    if page.name != "lifecycle-file.md" and "apiVersion:" not in block
+)
+PLACES = ("", "goal", "problem", "data", "model", "deploy", "monitor")
+
+
+@pytest.mark.parametrize(("page", "number"), FRAGMENTS)
+def test_what_the_pages_show_of_a_lifecycle_file_is_one(page, number):
+    shown = YAML(typ="safe").load(blocks((ROOT / "docs" / page).read_text(), "yaml")[number])
+    whole = {"name": "shown", "problem": {"target": "y"}, "data": {"sources": {"rows": {"file": "rows.csv"}}}}
+    (place,) = [one for one in PLACES if shown.keys() <= known_keys(one)][:1]
+    for part, keys in (shown if place == "" else {place: shown}).items():
+        whole[part] = {**whole.get(part, {}), **keys} if isinstance(keys, dict) else keys
+    if len(whole["data"]["sources"]) > 1:
+        whole["data"].setdefault("table", "select 1 as y")
+    assert parse(json.dumps(whole)).name == whole["name"]
+
+
+@cache
+def known_keys(place):
+    """The keys of a part of the file, or of the file itself."""
+    schema = json_schema()
+    part = schema["properties"][place] if place else schema
+    name = part.get("$ref", "").rpartition("/")[2]
+    return (schema["$defs"][name] if name else part)["properties"].keys()
 
 
 @pytest.mark.slow

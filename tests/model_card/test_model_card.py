@@ -11,7 +11,7 @@ from everloop.model.card import CardFacts, card_html, card_page
 from everloop.model.card_limits import limits
 from everloop.model.card_origin import MadeBy
 from everloop.model.evaluation import Slice
-from everloop.model.trained import FeatureChoice, Trained, Trial
+from everloop.model.trained import PRUNED, FeatureChoice, Trained, Trial
 from everloop.report import render
 
 CREATED = datetime(2024, 6, 1, tzinfo=UTC)
@@ -222,11 +222,17 @@ def test_a_gain_that_may_be_none_is_not_praised(trained):
 def test_failed_trials_and_columns_left_out_have_their_reasons(trained):
     more = replace(
         trained,
-        trials=(*trained.trials, Trial(1, "linear", {}, None, error="it did not converge")),
+        trials=(
+            *trained.trials,
+            Trial(1, "linear", {}, None, error="it did not converge"),
+            Trial(2, "linear", {}, None, error=f"{PRUNED}: worse than most"),
+        ),
         features=(*trained.features, FeatureChoice("id", False, "an identifier")),
     )
     html = card_html(more, FACTS)
     assert "failed: it did not converge" in html
+    assert "pruned: worse than most" in html
+    assert "failed: pruned" not in html
     assert "an identifier" in html
 
 

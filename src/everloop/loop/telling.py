@@ -132,6 +132,8 @@ def _train(facts: Facts) -> str:
         f"{_counted(facts['trials'], 'trial')}; {_counted(len(facts['features']), 'input')} kept, "
         f"{len(facts['left_out'])} left out"
     )
+    pruned = facts.get("pruned_trials")
+    line += f"; {_counted(pruned, 'trial')} pruned" if pruned else ""
     line += _failed(facts.get("failed_trials") or {})
     value, today = facts.get("value"), facts.get("value_today")
     if value and today:

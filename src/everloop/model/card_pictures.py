@@ -243,7 +243,7 @@ def _greater_is_better(metric: str) -> bool:
 
 def _configuration(trial: Trial) -> str:
     if trial.error is not None:
-        return f"failed: {trial.error}"
+        return trial.ending
     return ", ".join(f"{name} {_short(value)}" for name, value in trial.configuration.items())
 
 

@@ -12,7 +12,7 @@ from everloop.model.contained import Task
 from everloop.model.learners.learner import StopsEarly
 from everloop.model.learners.registry import BUILT_IN
 from everloop.model.preparation import PreparationSettings
-from everloop.model.trained import Trial
+from everloop.model.trained import PRUNED, Trial
 from everloop.model.trial import fit_fold, fold_score, judged_positions, largest_fold
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from everloop.model.learners.learner import Learner
     from everloop.model.pace import Pace
     from everloop.model.trial import FoldMatrices, Material
-
-PRUNED = "pruned"
-"""How the reason of a trial begins that was left because others were better on the same folds."""
 
 FEWEST_COMPARED = 5
 HOPELESS = 0.25

@@ -28,7 +28,7 @@ from everloop.model.learners.registry import BUILT_IN
 from everloop.model.pace import Pace
 from everloop.model.quick_model import QUICK_LEARNER
 from everloop.model.ranked import by_turns, ranked
-from everloop.model.running import PRUNED, Planned, RunningTrial, is_quick
+from everloop.model.running import Planned, RunningTrial, is_quick
 from everloop.model.search_space import Proposals, Variants, portfolio_of, strong_on_many_rows
 from everloop.model.trained import Trial
 from everloop.model.trial import FoldMatrices, judged_positions, largest_fold, warm_up
@@ -373,9 +373,7 @@ class _Search:
         return score if METRICS[self.material.frame.metric].greater_is_better else -score
 
     def _tell(self, trial: Trial) -> None:
-        result = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.error}"
-        if trial.error is not None and trial.error.startswith(PRUNED):
-            result = trial.error
+        result = trial.ending if trial.score is None else f"{trial.score:.4f}"
         best = f"; best {self.best.score:.4f} ({self.best.learner})" if self.best else ""
         budget, spent = self.spending.budget, self.spending.spent
         fraction = spent / budget.seconds if budget.seconds else len(self.trials) / (budget.trials or 1)

@@ -204,9 +204,12 @@ def facts_of(trained: Trained, digest: str) -> dict[str, Any]:
         "fitted_apart": trained.fitted_apart,
         "trials": len(trained.trials),
         "failed_trials": {
-            str(trial.number): f"{trial.learner}: {trial.error}" for trial in trained.trials if trial.error
+            str(trial.number): f"{trial.learner}: {trial.error}"
+            for trial in trained.trials
+            if trial.error and not trial.pruned
         },
-        "learners_tried": sorted({trial.learner for trial in trained.trials if trial.error is None}),
+        "pruned_trials": sum(trial.pruned for trial in trained.trials),
+        "learners_tried": sorted({one.learner for one in trained.trials if one.error is None or one.pruned}),
         "digest": digest,
     }
     if evaluation is not None:

@@ -26,6 +26,9 @@ from everloop.spec.frame import Frame
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+PRUNED = "pruned"
+"""How the reason of a trial begins that was left because others were better on the same folds."""
+
 FORMAT = 1
 _TIMINGS = "timings.json"
 
@@ -42,7 +45,7 @@ class Trial:
         fold_scores: The metric on each fold.
         rows: How many training rows the trial was given (fewer on a low rung).
         rounds: How many rounds were best, the mean over the folds; None for a learner that has none.
-        error: Why it failed, where it did.
+        error: Why it failed or was pruned, where it was.
         seconds: How long it took; not part of what makes two searches equal.
     """
 
@@ -55,6 +58,18 @@ class Trial:
     rounds: int | None = None
     error: str | None = None
     seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def pruned(self) -> bool:
+        """Whether it was left because others were better on the same folds."""
+        return (self.error or "").startswith(PRUNED)
+
+    @property
+    def ending(self) -> str:
+        """Why it has no score, in a sentence; the empty text where it has one."""
+        if self.error is None or self.pruned:
+            return self.error or ""
+        return f"failed: {self.error}"
 
     @property
     def refit_configuration(self) -> dict[str, Any]:

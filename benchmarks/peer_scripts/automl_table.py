@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+pd.options.future.infer_string = False  # the loaders know no other texts than objects
+
 
 def of_sklearn(name: str, _task: str) -> pd.DataFrame:
     found = getattr(importlib.import_module("sklearn.datasets"), f"load_{name}")(as_frame=True)

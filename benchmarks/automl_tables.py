@@ -51,6 +51,13 @@ def _common(name: str, task: str, rows: int | None = None) -> Table:
     return Table("common", name, TARGET, task, (), rows)
 
 
+UNSEEN = {
+    "binary": ("pc1", "australian", "abalone19"),
+    "multiclass": ("balance", "car", "vowel"),
+    "regression": ("boom_bikes", "mortgage", "qsar_fish_toxicity", "laser", "wankara"),
+}
+"""Tables that nothing in the search was chosen by: they were first run when it was done."""
+
 TABLES: dict[str, Table] = {
     "german_credit": Table("shared", "german_credit.csv.gz", "creditability", "binary"),
     "heart_disease": Table("shared", "heart_disease.csv.gz", "target", "multiclass"),
@@ -90,6 +97,7 @@ TABLES: dict[str, Table] = {
     "airfoil": _common("airfoil", "regression"),
     "computers": _common("compactiv", "regression"),
     "large": Table("made", "large", TARGET, "binary"),
+    **{name: _common(name, task) for task, names in UNSEEN.items() for name in names},
 }
 """Real tables, from the folder beside the repository and from packages that anyone can install; and `large`,
 of which 300,000 rows x 40 columns are learned from, to see how soon there is a model."""

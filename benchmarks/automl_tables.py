@@ -52,7 +52,7 @@ def _common(name: str, task: str, rows: int | None = None) -> Table:
 
 
 UNSEEN = {
-    "binary": ("pc1", "australian", "abalone19"),
+    "binary": ("pc1", "abalone19"),
     "multiclass": ("balance", "car", "vowel"),
     "regression": ("boom_bikes", "mortgage", "qsar_fish_toxicity", "laser", "wankara"),
 }

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from benchmarks.rollout_simulation import Errors, guard_errors
 from everloop.core.errors import SpecFault
-from everloop.deploy.guards import GUARDS, Budget, Look, Requests, look_at, require_known, seen, split_finding
+from everloop.deploy.guards import (
+    GUARDS,
+    Budget,
+    Look,
+    Requests,
+    guarded,
+    look_at,
+    require_known,
+    seen,
+    split_finding,
+)
 from everloop.deploy.guards.latency import running_quantile
 from everloop.deploy.guards.look import Asked, Known
 from everloop.deploy.guards.scores import kolmogorov_smirnov
@@ -376,3 +386,17 @@ def test_lists_are_judged_wrongly_no_oftener_than_the_budget_says(required, wors
     """Of 200 rollouts at the edge of what is allowed, looked at when they end: 4 and 5 in a hundred at most."""
     found = [answer("recall_at_10", required, of_lists(0.4 - worse, 0.4, 1500, seed)) for seed in range(200)]
     assert found.count(wrong) <= 200 * (0.04 if wrong == "harm" else 0.05) + 5
+
+
+def test_who_draws_by_value_asks_for_it_at_the_end_whatever_the_file_states():
+    only_errors = DeploySpec.model_validate({"guard": {"error_rate": "<= 1%"}, "strategy": "bandit"})
+    assert guarded(only_errors, by_value=False).guard == only_errors.guard
+    both = guarded(only_errors, by_value=True)
+    assert {name: str(required) for name, required in both.guard.items()} == {
+        "error_rate": str(only_errors.guard["error_rate"]),
+        "value_per_decision": "not worse",
+    }
+    found = {one.name: one.answer for one in look_at(both, look("bandit", noise=0.6))}
+    assert found["value_per_decision"] == "harm"
+    better = DeploySpec.model_validate({"guard": {"value_per_decision": "better"}, "strategy": "bandit"})
+    assert guarded(better, by_value=True) == better

@@ -12,7 +12,7 @@ from everloop.core.clock import parse_time
 from everloop.core.errors import RecordBusy, UsageFault
 from everloop.core.ids import new_id
 from everloop.core.values import to_jsonable
-from everloop.deploy.guards import look_at, seen, split_finding
+from everloop.deploy.guards import guarded, look_at, seen, split_finding
 from everloop.deploy.release import apply_move
 from everloop.deploy.rollout import STRATEGIES, Evidence, next_move
 from everloop.deploy.versions import open_rollout
@@ -92,13 +92,15 @@ def gather(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, look: Loo
     import polars as pl
 
     begun = parse_time(rollout.facts["step_since"])
+    adapts = STRATEGIES[rollout.strategy].adapts
+    spec = guarded(workspace.spec.deploy, by_value=adapts and workspace.spec.goal.value is not None)
     mine = (pl.col("arm") != "champion") & (pl.col("time") >= begun)
     return Evidence(
-        guards=look_at(workspace.spec.deploy, look),
+        guards=look_at(spec, look),
         requests=log.lines.filter(mine).height,
         seconds=(now - begun).total_seconds(),
         split=split_finding(look),
-        preference=preference(look) if STRATEGIES[rollout.strategy].adapts else None,
+        preference=preference(look) if adapts else None,
         extensions=int(rollout.facts.get("extensions", 0)),
     )
 

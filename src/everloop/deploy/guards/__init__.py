@@ -10,7 +10,7 @@ from __future__ import annotations
 from everloop.deploy.guards.look import Budget, Look, Requests
 from everloop.deploy.guards.seen import seen
 from everloop.deploy.guards.split import split_finding
-from everloop.deploy.guards.table import GUARDS, look_at, require_known
+from everloop.deploy.guards.table import GUARDS, guarded, look_at, require_known
 from everloop.deploy.guards.value import FROM_ACTUALS
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Budget",
     "Look",
     "Requests",
+    "guarded",
     "look_at",
     "require_known",
     "seen",

@@ -15,7 +15,7 @@ from everloop.deploy.guards.look import Budget, Look
 from everloop.deploy.guards.metrics import ROW_METRICS, row_metric
 from everloop.deploy.guards.rates import contract_violations, error_rate
 from everloop.deploy.guards.scores import agreement, score_distribution
-from everloop.deploy.guards.value import estimated_performance, value_per_decision
+from everloop.deploy.guards.value import FROM_ACTUALS, estimated_performance, value_per_decision
 from everloop.measure.recommendation import ListMetrics, list_metric_hint
 from everloop.spec.fields import Against
 
@@ -81,6 +81,19 @@ def _of_lists(family: str, _places: int) -> Guard:
 
 GUARDS: dict[str, Guard] = ListMetrics(_of_lists, _NAMED)
 """What `deploy.guard` may name."""
+
+
+def guarded(spec: DeploySpec, *, by_value: bool) -> DeploySpec:
+    """Gives the file's part with every guard that a rollout is held to.
+
+    Args:
+        spec: What the file says.
+        by_value: Whether requests are drawn by what decisions are worth. Whoever goes by that has to ask at
+            the end too: other guards alone would promote a challenger that nobody was sent to any more.
+    """
+    if not by_value or FROM_ACTUALS in spec.guard:
+        return spec
+    return spec.model_copy(update={"guard": {**spec.guard, FROM_ACTUALS: Against()}})
 
 
 def look_at(spec: DeploySpec, look: Look) -> tuple[GuardFinding, ...]:

@@ -205,6 +205,7 @@ def test_double_precision_is_kept(tmp_path) -> None:
 def test_a_model_of_tensorflow_1_is_read(tmp_path) -> None:
     one = tf.compat.v1
     with tf.Graph().as_default(), one.Session() as session:
+        one.set_random_seed(0)  # whoever trained before us may have asked for determinism
         x = one.placeholder(tf.float32, (None, 4), name="x")
         kernel = one.get_variable("kernel", (4, 3), use_resource=False)
         bias = one.get_variable("bias", (3,), use_resource=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
 
-from everloop.record.rows import KINDS, UNIQUE, Row
+from everloop.record.rows import KINDS, UNIQUE, DecisionRow, RolloutRow, Row, WindowRow
 
 REVISIONS = ("0001",)
 """All formats of the record, oldest first; the last is the present one."""
@@ -51,6 +51,13 @@ _TYPES: dict[Any, Any] = {
     dict: sa.JSON(),
 }
 
+_LOOKED_UP: dict[type[Row], tuple[tuple[str, ...], ...]] = {
+    WindowRow: (("status", "at"), ("until",)),
+    RolloutRow: (("state", "at"),),
+    DecisionRow: (("kind", "at"),),
+}
+"""By what each turn of the loop asks for rows of a lifecycle, however many there are."""
+
 METADATA = sa.MetaData()
 
 
@@ -66,6 +73,9 @@ def _table(word: str, kind: type[Row]) -> sa.Table:
     hints = get_type_hints(kind)
     name = f"{PREFIX}{word}s"
     constraints: list[Any] = [sa.Index(f"{name}_by_time", "lifecycle", "at")]
+    constraints += [
+        sa.Index(f"{name}_by_{columns[0]}", "lifecycle", *columns) for columns in _LOOKED_UP.get(kind, ())
+    ]
     if kind in UNIQUE:
         constraints.append(sa.UniqueConstraint(*UNIQUE[kind], name=f"{name}_unique"))
     constraints += [

@@ -82,6 +82,7 @@ def upgrade() -> None:  # a flat table of tables
         sa.Column("facts", sa.JSON, nullable=False),
         sa.Column("updated_at", _TIME, nullable=True),
     )
+    op.create_index("everloop_rollouts_by_state", "everloop_rollouts", ["lifecycle", "state", "at"])
     op.create_index("everloop_rollouts_by_time", "everloop_rollouts", ["lifecycle", "at"])
     op.create_table(
         "everloop_windows",
@@ -96,7 +97,9 @@ def upgrade() -> None:  # a flat table of tables
         sa.Column("actuals", sa.BigInteger, nullable=False),
         sa.Column("facts", sa.JSON, nullable=False),
     )
+    op.create_index("everloop_windows_by_status", "everloop_windows", ["lifecycle", "status", "at"])
     op.create_index("everloop_windows_by_time", "everloop_windows", ["lifecycle", "at"])
+    op.create_index("everloop_windows_by_until", "everloop_windows", ["lifecycle", "until"])
     op.create_index("everloop_windows_by_version", "everloop_windows", ["version"])
     op.create_table(
         "everloop_alerts",
@@ -121,6 +124,7 @@ def upgrade() -> None:  # a flat table of tables
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("facts", sa.JSON, nullable=False),
     )
+    op.create_index("everloop_decisions_by_kind", "everloop_decisions", ["lifecycle", "kind", "at"])
     op.create_index("everloop_decisions_by_time", "everloop_decisions", ["lifecycle", "at"])
     op.create_table(
         "everloop_links",

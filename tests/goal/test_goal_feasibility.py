@@ -163,7 +163,11 @@ def test_the_gain_of_a_rule_is_told_where_a_model_adds_nothing() -> None:
     rows = pl.DataFrame({"a": a, "b": random.normal(size=900), "y": np.where(a > 0.3, "yes", "no")})
     look = look_quickly(rows, frame(rows, "y"))
     assert look.rule.startswith("a > 0.")
-    assert any("the rule a > " in reason for reason in judged(rows).reasons)
+    said = [reason for reason in judged(rows).reasons if "the rule a > " in reason and "alone has" in reason]
+    way = (look.rule_score - look.chance_score) / (look.score - look.chance_score)
+    assert [one.partition(", ")[2] for one in said] == [
+        f"a quick model {'no' if way >= 1 else 'hardly'} better"
+    ]
 
 
 def test_wrong_labels_are_pointed_at() -> None:

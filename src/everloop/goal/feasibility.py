@@ -256,15 +256,17 @@ def _rule(evidence: Evidence) -> str | None:
         return None
     if expected is not None:
         # A fiftieth of what a model adds is not worth a model.
-        if expected.value.estimate - expected.rule.estimate > abs(expected.gain.estimate) / 50:
+        more = expected.value.estimate - expected.rule.estimate
+        if more > abs(expected.gain.estimate) / 50:
             return None
-        return (
-            f"the rule {look.rule} alone earns {expected.rule.estimate:.4g} each, a quick model hardly more"
-        )
+        how = "hardly" if more > 0 else "no"
+        return f"the rule {look.rule} alone earns {expected.rule.estimate:.4g} each, a quick model {how} more"
     better = look.score - look.chance_score
-    if better == 0 or (look.rule_score - look.chance_score) / better < 0.98:
+    share = (look.rule_score - look.chance_score) / better if better else 0.0
+    if share < 0.98:
         return None
-    return f"the rule {look.rule} alone has {look.metric} {look.rule_score:.3g}, a quick model hardly better"
+    how = "hardly" if share < 1 else "no"
+    return f"the rule {look.rule} alone has {look.metric} {look.rule_score:.3g}, a quick model {how} better"
 
 
 def _noise(evidence: Evidence, verdict: str) -> str | None:

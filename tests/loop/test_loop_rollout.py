@@ -10,6 +10,7 @@ from everloop.core.errors import UsageFault
 from everloop.deploy.release import release
 from everloop.deploy.versions import champion, open_rollout
 from everloop.loop.loop import Loop
+from everloop.loop.rolling import LOOKED
 from everloop.loop.rollout_status import read_rollout
 from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
@@ -96,6 +97,19 @@ def last(record):
     return max(record.find(RolloutRow), key=lambda row: (row.at, row.updated_at or row.at))
 
 
+def bandit_by_other_guards(workspace, folder, two):
+    """A bandit is asked for value though the file states other guards alone."""
+    rules = "{strategy: bandit, hold: {requests: 5}, guard: {error_rate: <= 50%}, undecided: wait}"
+    with start(folder, workspace, two, rules) as opened:
+        traffic = Traffic(opened, folder)
+        traffic.sent = 20_000
+        traffic.send(40)
+        asked = [one["name"] for one in opened.record.state(opened.name, LOOKED)["guards"]]
+        assert asked == ["error_rate", "value_per_decision"]
+        move_rollout(opened, "abort", who="a test", reason="")
+    traffic.log.close()
+
+
 def bandit_and_split(workspace, folder, two):
     """A bandit moves its share, and a split that was not meant ends it."""
     rules = "{strategy: bandit, hold: {requests: 50}, guard: {value_per_decision: better}, undecided: wait}"
@@ -131,6 +145,7 @@ def bandit_and_split(workspace, folder, two):
 
 @pytest.mark.slow
 def test_from_the_log_to_the_way_back_the_approval_and_the_promotion(workspace, folder, two):
+    bandit_by_other_guards(workspace, folder, two)
     bandit_and_split(workspace, folder, two)
     rules = "{strategy: ab, hold: {requests: 50}, guard: {error_rate: not worse}}"
     with start(folder, workspace, two, rules) as opened:

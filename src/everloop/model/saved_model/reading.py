@@ -23,13 +23,10 @@ if TYPE_CHECKING:
 
     from everloop.table.expression import GraphBuilder
 
-NAME = "saved_model.pb"
-"""The file of a SavedModel that says what is computed."""
-
 AS_KERAS = "model.save('model.keras'); everloop package model.keras"
 
 MOST_BYTES = 256 * 2**20
-"""Bytes of that file."""
+"""Bytes of the file that says what is computed."""
 
 MOST_COLUMNS = 1_000_000
 

@@ -53,6 +53,7 @@ def test_scores_are_those_of_the_formula_in_every_form(packages, task):
         np.array([np.atleast_1d(answer.score) for answer in singly]), expected, atol=1e-15
     )
     assert [answer.prediction for answer in singly] == package.predict(ROWS).tolist()
+    assert package.answers(ROWS, table) == singly
 
 
 def test_binary_decides_at_the_threshold(packages, make_package, tmp_path):

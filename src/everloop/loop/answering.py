@@ -90,7 +90,8 @@ class Answering:
             loaded[SHADOW] = routing.challenger
         for name, group in groups.items():
             arm = loaded[name]
-            answers = arm.package.answers([values for *_, values in group])
+            table = self._rows.rows[[place for place, *_ in group]]
+            answers = arm.package.answers([values for *_, values in group], table)
             for (place, identity, moment, values), answer in zip(group, answers, strict=True):
                 if name != SHADOW:
                     self.decided[place] = decision_by(arm.package.manifest, answer.prediction)

@@ -153,9 +153,12 @@ def _lived(
     """Makes the first training, which all policies take over, and lets each of them live."""
     place, (since, until) = Place.of(workspace), span
     specs = [_spec(workspace, policy, how) for policy in policies]
-    with place.workspace(specs[0], FIRST, SimulatedClock(since), workspace.progress) as own:
-        train_first(own, since)
-    shutil.rmtree(place.of_policy(FIRST), ignore_errors=True)
+
+    def first() -> None:
+        with place.workspace(specs[0], FIRST, SimulatedClock(since), workspace.progress) as own:
+            train_first(own, since)
+        shutil.rmtree(place.of_policy(FIRST), ignore_errors=True)
+
     lives = [
         Life(policy.name, spec, rows, since, until, how.every)
         for policy, spec in zip(policies, specs, strict=True)
@@ -165,7 +168,9 @@ def _lived(
     # Whoever listens to more retrains more often, and so takes longer: those begin.
     order = sorted(range(len(lives)), key=lambda number: -len(policies[number].on))
     begun = [lives[number] for number in order]
-    found = live_all(place, begun, jobs, workspace.progress, lambda found: _tell(workspace, found))
+    found = live_all(
+        place, begun, jobs, workspace.progress, lambda found: _tell(workspace, found), first=first
+    )
     forget_lives(place.folder)
     shutil.rmtree(place.joins, ignore_errors=True)
     return [found[order.index(number)] for number in range(len(lives))]

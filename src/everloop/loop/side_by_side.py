@@ -34,6 +34,8 @@ def live_all(
     jobs: int,
     progress: Progress,
     lived: Callable[[Found], None],
+    *,
+    first: Callable[[], None] = lambda: None,
 ) -> list[Found]:
     """Lives lives, so many at once; whoever is done takes the next.
 
@@ -43,6 +45,7 @@ def live_all(
         place: What they share.
         lives: In the order in which they are begun, the longest first.
         jobs: How many at once; with 1 all of them in this process.
+        first: Makes what all lives take over, before this process's own; the others load meanwhile.
         progress: Is told how far each is; never by two threads at once.
         lived: Is told what each came to, likewise.
 
@@ -77,11 +80,13 @@ def live_all(
     jobs = min(jobs, len(lives))
     with _fair_share(jobs):
         others = [_OtherProcess(place, tell) for _ in range(jobs - 1)]
-    with _few_threads(jobs), ThreadPoolExecutor(len(others) or 1) as pool:
+    with ThreadPoolExecutor(len(others) or 1) as pool:
         try:
             own = taken()
             begun = [pool.submit(live_by, other.live, taken()) for other in others]
-            live_by(lambda life: life.live(place, tell), own)
+            first()
+            with _few_threads(jobs):
+                live_by(lambda life: life.live(place, tell), own)
             for one in begun:
                 one.result()
         finally:

@@ -26,6 +26,7 @@ from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest,
 from everloop.runtime.plan import Plan, compile_rows
 
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import NDArray
 
     from everloop.runtime.counterfactual import Counterfactual
@@ -152,13 +153,18 @@ class Package:
         """
         return self.answers((row,))[0]
 
-    def answers(self, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        """Answers raw rows, as `answer` does each of them, in bounded batches."""
-        if len(rows) > _BATCH:
+    def answers(self, rows: Sequence[Mapping[str, Any]], table: pl.DataFrame | None = None) -> list[Answer]:
+        """Answers raw rows, as `answer` does each of them, in bounded batches.
+
+        Args:
+            rows: The rows.
+            table: The same rows as a table, where there is one: hundreds of them are read from it sooner.
+        """
+        if len(rows) > _BATCH and table is None:
             return [one for part in _parts(rows) for one in self.answers(part)]
         if not rows:
             return []
-        scores = self._scores(self._encode_rows(rows))
+        scores = self._scores(self._encode_rows(rows)) if table is None else self.scores(table)
         if self._by_one_threshold:
             classes, threshold = self.manifest.classes, self._threshold
             return [Answer(classes[score >= threshold], score) for score in scores[:, 0].tolist()]

@@ -32,6 +32,10 @@ DRAWN_MISSES, DRAWN_EXACT = 0.5, 1e-4
 """A column that is further away in more of the rows that are drawn is not looked at on all: what is near in
 all but `MOST_MISSES` of the rows is nearer, and in more of these."""
 
+APART_PAIRS = 0.75
+"""Of rows that share a category and a class, so many neighbours may be given different numbers: a pair is
+right where both of its rows are."""
+
 
 def find(parts: Parts) -> Iterator[LeakFinding]:
     """Finds numbers that are means of the target over rows that they are given with."""
@@ -118,7 +122,8 @@ def _left_out(
     own = _own(parts)
     spans = {label: float(np.nanmax(x) - np.nanmin(x)) for label, x in own.items()}
     drawn = _drawn(parts.judged.height)
-    few = {name: x[drawn] for name, x in numbers.items()}
+    seen = {name: x[drawn] for name, x in numbers.items()}
+    target = parts.judged[parts.frame.target][drawn] if parts.target.names else None
     found: dict[str, dict[str, Any] | None] = {}
     for category in parts.train.columns:
         if category == parts.frame.target or parts.schema[category].is_temporal():
@@ -126,7 +131,11 @@ def _left_out(
         groups = parts.judged[category].n_unique()
         if not 2 <= groups <= parts.judged.height / ROWS_PER_CATEGORY:
             continue
-        for over, tables in scopes.items():
+        few = seen
+        if target is not None:
+            apart = DRAWN_EXACT * max(spans.values())
+            few = dict(_told_by_both(seen, parts.judged[category][drawn], target, apart))
+        for over, tables in scopes.items() if few else ():
             for label, summed in _summed(parts, tables, category):
                 if label not in own:
                     continue
@@ -147,6 +156,28 @@ def _drawn(rows: int) -> NDArray[np.intp]:
     if rows <= DRAWN_ROWS:
         return np.arange(rows)
     return np.sort(np.random.default_rng(0).choice(rows, DRAWN_ROWS, replace=False))
+
+
+def _told_by_both(
+    numbers: dict[str, Floats], category: pl.Series, target: pl.Series, widest: float
+) -> Iterator[tuple[str, Floats]]:
+    """Gives the columns that a category and a class together tell, as they tell the mean of the others.
+
+    Whichever rows were averaged, rows of one category and one class are given the same number. A column of
+    which too few rows can be compared may be told as well.
+    """
+    import polars as pl
+
+    both = pl.DataFrame({"x": category, "y": target}).with_row_index("row").group_by("x", "y").agg("row")
+    order = both["row"].explode().to_numpy()
+    group = np.repeat(np.arange(both.height), both["row"].list.len().to_numpy())
+    alike = group[1:] == group[:-1]
+    before, after = order[:-1][alike], order[1:][alike]
+    for name, x in numbers.items():
+        off = np.abs(x[before] - x[after])
+        compared = int((~np.isnan(off)).sum())
+        if compared < FEWEST_ROWS or (off < widest).sum() >= (1 - APART_PAIRS) * compared:
+            yield name, x
 
 
 def _of_the_others(judged: pl.Series, own: Floats, summed: TargetSums) -> Floats:

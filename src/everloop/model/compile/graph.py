@@ -128,7 +128,9 @@ def graph_feeds(plan: Plan, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if item.type == "text":
             array[:, 0] = [value if isinstance(value, str) else MISSING_TEXT for value in values]
         else:
-            array[:, 0] = [number_of(value, item.name) for value in values]
+            array[:, 0] = [
+                value if value.__class__ is float else number_of(value, item.name) for value in values
+            ]
         feeds[input_name(item.name)] = array
     return feeds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,11 +10,14 @@ import polars as pl
 import pytest
 
 from everloop.core.clock import SimulatedClock
+from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
 from everloop.spec import load
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CHANGE = START + timedelta(days=40)
+BEGUN = START + timedelta(days=30)
+"""Where the clock stands: before the change."""
 
 FILE = """
 name: small
@@ -50,18 +54,40 @@ def rows(count: int = 2400, seed: int = 0) -> pl.DataFrame:
     )
 
 
+def write(folder):
+    (folder / "everloop.yaml").write_text(FILE)
+    rows().write_csv(folder / "rows.csv")
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A lifecycle's folder with its file and its data."""
-    (tmp_path / "everloop.yaml").write_text(FILE)
-    rows().write_csv(tmp_path / "rows.csv")
-    return tmp_path
+    return write(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def artifacts_of_the_first_run(tmp_path_factory):
+    """What the run at `BEGUN` makes; not to be changed."""
+    folder = write(tmp_path_factory.mktemp("first-run"))
+    with Workspace.open(load(folder), clock=SimulatedClock(BEGUN)) as opened:
+        run_once(opened, as_of=BEGUN)
+    return folder / ".everloop" / "artifacts"
+
+
+@pytest.fixture
+def known_steps(folder, artifacts_of_the_first_run):
+    """A run at `BEGUN` takes over the steps that the test's settings leave as they are; the record is empty.
+
+    It is for tests of what comes after that run. Each has files of its own.
+    """
+    shutil.copytree(artifacts_of_the_first_run, folder / ".everloop" / "artifacts", dirs_exist_ok=True)
 
 
 @pytest.fixture
 def clock():
     """A clock that stands before the change."""
-    return SimulatedClock(START + timedelta(days=30))
+    return SimulatedClock(BEGUN)
 
 
 @pytest.fixture

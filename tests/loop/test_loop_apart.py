@@ -28,7 +28,7 @@ def mirrored(rows):
 
 
 @pytest.fixture
-def watched(folder, clock):
+def watched(folder, clock, known_steps):
     path = folder / "everloop.yaml"
     text = path.read_text().replace("monitor: {", "monitor: {estimate: pape, ")
     path.write_text(text.replace("drift: {", "drift: {multivariate: true, "))

@@ -22,7 +22,7 @@ FOUND = {"score", "actual", "error"}
 
 
 @pytest.fixture
-def watched(folder, clock):
+def watched(folder, clock, known_steps):
     """A released version whose world changes after 400 of 600 events, and the file's detectors."""
     path = folder / "everloop.yaml"
     text = path.read_text().replace(

@@ -17,7 +17,7 @@ from everloop.runtime.routing import read_routing
 
 
 @pytest.fixture
-def judged(workspace, folder, clock, monkeypatch):
+def judged(workspace, folder, clock, known_steps, monkeypatch):
     """A lifecycle with one judged window of five days."""
     begun = clock.now()
     run_once(workspace, as_of=begun)

@@ -15,6 +15,7 @@ from .test_loop_tick import START
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("known_steps")
 def test_what_a_damaged_log_lost_is_said_once_and_nothing_else_is_lost(workspace, clock):
     run_once(workspace, as_of=START)
     for part in range(3):

@@ -44,6 +44,7 @@ def judged(folder, clock):
         return window, alert, page, " ".join(one.text for one in happened)
 
 
+@pytest.mark.usefixtures("known_steps")
 def test_what_costs_most_is_told_first_in_the_goal_s_money(folder, clock):
     window, alert, page, told = judged(folder, clock)
     ranking = window.facts["ranking"]
@@ -63,6 +64,7 @@ def test_what_costs_most_is_told_first_in_the_goal_s_money(folder, clock):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("known_steps")
 def test_without_prices_it_is_said_that_no_loss_is_estimated(folder, clock):
     path = folder / "everloop.yaml"
     text = path.read_text().replace(f"  value: {PRICES}\n", "")

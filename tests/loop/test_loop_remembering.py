@@ -44,6 +44,7 @@ class Hourly:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("known_steps")
 def test_what_a_tick_holds_does_not_grow_with_the_log(workspace):
     run_once(workspace, as_of=START)
     traffic, loop, held = Hourly(workspace), Loop(workspace), []

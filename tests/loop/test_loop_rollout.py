@@ -25,7 +25,7 @@ MANUAL = "monitor: {retrain: {approve: manual, approvers: [ada, grace]}, "
 
 
 @pytest.fixture
-def two(workspace, folder):
+def two(workspace, folder, known_steps):
     """A champion that serves, and a second version that passed its gate."""
     run_once(workspace, as_of=START)
     text = (folder / "everloop.yaml").read_text()

@@ -22,6 +22,7 @@ from .test_loop_tick import START
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("known_steps")
 def test_a_shift_in_one_segment_is_an_alert_that_names_it(folder, clock):
     path = folder / "everloop.yaml"
     path.write_text(path.read_text().replace("drift: {", "drift: {segments: [site], "))

@@ -69,6 +69,7 @@ def live(workspace, folder, until=END):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("known_steps")
 def test_a_world_that_changed_is_noticed_and_a_better_version_promoted(workspace, folder):
     happened = live(workspace, folder)
     kinds = {event.kind for event in happened}
@@ -106,6 +107,7 @@ def test_a_world_that_changed_is_noticed_and_a_better_version_promoted(workspace
     assert max(w.facts["value"]["interval"]["estimate"] for w in after) > worst
 
 
+@pytest.mark.usefixtures("known_steps")
 def test_a_tick_that_is_repeated_does_nothing_twice(workspace, folder):
     live(workspace, folder, START + timedelta(days=6))
     windows = len(workspace.record.find(WindowRow))
@@ -114,6 +116,7 @@ def test_a_tick_that_is_repeated_does_nothing_twice(workspace, folder):
     assert len(workspace.record.find(WindowRow)) == windows
 
 
+@pytest.mark.usefixtures("known_steps")
 def test_without_acting_windows_are_judged_and_nothing_is_done(workspace, folder):
     run_once(workspace, as_of=START)
     traffic = Traffic(workspace, folder)
@@ -130,6 +133,7 @@ def test_before_the_first_release_a_tick_waits(workspace):
     assert Loop(workspace).tick().happenings == ()
 
 
+@pytest.mark.usefixtures("known_steps")
 def test_a_rollout_by_hand_is_obeyed_by_the_loop(workspace, folder):
     live(workspace, folder, START + timedelta(days=2))
     text = (folder / "everloop.yaml").read_text().replace("trials: 1", "trials: 2")

@@ -28,6 +28,7 @@ from everloop.runtime.log import ActualLine, PredictionLine, PredictionLog
 from everloop.spec import load
 
 START = datetime(2024, 1, 31, tzinfo=UTC)  # a Wednesday
+pytestmark = pytest.mark.usefixtures("known_steps")
 
 
 def opened(folder: Path, on: str, **changes: object) -> Workspace:

@@ -17,27 +17,23 @@ from everloop.record import open_record
 RUN = [sys.executable, "-m", "everloop.cli", "run"]
 
 
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(RUN, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-
-
 @pytest.mark.slow
 def test_a_run_on_a_full_disk_says_so_and_goes_on_with_room(
-    small_disk: Callable[[str], Path], home: Path
+    small_disk: Callable[[str], Path], home: Path, cli
 ) -> None:
     disk = small_disk("64k")
     for name in ("everloop.yaml", "rows.csv"):
         shutil.copy(home / name, disk / name)
     for room in ("64k", "320k", "640k"):
         subprocess.run(["mount", "-o", f"remount,size={room}", str(disk)], check=True)
-        said = run(disk)
-        assert said.returncode == 3, said.stdout + said.stderr
-        assert "room" in said.stderr
-        assert "Traceback" not in said.stderr
+        said = cli("run", "--file", disk)
+        assert said.status == 3, said.out + said.err
+        assert "room" in said.err
+        assert "Traceback" not in said.err
     subprocess.run(["mount", "-o", "remount,size=256m", str(disk)], check=True)
-    said = run(disk)
-    assert said.returncode == 0, said.stderr
-    assert "v1 champion" in said.stdout
+    said = cli("run", "--file", disk)
+    assert said.status == 0, said.err
+    assert "v1 champion" in said.out
 
 
 HOLDING = """

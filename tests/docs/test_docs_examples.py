@@ -287,9 +287,11 @@ def test_docstrings_say_what_happens(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tried, wrong = 0, []
     for name in MODULES:
-        result = doctest.testmod(
-            importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-        )
+        module = importlib.import_module(name)
+        # Looking through the members of all the others for an example takes longer than the examples.
+        if ">>> " not in Path(module.__file__).read_text():
+            continue
+        result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
         tried += result.attempted
         if result.failed:
             wrong.append(name)

@@ -73,8 +73,9 @@ def test_the_folder_of_all_versions_is_refused_with_the_way_to_one(tmp_path) -> 
 @pytest.mark.parametrize("name", [name for name in SAVED_MODEL_ATTACKS if name != "that fills memory"])
 def test_what_is_harmful_or_damaged_is_refused_by_name(tmp_path, name) -> None:
     content, beside = SAVED_MODEL_ATTACKS[name]
-    with pytest.raises(ModelFault, match=r"saved_model\.pb") as raised:
+    with pytest.raises(ModelFault) as raised:
         read_saved_model(written(tmp_path, content(), beside()))
+    assert raised.value.message.startswith(f"{tmp_path}: ")
     if name.startswith("with "):
         assert name.removeprefix("with ") in raised.value.message
     assert "model.keras" in str(raised.value.hint)

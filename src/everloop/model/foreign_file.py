@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import ModelFault, NotFound, PackageRefused
-from everloop.model.foreign_trial import AGAIN, first_line, try_to_read
+from everloop.model.foreign_trial import AGAIN, called, first_line, try_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +65,9 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
             try_to_read(file, classes)
         return READERS[ending](file, tuple(classes))
     except ModelFault as error:
-        if file.name in error.message:
+        if called(file) in error.message:
             raise
-        raise ModelFault(f"{file.name} cannot be read: {error.message}", hint=error.hint) from None
+        raise ModelFault(f"{called(file)} cannot be read: {error.message}", hint=error.hint) from None
     except (ValueError, TypeError, KeyError, OSError, MemoryError, RecursionError) as error:
         raise _damaged(file, error) from error
 
@@ -93,18 +93,18 @@ def _refuse_harmful(file: Path) -> None:
     with file.open("rb") as opened:
         head = opened.read(HEAD_BYTES)
     if is_pickle(head):
-        raise ModelFault(f"{file.name} is a pickle: reading it would run whatever code is in it.")
+        raise ModelFault(f"{called(file)} is a pickle: reading it would run whatever code is in it.")
     if not head.startswith(b"PK"):
         return
     try:
-        refuse_archive(file, file.name, max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size))
+        refuse_archive(file, called(file), max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size))
     except PackageRefused as error:
         hint = AS_GRAPH if file.suffix.lower() == ".mar" else None
         raise ModelFault(error.message, hint=hint) from None
 
 
 def _damaged(file: Path, error: BaseException) -> ModelFault:
-    return ModelFault(f"{file.name} cannot be read: {first_line(error)}", hint=AGAIN)
+    return ModelFault(f"{called(file)} cannot be read: {first_line(error)}", hint=AGAIN)
 
 
 def _skops(file: Path, _: tuple[str, ...]) -> Any:

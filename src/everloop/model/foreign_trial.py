@@ -28,6 +28,13 @@ _OUT_OF_MEMORY, _FAILED = 3, 4
 AGAIN = "write it again with the library's own save"
 
 
+def called(file: Path) -> str:
+    """Says which model a file is: by its name, or by the folder of a SavedModel, whose files all have one name."""
+    if file.suffix.lower() != ".pb":
+        return file.name
+    return str(file.parent if file.parent.name else file.parent.resolve())
+
+
 def first_line(error: BaseException) -> str:
     """Gives what an error says, in a line of bounded length."""
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
@@ -64,7 +71,7 @@ def _parts(file: Path) -> list[Path]:
 
 
 def _refused(file: Path, why: str) -> ModelFault:
-    return ModelFault(f"{file.name} cannot be read: its reader {why}.", hint="convert the model to ONNX")
+    return ModelFault(f"{called(file)} cannot be read: its reader {why}.", hint="convert the model to ONNX")
 
 
 def _told(status: int) -> str:

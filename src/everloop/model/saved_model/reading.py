@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import ModelFault
+from everloop.model.foreign_trial import called
 from everloop.model.saved_model.checkpoint import Checkpoint
 from everloop.model.saved_model.messages import Message, parsed
 from everloop.model.saved_model.restoring import keys_of
@@ -81,7 +82,7 @@ def read_saved_model(file: Path) -> PortableGraph:
     try:
         return _read(file)
     except ModelFault as error:
-        raise ModelFault(f"{file.name}: {error.message}", hint=error.hint or AS_KERAS) from None
+        raise ModelFault(f"{called(file)}: {error.message}", hint=error.hint or AS_KERAS) from None
 
 
 def _read(file: Path) -> PortableGraph:

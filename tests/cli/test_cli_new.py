@@ -108,6 +108,7 @@ def test_it_never_overwrites(cli, home: Path) -> None:
         (["x", "--data", "row.csv", "--target", "defaulted"], 3, "row.csv"),
         (["Big Loans", "--data", "rows.csv", "--target", "defaulted"], 2, "everloop new big-loans"),
         (["x", "--data", "rows.csv"], 2, "--target must be given"),
+        (["x", "--data", "rows.csv", "--task", "recommendation"], 2, "--entity COLUMN"),
         (["x", "--example", "flihgts"], 2, "--example flights"),
         (["x", "--example", "flights", "--data", "rows.csv"], 2, "its own data"),
     ],

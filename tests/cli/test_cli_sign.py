@@ -10,8 +10,8 @@ SIGNING = "deploy: {{signing: {{key: 'file:{home}/keys/{key}.pem', trusted: [{tr
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("package", "nothing", "--key", "k.pem"), "is no package"),
-        (("check", "nothing", "--trusted", "k.pub.pem"), "is no package"),
+        (("package", "nothing", "--key", "k.pem"), "there is no such folder"),
+        (("check", "nothing", "--trusted", "k.pub.pem"), "there is no such folder"),
     ],
 )
 def test_what_is_not_there_is_named(cli, words, said):

@@ -132,6 +132,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path, spoil, told):
     with pytest.raises(DataFault) as raised:
         lifecycle(tmp_path).run(until="data")
     assert told in raised.value.message
+    assert ".;" not in raised.value.message
 
 
 def test_a_column_that_is_not_there_is_told(tmp_path):

@@ -464,3 +464,18 @@ def test_what_decodes_images_is_installed_where_rows_carry_them(release, tmp_pat
     assert ("pillow==" in files["requirements.txt"].decode()) is decoder
     plain = open_target("docker").files(release)["requirements.txt"].decode()
     assert "pillow" not in plain
+
+
+def test_what_matches_patterns_is_installed_where_the_contract_has_one(release, tmp_path):
+    shutil.copytree(release.package, tmp_path / "package")
+    contract = json.loads((release.package / "contract.json").read_text())
+    for pattern in (None, "[a-z][0-9]{1,4}"):
+        contract["columns"][0]["pattern"] = pattern
+        (tmp_path / "package/contract.json").write_text(json.dumps(contract))
+        files = open_target("docker").files(replace(release, package=tmp_path / "package"))
+        assert ("pydantic-core==" in files["requirements.txt"].decode()) is (pattern is not None)
+
+
+def test_an_archive_for_lambda_leaves_out_what_serving_never_loads(release):
+    archive = open_target("lambda").commands(release)[0]
+    assert "'onnxruntime/capi/libonnxruntime.so*' 'onnxruntime/transformers/*'" in archive

@@ -5,6 +5,8 @@ import time
 import numpy as np
 import pytest
 
+from everloop.core.errors import UsageFault
+from everloop.model import search
 from everloop.model.closing import MOST_SHARE, Closing
 from everloop.model.contained import FORKS
 from everloop.model.greedy import greedy_weights
@@ -224,3 +226,8 @@ def test_a_last_fit_that_hangs_is_ended_and_a_folds_model_stands_in(monkeypatch)
     assert trained.fitted_apart["rows"] < ROWS
     assert any("as a fold made" in note for note in trained.notes)
     assert trained.evaluation is not None
+
+
+def test_a_budget_of_an_unknown_word_is_refused_by_it() -> None:
+    with pytest.raises(UsageFault, match="not trails"):
+        search(table_of(), target="bad", budget={"trails": 2})

@@ -274,3 +274,10 @@ def test_what_crashes_its_reader_does_not_crash_who_asked(tmp_path, monkeypatch)
     monkeypatch.setattr(foreign_trial.sys, "executable", str(tmp_path / "python"))
     with pytest.raises(ModelFault, match=r"net\.onnx .* its process was ended by SIGSEGV"):
         read_model(network_file(tmp_path / "net.onnx", 1, softmax=False))
+
+
+def test_a_misspelt_runtime_is_told_in_plain_words(tmp_path, capsys) -> None:
+    assert main(["package", "net.onnx", "--sample", "rows.csv", "--runtime", "grph"]) == 2
+    told = capsys.readouterr().err
+    assert "'grph' is not one of 'graph', 'python'" in told
+    assert "Value error" not in told

@@ -404,6 +404,7 @@ def test_what_does_not_compile_says_so() -> None:
             score_form(estimator)
         assert "train what compiles: " in raised.value.hint
         assert "lightgbm.LGBMClassifier" in raised.value.hint
+        assert "everloop." not in raised.value.hint
     with pytest.raises(ModelFault, match="not fitted"):
         score_form(build("Ridge", "regression"))
 

@@ -63,7 +63,7 @@ def run_verb(verb: str, words: Sequence[str]) -> int:
     except _MISUSED as misused:
         told = getattr(misused, "format_message", misused.__str__)()
         asked = getattr(getattr(misused, "ctx", None), "command_path", f"everloop {verb}")
-        fault: EverloopError = UsageFault(told, hint=f"{asked} --help")
+        fault: EverloopError = UsageFault(told.replace(": Value error, ", ": "), hint=f"{asked} --help")
         return tell_fault(fault, as_json=as_json, cause=misused if debug else None)
     except Exception as error:  # noqa: BLE001  (the last border: whatever it is, a user reads a sentence)
         return tell_fault(fault_of(error, line), as_json=as_json, cause=error if debug else None)

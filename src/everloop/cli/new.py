@@ -76,11 +76,12 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
     needed = ("NAME", name), ("--data", data), *(() if untargeted else (("--target", target),))
     missing = [word for word, value in needed if value is None]
     if name is None or data is None or (target is None and not untargeted):
-        raise UsageFault(
-            f"{' and '.join(missing)} must be given.",
-            hint="everloop new NAME --data FILE --target COLUMN; without a column to predict: "
-            f"--task {' or --task '.join(UNTARGETED)}",
-        )
+        hint = "everloop new NAME --data FILE --target COLUMN"
+        if task == "recommendation":
+            hint = f"{hint} --entity COLUMN --task {task}: the target is the item, the entity who had it"
+        else:
+            hint = f"{hint}; without a column to predict: --task {' or --task '.join(UNTARGETED)}"
+        raise UsageFault(f"{' and '.join(missing)} must be given.", hint=hint)
     problem = {"target": target, "task": task, "entity": entity}
     stated = {key: value for key, value in problem.items() if value is not None}
     return from_data(name, data, stated, folder, tuple(files or ()))

@@ -57,9 +57,9 @@ def command(  # noqa: PLR0913, PLR0917  (one for each option)
     runtime, by its own library, and the package says so.
 
     Example:
-        everloop package churn.cbm --sample customers.parquet --out package
-        everloop package net.onnx --sample rows.csv --classes no,yes
-        everloop package models/churn/3 --sample rows.csv --classes no,yes
+        everloop package churn.cbm --sample customers.parquet --out churn
+        everloop package net.onnx --sample rows.csv --classes no,yes --out net
+        everloop package models/churn/3 --sample rows.csv --classes no,yes --out churn-3
     """
     from everloop.model import package as make
     from everloop.model.foreign_file import read_model

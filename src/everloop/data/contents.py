@@ -159,7 +159,7 @@ def contents_at(column: pl.Series, folder: Path, before: int = 0) -> pl.Series:
             carries = name is None or content_kind(name) is not None
             texts.append(name if carries else _content(_inside(folder, name)))
         except DataFault as fault:
-            faults.append(f"row {row}, {name}: {fault.message}")
+            faults.append(f"row {row}, {name}: {fault.message.rstrip('.')}")
     if faults:
         more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise DataFault(

@@ -264,12 +264,19 @@ def _require_metric_of_task(frame: Frame) -> None:
 
 
 def _budget(given: str | float | Mapping[str, int]) -> Budget:
+    from everloop.core.errors import UsageFault
     from everloop.model.searching import Budget
 
     if isinstance(given, str):
         return Budget(seconds=parse_duration(given).total_seconds())
     if isinstance(given, (int, float)):
         return Budget(seconds=float(given))
+    unknown = sorted(set(given) - {"seconds", "trials"})
+    if unknown:
+        raise UsageFault(
+            f"A budget is seconds or trials, not {', '.join(unknown)}.",
+            hint='budget="2m", or budget={"trials": 50}',
+        )
     return Budget(**given)
 
 

@@ -170,7 +170,7 @@ def _with_class_indices(model: Any, classes: Sequence[str] = ()) -> tuple[Any, A
         return estimator, None
     if len(labels) < 2:
         raise ModelFault(
-            f"{kind_of(model)} knows one class only, {labels[0]!r}; there is nothing to predict."
+            f"{kind_of(model)} knows one class only, {str(labels[0])!r}; there is nothing to predict."
         )
     for name in ("classes_", "_classes"):
         if name in vars(estimator):

@@ -25,6 +25,8 @@ SAVED_MODEL = "saved_model.pb"
 
 AS_GRAPH = "torch.onnx.export(module, rows, 'model.onnx'); everloop package model.onnx"
 
+INSTEAD = "keep it as .skops, .cbm, .ubj, .keras or .onnx, or call everloop.model.package on it"
+
 LEAST_UNPACKED, MOST_UNPACKED = 64 * 2**20, 40
 """A zip file may unpack to so many times its size, and to so much in any case."""
 
@@ -52,7 +54,7 @@ def read_model(path: Path | str, *, classes: Sequence[str] = ()) -> Any:
     if ending in PICKLES:
         raise ModelFault(
             f"{file.name} is a pickle, or may be one: reading it would run whatever code is in it.",
-            hint="keep it as .skops, .cbm, .ubj, .keras or .onnx, or call everloop.model.package on it",
+            hint=INSTEAD,
         )
     if ending not in READERS:
         raise ModelFault(
@@ -93,7 +95,9 @@ def _refuse_harmful(file: Path) -> None:
     with file.open("rb") as opened:
         head = opened.read(HEAD_BYTES)
     if is_pickle(head):
-        raise ModelFault(f"{called(file)} is a pickle: reading it would run whatever code is in it.")
+        raise ModelFault(
+            f"{called(file)} is a pickle: reading it would run whatever code is in it.", hint=INSTEAD
+        )
     if not head.startswith(b"PK"):
         return
     try:

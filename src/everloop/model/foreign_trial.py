@@ -29,7 +29,7 @@ AGAIN = "write it again with the library's own save"
 
 
 def called(file: Path) -> str:
-    """Says which model a file is: by its name, or by the folder of a SavedModel, whose files all have one name."""
+    """Says which model a file is: by its name, a SavedModel by its folder, since its file's name is fixed."""
     if file.suffix.lower() != ".pb":
         return file.name
     return str(file.parent if file.parent.name else file.parent.resolve())

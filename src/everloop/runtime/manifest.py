@@ -225,6 +225,8 @@ def manifest_bytes(folder: Path) -> bytes:
         PackageRefused: When there is none or it is too large.
     """
     path = folder / MANIFEST_NAME
+    if not folder.exists():
+        raise PackageRefused(f"{folder} is no package: there is no such folder.", hint=f"ls {folder.parent}")
     if path.is_symlink() or not path.is_file():
         raise PackageRefused(f"{folder} is no package: it has no file {MANIFEST_NAME}.")
     if path.stat().st_size > _MOST_BYTES:

@@ -180,6 +180,6 @@ def category_text(value: Any) -> str | None:
 def not_a_number(column: str, kind: str) -> DataFault:
     """Gives the error for a column that should hold numbers and holds something else."""
     return DataFault(
-        f"Column {column!r} holds {kind}; the plan encodes it as a number.",
-        hint="check the row or table against the package's contract first",
+        f"Column {column!r} holds {kind}; the model reads it as a number.",
+        hint="give numbers, as when the model was trained",
     )

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everloop.deploy.targets.docker import PYTHON
-from everloop.deploy.targets.serving_files import CODE, INSTALL, PACKAGE, REQUIREMENTS, serving_files
+from everloop.deploy.targets.serving_files import (
+    CODE,
+    INSTALL,
+    PACKAGE,
+    PRUNED,
+    REQUIREMENTS,
+    serving_files,
+)
 from everloop.deploy.targets.target import Capabilities
 
 if TYPE_CHECKING:
@@ -50,10 +57,16 @@ class AwsLambda:
             f"--handler handler.handler --zip-file fileb://../{name}.zip",
         )
         return (
-            f"pip install -q -t . -r {REQUIREMENTS} && zip -qr ../{name}.zip . -x Dockerfile {INSTALL}",
+            f"pip install -q -t . -r {REQUIREMENTS} && zip -qr ../{name}.zip . -x {_left_out()}",
             " ".join(create),
             f"docker build -t {release.image} .  # or as an image",
         )
+
+
+def _left_out() -> str:
+    """Gives what the archive does not hold: Lambda takes one of 50 MB at most."""
+    below = [one if one.endswith("*") else f"{one}/*" for one in PRUNED if "/" in one]
+    return " ".join(["Dockerfile", INSTALL, *(f"'{one}'" for one in below)])
 
 
 def _dockerfile() -> str:

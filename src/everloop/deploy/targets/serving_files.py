@@ -49,7 +49,7 @@ PRUNED = (
 The library that onnxruntime ships for C is a second copy of what its Python module holds.
 """
 
-PLAN_NAME = "plan.json"
+PLAN_NAME, CONTRACT_NAME = "plan.json", "contract.json"
 CODE, PACKAGE, SETTINGS, REQUIREMENTS, INSTALL = (
     "code", "package", "settings.json", "requirements.txt", "install.sh",
 )  # fmt: skip
@@ -136,6 +136,7 @@ def _requirements(release: Release) -> bytes:
         "redis": any(one.joins for one in release.each),
         "confluent-kafka": any(one.topic is not None for one in release.each),
         "pillow": any(_decodes_images(one.package) for one in release.each),
+        "pydantic-core": any(_matches_patterns(one.package) for one in release.each),
     }
     names = [*PACKAGES, *(name for name, wanted in asked.items() if wanted)]
     pinned = _pinned(release)
@@ -173,6 +174,12 @@ def _decodes_images(package: Path) -> bool:
     """Says whether rows carry images; sounds need nothing that Python does not have."""
     encoders = Plan.load(package / PLAN_NAME).encoders
     return any(isinstance(one, GridEncoder) and one.sound is None for one in encoders)
+
+
+def _matches_patterns(package: Path) -> bool:
+    """Says whether texts are held against a pattern of the contract."""
+    contract = msgspec.json.decode((package / CONTRACT_NAME).read_bytes())
+    return any(column.get("pattern") is not None for column in contract["columns"])
 
 
 def _install() -> bytes:

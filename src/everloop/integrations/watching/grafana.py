@@ -112,7 +112,10 @@ class Grafana:
         text = json.dumps(dashboard(spec), indent=1) + "\n"
         return Written(
             {"dashboard.json": text.encode()},
-            ("everloop export prometheus  # fills it", "import dashboard.json under Dashboards in Grafana"),
+            (
+                "everloop export prometheus  # beside everloop.yaml; fills it",
+                "import dashboard.json under Dashboards in Grafana",
+            ),
         )
 
 

@@ -32,7 +32,7 @@ class Prometheus:
         commands = (
             *((keep.rstrip("# "),) if tokens else ()),
             f"promtool check rules {_RULES}",
-            "everloop console  # answers for the loop",
+            "everloop console  # beside everloop.yaml; answers for the loop",
             "prometheus --config.file=prometheus.yml",
         )
         return Written(files, commands)

@@ -130,7 +130,7 @@ def score_form(estimator: Any) -> ScoreForm:
         raise ModelFault(
             f"A model of class {kind} cannot be compiled.",
             hint="hand over the fitted estimator itself rather than what wraps it, or train what compiles: "
-            + ", ".join(sorted(EXPORTERS)),
+            + ", ".join(sorted(name for name in EXPORTERS if not name.startswith("everloop."))),
         )
     if not kind.startswith("everloop."):  # ours are fitted when they are made
         _require_fitted(estimator, kind)

@@ -242,7 +242,11 @@ def _require_apart(settings: ServerSettings) -> None:
         raise UsageFault("A lifecycle that is served beside another has further ones beside it.")
     logs = [one.log for one in settings.each()]
     if len(set(logs)) < len(logs):
-        raise UsageFault("Two lifecycles of one server write the same prediction log.", hint="name each once")
+        twice = next(log for log in logs if logs.count(log) > 1)
+        raise UsageFault(
+            f"Two lifecycles of one server write the same prediction log: {twice}.",
+            hint="name each once; packages need names of their own: everloop package MODEL --name NAME",
+        )
     for one in settings.beside:
         if one.tls not in (None, settings.tls):
             raise UsageFault(

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from everloop.cli.feedback import send
+from everloop.cli.feedback import read_actuals, send
 from everloop.core.clock import SimulatedClock, parse_time
-from everloop.core.errors import ServerUnreachable
+from everloop.core.errors import DataFault, ServerUnreachable
 from everloop.core.progress import silent
 
 
@@ -97,3 +97,15 @@ def test_a_table_without_actuals_or_an_open_token_is_refused(cli, tmp_path: Path
     said = cli("feedback", tmp_path / "b.csv", "--server", "http://x", "--token", "hunter2")
     assert said.status == 2
     assert "hunter2" not in said.err.replace("--token hunter2", "")
+
+
+@pytest.mark.parametrize("id_", ["007", "1e5", "2025-01-01T10:00:00", "true", "18446744073709551617"])
+def test_an_id_is_sent_as_it_is_written(tmp_path: Path, id_: str) -> None:
+    (tmp_path / "a.csv").write_text(f"id,actual\n{id_},1\n")
+    assert read_actuals(str(tmp_path / "a.csv")) == ([{"id": id_, "actual": 1}], 0)
+
+
+def test_an_infinite_actual_is_named_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,actual\np1,1.5\np2,inf\n")
+    with pytest.raises(DataFault, match="'p2' is infinite"):
+        read_actuals(str(tmp_path / "a.csv"))

@@ -205,3 +205,9 @@ def test_psi_is_the_plain_sum_where_no_group_is_empty():
 def test_other_bins_are_refused():
     with pytest.raises(UsageFault, match="different bins"):
         psi(count(build_bins([1.0]), [1.0]), count(build_bins([2.0]), [1.0]))
+
+
+def test_values_further_apart_than_the_largest_number_have_a_distance():
+    numbers = np.array([-1.7e308, 1.7e308] * 100)
+    bins = build_bins(numbers)
+    assert np.isfinite(wasserstein(count(bins, numbers), count(bins, numbers[:101])))

@@ -133,6 +133,8 @@ def test_what_does_not_fit_is_refused():
         decision_values([0, 1], [0, 1], (1, 2, 3))
     with pytest.raises(DataFault, match="1 of 2 rows"):
         decision_values([0, 1], [0, 1], [[1, 2, 3, 4], [1, np.nan, 3, 4]])
+    with pytest.raises(DataFault, match="beyond 1e100"):
+        choose_threshold([0.1, 0.9], [0, 1], (1e308, -1, -1, 0))
     with pytest.raises(SpecFault, match="cannot bound"):
         choose_threshold([0.1], [1], (1, 2, 3, 4), constraints=[("roc_auc", Bound.parse("> 1"))])
 

@@ -52,7 +52,7 @@ def test_two_classes_as_a_matrix_or_as_four_prices_are_the_same() -> None:
 def test_prices_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataFault, match="shape"):
         Worth("multiclass", prices=np.zeros((3, 2, 4)), size=3)
-    with pytest.raises(DataFault, match="missing or infinite"):
+    with pytest.raises(DataFault, match="missing, infinite or beyond"):
         Worth("multiclass", prices=[[1, np.nan], [0, 1]], size=2)
 
 

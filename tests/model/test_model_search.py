@@ -156,7 +156,7 @@ def test_a_budget_of_almost_nothing_still_gives_a_model() -> None:
     assert len(model.trained.trials) == 1
 
 
-@pytest.mark.parametrize("budget", [{"trials": 0}, 0, {"seconds": 1, "trials": 1}])
+@pytest.mark.parametrize("budget", [{"trials": 0}, 0, {"seconds": 1, "trials": 1}, {"time": "1m"}])
 def test_a_budget_that_is_none_is_refused(budget) -> None:
     with pytest.raises(UsageFault, match="budget"):
         search(people(), "bad", budget=budget)

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import socket
 import threading
 from datetime import UTC, datetime, timedelta
@@ -11,7 +13,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from everloop.core.clock import SimulatedClock
-from everloop.core.errors import OutsideFault, UsageFault
+from everloop.core.errors import OutsideFault, StorageFull, UsageFault
 from everloop.monitor.alerts import RECEIVERS, Receiver, receiver_for
 from everloop.monitor.alerts.email import EmailReceiver
 from everloop.monitor.alerts.file import FileReceiver
@@ -94,6 +96,24 @@ def test_a_webhook_that_is_down_is_tried_again_with_longer_waits():
         webhook(server.address, clock).send([ALERT])
     assert len(server.bodies) == 4
     assert (clock.now() - NOW).total_seconds() == 0.5 + 1 + 2
+
+
+def test_a_file_on_a_disk_that_fills_up_keeps_whole_lines_alone(tmp_path, monkeypatch):
+    receiver = FileReceiver(tmp_path / "alerts.jsonl")
+    receiver.send([{"id": "1"}])
+    write = os.write
+
+    def fill(handle, content):
+        if len(content) < 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, content[:8])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", fill)
+        with pytest.raises(StorageFull, match="No space"):
+            receiver.send([{"id": "2"}])
+    receiver.send([{"id": "2"}])
+    assert receiver.path.read_text() == '{"id": "1"}\n{"id": "2"}\n'
 
 
 @pytest.mark.parametrize(("statuses", "tries"), [((404,), 1), ((302,), 1), ((500,) * 9, 4)])

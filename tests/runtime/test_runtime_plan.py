@@ -197,6 +197,11 @@ def test_a_time_is_the_same_as_datetime_and_as_microseconds():
     assert encode_table(one(NumberEncoder("t", 0), "time"), zoned)[0, 0] == float(micros)
 
 
+def test_a_duration_is_the_number_that_a_file_of_it_holds():
+    table = pl.DataFrame({"d": pl.Series([1500], dtype=pl.Duration("ms"))})
+    assert encode_table(one(NumberEncoder("d", 0)), table)[0, 0] == 1500.0
+
+
 def test_integers_past_every_double_become_infinite():
     encode = compile_row(one(NumberEncoder("x", 0, high=9.0)))
     assert encode({"x": 10**400})[0] == 9.0

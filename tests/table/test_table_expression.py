@@ -63,7 +63,7 @@ def test_sql_means(sql, value):
         ("t < 'soon'", "no time", None), ("cast(a as text)", "to_text needs boolean", None), ("1e999", "too large", None),
         ("a & 1", "not known", None), ("interval 1 day", "not known", None), ("*", "many rows", None), ("p < p", "less takes", None),
         ("(" * 150 + "a" + ")" * 150, "nested", None), ("+".join(["a"] * 15_000), "too long", None), ("extract(eon from t)", "no part", None),
-        ("like_it", "no column", None), ("a like 'x'", "like needs text", None), ("s like s", "literals", None),
+        ("10 EUR", "'EUR' stands behind", "10"), ("like_it", "no column", None), ("a like 'x'", "like needs text", None), ("s like s", "literals", None),
     ],
 )  # fmt: skip
 def test_what_is_refused_says_why(sql, says, hint):

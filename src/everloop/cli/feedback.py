@@ -68,13 +68,13 @@ def read_actuals(path: str) -> tuple[list[dict[str, Any]], int]:
         What the server takes, and how many rows have no actual.
 
     Raises:
-        DataFault: When the columns are not there.
+        DataFault: When the columns are not there, or an actual is infinite.
     """
     from everloop.core.errors import DataFault
     from everloop.core.values import to_jsonable
     from everloop.table.tables import as_frame
 
-    frame = as_frame(path)
+    frame = as_frame(path, texts=("id",))
     missing = [name for name in ("id", "actual") if name not in frame.columns]
     if missing:
         raise DataFault(
@@ -82,6 +82,11 @@ def read_actuals(path: str) -> tuple[list[dict[str, Any]], int]:
             hint="the columns are id (of the prediction), actual and, where the server follows events, at",
         )
     known = frame.filter(frame["actual"].is_not_null() & frame["id"].is_not_null())
+    if known["actual"].dtype.is_float() and known["actual"].is_infinite().any():
+        first = known.filter(known["actual"].is_infinite())["id"][0]
+        raise DataFault(
+            f"The actual of {first!r} is infinite; expected a number.", hint=f"leave it empty in {path}"
+        )
     names = [name for name in ("id", "actual", "at") if name in frame.columns]
     rows: list[dict[str, Any]] = to_jsonable(known.select(names).to_dicts())
     return [row | {"id": str(row["id"])} for row in rows], frame.height - known.height

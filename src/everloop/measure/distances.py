@@ -223,7 +223,9 @@ def wasserstein(pairs: Pairs) -> Floats:
     if pairs.bins.kind == "categorical" or not pairs.low <= pairs.high:
         return np.full(pairs.unknown.shape, np.nan)
     edges = np.concatenate(([pairs.low], np.clip(pairs.bins.edges, pairs.low, pairs.high), [pairs.high]))
-    area = _area(pairs.apart, np.diff(edges).astype(pairs.apart.dtype))
+    with np.errstate(over="ignore"):  # edges may lie further apart than the largest number
+        widths = np.nan_to_num(np.diff(edges))
+    area = _area(pairs.apart, widths.astype(pairs.apart.dtype))
     scaled: Floats = area / pairs.deviation if pairs.deviation > 0 else area
     return np.where(pairs.unknown, np.nan, scaled)
 

@@ -16,11 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from everloop.core.errors import DataFault
 from everloop.measure.arrays import Floats, binary, numbers, same_length
 from everloop.measure.intervals import Interval, mean_interval
+
+MOST_MONEY = 1e100
+"""An amount beyond it is no price."""
 
 OUTCOMES = ("true_positive", "false_positive", "false_negative", "true_negative")
 
@@ -123,11 +126,16 @@ def break_even_rate(prices: ArrayLike) -> float:
     return rate if 0 <= rate <= 1 else float("nan")
 
 
+def unpriced(money: Floats) -> NDArray[np.bool_]:
+    """Says which amounts are missing, infinite or so large that sums of their squares are: of its shape."""
+    return ~(np.abs(money) <= MOST_MONEY)
+
+
 def prices_for(prices: ArrayLike, size: int) -> Floats:
     """Reads prices as an array of shape (n, 4).
 
     Raises:
-        DataFault: When they have another shape or one is missing or infinite.
+        DataFault: When they have another shape or one is missing, infinite or beyond 1e100.
     """
     try:
         array = np.asarray(prices, dtype=np.float64)
@@ -139,11 +147,11 @@ def prices_for(prices: ArrayLike, size: int) -> Floats:
         raise DataFault(
             f"The prices have shape {array.shape}; ({size}, 4) was expected: {', '.join(OUTCOMES)}."
         )
-    unknown = ~np.isfinite(array).all(axis=1)
+    unknown = unpriced(array).any(axis=1)
     if unknown.any():
         raise DataFault(
-            f"The prices of {np.count_nonzero(unknown)} of {size} rows are missing or infinite; "
-            "each row needs four numbers.",
+            f"The prices of {np.count_nonzero(unknown)} of {size} rows are missing, infinite or beyond "
+            "1e100; each row needs four numbers.",
             hint="use coalesce(..., 0) in the expressions of goal.value",
         )
     return array

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from everloop.core.errors import DataFault
 from everloop.measure.arrays import Floats, Integers, numbers, same_length
-from everloop.measure.pricing import decision_values, prices_for
+from everloop.measure.pricing import decision_values, prices_for, unpriced
 
 ErrorPrice = Callable[[Integers, Floats, Floats], Floats]
 """Of rows (their positions), actual numbers and predicted ones: the money of each."""
@@ -147,10 +147,11 @@ def _matrices(prices: ArrayLike, size: int) -> Floats:
 
 
 def _finite(array: Floats) -> Floats:
-    if not np.isfinite(array).all():
-        missing = int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum())
+    missing = int(unpriced(array).reshape(len(array), -1).any(axis=1).sum())
+    if missing:
         raise DataFault(
-            f"The prices of {missing} of {len(array)} rows are missing or infinite; a number was expected.",
+            f"The prices of {missing} of {len(array)} rows are missing, infinite or beyond 1e100; "
+            "a number was expected.",
             hint="use coalesce(..., 0) in the expressions of goal.value",
         )
     return array

@@ -100,6 +100,8 @@ def _plain(column: pl.Series) -> pl.Series:
         return column.cast(pl.Datetime("us")).to_physical()
     if isinstance(kind, pl.Datetime):
         return column.dt.cast_time_unit("us").to_physical()
+    if kind == pl.Duration:  # a number of its own unit, as files of them are learned from
+        return column.to_physical()
     if isinstance(kind, pl.Decimal) or kind == pl.Float32:
         return column.cast(pl.Float64)
     if kind.is_numeric() or kind in (pl.String, pl.Categorical, pl.Enum, pl.Boolean, pl.Null):

@@ -8,6 +8,7 @@ import numpy as np
 
 from everloop.core.errors import DataFault, SpecFault
 from everloop.measure.acting import Acting
+from everloop.measure.pricing import unpriced
 from everloop.measure.worth import Worth
 from everloop.table.prices import prices_of_rows, read_price
 from everloop.table.schema import schema_of
@@ -50,10 +51,11 @@ def acting_of(goal: GoalSpec, frame: Frame, table: pl.DataFrame) -> Acting | Non
     if value is None or frame.task != TASK:
         return None
     money = prices_of_rows(table.lazy(), (read_kpi(value, schema_of(table).types),))[:, 0]
-    missing = int((~np.isfinite(money)).sum())
+    missing = int(unpriced(money).sum())
     if missing:
         raise DataFault(
-            f"The price of {missing} of {len(money)} rows is missing or infinite; a number was expected.",
+            f"The price of {missing} of {len(money)} rows is missing, infinite or beyond 1e100; "
+            "a number was expected.",
             hint=f"goal.value.kpi: coalesce({value.kpi}, 0)",
             place="goal.value.kpi",
         )

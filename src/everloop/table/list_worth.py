@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from everloop.core.errors import DataFault, SpecFault
 from everloop.measure.list_worth import ListWorth
+from everloop.measure.pricing import unpriced
 from everloop.measure.recommendation import JUDGED_ITEMS
 from everloop.table.labels import label_texts
 from everloop.table.prices import prices_of_rows, read_price
@@ -55,10 +54,11 @@ def list_worth_of(value: ValueSpec | None, frame: Frame, later: pl.DataFrame) ->
     if frame.time is not None:
         events = events.with_columns(later[frame.time].alias("when")).sort("when", maintain_order=True)
     known = events.drop_nulls(["who", "what"])
-    unpriced = int((~np.isfinite(known["money"].to_numpy())).sum())
-    if unpriced:
+    lost = int(unpriced(known["money"].to_numpy()).sum())
+    if lost:
         raise DataFault(
-            f"The price of {unpriced} of {known.height} events is missing or infinite; expected a number.",
+            f"The price of {lost} of {known.height} events is missing, infinite or beyond 1e100; "
+            "expected a number.",
             hint=f"goal.value.hit: coalesce({value.hit}, 0)",
             place="goal.value.hit",
         )

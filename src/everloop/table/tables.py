@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 import glob
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +57,12 @@ def as_lazy(table: Any) -> pl.LazyFrame:
     return _from_memory(table).lazy()
 
 
-def as_frame(table: Any) -> pl.DataFrame:
+def as_frame(table: Any, texts: Sequence[str] = ()) -> pl.DataFrame:
     """Takes a table as a Polars frame in memory; nothing that is passed in is changed.
 
     Args:
         table: A Polars, pandas or Arrow table, a DuckDB relation, or a path.
+        texts: Columns that stay as a CSV file writes them, such as ids: `007` is no number.
 
     Raises:
         DataFault: It is not a table, the file is not there, or it has no columns.
@@ -70,7 +72,7 @@ def as_frame(table: Any) -> pl.DataFrame:
 
     if isinstance(table, pl.DataFrame):
         return table
-    lazy = as_lazy(table)
+    lazy = _from_path(table, _reading_texts(texts)) if isinstance(table, str | Path) else as_lazy(table)
     with reading(table):
         frame: pl.DataFrame = lazy.collect()
     return frame
@@ -185,6 +187,12 @@ _READERS: dict[str, Reader] = {
     ".jsonl": text_tables.read_json_lines,
     ".ndjson": text_tables.read_json_lines,
 }
+
+
+def _reading_texts(names: Sequence[str]) -> Mapping[str, Reader]:
+    read = partial(text_tables.read_csv, texts=tuple(names))
+    return _READERS | {".csv": read, ".tsv": read}
+
 
 _RETYPING = _READERS | {".csv": text_tables.retyped, ".tsv": text_tables.retyped}
 

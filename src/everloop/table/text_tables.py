@@ -6,7 +6,7 @@ its first rows (`retyped` gives those of all), JSON lines those of all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -44,11 +44,11 @@ def is_large(path: Path) -> bool:
     return size > EAGER_BYTES
 
 
-def read_csv(path: Path) -> pl.LazyFrame:
-    """Reads a CSV file; of a large one the types are those of its first rows."""
+def read_csv(path: Path, texts: Sequence[str] = ()) -> pl.LazyFrame:
+    """Reads a CSV file; of a large one the types are those of its first rows, but for `texts`."""
     import polars as pl
 
-    options = _options(path)
+    options = _options(path) | {"schema_overrides": dict.fromkeys(texts, pl.String)}
     if is_large(path):
         return _times_of_day_as_text(pl.scan_csv(path, infer_schema_length=TYPED_ROWS, **options))
     return _times_of_day_as_text(pl.read_csv(_content(path), infer_schema_length=None, **options).lazy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Sequence
@@ -26,23 +27,35 @@ class FileReceiver:
     grouped: bool = True
 
     def send(self, alerts: Sequence[Alert]) -> None:
-        """Appends alerts, all of them in one write.
+        """Appends alerts, all of them or none.
 
         Raises:
-            StorageFull: When the disk has no room.
+            StorageFull: When the disk has no room for all of them.
             OutsideFault: When the file cannot be written.
         """
         lines = (json.dumps(to_jsonable(alert), ensure_ascii=False) + "\n" for alert in alerts)
         content = "".join(lines).encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # One write to a file opened for appending: lines of several threads do not mix.
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                os.write(handle, content)
+                fcntl.flock(handle, fcntl.LOCK_EX)  # lines of several threads do not mix
+                _append(handle, content)
                 os.fsync(handle)
             finally:
                 os.close(handle)
         except OSError as error:
             fault = StorageFull if error.errno == errno.ENOSPC else OutsideFault
             raise fault(f"The alert cannot be written to {self.path}: {error.strerror}.") from None
+
+
+def _append(handle: int, content: bytes) -> None:
+    """Appends all of it; what a disk that fills up took of it is cut off again."""
+    size = os.fstat(handle).st_size
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(handle, left) :]
+    except OSError:
+        os.ftruncate(handle, size)
+        raise

@@ -354,6 +354,11 @@ def _refusal(node: exp.Expression) -> SpecFault:
         return SpecFault(
             "An expression sees one row; a query belongs under data.table.", hint="data: {table: select ...}"
         )
+    if isinstance(node, exp.Alias):
+        return SpecFault(
+            f"{node.alias!r} stands behind the expression; a unit or a name has no place there.",
+            hint=node.this.sql("duckdb"),
+        )
     name = node.sql_name().lower() if isinstance(node, exp.Func) else node.key
     return unknown_operator(name)
 

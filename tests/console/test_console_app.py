@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from everloop.console.app import HEADERS, address_of, create_app
+from everloop.core.errors import OutsideFault
 from everloop.loop.replay import HEARTBEAT
 from everloop.record.rows import DecisionRow, RunRow, WindowRow
 
@@ -106,6 +107,22 @@ def test_a_lifecycle_that_was_never_run_has_a_front_page(unborn):
     client = Client(unborn)
     assert "not been run yet" in client.get("/").text
     assert client.get("/api/status").json()["champion"] is None
+
+
+@pytest.mark.parametrize("path", ["/", "/story", "/versions/1", "/api/status", "/metrics"])
+def test_a_record_that_is_damaged_while_it_is_shown_is_told_everywhere(unborn, monkeypatch, path):
+    fault = OutsideFault("The record is damaged.", hint="restore it from a copy")
+
+    def broken(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(type(unborn.record), "find", broken)
+    answer = Client(unborn).get(path)
+    assert answer.status_code == 503
+    assert fault.message in answer.text
+    assert fault.hint in answer.text
+    assert "Traceback" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_prometheus_reads_what_the_record_holds(client, lived):

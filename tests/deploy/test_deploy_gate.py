@@ -117,6 +117,19 @@ def test_every_other_requirement_refuses_by_its_name(packages: dict[str, Path], 
         assert name in refusals(question), name
 
 
+def test_what_a_decision_is_worth_is_told_with_its_currency(packages: dict[str, Path]) -> None:
+    good = packages["good"]
+    priced = spec("goal: {value: {currency: EUR, true_positive: 1}}\n")
+    perfect = np.where(ROWS["y"] == "yes", 10.0, 0.0)
+    champion = Candidate(good, ROWS, FRAME, WORTH)
+    checks = {
+        one.name: one for one in judge(asked(good, spec=priced, today=perfect, champion=champion)).checks
+    }
+    assert checks["better than today"].found.endswith(") EUR a decision")
+    assert checks["not worse than the champion"].found.endswith(") EUR a decision, on the same rows")
+    assert checks["not worse than the champion"].required.endswith(" EUR a decision below it")
+
+
 def test_only_what_a_trusted_key_signed_is_released(packages: dict[str, Path], tmp_path: Path) -> None:
     folder = shutil.copytree(packages["good"], tmp_path / "package")
     (private, public), (_, other) = new_key(), new_key()

@@ -9,6 +9,8 @@ import pytest
 
 from everloop.measure.intervals import Interval
 from everloop.model.card import CardFacts, card_page
+from everloop.model.card_limits import limits
+from everloop.model.card_pictures import gain_sentence
 from everloop.model.evaluation import (
     Cluster,
     Evaluation,
@@ -21,6 +23,8 @@ from everloop.model.evaluation import (
 )
 from everloop.model.evaluation_curves import binary_curves, residual_facts
 from everloop.model.evaluation_pictures import DRAWN, Shown
+from everloop.model.explanation import Dependence, Effects, Explanation
+from everloop.model.explanation_pictures import effect_blocks
 from everloop.model.group_pictures import mitigation_blocks
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.report import Beside, Fold, Picture, Text, pictures
@@ -149,6 +153,35 @@ def test_every_part_of_an_evaluation_is_in_a_picture_on_the_card(as_called: None
             without = replace(TASKS[task], **{field.name: emptied(field)})
             left = drawn_in(homes[field.name].blocks(Shown(trained_of(task, without), without)))
             assert left != shown, f"{field.name} is in none of the pictures that are said to show it"
+
+
+def test_a_large_number_of_a_cluster_is_told_in_digits() -> None:
+    assert Trait("spend", None, 13450.0, 3666.5, 0.9).sentence() == (
+        "spend high (median 13,450, all rows 3,666)"
+    )
+
+
+def test_a_difference_that_may_be_none_lies_between_two_amounts() -> None:
+    found = replace(BINARY, gain=Interval(-1.0, 0.5, 2.0))
+    assert gain_sentence(found, "EUR").endswith(
+        "lies between \N{MINUS SIGN}1.00 and +2.00\N{NO-BREAK SPACE}EUR."
+    )
+
+
+@pytest.mark.parametrize("output", ["cnt", "Größe"])
+def test_the_name_of_what_is_predicted_is_written_as_it_is(as_called: None, output: str) -> None:
+    over = Dependence("x", (0.0, 1.0), (1.0, 2.0), (0.5, 1.5), (1.5, 2.5))
+    found = Explanation(output, "rmse", 2, 1, (Effects("x", SOME, (0.1, 0.3), (0.0, 1.0)),), (over,))
+    shown = effect_blocks(found)
+    assert f"{output} over x, all else as it is" in "".join(drawn_in(shown))
+
+
+def test_names_in_the_reason_for_more_labels_keep_their_capitals() -> None:
+    labels = {"verdict": "more", "reason": "with 90 more labels: rmse of Umsatz 5", "labels": 10}
+    trained = trained_of("regression", REGRESSION)
+    assert "Labels: more. With 90 more labels: rmse of Umsatz 5." in limits(
+        trained, CardFacts("sales", labels=labels)
+    )
 
 
 def test_a_mitigation_that_changes_nothing_is_told_and_not_drawn(as_called: None) -> None:

@@ -31,6 +31,7 @@ HEADERS = {
 """Sent with every answer: nothing is loaded from anywhere, nothing is framed, nothing is kept."""
 
 METRICS_TYPE = "text/plain; version=0.0.4"
+PROBLEM_TYPE = "application/problem+json"
 _ROOMS = {"run": "runs", "version": "versions", "window": "windows", "decision": "decisions"}
 _OWN = {"status": "/", "story": "/story"}
 
@@ -75,6 +76,13 @@ def create_app(
     def metrics(request: Any) -> PlainTextResponse:  # noqa: ARG001
         return PlainTextResponse(loop_metrics(workspace), headers=HEADERS, media_type=METRICS_TYPE)
 
+    def problem(request: Any, error: Exception) -> JSONResponse:  # noqa: ARG001
+        # Pages tell theirs themselves: this is for what programs read.
+        assert isinstance(error, EverloopError)
+        code, title = _fault(error)
+        told = {"status": code, "title": title, "detail": error.message, "hint": error.hint}
+        return JSONResponse(told, code, headers=HEADERS, media_type=PROBLEM_TYPE)
+
     def missing(request: Any, error: Exception) -> HTMLResponse:
         code = int(getattr(error, "status_code", 404))
         page = _told("Not found", f"There is no page at {request.url.path}.")
@@ -94,7 +102,7 @@ def create_app(
     ]
     return Starlette(
         routes=routes,
-        exception_handlers={404: missing, 405: missing},
+        exception_handlers={404: missing, 405: missing, EverloopError: problem},
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
     )
 
@@ -109,12 +117,16 @@ def _built(build: Callable[[dict[str, Any]], Page], path: dict[str, Any]) -> tup
     """Builds a page, or the one that says why it cannot be built."""
     try:
         return 200, build(path)
-    except NotFound as error:
-        return 404, _told("Not found", error.message, error.hint)
-    except OutsideFault as error:
-        return 503, _told("Not now", error.message, error.hint)
     except EverloopError as error:
-        return 500, _told("This cannot be shown", error.message, error.hint)
+        code, title = _fault(error)
+        return code, _told(title, error.message, error.hint)
+
+
+def _fault(error: EverloopError) -> tuple[int, str]:
+    """Gives the status and the title of what could not be answered."""
+    if isinstance(error, NotFound):
+        return 404, "Not found"
+    return (503, "Not now") if isinstance(error, OutsideFault) else (500, "This cannot be shown")
 
 
 def _told(title: str, *sentences: str | None) -> Page:

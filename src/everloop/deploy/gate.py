@@ -185,7 +185,7 @@ def _better_than_today(question: Question) -> Iterator[Check]:
     yield Check(
         "better than today",
         "a decision is worth more than today's",
-        f"{gain.estimate:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) a decision",
+        f"{_amount(gain)}{_money(question)} a decision",
         gain.estimate > 0 and gain.high > 0,
         gain.to_dict(),
     )
@@ -198,16 +198,25 @@ def _not_worse_than_champion(question: Question) -> Iterator[Check]:
     if candidate.values is not None and champion.values is not None:
         gain = paired_interval(champion.values, candidate.values, weights=candidate.counts)
         margin = MARGIN * abs(champion.metric("value_per_decision"))
-        found = f"{gain.estimate:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) a decision, on the same rows"
+        found = f"{_amount(gain)}{_money(question)} a decision, on the same rows"
         yield Check(
             "not worse than the champion",
-            f"no more than {margin:.2f} a decision below it",
+            f"no more than {margin:.2f}{_money(question)} a decision below it",
             found,
             gain.low >= -margin,
             gain.to_dict() | {"margin": margin},
         )
         return
     yield _metric_against_champion(candidate, champion)
+
+
+def _amount(gain: Interval) -> str:
+    return f"{gain.estimate:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"
+
+
+def _money(question: Question) -> str:
+    value = question.spec.goal.value
+    return f" {value.currency}" if value is not None and value.currency else ""
 
 
 def _difference(name: str, candidate: Candidate, champion: Candidate) -> Interval:

@@ -110,7 +110,8 @@ def _label_limit(trained: Trained, facts: CardFacts) -> list[str]:
         return ["Whether more labels would help is unknown."]
     if labels["verdict"] == "enough":
         return []
-    return [f"Labels: {labels['verdict']}. {str(labels['reason']).capitalize()}."]
+    reason = str(labels["reason"])
+    return [f"Labels: {labels['verdict']}. {reason[:1].upper()}{reason[1:]}."]
 
 
 def _unlabelled_limit(labels: int) -> list[str]:

@@ -217,11 +217,11 @@ def gain_sentence(evaluation: Evaluation, currency: str) -> str:
         found = number(score.estimate) if score is not None else "not known"
         return f"{evaluation.metric} is {found} on {evaluation.rows:,} held-out rows."
     verdict = "more" if gain.low > 0 else "less" if gain.high < 0 else "about the same"
-    ends = f"{money(gain.low, signed=True)} to {money(gain.high, currency, signed=True)}"
+    low, high = money(gain.low, signed=True), money(gain.high, currency, signed=True)
     if verdict == "about the same":
-        return f"A decision is worth about the same as today: the difference lies between {ends}."
+        return f"A decision is worth about the same as today: the difference lies between {low} and {high}."
     return (
-        f"A decision is worth {money(abs(gain.estimate), currency)} {verdict} than today ({ends}) "
+        f"A decision is worth {money(abs(gain.estimate), currency)} {verdict} than today ({low} to {high}) "
         f"on {evaluation.rows:,} held-out rows."
     )
 

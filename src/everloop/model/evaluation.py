@@ -131,7 +131,9 @@ class Trait:
         """Says it in words."""
         way = "high" if self.distance > 0 else "low"
         if self.value is None:
-            return f"{self.column} {way} (median {self.inside:.4g}, all rows {self.overall:.4g})"
+            from everloop.report.writing import number
+
+            return f"{self.column} {way} (median {number(self.inside)}, all rows {number(self.overall)})"
         rarer = "often" if self.distance > 0 else "seldom"
         return f"{self.column} {rarer} {self.value} ({self.inside:.0%}, all rows {self.overall:.0%})"
 

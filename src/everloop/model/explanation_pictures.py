@@ -61,7 +61,6 @@ def _shuffled(found: Explanation) -> list[Block]:
 def _over(one: Dependence, output: str) -> Block:
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in one.at)
     caption = f"{output} over {one.column}, all else as it is; the band holds 80 % of the rows."
-    caption = caption[:1].upper() + caption[1:]
     if numbers:
         line = Line("mean", one.at, one.mean, one.low, one.high)
         return Picture(

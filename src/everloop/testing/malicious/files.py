@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from everloop.model.foreign_file import SAVED_MODEL
 from everloop.testing.malicious.graphs import GRAPH_ATTACKS, Graph
 from everloop.testing.malicious.payload import (
     bomb,
@@ -47,6 +48,14 @@ class FileAttack:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return folder / self.name
+
+    def named(self, path: Path) -> str:
+        """Gives what a refusal names: the file; of a SavedModel its folder, since all files are called alike.
+
+        Args:
+            path: Where it was written.
+        """
+        return str(path.parent) if self.name == SAVED_MODEL else self.name
 
 
 def _torch() -> bytes:
@@ -228,10 +237,7 @@ FILE_ATTACKS: dict[str, FileAttack] = {
     # ONNX
     **{f"graph: {name}": _graph(make) for name, make in GRAPH_ATTACKS.items() if name != "another width"},
     # TensorFlow
-    **{
-        f"saved model {name}": FileAttack("saved_model.pb", *parts)
-        for name, parts in SAVED_MODEL_ATTACKS.items()
-    },
+    **{f"saved model {name}": FileAttack(SAVED_MODEL, *parts) for name, parts in SAVED_MODEL_ATTACKS.items()},
     "graph that is text": FileAttack("model.onnx", lambda: b"location" * 100),
 }
 """What each attack is -> the file."""

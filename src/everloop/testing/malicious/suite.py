@@ -100,7 +100,7 @@ class ModelFileSuite:
         faults = [
             f"{name}: {fault}"
             for name, attack in FILE_ATTACKS.items()
-            if (fault := fault_of(verdicts.get(name), attack.name, self.limits))
+            if (fault := fault_of(verdicts.get(name), attack.named(paths[name]), self.limits))
         ]
         assert not faults, "\n".join(faults)
         assert not mark.exists()

@@ -158,13 +158,14 @@ def test_an_alert_has_no_page_of_its_own(lived):
 def test_a_failed_run_says_why(lived, tmp_path):
     run = RunRow(
         "run_00000000000000000000000000", "loan-default", lived.clock.now(), "failed", "data",
-        facts={"error": {"message": "The source is down."}, "steps": {}},
+        facts={"error": {"message": "The source is down.", "hint": "everloop check"}, "steps": {}},
     )  # fmt: skip
     story = Story.read(lived).of_run(run)
     assert story.versions == []
     lived.record.add(run)
     html = checked(page_for(lived, run.id))
-    assert "The source is down." in html
+    assert "The source is down. Next: everloop check" in html
+    assert "The run failed in the phase data." in html
 
 
 def policy(name, net, months):

@@ -70,7 +70,11 @@ def _subtitle(story: Story) -> str:
 def _failure(run: RunRow) -> Verdict:
     error = run.facts.get("error") or {}
     told = str(error.get("message") or "It can be continued: everloop run")
-    return Verdict("no", told, label=f"The run was {run.status} in its {run.phase or 'first'} phase.")
+    if error.get("hint"):
+        told += f" Next: {error['hint']}"
+    what = "failed" if run.status == "failed" else "was interrupted"
+    where = f"in the phase {run.phase}" if run.phase else "before its first phase ended"
+    return Verdict("no", told, label=f"The run {what} {where}.")
 
 
 def _stages(sections: list[Section], story: Story) -> Stages:

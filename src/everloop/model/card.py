@@ -177,7 +177,7 @@ def _purpose(trained: Trained, facts: CardFacts) -> Section:
     framed = {
         "Answers": answer.get(frame.task, f"which class {frame.target} is"),
         "Task": frame.task,
-        "Classes": ", ".join(frame.classes) or None,
+        "Items" if frame.task == "recommendation" else "Classes": ", ".join(frame.classes) or None,
         "Judged by": frame.metric,
         "A row counts": frame.weight,
         "Decided at": frame.time,

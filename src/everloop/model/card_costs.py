@@ -31,7 +31,7 @@ def cost_blocks(
         origins: The steps that figures are linked to: money to the brief's.
     """
     seconds = 0.0 if trained is None else sum(trial.seconds for trial in trained.trials)
-    unknown = "in the report of the version (`everloop report`)" if trained is None else UNKNOWN
+    unknown = "in the report of the version: everloop report" if trained is None else UNKNOWN
     monthly, labels = brief.get("cost_per_month"), brief.get("labels")
     told = {
         "Search": f"{_duration(seconds)} of trials" if seconds > 0 else unknown,
@@ -48,7 +48,7 @@ def cost_blocks(
     how = (
         f"The energy is the trials' time on one core at {number(WATTS)} W, which is assumed, not measured; "
         "the final fit, the data and the machine's making are not in it. "
-        "Money is what `goal.costs` states."
+        "Money is what goal.costs states."
     )
     return [Facts(told), Text(how)]
 

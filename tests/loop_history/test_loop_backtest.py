@@ -264,7 +264,7 @@ def lived_by_hand(
                 ):
                     log.append(ActualLine(row["id"], row["actual"], round(row["known_at"].timestamp() * 1e6)))
             clock.advance_to(end)
-            loop.tick()
+            loop.tick(act=end < until)
             start = end
         return told_of(own.record, own.name), answered
 
@@ -292,6 +292,18 @@ def test_a_rehearsal_decides_as_the_loop_that_is_lived_by_hand(lifecycle: Path, 
     assert told.alarms >= 1
     assert told.retrains >= 1
     assert told.promoted >= 1
+
+
+@pytest.mark.slow
+def test_nothing_is_trained_when_history_ends(lifecycle: Path) -> None:
+    until = SINCE + timedelta(days=30)  # one window of 150 predictions
+    with Workspace.open(load(lifecycle)) as workspace:
+        result = backtest(workspace, ["days >= 5"], Rehearsal(SINCE, until, every=timedelta(days=30)))
+    assert [(one.retrains, one.cost) for one in result.policies] == [(0, 0.0), (0, 0.0)]
+    (folder,) = (lifecycle / ".everloop" / "backtest").glob("rule-*")
+    with open_record(f"sqlite:///{folder}/record.db") as record:
+        (decided,) = record.find(DecisionRow, kind="retrain")
+    assert decided.answer == "retrain"
 
 
 STOPPED = [

@@ -141,6 +141,23 @@ def test_a_learner_is_what_the_protocol_says(name: str) -> None:
     assert name in known_learners()
 
 
+@pytest.mark.parametrize("rounded", [False, True])
+def test_lightgbm_learns_the_same_by_rows_and_by_columns(rounded: bool) -> None:
+    """One thread reads row by row, several column by column."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(3_000, 6))
+    X = np.round(X, 1) if rounded else X
+    X[random.random(X.shape) < 0.1] = np.nan
+    y = (np.nan_to_num(X[:, 0]) * np.nan_to_num(X[:, 1]) + random.normal(size=len(X)) > 0).astype(int)
+    configuration = {"rounds": 40, "random_cuts": rounded}
+    one, two = (
+        learner("lightgbm").fit(X, y, task="binary", configuration=configuration, threads=threads)
+        for threads in (1, 2)
+    )
+    assert (one.get_params()["force_row_wise"], two.get_params()["force_row_wise"]) == (True, False)
+    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+
+
 @pytest.mark.parametrize("name", ["catboost", "lightgbm", "perceptron", "xgboost"])
 def test_rounds_that_were_best_make_the_same_model_again(name: str) -> None:
     random = np.random.default_rng(0)

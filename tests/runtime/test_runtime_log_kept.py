@@ -1,6 +1,7 @@
 """What the prediction log shows, for how long it keeps it, and how it is asked in SQL while it is written."""
 
 import json
+import shutil
 import stat
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from everloop.runtime.log import (
     retire,
     seal,
 )
+from everloop.runtime.log import part as log_part
 from everloop.runtime.log.privacy import key_in, key_of
 from everloop.runtime.routing import Arm, Routing, write_routing
 
@@ -259,7 +261,7 @@ def test_what_a_question_takes_does_not_grow_with_the_log(tmp_path):
 
 STEPS = st.one_of(
     st.tuples(st.just("write"), st.integers(1, 40)),
-    st.tuples(st.just("seal"), st.just(0)),
+    st.tuples(st.just("seal"), st.integers(0, 1)),
     st.tuples(st.just("read"), st.integers(0, 120)),
 )
 
@@ -281,7 +283,7 @@ def test_a_reader_that_lets_go_reads_as_a_new_one_does(steps):
                     log.flush()
                 written += number
             elif step == "seal":
-                seal(folder)
+                reader.seal() if number else seal(folder)
                 sealed = sum(pl.read_parquet(part).height for part in Path(folder).glob("*.parquet"))
             else:
                 since = START + timedelta(hours=number)
@@ -289,6 +291,37 @@ def test_a_reader_that_lets_go_reads_as_a_new_one_does(steps):
                 with reader.span(since) as span:
                     assert told(pl.concat([fresh.clear(), *span.lines()])).equals(told(fresh))
                 assert reader.lines <= 2 * written - sealed
+
+
+def test_what_a_reader_holds_is_sealed_without_decoding_it_again(tmp_path, monkeypatch):
+    beside = tmp_path / "beside"
+    with PredictionLog(tmp_path / "log", limits=SMALL) as log:
+        for number in range(60):
+            log.append(line(number))
+            log.append(ActualLine(f"p{number}", "yes", line(number).time + 1))
+            log.flush()
+        reader = LogReader(tmp_path / "log")
+        reader.span(START + timedelta(hours=50)).close()
+        decoded = []
+        real = log_part.read_lines
+        monkeypatch.setattr(log_part, "read_lines", lambda *read: decoded.append(real(*read)) or decoded[-1])
+        shutil.copytree(tmp_path / "log", beside)
+        assert len(reader.seal()) > 2
+        assert not any(found.lines for found in decoded)
+    kept = shutil.copytree(beside, tmp_path / "kept")
+    made = seal(beside)
+    assert any(found.lines for found in decoded)
+    for one in beside.glob("*.parquet"):
+        assert pl.read_parquet(one).equals(pl.read_parquet(tmp_path / "log" / one.name))
+    # Killed before the segment was removed, and the Parquet file damaged since: it is made again.
+    reader = LogReader(beside)
+    reader.span().close()
+    whole = pl.read_parquet(made[0])
+    made[0].write_bytes(b"no Parquet")
+    name = min(kept.glob("*"), key=lambda path: (path.is_dir(), path.name)).name
+    shutil.copy(kept / name, beside / name)
+    assert reader.seal() == made[:1]
+    assert pl.read_parquet(made[0]).equals(whole)
 
 
 def test_lines_that_are_old_are_not_decoded_after_a_restart(tmp_path):

@@ -129,7 +129,8 @@ class Life:
                 for start, end in self._spans():
                     answering.span(start, end)
                     clock.advance_to(end)
-                    loop.tick()
+                    # What is trained or moved when history ends would answer nothing, and cost all the same.
+                    loop.tick(act=end < self.until)
                     if end - told >= _TOLD or end == self.until:
                         told = end
                         progress(self._reached(end))

@@ -29,7 +29,7 @@ from everloop.loop.remembering import Memory, needed_since
 from everloop.loop.rolling import advance
 from everloop.loop.watching import Judged, judge_due, settle, undecided
 from everloop.record.rows import DecisionRow
-from everloop.runtime.log import LogReader, retire, seal
+from everloop.runtime.log import LogReader, retire
 
 if TYPE_CHECKING:
     from everloop.loop.pass_ import RunResult
@@ -139,7 +139,7 @@ class Loop:
     def _tidy_log(self, now: datetime) -> None:
         """Seals what is finished, and retires what the file says is kept no longer."""
         kept, folder = self.workspace.spec.deploy.log, self.workspace.log_folder
-        seal(folder)
+        self._log.seal()
         if kept.keep is not None or kept.most_gb is not None:
             most = None if kept.most_gb is None else int(kept.most_gb * 1e9)
             retire(folder, before=None if kept.keep is None else now - kept.keep, most_bytes=most)

@@ -104,6 +104,10 @@ class LightGbm:
         package = require("lightgbm", extra="train")
         kind = package.LGBMRegressor if task == "regression" else package.LGBMClassifier
         row_share = float(configuration.get("row_share", 1.0))
+        column_share = float(configuration.get("column_share", 1.0))
+        # Either way is exact. By rows is up to a quarter faster where one thread reads all of each row, and
+        # slower where rows or columns are drawn.
+        by_rows = threads == 1 and row_share == column_share == 1.0
         return kind(
             n_estimators=int(configuration.get("rounds", 100)),
             learning_rate=float(configuration.get("learning_rate", 0.1)),
@@ -111,13 +115,14 @@ class LightGbm:
             min_child_samples=int(configuration.get("min_samples_leaf", 20)),
             subsample=row_share,
             subsample_freq=int(row_share < 1.0),
-            colsample_bytree=float(configuration.get("column_share", 1.0)),
+            colsample_bytree=column_share,
             reg_lambda=float(configuration.get("l2", 0.0)),
             extra_trees=bool(configuration.get("random_cuts", False)),
             random_state=seed,
             n_jobs=threads,
             deterministic=True,
-            force_col_wise=True,
+            force_col_wise=not by_rows,
+            force_row_wise=by_rows,
             verbosity=-1,
         )
 

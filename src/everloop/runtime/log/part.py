@@ -29,12 +29,12 @@ class Part:
     """What was read of a segment, up to the position behind its last whole frame; or its sealed form.
 
     Attributes:
-        tables: Its lines of the time `since` and later; all of them where that is None. Empty where it is
-            sealed and they were let go: they are read again when they are asked for.
+        tables: Its lines. Empty where it is sealed and they were let go: they are read again when they are
+            asked for.
         ends: Of each kind the first and the last time of its lines; None where it has none.
         end: Behind which byte the next reading goes on.
         sealed: Whether nothing comes any more.
-        since: From when on lines are held.
+        since: Where it is sealed, from when on lines were looked at; None for all of them.
         left: How many bytes behind `end` are no whole frame.
         damage: What else of it cannot be read.
     """
@@ -53,7 +53,7 @@ class Part:
         return cls(tables, tuple(_ends(table) for table in tables.tables), **facts)
 
     def lacks(self, since: datetime | None) -> bool:
-        """Whether lines since a time were let go."""
+        """Whether lines since a time were not looked at."""
         return self.since is not None and (since is None or since < self.since)
 
     def let_go(self) -> Part:
@@ -94,7 +94,7 @@ def read_part(folder: Path, name: SegmentName, known: Part | None, since: dateti
         folder: The log.
         name: The segment.
         known: What was read of it before.
-        since: Lines of this time and later.
+        since: Of a sealed part, lines of this time and later; of the others, which end at a size, all.
 
     Raises:
         DataFault: When it is of another form.
@@ -108,14 +108,14 @@ def read_part(folder: Path, name: SegmentName, known: Part | None, since: dateti
             if is_sealed(folder, name) or not name.segment(folder).exists():
                 tables = _read_sealed(folder, name, since)
                 return Part.of(tables, sealed=True, since=since, damage=tables.damage)
-            return read_open(folder, name, known, since)
+            return read_open(folder, name, known)
         except FileNotFoundError:
             if not (name.sealed_predictions(folder).exists() or name.segment(folder).exists()):
                 break
     return Part.of(tables_of((), name.worker), since=since)  # retired meanwhile
 
 
-def read_open(folder: Path, name: SegmentName, known: Part | None, since: datetime | None) -> Part:
+def read_open(folder: Path, name: SegmentName, known: Part | None) -> Part:
     """Reads on in a segment that is not sealed, or all of it.
 
     It is read a bite at a time: lines as objects take many times what they take as a table.
@@ -124,15 +124,15 @@ def read_open(folder: Path, name: SegmentName, known: Part | None, since: dateti
         FileNotFoundError: When it is not there.
         DataFault: When it is of another form.
     """
-    part = Part.of(tables_of((), name.worker), since=since) if known is None else known
-    fresh = [part.tables if since == part.since else _later(part.tables, since)]
+    part = Part.of(tables_of((), name.worker)) if known is None else known
+    fresh = [part.tables]
     end, damage, bite, more = part.end, part.damage, _BITE, True
     while more:
         found = read_lines(name.segment(folder), end, bite)
         bite = _BITE if found.end > end else 2 * bite
-        fresh.append(_later(tables_of(found.lines, name.worker), since))
+        fresh.append(tables_of(found.lines, name.worker))
         end, damage, more = found.end, (*damage, *gaps_told(name, found.gaps)), found.more
-    return Part.of(_together(fresh), end=end, since=since, left=found.left, damage=damage)
+    return Part.of(_together(fresh), end=end, left=found.left, damage=damage)
 
 
 def is_sealed(folder: Path, name: SegmentName) -> bool:
@@ -152,15 +152,6 @@ def _together(tables: Sequence[LogTables]) -> LogTables:
     kinds = zip(*(each.tables for each in tables), strict=True)
     filled = ([first, *(table for table in more if table.height)] for first, *more in kinds)
     return LogTables(*(pl.concat(parts) if len(parts) > 1 else parts[0] for parts in filled))
-
-
-def _later(tables: LogTables, since: datetime | None) -> LogTables:
-    import polars as pl
-
-    if since is None:
-        return tables
-    later = pl.col("time") >= since
-    return LogTables(*(table.filter(later) if table.height else table for table in tables.tables))
 
 
 def _read_sealed(folder: Path, name: SegmentName, since: datetime | None) -> LogTables:

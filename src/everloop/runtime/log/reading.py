@@ -9,6 +9,7 @@ from pathlib import Path
 from everloop.core.clock import as_utc
 from everloop.runtime.log.damage import Damage, found_in_names, tail_told
 from everloop.runtime.log.part import Part, read_part
+from everloop.runtime.log.sealing import seal
 from everloop.runtime.log.segment import SegmentName, segment_names
 from everloop.runtime.log.span import LogSpan, Stored, Times
 from everloop.runtime.log.tables import (
@@ -43,7 +44,7 @@ def read_log(folder: str | Path, since: datetime | None = None, until: datetime 
     folder, since = Path(folder), as_utc(since) if since else None
     parts = {name: read_part(folder, name, None, since) for name in _names(folder)}
     read = [part.tables.tables for part in parts.values()]
-    bounds = [pl.col("time") < as_utc(until)] if until else []
+    bounds = Times(since, as_utc(until) if until else None).bounds
     tables = [
         pl.concat([empty_table(index), *(part[index] for part in read if part[index].height)])
         .filter(*bounds)
@@ -107,6 +108,10 @@ class LogReader:
         asked, told = Times(since, until), Times(since, known_until)
         segments = [Stored(self._folder, *one, self._lose) for one in self._parts.items()]
         return LogSpan(self._folder, segments, asked, told, damage, self._most)
+
+    def seal(self) -> list[Path]:
+        """Seals what is finished, see `seal`; what is held of it is not decoded again."""
+        return seal(self._folder, self._parts)
 
     def _lose(self, name: SegmentName) -> None:
         self._parts.pop(name, None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.files import SCRATCH_PREFIX, storage_faults, sync_folder
 from everloop.runtime.log.damage import Damage, tail_told
-from everloop.runtime.log.part import DAMAGE, is_sealed, read_open
+from everloop.runtime.log.part import DAMAGE, Part, is_sealed, read_open
 from everloop.runtime.log.segment import SegmentName, segment_names
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _ROW_GROUP = 2**14
 """So many lines are found or left together: who asks for an hour of a part reads little else of it."""
 
 
-def seal(folder: str | Path) -> list[Path]:
+def seal(folder: str | Path, known: Mapping[SegmentName, Part] | None = None) -> list[Path]:
     """Turns every segment but each worker's last into Parquet.
 
     The last one may still be written to; a worker that starts again begins a new one. Killed at any
@@ -28,6 +29,7 @@ def seal(folder: str | Path) -> list[Path]:
 
     Args:
         folder: The log's folder.
+        known: What was read of segments before: the rest of each is read.
 
     Returns:
         The Parquet files with predictions that were made.
@@ -43,7 +45,9 @@ def seal(folder: str | Path) -> list[Path]:
         if name.number == last[name.worker] or not name.segment(folder).exists():
             continue
         if not is_sealed(folder, name):
-            found = read_open(folder, name, None, None)
+            part = None if known is None else known.get(name)
+            # Of a part that was sealed already, and cannot be read as such, nothing is held.
+            found = read_open(folder, name, None if part is None or part.sealed else part)
             damage = (*found.damage, *tail_told(name, found.end, found.left))
             # The predictions come last: their file is what says that the segment is sealed.
             _write_parquet(found.tables.refusals, name.sealed_refusals(folder))

@@ -11,11 +11,15 @@ from everloop.core.clock import parse_time
 from everloop.core.errors import RecordBusy, SourceUnreachable, UsageFault
 from everloop.loop.run import run_once
 from everloop.loop.workspace import Workspace
+from everloop.model.trained import Trained
+from everloop.monitor.references import Reference
+from everloop.monitor.state import SCORE
 from everloop.record import why
 from everloop.record.rows import DecisionRow, DeploymentRow, RunRow, VersionRow
 from everloop.runtime.package import Package
 from everloop.runtime.routing import read_routing
 from everloop.spec import load
+from everloop.table.dataset import Dataset
 
 AS_OF = datetime(2024, 1, 31, tzinfo=UTC)
 STEPS = [
@@ -50,6 +54,16 @@ def test_a_pass_goes_from_the_goal_to_a_served_version(workspace):
     parity = json.loads((package.folder / "parity.json").read_bytes())
     assert parity["passed"]
     assert (workspace.folder / "contract.yaml").exists()
+
+
+def test_a_reference_holds_scores_of_rows_alone_that_its_model_did_not_learn_from(workspace):
+    done = run_once(workspace, as_of=AS_OF)
+    folders = {name: workspace.store.open(done.steps[name].key) for name in ("train", "dataset", "reference")}
+    trained, dataset = Trained.load(folders["train"]), Dataset.load(folders["dataset"])
+    reference, test = Reference.load(folders["reference"]), dataset.table("test")
+    assert sorted(reference.scores) == sorted(trained.scores(test))
+    assert reference.histograms[SCORE].rows == test.height
+    assert reference.rows == reference.histograms["a"].rows == test.height + dataset.validation.height
 
 
 def test_an_unchanged_pass_executes_nothing(workspace):

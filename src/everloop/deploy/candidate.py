@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from everloop.table.even_rows import CONTRAST_POINTS, even_rows
 from everloop.table.labels import class_indices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import polars as pl
@@ -47,6 +48,7 @@ class Candidate:
         listed: Of a recommendation: what lists are worth on them.
         acting: Of a clustering: what acting on them is worth.
         counts: What each row counts, (rows,); None where all count alike.
+        opened: Gives the package where others use it too; by default it is loaded for this alone.
     """
 
     folder: Path
@@ -56,11 +58,12 @@ class Candidate:
     listed: ListWorth | None = None
     acting: Acting | None = None
     counts: NDArray[np.float64] | None = None
+    opened: Callable[[], Package] | None = field(default=None, compare=False)
 
     @cached_property
     def package(self) -> Package:
         """The loaded package."""
-        return Package(self.folder)
+        return Package(self.folder) if self.opened is None else self.opened()
 
     @cached_property
     def parity(self) -> dict[str, Any]:

@@ -104,8 +104,8 @@ def look_of(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: dat
         requests=_requests(log, units),
         known=_known_pair(workspace, known, pair, units),
         asked=Asked(
-            Candidate(champion.folder, rows, champion.frame, worth),
-            Candidate(challenger.folder, rows, challenger.frame, worth),
+            _candidate(champion, rows, worth),
+            _candidate(challenger, rows, worth),
             _references(pair),
         ),
         usual_value=_usual_value(champion, workspace.spec.goal),
@@ -139,11 +139,15 @@ def _known_pair(
 
     rows = known.with_target()
     worth: Worth | None = worth_of(workspace.spec.goal.value, known.by.frame, rows)
-    champion, challenger = (Candidate(one.folder, rows, one.frame, worth) for one in pair)
+    champion, challenger = (_candidate(one, rows, worth) for one in pair)
     second = (known.lines["arm"] != CHAMPION).to_numpy()
     unit = known.lines["id"].replace_strict(units, return_dtype=pl.String).hash().to_numpy()
     own = _own_answers(workspace, known, pair, second)
     return Known(champion, challenger, second, _chances(known.lines, second), unit, own)
+
+
+def _candidate(version: ServedVersion, rows: pl.DataFrame, worth: Worth | None) -> Candidate:
+    return Candidate(version.folder, rows, version.frame, worth, opened=lambda: version.package)
 
 
 def _own_answers(

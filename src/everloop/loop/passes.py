@@ -214,7 +214,7 @@ def reference(this: Pass, trained: Done, prepared: Done) -> Done:
         "seed": spec.model.seed,
     }
     inputs = {"trained": trained, "dataset": prepared}
-    return this.do(Step("reference", "monitor", 1, reference_step, settings, inputs))
+    return this.do(Step("reference", "monitor", 2, reference_step, settings, inputs))
 
 
 def package(this: Pass, trained: Done, prepared: Done, enforced: Done, referred: Done) -> Done:

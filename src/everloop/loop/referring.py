@@ -1,4 +1,4 @@
-"""The rows behind a version's reference, read back from the dataset that its run made."""
+"""Rows that a version had not seen, read back from the dataset that its run made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from everloop.core.tasks import decides_by
 from everloop.monitor.variation import ReferenceRows
 from everloop.record.rows import RunRow
 from everloop.runtime.decision import watched_score
-from everloop.table.dataset import Dataset
+from everloop.table.dataset import Dataset, Part
 from everloop.table.labels import actuals_of
 
 if TYPE_CHECKING:
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from everloop.loop.served import ServedVersion
     from everloop.loop.workspace import Workspace
 
-_UNSEEN = ("validation", "test")
+_LEAST_SEEN: tuple[Part, ...] = ("test", "validation")
 _MOST_ROWS = 5000
 
 
 def reference_table(workspace: Workspace, version: ServedVersion) -> pl.DataFrame | None:
-    """Gives the rows that the version's reference was made of; None where they are not kept any more."""
-    import polars as pl
+    """Gives rows that a version did not learn from and can score; None where they are not kept any more.
 
+    Those are the test part: the version learned from the validation part too, in the end.
+    """
     run = workspace.record.get(RunRow, version.row.run) if version.row.run else None
     key = run.facts.get("steps", {}).get("dataset") if run else None
     if key is None or not workspace.store.has(key):
         return None
     dataset = Dataset.load(workspace.store.open(key))
-    parts = [part for part in _UNSEEN if part in dataset.counts] or ["train"]
-    return pl.concat([dataset.table(part) for part in parts])
+    return dataset.table(next((part for part in _LEAST_SEEN if dataset.counts.get(part)), "train"))
 
 
 def reference_rows(workspace: Workspace, version: ServedVersion) -> ReferenceRows | None:

@@ -27,7 +27,7 @@ from everloop.runtime.signing import sign_package
 from everloop.spec import DriftSpec, GoalSpec, LifecycleSpec, WindowSpec
 from everloop.spec.frame import Frame
 from everloop.table.contract import load_contract
-from everloop.table.dataset import Dataset
+from everloop.table.dataset import Dataset, Part
 from everloop.table.labels import actuals_of, label_texts
 from everloop.table.list_worth import mean_hits
 from everloop.table.weights import counted_rows
@@ -45,7 +45,9 @@ MOST_WINDOW_ROWS = 100_000
 
 
 def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Path]) -> dict[str, Any]:
-    """Keeps what windows will be compared with, from rows that the model did not learn from.
+    """Keeps what windows will be compared with: inputs that were held out, and scores of the test part.
+
+    The last fit learns from the validation part too (docs/decisions/0050-scores-of-a-reference.md).
 
     Args:
         folder: Gets `reference.json`.
@@ -55,22 +57,20 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
     Returns:
         How many rows and windows it rests on, and what a decision was worth on them.
     """
-    import polars as pl
-
     goal, window = GoalSpec.model_validate(settings["goal"]), WindowSpec.model_validate(settings["window"])
     trained = Trained.load(inputs["trained"])
     frame = trained.frame
     dataset = Dataset.load(inputs["dataset"])
-    unseen = [part for part in ("validation", "test") if part in dataset.counts]
-    rows = pl.concat([dataset.table(part) for part in unseen or ["train"]])
-    scores = trained.scores(rows)
+    rows, learned = _held_out_twice(dataset)
+    unseen = rows[learned:]
+    said = trained.scores(unseen)
     judged = frame.is_labelled and not decides_by(frame.task, "items")
     actuals = actuals_of(rows[frame.target], frame) if judged else None
     drift = DriftSpec.model_validate(settings["drift"])
     made = reference(
         rows,
         tuple(item.name for item in trained.plan.inputs),
-        scores=watched_score(scores, frame.task),
+        scores=np.append(np.full(learned, np.nan), watched_score(said, frame.task)),
         actuals=actuals,
         times=rows[frame.time] if frame.time else None,
         rules=ReferenceRules(
@@ -80,7 +80,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
             seed=settings["seed"],
             segments=drift.segments,
         ),
-        facts=_reference_facts(goal, rows, trained, scores) | _list_facts(goal, rows, trained, dataset),
+        facts=_reference_facts(goal, unseen, trained, said) | _list_facts(goal, rows, trained, dataset),
     )
     made.save(folder)
     told = {name: number for name, number in made.facts.items() if name != ITEM_WORTH}
@@ -249,6 +249,15 @@ def _rows_of_a_window(goal: GoalSpec, window: WindowSpec) -> int:
         return MOST_WINDOW_ROWS
     months = window.time.total_seconds() / (30 * 86400)
     return max(30, min(MOST_WINDOW_ROWS, round(goal.volume.per_month * months)))
+
+
+def _held_out_twice(dataset: Dataset) -> tuple[pl.DataFrame, int]:
+    """Gives the rows of validation and test, and how many of them, at the beginning, were learned from."""
+    import polars as pl
+
+    parts: list[Part] = [part for part in ("validation", "test") if dataset.counts.get(part)]
+    tables = [dataset.table(part) for part in parts or ("train",)]
+    return pl.concat(tables), tables[0].height if len(tables) > 1 else 0
 
 
 def held_out(dataset: Dataset) -> pl.DataFrame:

@@ -22,8 +22,8 @@ from everloop.measure.histogram import Histogram, build_bins, count
 from everloop.measure.joint import JointShift
 from everloop.monitor.columns import STATISTICS, count_reference, for_each, watched_columns
 from everloop.monitor.facets import Facet, facets_of, with_facets
-from everloop.monitor.segments import Segment, count_within, segments_of, within
-from everloop.monitor.state import ACTUAL, SCORE
+from everloop.monitor.segments import Segment, count_within, scores_within, segments_of, within
+from everloop.monitor.state import ACTUAL, SCORE, as_watched
 from everloop.monitor.variation import ReferenceRows, ReferenceRules, sampled, variation
 from everloop.table.tables import as_frame
 
@@ -175,7 +175,8 @@ def reference(
         table: The rows as they are served: Polars, pandas, Arrow, DuckDB or a path.
         inputs: The columns that are watched; all that can be when left out. Times are not watched; of
             prose, images and sounds `everloop.monitor.facets` are.
-        scores: The version's score of each row, shape (n,).
+        scores: The version's score of each row, shape (n,); NaN where it is not known, or where the version
+            learned from the row.
         actuals: 0/1 where binary, class indices or numbers otherwise; NaN where not known, shape (n,).
         times: When each row's decision was made, shape (n,). Without times, windows are random samples.
         rules: How its own variation is measured; windows of a day and 1 false alarm in 100 by default.
@@ -198,16 +199,19 @@ def reference(
     names = (*watched_columns(frame, inputs), *(name for facet in facets for name in facet.names))
     frame = with_facets(frame, facets, own=True)
     histograms = for_each(lambda name, scratch: count_reference(frame[name], scratch), names)
-    for name, values in ((SCORE, score), (ACTUAL, truth)):
+    marked = None if score is None else as_watched(score)
+    for name, values in ((SCORE, marked), (ACTUAL, truth)):
         known = None if values is None else values[~np.isnan(values)]
         if known is not None and known.size:
             histograms[name] = count(build_bins(known), known)
     segments = segments_of(frame, _known_columns(rules.segments, frame))
-    histograms |= count_within(frame, segments, histograms, {SCORE: score})
+    histograms |= count_within(frame, segments, histograms, {})
+    if marked is not None and SCORE in histograms:
+        histograms |= scores_within(frame, segments, histograms[SCORE], SCORE, marked)
     watched = tuple(
         (name, statistic) for name, found in histograms.items() for statistic in STATISTICS[found.bins.kind]
     )
-    rows = ReferenceRows(frame, score, truth, times, segments)
+    rows = ReferenceRows(frame, marked, truth, times, segments)
     random = np.random.default_rng(rules.seed)
     joint = rows.joint(histograms, random)
     cut, tables = variation(rows, histograms, watched, joint, rules)
@@ -263,7 +267,7 @@ def _known(
     """Scores with known actuals."""
     if scores is None or actuals is None:
         return (), ()
-    rows = np.flatnonzero(~np.isnan(actuals))
+    rows = np.flatnonzero(~np.isnan(actuals) & ~np.isnan(scores))
     rows = np.sort(sampled(rows, _CALIBRATION_ROWS, random))
     return tuple(scores[rows].tolist()), tuple(actuals[rows].tolist())
 

@@ -130,6 +130,26 @@ def count_within(
     return found
 
 
+def scores_within(
+    table: pl.DataFrame,
+    segments: Iterable[Segment],
+    histogram: Histogram,
+    name: str,
+    scores: NDArray[np.float64],
+) -> dict[str, Histogram]:
+    """Counts a reference's scores within each segment; a row without one is left out.
+
+    Args:
+        table: The rows.
+        segments: The segments.
+        histogram: The score's, with its bins.
+        name: The score's.
+        scores: The score of each row, NaN where not known, shape (n,).
+    """
+    known = ~np.isnan(scores)
+    return count_within(table.filter(known), segments, {name: histogram}, {name: scores[known]})
+
+
 def _quarters(name: str, numbers: NDArray[np.float64]) -> list[Segment]:
     known = numbers[np.isfinite(numbers)]
     if not known.size:

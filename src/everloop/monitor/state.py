@@ -36,6 +36,7 @@ ACTUAL = "(actual)"
 """The name of the actuals among them."""
 
 _MOST_EXACT = 10**9
+_SCORE_STEPS = 2.0**13
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,25 @@ def count_window(
         lambda name, scratch: count_column(histograms[name].bins, rows[name], scratch),
         [name for name in histograms if name in rows.columns],
     )
-    for name, given in ((SCORE, scores), (ACTUAL, actuals)):
-        if given is not None and name in histograms:
-            values = _fitting(given, rows.height, name)
-            known = values[~np.isnan(values)] if name == ACTUAL else values
-            found[name] = count(histograms[name].bins, known)
-    beside = {SCORE: None if scores is None else _fitting(scores, rows.height, SCORE)}
-    found |= count_within(rows, reference.segments, histograms, beside)
+    marked = None if scores is None else as_watched(_fitting(scores, rows.height, SCORE))
+    if marked is not None and SCORE in histograms:
+        found[SCORE] = count(histograms[SCORE].bins, marked)
+    if actuals is not None and ACTUAL in histograms:
+        values = _fitting(actuals, rows.height, ACTUAL)
+        found[ACTUAL] = count(histograms[ACTUAL].bins, values[~np.isnan(values)])
+    found |= count_within(rows, reference.segments, histograms, {SCORE: marked})
     return WindowState(rows.height, found)
+
+
+def as_watched(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounds scores to four digits, as they are counted.
+
+    The model that serves and the one that was trained may differ in the last digits (its certificate says
+    by how much), and a mean of grown trees takes few values: each would be another one.
+    """
+    mantissa, exponent = np.frexp(scores)
+    rounded: NDArray[np.float64] = np.ldexp(np.round(mantissa * _SCORE_STEPS) / _SCORE_STEPS, exponent)
+    return rounded
 
 
 def thinned(whole: Histogram, size: int, random: np.random.Generator) -> Histogram:

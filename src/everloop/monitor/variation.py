@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from everloop.measure.histogram import Histogram, count
 from everloop.measure.joint import MOST_ROWS, JointShift, fit_joint
 from everloop.monitor.chance import Chance
 from everloop.monitor.columns import bins_of_numbers, bins_of_rows, count_column, for_each
-from everloop.monitor.segments import FEWEST_ROWS, Segment, count_within, within
+from everloop.monitor.segments import FEWEST_ROWS, Segment, count_within, scores_within, within
 from everloop.monitor.state import ACTUAL, SCORE
 from everloop.spec.fields import AlarmBudget
 from everloop.spec.monitor import WindowSpec
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _FEWEST_WINDOWS = 8
+_FEWEST_SCORED = 4
+_FEW_UNSCORED = 0.1
 _USUAL = 0.1
 _FEWEST_DRAWS = 199
 _MOST_DRAWS = 2000
@@ -64,7 +66,7 @@ class ReferenceRows:
 
     Attributes:
         inputs: The rows, a column for each input.
-        scores: The score of each, shape (n,), or None.
+        scores: The score of each, NaN where not known, shape (n,), or None.
         actuals: The actual of each, NaN where not known, shape (n,), or None.
         times: When each was decided, or None.
         segments: The segments within which columns are watched, too.
@@ -84,27 +86,42 @@ class ReferenceRows:
             if name in whole and values is not None:
                 known = values[rows]
                 found[name] = count(whole[name].bins, known[~np.isnan(known)])
-        scores = None if self.scores is None else self.scores[rows]
-        return found | count_within(part, self.segments, whole, {SCORE: scores})
+        found |= count_within(part, self.segments, whole, {})
+        if self.scores is not None and SCORE in whole:
+            found |= scores_within(part, self.segments, whole[SCORE], SCORE, self.scores[rows])
+        return found
 
     def joint(self, whole: Mapping[str, Histogram], random: np.random.Generator) -> tuple[JointShift, ...]:
-        """Learns how columns and scores hang together: those of classes, and the others."""
+        """Learns how columns and scores hang together: those of classes, and the others.
+
+        Scores that are known of some rows only are left out.
+        """
         rows = np.sort(sampled(np.arange(self.inputs.height), MOST_ROWS, random))
         part = self.inputs[rows]
         places = for_each(
             lambda name, _scratch: bins_of_rows(whole[name].bins, part[name]),
             [name for name in part.columns if name in whole],
         )
-        if self.scores is not None and SCORE in whole:
+        if self.scores is not None and SCORE in whole and not self.unscored.any():
             places[SCORE] = bins_of_numbers(whole[SCORE].bins, self.scores[rows])
         found = [fit_joint(whole, places, classes=classes) for classes in (True, False)]
         return tuple(each for each in found if each is not None)
+
+    @property
+    def unscored(self) -> NDArray[np.bool_]:
+        """Which rows have no score, shape (n,)."""
+        return np.zeros(self.inputs.height, bool) if self.scores is None else np.isnan(self.scores)
 
     @property
     def within(self) -> dict[str, Segment]:
         """The segment of each column within one, by its name."""
         found = within(self.segments, (*self.inputs.columns, SCORE))
         return {name: segment for name, (_, segment) in found.items()}
+
+    @property
+    def of_scores(self) -> set[str]:
+        """The names of the score and of the score within each segment."""
+        return {SCORE, *within(self.segments, (SCORE,))}
 
 
 def variation(
@@ -132,16 +149,46 @@ def variation(
         }
         if chosen and min(map(len, chosen.values())) >= _FEWEST_WINDOWS:
             return cut, {
-                size: _of_parts(
-                    histograms,
-                    watched,
-                    joint,
-                    [rows.count(histograms, part) for part in parts],
-                    {name: segment.fewest(size) for name, segment in rows.within.items()},
-                )
+                size: _of_spans(rows, histograms, watched, joint, replace(rules, window_rows=size), parts)
                 for size, parts in chosen.items()
             }
     return "resampled", resampled(histograms, watched, rules, rows.within, joint)
+
+
+def _of_spans(
+    rows: ReferenceRows,
+    histograms: Mapping[str, Histogram],
+    watched: Watched,
+    joint: tuple[JointShift, ...],
+    rules: ReferenceRules,
+    parts: list[NDArray[np.int64]],
+) -> Table:
+    """Measures windows of one size; those whose rows have no scores are lent how far others' moved."""
+    counted = [rows.count(histograms, part) for part in parts]
+    fewest = {name: segment.fewest(rules.window_rows) for name, segment in rows.within.items()}
+    table = _of_parts(histograms, watched, joint, counted, fewest)
+    lacking = np.array([rows.unscored[part].mean() > _FEW_UNSCORED for part in parts])
+    places = np.flatnonzero([name in rows.of_scores for name, _ in watched])
+    if not lacking.any() or not places.size:
+        return table
+    given = table[~lacking]
+    if len(given) < _FEWEST_SCORED:  # what chance alone does is all that is known
+        chance = resampled(histograms, watched, replace(rules, smaller=False), rows.within, joint)
+        given = chance[rules.window_rows]
+    return _lent(table, lacking, given, places, rules.seed)
+
+
+def _lent(
+    table: Table, lacking: NDArray[np.bool_], given: Table, places: NDArray[np.int64], seed: int
+) -> Table:
+    """Gives windows that lack something what others have there, drawn by chance.
+
+    Left open, they would look less rare than windows will be.
+    """
+    drawn = np.random.default_rng(seed).integers(len(given), size=np.count_nonzero(lacking))
+    filled = table.copy()
+    filled[np.ix_(np.flatnonzero(lacking), places)] = given[drawn][:, places]
+    return filled
 
 
 def statistics_of(

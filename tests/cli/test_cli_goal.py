@@ -40,6 +40,8 @@ def test_a_check_tells_the_verdict_and_the_first_estimate(home, cli) -> None:
     assert "go: a quick model's decisions would add" in said.out
     assert "a month" in said.out
     assert "900 EUR for the labels there are" in said.out
+    worth = next(line for line in said.out.splitlines() if line.startswith("value"))
+    assert all(" EUR " in part for part in worth.split(", "))
     facts = cli("check", "--json").facts
     assert facts["brief"]["outlook"]["gain_per_month"]["low"] > 0
     assert facts["labels"]["sizes"]

@@ -1,6 +1,6 @@
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -166,6 +166,21 @@ def test_a_failed_run_says_why(lived, tmp_path):
     html = checked(page_for(lived, run.id))
     assert "The source is down. Next: everloop check" in html
     assert "The run failed in the phase data." in html
+
+
+def test_the_front_page_says_first_why_the_last_run_failed(unborn):
+    error = {"message": "The source is down.", "hint": "everloop check"}
+    run = RunRow(
+        "run_00000000000000000000000000", "loan-default", START, "failed", "data", facts={"error": error}
+    )
+    unborn.record.add(run)
+    page = status_page(unborn)
+    checked(page)
+    assert page.summary[0].label == "The run failed in the phase data."
+    assert page.summary[0].text == "The source is down. Next: everloop check"
+    later = replace(run, id="run_00000000000000000000000001", at=START + timedelta(days=1), status="done")
+    unborn.record.add(later)
+    assert not [block for block in status_page(unborn).summary if block.kind == "verdict"]
 
 
 def policy(name, net, months):

@@ -91,6 +91,15 @@ def test_forms_of_a_profile():
         found["x"]
 
 
+def test_few_missing_values_are_told_from_none():
+    full = pl.Series(range(3000))
+    found = data.profile(pl.DataFrame({"full": full, "holed": full.replace({7: None})}))
+    assert "0.0%" not in str(found)
+    html = found.to_html()
+    assert "0.0%" not in html
+    assert "1 (&lt;0.1%)" in html
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_small_tables(rows):
     found = data.profile(random_table()[:rows])

@@ -120,6 +120,26 @@ def test_what_prices_rule_out_is_stopped() -> None:
     assert judged(rows, goal=dear).verdict == "stop"
 
 
+EUR = {"currency": "EUR", **PRICES}
+
+
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [
+        ({"require": {"value_per_decision": ">= 4"}}, r"worth \d\.\d\d EUR each; the goal requires >= 4 EUR"),
+        (
+            {"volume": "100 / month", "costs": {"per_1000_predictions": 9e9}},
+            r"would add [\d,]+ EUR a month, predictions cost 900,000,000 EUR",
+        ),
+        ({"volume": "100 / month"}, r"would add [\d,]+ EUR a month \("),
+        ({}, r"would add [\d.]+ EUR \([\d.]+ to [\d.]+\) each"),
+    ],
+)
+def test_a_verdict_gives_money_with_its_currency(goal: dict, said: str) -> None:
+    found = judged(table().drop("number"), goal=GoalSpec(value=EUR, today={"always": "c1"}, **goal))
+    assert re.search(said, found.reasons[0])
+
+
 def test_a_value_out_of_reach_asks_for_something_else() -> None:
     rows = table(signal=0.5).drop("number")
     today = {"always": "c1"}

@@ -12,6 +12,7 @@ from everloop.report import (
     Mark,
     Page,
     Picture,
+    Ref,
     Section,
     Table,
     Text,
@@ -19,7 +20,7 @@ from everloop.report import (
     pictures,
     render,
 )
-from everloop.report.writing import money
+from everloop.report.writing import money, share_of
 
 pytestmark = pytest.mark.usefixtures("drawn_afresh")
 
@@ -165,3 +166,26 @@ def test_on_paper_pictures_stand_beside_each_other_and_titles_with_what_they_hea
     (paper,) = re.findall(r"@media print \{(.*?)\n\}", render(page(Text("one"))), flags=re.DOTALL)
     assert ".beside { grid-template-columns: 1fr 1fr; }" in paper
     assert "h2, h2 + p, h3 { break-after: avoid; }" in paper
+
+
+@pytest.mark.parametrize(
+    "time", ["2024-06-01", "2024-06-01 10:00", "2024-06-01 10:00 UTC", Ref("run_1", "2024-06-01 10:00")]
+)
+def test_a_table_keeps_a_time_in_one_line(time):
+    html = render(page(Table(["step", "made at"], [["train", time]])))
+    assert '<td class="time">' in html
+    assert "td.time { white-space: nowrap; }" in html
+
+
+def test_a_sentence_with_a_time_may_wrap():
+    assert '<td class="time">' not in render(page(Table(["a"], [["since 2024-06-01 it drifts"]])))
+
+
+def test_what_has_the_focus_is_outlined():
+    assert "a:focus-visible, summary:focus-visible { outline: 2px solid" in render(page(Text("one")))
+
+
+def test_a_small_share_is_no_zero_and_a_large_one_is_not_all():
+    shares = [share_of(part, 10_000) for part in (0, 1, 10, 5000, 9999, 10_000)]
+    assert shares == ["0", "<0.1%", "0.1%", "50.0%", ">99.9%", "100%"]
+    assert share_of(0, 0) == "0"

@@ -73,10 +73,10 @@ def _value(brief: Facts, money: str) -> str | None:
     parts = [f"{brief['today']['estimate']:.2f}{money} a decision today"] if brief["today"] else []
     best = max(brief["constants"], key=brief["constants"].get, default=None)
     if best is not None:
-        parts.append(f"{brief['constants'][best]:.2f} always {best}")
+        parts.append(f"{brief['constants'][best]:.2f}{money} always {best}")
     if brief["expected"]:
-        parts.append(f"{brief['expected']['value']['estimate']:.2f} by a quick model")
-    return ", ".join([*parts, f"{brief['perfect']:.2f} if always right"])
+        parts.append(f"{brief['expected']['value']['estimate']:.2f}{money} by a quick model")
+    return ", ".join([*parts, f"{brief['perfect']:.2f}{money} if always right"])
 
 
 def _signal(signal: Facts | None) -> str | None:

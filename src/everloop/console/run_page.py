@@ -27,6 +27,9 @@ SECTIONS: tuple[Callable[[Story], Section], ...] = (
 )
 """The phases, in the order in which a lifecycle passes through them."""
 
+ENDED_EARLY = ("failed", "interrupted")
+"""What a run's status is that did not come to its end."""
+
 
 def run_page(workspace: Workspace, run: RunRow | None = None) -> Page:
     """Tells the story of a run, or of the lifecycle where none is given.
@@ -44,8 +47,8 @@ def run_page(workspace: Workspace, run: RunRow | None = None) -> Page:
         return Page(workspace.name, "Report", [Section("Nothing yet", [Text(text)])])
     sections = [section for build in SECTIONS if (section := build(story)).blocks]
     summary: list[Block] = [_stages(sections, story), Figures(run_figures(story))]
-    if story.run.status in ("failed", "interrupted"):
-        summary.insert(0, _failure(story.run))
+    if story.run.status in ENDED_EARLY:
+        summary.insert(0, failure(story.run))
     return Page(
         title=story.name,
         subtitle=_subtitle(story),
@@ -67,7 +70,12 @@ def _subtitle(story: Story) -> str:
     return f"The whole story, {span_} UTC; {made}"
 
 
-def _failure(run: RunRow) -> Verdict:
+def failure(run: RunRow) -> Verdict:
+    """Says where a run ended that did not come to its end, why, and what to do next.
+
+    Args:
+        run: A run whose status is one of `ENDED_EARLY`.
+    """
     error = run.facts.get("error") or {}
     told = str(error.get("message") or "It can be continued: everloop run")
     if error.get("hint"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.console.deploy_section import deployment_facts
 from everloop.console.monitor_section import decision_rows, served_gain, value_blocks, window_table
 from everloop.console.rollout_section import rollout_facts, rollout_section
-from everloop.console.run_page import run_figures
+from everloop.console.run_page import ENDED_EARLY, failure, run_figures
 from everloop.console.story import Story
 from everloop.core.values import to_jsonable
 from everloop.report import Badge, Fold, Page, Ref, Section, Table, Text
@@ -22,7 +22,7 @@ _SHOWN = 8
 
 
 def status_page(workspace: Workspace) -> Page:
-    """Tells the whole loop at a glance."""
+    """Tells the whole loop at a glance, first why the last run failed if it did."""
     story = Story.read(workspace)
     sections = [
         _serving(story),
@@ -33,6 +33,8 @@ def status_page(workspace: Workspace) -> Page:
         _runs(story),
     ]
     summary: list[Block] = []
+    if story.runs and story.runs[-1].status in ENDED_EARLY:
+        summary.append(failure(story.runs[-1]))
     if story.run is not None:
         from everloop.report import Figures
 

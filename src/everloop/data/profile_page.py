@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from everloop.data.profile_text import shortened
 from everloop.report import Badge, Beside, Block, Facts, Figures, Page, Picture, Section, Table, Text
 from everloop.report.sparks import histogram_svg, matrix_svg, values_svg
+from everloop.report.writing import share_of
 
 if TYPE_CHECKING:
     from everloop.data.profiles import ColumnProfile, Oddity, Profile
@@ -27,7 +28,7 @@ def page_of(profile: Profile, title: str) -> Page:
     figures = [
         ("rows", f"{profile.rows:,}", f"{profile.duplicates:,} repeated"),
         ("columns", f"{len(profile.columns):,}", _types(profile)),
-        ("missing", f"{missing / cells:.1%}", f"{missing:,} of {cells:,} values"),
+        ("missing", share_of(missing, cells), f"{missing:,} of {cells:,} values"),
         ("worth a look", f"{len(profile.oddities):,}", "listed below" if profile.oddities else "nothing odd"),
     ]
     sections = [_look(profile), _overview(profile), _related(profile)]
@@ -77,7 +78,7 @@ def _overview(profile: Profile) -> Section:
         [
             column.name,
             column.type,
-            f"{column.missing_share:.1%}",
+            share_of(column.missing, column.rows),
             column.distinct,
             shortened(column.low),
             shortened(column.quantiles.get("50%")),
@@ -131,7 +132,7 @@ def _facts(column: ColumnProfile) -> dict[str, Any]:
     told: dict[str, Any] = {
         "type": column.type
         + (f", reads as {column.reads_as}" if column.reads_as in ("number", "time") else ""),
-        "missing": f"{column.missing:,} ({column.missing_share:.1%})",
+        "missing": f"{column.missing:,} ({share_of(column.missing, column.rows)})" if column.missing else "0",
         "distinct": f"{column.distinct:,}",
     }
     if column.mean is not None and column.deviation is not None:

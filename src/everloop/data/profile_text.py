@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.core.values import to_jsonable
 from everloop.report.sparks import bars_svg
+from everloop.report.writing import share_of
 
 if TYPE_CHECKING:
     from everloop.data.profiles import ColumnProfile, Profile
@@ -73,7 +74,7 @@ def _cells(column: ColumnProfile) -> tuple[str, ...]:
     return (
         column.name,
         column.type,
-        f"{column.missing_share:.1%}",
+        share_of(column.missing, column.rows),
         f"{column.distinct:,}",
         shortened(column.low),
         shortened(column.quantiles.get("50%")),

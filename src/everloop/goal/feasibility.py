@@ -17,6 +17,7 @@ from everloop.table.quick_look import MOST_WRONG
 if TYPE_CHECKING:
     from everloop.goal.expectation import Expectation
     from everloop.goal.money import Money
+    from everloop.measure.intervals import Interval
     from everloop.measure.payback import Outlook
     from everloop.spec import GoalSpec
     from everloop.table.quick_look import QuickLook
@@ -71,17 +72,24 @@ def judge(evidence: Evidence) -> tuple[str, tuple[str, ...]]:
 
 def _priced_out(evidence: Evidence) -> Answer | None:
     money, required = evidence.money, evidence.goal.require.get("value_per_decision")
+    unit = _unit(evidence)
     if money.perfect is None:
         return None
     if required is not None and not required.holds(money.perfect):
         return (
             "stop",
-            f"even perfect decisions are worth {money.perfect:.2f} each; the goal requires {required}",
+            (
+                f"even perfect decisions are worth {money.perfect:.2f}{unit} each; "
+                f"the goal requires {required}{unit}"
+            ),
         )
     if money.room is not None and money.cost is not None and money.room <= money.cost:
         return (
             "stop",
-            f"perfect decisions would add {money.room:.0f} a month, predictions cost {money.cost:.0f}",
+            (
+                f"perfect decisions would add {money.room:,.0f}{unit} a month, predictions cost "
+                f"{money.cost:,.0f}{unit}"
+            ),
         )
     if money.today is not None and money.perfect - money.today.estimate <= 0:
         return "stop", "today's decisions are already worth what perfect ones are"
@@ -127,7 +135,9 @@ def _out_of_reach(evidence: Evidence) -> Answer | None:
     base = expected.value.estimate - expected.gain.estimate
     if required.holds(base + BEYOND_QUICK * max(expected.gain.high, 0.0)):
         return None
-    said = f"a quick model's decisions are worth {expected.value}, the goal requires {required}"
+    unit = _unit(evidence)
+    worth = _amount(expected.value, unit)
+    said = f"a quick model's decisions are worth {worth}, the goal requires {required}{unit}"
     return _or_labels(evidence, said)
 
 
@@ -156,13 +166,16 @@ def _no_gain(evidence: Evidence) -> Answer | None:
     expected, outlook = evidence.expected, evidence.outlook
     if expected is None:
         return None
+    unit = _unit(evidence)
     if expected.gain.high <= 0:
+        gain = _amount(expected.gain, unit)
         return _or_labels(
-            evidence, f"a quick model's decisions add {expected.gain} to {expected.over} at these prices"
+            evidence, f"a quick model's decisions add {gain} to {expected.over} at these prices"
         )
     month = outlook.gain_per_month if outlook else None
     if month is not None and month.high <= 0:
-        return _or_labels(evidence, f"a model would add {month} a month, the cost of predictions taken off")
+        said = f"a model would add {_amount(month, unit)} a month, the cost of predictions taken off"
+        return _or_labels(evidence, said)
     return None
 
 
@@ -179,8 +192,17 @@ def _or_labels(evidence: Evidence, said: str) -> Answer:
 
 def _cost(evidence: Evidence, more: int) -> str:
     price = evidence.goal.costs.label
-    currency = evidence.goal.value.currency if evidence.goal.value is not None else ""
-    return f" ({more * price:,.0f} {currency})".replace(" )", ")") if price else ""
+    return f" ({more * price:,.0f}{_unit(evidence)})" if price else ""
+
+
+def _unit(evidence: Evidence) -> str:
+    """Gives what is written behind an amount: the currency, where the file states one."""
+    value = evidence.goal.value
+    return f" {value.currency}" if value is not None and value.currency else ""
+
+
+def _amount(found: Interval, unit: str) -> str:
+    return f"{found.estimate:.4g}{unit} ({found.low:.4g} to {found.high:.4g})"
 
 
 RULES: tuple[Callable[[Evidence], Answer | None], ...] = (
@@ -195,20 +217,22 @@ RULES: tuple[Callable[[Evidence], Answer | None], ...] = (
 
 def _go(evidence: Evidence) -> str:
     look, expected, outlook = evidence.look, evidence.expected, evidence.outlook
+    unit = _unit(evidence)
     if expected is None:
         said = _chance(look) if look else "a quick model says nothing of this task"
         money = evidence.money
         if money.today is not None and money.perfect is not None:
             room = money.perfect - money.today.estimate
-            return f"{said}; at most {room:.4g} a decision is to be gained over what is done without a model"
+            most = f"{room:.4g}{unit}"
+            return f"{said}; at most {most} a decision is to be gained over what is done without a model"
         return f"{said}; decisions have no price: goal.value is not stated"
     month = outlook.gain_per_month if outlook else None
     if month is not None:
         return (
-            f"a quick model's decisions would add {month.estimate:,.0f} a month ({month.low:,.0f} to "
+            f"a quick model's decisions would add {month.estimate:,.0f}{unit} a month ({month.low:,.0f} to "
             f"{month.high:,.0f}) to {expected.over}"
         )
-    return f"a quick model's decisions would add {expected.gain} each to {expected.over}"
+    return f"a quick model's decisions would add {_amount(expected.gain, unit)} each to {expected.over}"
 
 
 def _notes(evidence: Evidence, verdict: str) -> tuple[str, ...]:
@@ -260,7 +284,8 @@ def _rule(evidence: Evidence) -> str | None:
         if more > abs(expected.gain.estimate) / 50:
             return None
         how = "hardly" if more > 0 else "no"
-        return f"the rule {look.rule} alone earns {expected.rule.estimate:.4g} each, a quick model {how} more"
+        earned = f"{expected.rule.estimate:.4g}{_unit(evidence)}"
+        return f"the rule {look.rule} alone earns {earned} each, a quick model {how} more"
     better = look.score - look.chance_score
     share = (look.rule_score - look.chance_score) / better if better else 0.0
     if share < 0.98:

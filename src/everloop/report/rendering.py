@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Linker = Callable[[str], str | None]
 FIGURE = re.compile(r"(?<![\w#./-])[+\u2212-]?\d(?:[\d,.:/-]*\d)?(?:e[+-]?\d+)?%?(?![\w-])")
 """A number, a date or a time that stands by itself, and is no part of a name."""
+TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?:Z|\+00:00| UTC)?")
+"""A day or a moment, which a table keeps in one line."""
 
 
 def no_links(identity: str) -> None:
@@ -84,6 +87,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def is_time(value: Any) -> bool:
+    """Tells whether a table keeps the value, or what a link shows, in one line: a day or a moment."""
+    text = value.text if isinstance(value, Ref) else value
+    return isinstance(text, datetime) or (isinstance(text, str) and TIME.fullmatch(text) is not None)
+
+
 @cache
 def _template() -> Template:
     jinja2 = require("jinja2", extra="train")
@@ -96,6 +105,7 @@ def _template() -> Template:
     )
     environment.filters["cell"] = cell
     environment.tests["numeric"] = is_number
+    environment.tests["time"] = is_time
     environment.filters["traced"] = traced
     environment.tests["ref"] = lambda value: isinstance(value, Ref)
     environment.tests["told"] = lambda value: isinstance(value, Told)

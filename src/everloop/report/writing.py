@@ -65,6 +65,21 @@ def percent(share: float | None) -> str:
     return _with_sign(share, f"{size:.{digits}%}", signed=False)
 
 
+def share_of(part: float, whole: float) -> str:
+    """Writes how much of a whole a part is; what is little is no 0, and what is not all no 100%.
+
+    Example:
+        >>> share_of(0, 9), share_of(1, 5000), share_of(1, 8), share_of(4999, 5000)
+        ('0', '<0.1%', '12.5%', '>99.9%')
+    """
+    share = part / whole if whole else 0.0
+    if share in (0.0, 1.0):
+        return "100%" if share else "0"
+    if share < 0.001:
+        return "<0.1%"
+    return ">99.9%" if share > 0.999 else f"{share:.1%}"
+
+
 def chance(value: float | None) -> str:
     """Writes how likely something is by chance; what is all but impossible is no 0.
 

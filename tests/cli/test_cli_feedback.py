@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from everloop.cli.feedback import read_actuals, send
@@ -109,3 +110,27 @@ def test_an_infinite_actual_is_named_before_anything_is_sent(tmp_path: Path) -> 
     (tmp_path / "a.csv").write_text("id,actual\np1,1.5\np2,inf\n")
     with pytest.raises(DataFault, match="'p2' is infinite"):
         read_actuals(str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("007", ["007"]),
+        ("007\n12", ["007", "12"]),
+        ("7\n-3", [7, -3]),
+        ("0.5\n1e-3", [0.5, 0.001]),
+        ("True\nFALSE", ["true", "false"]),
+        ("7\nseven", ["7", "seven"]),
+        ("2025-01-01", ["2025-01-01"]),
+    ],
+)
+def test_an_actual_is_sent_as_a_run_takes_it(tmp_path: Path, written: str, sent: list[Any]) -> None:
+    lines = [f"p,{line}" for line in written.splitlines()]
+    (tmp_path / "a.csv").write_text("\n".join(["id,actual", *lines]))
+    assert [row["actual"] for row in read_actuals(str(tmp_path / "a.csv"))[0]] == sent
+
+
+def test_whole_ids_are_whole_though_a_gap_made_them_floats(tmp_path: Path) -> None:
+    pl.DataFrame({"id": [7.0, None, 0.5], "actual": ["a", "b", "c"]}).write_parquet(tmp_path / "a.parquet")
+    rows, skipped = read_actuals(str(tmp_path / "a.parquet"))
+    assert ([row["id"] for row in rows], skipped) == (["7", "0.5"], 1)

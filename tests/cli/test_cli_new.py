@@ -105,6 +105,13 @@ def test_it_never_overwrites(cli, home: Path) -> None:
     ("words", "status", "said"),
     [
         (["x", "--data", "rows.csv", "--target", "defalted"], 2, "did you mean defaulted?"),
+        (
+            ["x", "--data", "lists.parquet", "--target", "y"],
+            2,
+            "mend lists.parquet, or write x/everloop.yaml",
+        ),
+        (["x", "--data", "zzz.csv", "--target", "defaulted"], 3, "Looked in "),
+        (["x", "--data", "rows.csv", "--target", "defaulted", "--task", "zzz"], 2, "leave --task out"),
         (["x", "--data", "row.csv", "--target", "defaulted"], 3, "row.csv"),
         (["Big Loans", "--data", "rows.csv", "--target", "defaulted"], 2, "everloop new big-loans"),
         (["x", "--data", "rows.csv"], 2, "--target must be given"),
@@ -116,6 +123,7 @@ def test_it_never_overwrites(cli, home: Path) -> None:
 def test_what_cannot_begin_says_why_and_writes_nothing(
     cli, home: Path, words: list[str], status: int, said: str
 ) -> None:
+    pl.DataFrame({"a": [[1, 2], [3]], "y": ["n", "y"]}).write_parquet("lists.parquet")
     answer = cli("new", *words)
     assert (answer.status, said in answer.err) == (status, True), answer
     assert not (home / "x").exists()

@@ -100,6 +100,11 @@ def test_few_missing_values_are_told_from_none():
     assert "1 (&lt;0.1%)" in html
 
 
+def test_of_a_header_alone_it_is_said_that_there_are_no_rows():
+    said = str(data.profile(pl.DataFrame({"a": [], "b": []}, schema=dict.fromkeys("ab", pl.String))))
+    assert said.endswith("The table has no rows, so nothing is known of its columns: a, b")
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_small_tables(rows):
     found = data.profile(random_table()[:rows])

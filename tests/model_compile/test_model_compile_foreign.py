@@ -182,10 +182,11 @@ def test_a_pickle_is_refused_unread(tmp_path, monkeypatch, ending) -> None:
 
 @pytest.mark.parametrize("ending", [".cbm", ".ubj", ".json", ".onnx", ".skops", ".mar"])
 @pytest.mark.parametrize("content", [b"", b"no model", b"CBM1" + b"\x00" * 64, b"{}"])
-def test_a_damaged_file_is_refused(tmp_path, ending, content) -> None:
+def test_a_damaged_file_is_refused_with_what_to_do(tmp_path, ending, content) -> None:
     (tmp_path / f"model{ending}").write_bytes(content)
-    with pytest.raises(ModelFault):
+    with pytest.raises(ModelFault) as raised:
         read_model(tmp_path / f"model{ending}")
+    assert raised.value.hint
 
 
 def test_a_graph_that_reads_another_file_is_refused(tmp_path) -> None:

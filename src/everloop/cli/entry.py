@@ -94,11 +94,10 @@ def _say(text: str) -> int:
 
 
 def _unknown(word: str, words: list[str]) -> int:
-    from difflib import get_close_matches
-
     from everloop.cli.faults import tell_fault
     from everloop.cli.verbs import VERBS
     from everloop.core.errors import UsageFault
+    from everloop.core.nearness import near_names
 
     if word.startswith("-"):
         fault = UsageFault(
@@ -106,7 +105,7 @@ def _unknown(word: str, words: list[str]) -> int:
         )
     else:
         here = _CALLED_HERE.get(word)
-        near = [here] if here else get_close_matches(word, VERBS, n=3, cutoff=0.5)
+        near = [here] if here else near_names(word, VERBS, most=3)
         hint = " or ".join(f"everloop {verb}" for verb in near) if near else "everloop --help"
         fault = UsageFault(f"There is no verb {word!r}.", hint=hint)
     return tell_fault(fault, as_json="--json" in words)

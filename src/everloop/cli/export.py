@@ -90,9 +90,8 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
 
 def _known(target: str | None) -> str:
     """Refuses a target that there is none of, with all that there are."""
-    from difflib import get_close_matches
-
     from everloop.core.errors import UsageFault
+    from everloop.core.nearness import near_names
     from everloop.deploy.targets import known_targets
     from everloop.integrations.lifecycle_exports import LIFECYCLE_EXPORTS
     from everloop.monitor.formats import known_formats
@@ -100,7 +99,7 @@ def _known(target: str | None) -> str:
     known = sorted({*known_targets(), *LIFECYCLE_EXPORTS, *known_formats()})
     if target in known:
         return str(target)
-    near = get_close_matches(target or "", known, n=1) or ["docker"]
+    near = near_names(target or "", known) or ["docker"]
     said = "Name a target" if target is None else f"There is no target {target!r}; known are"
     separator = ":" if target is None else ""
     raise UsageFault(f"{said}{separator} {', '.join(known)}.", hint=f"everloop export {near[0]}")

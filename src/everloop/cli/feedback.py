@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import polars as pl
+
     from everloop.core.clock import Clock
     from everloop.core.progress import Progress
 
@@ -72,15 +74,18 @@ def read_actuals(path: str) -> tuple[list[dict[str, Any]], int]:
     """
     from everloop.core.errors import DataFault
     from everloop.core.values import to_jsonable
+    from everloop.table.labels import label_texts
     from everloop.table.tables import as_frame
 
-    frame = as_frame(path, texts=("id",))
+    frame = as_frame(path, texts=("id", "actual"))
     missing = [name for name in ("id", "actual") if name not in frame.columns]
     if missing:
         raise DataFault(
             f"{path} lacks the column {' and '.join(missing)}; it has {', '.join(frame.columns)}.",
             hint="the columns are id (of the prediction), actual and, where the server follows events, at",
         )
+    ids = label_texts(frame["id"]) if frame["id"].dtype.is_float() else frame["id"]
+    frame = frame.with_columns(ids, _as_meant(frame["actual"]))
     known = frame.filter(frame["actual"].is_not_null() & frame["id"].is_not_null())
     if known["actual"].dtype.is_float() and known["actual"].is_infinite().any():
         first = known.filter(known["actual"].is_infinite())["id"][0]
@@ -90,6 +95,27 @@ def read_actuals(path: str) -> tuple[list[dict[str, Any]], int]:
     names = [name for name in ("id", "actual", "at") if name in frame.columns]
     rows: list[dict[str, Any]] = to_jsonable(known.select(names).to_dicts())
     return [row | {"id": str(row["id"])} for row in rows], frame.height - known.height
+
+
+def _as_meant(actuals: pl.Series) -> pl.Series:
+    """Gives actuals as what a run would take them for: of text, numbers or booleans where all are such.
+
+    A class may be called `007`: numbers of which one begins with a zero too many are texts, as in a run.
+    """
+    import polars as pl
+
+    if actuals.dtype != pl.String:
+        return actuals
+    bare = actuals.str.strip_chars()
+    if bare.str.contains(r"^[+-]?0[0-9]").any():
+        return actuals
+    if bare.str.to_lowercase().is_in(["true", "false"]).all():
+        return bare.str.to_lowercase()
+    for kind in (pl.Int64, pl.Float64):
+        numbers = bare.cast(kind, strict=False)
+        if numbers.null_count() == actuals.null_count():
+            return numbers
+    return actuals
 
 
 def send(

@@ -88,15 +88,15 @@ def command(  # noqa: PLR0913, PLR0917  (one argument for each option)
 
 
 def _refuse_unknown_task(task: str | None) -> None:
-    from difflib import get_close_matches
-
     from everloop.core.errors import UsageFault
+    from everloop.core.nearness import near_names
     from everloop.core.tasks import TASKS
 
     if task is not None and task not in TASKS:
-        near = get_close_matches(task, TASKS, n=1, cutoff=0)
+        near = near_names(task, TASKS)
         raise UsageFault(
-            f"There is no task {task!r}; known are {', '.join(TASKS)}.", hint=f"--task {near[0]}"
+            f"There is no task {task!r}; known are {', '.join(TASKS)}.",
+            hint=f"--task {near[0]}" if near else "leave --task out: it is inferred from the target",
         )
 
 
@@ -149,6 +149,7 @@ def look(
     """
     import tempfile
 
+    from everloop.core.errors import EverloopError
     from everloop.data.api import snapshot
     from everloop.problem.frame import build_frame
     from everloop.spec import FileSource, LifecycleSpec
@@ -159,9 +160,15 @@ def look(
         "data": {"sources": {"rows": FileSource(file=str(Path(data).absolute()))}, "files": list(files)},
     }
     spec = LifecycleSpec.model_validate(parts).in_folder(place)
-    with tempfile.TemporaryDirectory(prefix="everloop-new-") as scratch:
-        rows = snapshot(spec, scratch).table()
-        return build_frame(rows, spec.problem), rows.height
+    try:
+        with tempfile.TemporaryDirectory(prefix="everloop-new-") as scratch:
+            rows = snapshot(spec, scratch).table()
+            return build_frame(rows, spec.problem), rows.height
+    except EverloopError as error:
+        # What a hint names stands in a file that was not written.
+        if error.hint is not None and "data." in error.hint:
+            error.hint = f"mend {data}, or write {place / FILE_NAME} by hand, and there: {error.hint}"
+        raise
 
 
 def from_example(example: str, name: str, folder: Path | None) -> Answer:
@@ -171,14 +178,14 @@ def from_example(example: str, name: str, folder: Path | None) -> Answer:
         NotFound: When there is no such example.
         MissingExtra: When its data needs a package that is not installed.
     """
-    from difflib import get_close_matches
     from importlib import import_module
 
     from everloop.core.errors import NotFound
+    from everloop.core.nearness import near_names
 
     known = examples()
     if example not in known:
-        near = get_close_matches(example, known, n=1)
+        near = near_names(example, known)
         raise NotFound(
             f"There is no example {example!r}; there are {', '.join(known)}.",
             hint=f"everloop new {name} --example {near[0]}" if near else "everloop new --list",

@@ -165,10 +165,11 @@ def _zone_of(text: str) -> tuple[str, str | None]:
 
 
 def _near_zones(name: str) -> str:
-    from difflib import get_close_matches
     from zoneinfo import available_timezones
 
-    return " or ".join(get_close_matches(name, available_timezones(), n=1))
+    from everloop.core.nearness import near_names
+
+    return " or ".join(near_names(name, available_timezones()))
 
 
 def _interval(body: str, text: str) -> Schedule | None:

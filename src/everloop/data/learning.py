@@ -114,7 +114,10 @@ def _learned(
     rows = int(facts["rows"])
     facts |= _values(lazy, types)
     if rows == 0:
-        raise DataFault("A contract cannot be learned from a table without rows.")
+        raise DataFault(
+            "A contract cannot be learned from a table without rows.",
+            hint="learn it from a table that has rows such as are expected",
+        )
     columns = tuple(
         _rule(name, kind, rows, found, later=name in known_later)
         for (name, kind), found in zip(types.items(), _by_position(facts, len(types)), strict=True)

@@ -22,6 +22,9 @@ def text_of(profile: Profile) -> str:
     cells = [_HEADINGS, *(_cells(column) for column in profile.columns)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(_HEADINGS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+    if not profile.rows:
+        named = ", ".join(column.name for column in profile.columns)
+        return f"{summary(profile)}\nThe table has no rows, so nothing is known of its columns: {named}"
     table = [summary(profile), *(line.rstrip() for line in lines)]
     if profile.oddities:
         table += ["", "worth a look:"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from everloop.core.errors import DataFault, SpecFault, StorageFull
 from everloop.core.extras import require
+from everloop.core.nearness import near_names
 from everloop.data.duck import first_lines, quote_name, quote_text
 
 if TYPE_CHECKING:
@@ -174,11 +174,11 @@ def _without_guess(error: Exception) -> str:
 def _nearest(message: str, columns: Mapping[str, tuple[str, ...]]) -> str | None:
     table = re.search(r"Table with name (\S+) does not exist", message)
     if table:
-        near = get_close_matches(table[1], columns, n=1, cutoff=0.4)
+        near = near_names(table[1], columns)
         return f"did you mean {near[0]}?" if near else f"the sources are {', '.join(columns)}"
     column = re.search(r'[Cc]olumn "?([^"\s]+)"? (?:not found|that cannot)', message)
     if column:
         names = [name for known in columns.values() for name in known]
-        near = get_close_matches(column[1].rsplit(".", 1)[-1], names, n=1, cutoff=0.4)
+        near = near_names(column[1].rsplit(".", 1)[-1], names)
         return f"did you mean {near[0]}?" if near else None
     return None

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from everloop.core.digest import digest_file, digest_value
 from everloop.core.errors import DataFault, SourceUnreadable, SpecFault
 from everloop.core.extras import require
 from everloop.core.files import scratch_folder
+from everloop.core.nearness import near_names
 from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
 from everloop.data.adding import FeatureColumns
@@ -315,7 +315,7 @@ def _type_columns(draft: _Draft) -> Schema:
     }
     for place, name in roles.items():
         if name is not None and name not in draft.kinds:
-            near = get_close_matches(name, draft.kinds, n=1, cutoff=0.4)
+            near = near_names(name, draft.kinds)
             raise SpecFault(
                 f"{place} names {name}, which the table does not have; it has {', '.join(draft.kinds)}.",
                 hint=f"did you mean {near[0]}?" if near else None,

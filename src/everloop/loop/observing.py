@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from everloop.core.clock import parse_time
 from everloop.core.errors import EverloopError, RecordBusy, UsageFault
+from everloop.core.nearness import near_names
 from everloop.core.progress import Event
 from everloop.core.values import to_jsonable
 from everloop.deploy.release import PACKAGE_FOLDER
@@ -115,7 +115,7 @@ def require_observers(spec: LifecycleSpec) -> dict[str, EntryPoint]:
     for name in spec.integrations:
         if name not in installed:
             known = sorted(installed)
-            near = get_close_matches(name, known, n=1)
+            near = near_names(name, known)
             raise UsageFault(
                 f"No integration {name!r} is installed; installed are {', '.join(known) or 'none'}.",
                 hint=f"did you mean {near[0]!r}?" if near else "leave it out, or install what offers it",

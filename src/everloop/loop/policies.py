@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import UsageFault
+from everloop.core.nearness import near_names
 from everloop.loop.ruling import check_trigger
 from everloop.loop.task_support import silent_triggers
 from everloop.spec.fields import TRIGGER_ARGUMENTS, TRIGGER_KINDS, Trigger, read_trigger
@@ -92,7 +92,7 @@ def _policy(word: str, spec: LifecycleSpec) -> Policy:
     if re.search(r"[<>=\s(]", word):
         return _checked(Policy(word, (Trigger("rule", word),)), spec.folder)
     known = (*POLICIES, FILE)
-    near = get_close_matches(word, known, n=1)
+    near = near_names(word, known)
     raise UsageFault(
         f"There is no policy {word!r}; there are {WORDS}.", hint=f"did you mean {near[0]}?" if near else None
     )

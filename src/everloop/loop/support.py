@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import EverloopError, SpecFault
+from everloop.core.nearness import near_names
 from everloop.loop.task_support import task_refusals
 from everloop.loop.too_early import read_too_early
 from everloop.table.acting import known_later
@@ -287,7 +287,7 @@ def _serving(spec: LifecycleSpec) -> Iterator[EverloopError]:
 
 def _unknown(place: str, asked: str, known: Iterable[str]) -> SpecFault:
     names = list(known)
-    near = get_close_matches(asked, names, n=1)
+    near = near_names(asked, names)
     return SpecFault(
         f"{place} names {asked!r}; this release knows {', '.join(names)}.",
         hint=f"did you mean {near[0]!r}?" if near else None,
@@ -385,7 +385,7 @@ def refuse_unknown_segments(spec: LifecycleSpec, columns: Iterable[str]) -> None
     known = [*columns, *spec.data.features]
     for name in spec.monitor.drift.segments:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
+            near = near_names(name, known)
             raise SpecFault(
                 f"Segments are asked for by {name}, which is no column of the table.",
                 hint=f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(known)}",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from everloop.core.errors import SpecFault
+from everloop.core.nearness import near_names
 from everloop.measure import (
     calibration,
     capacity,
@@ -210,7 +210,7 @@ def metric_named(name: str) -> Metric:
 def nearest_metric(name: str, known: Iterable[str]) -> str | None:
     """Says what a name that is no metric may have meant; None where nothing is near."""
     of_lists = recommendation.list_metric_hint(name)
-    near = get_close_matches(name, list(known), n=1)
+    near = near_names(name, known)
     return of_lists or (f"did you mean {near[0]}?" if near else None)
 
 

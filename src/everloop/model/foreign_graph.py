@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DOUBLE, SINGLE = "tensor(double)", "tensor(float)"
 ROWS_AT_ONCE = 1_024
+EXPORTED = "export it again, as one file and with ONNX's own operators alone"
 
 
 class GivenGraph:
@@ -118,7 +119,7 @@ class GivenGraph:
             refuse_unknown(self.content, "The ONNX file")
             return open_session(self.content, "The ONNX file")
         except EverloopError as error:
-            raise ModelFault(error.message) from None
+            raise ModelFault(error.message, hint=error.hint or EXPORTED) from None
 
 
 def _answering(session: Any, classes: int, feed: dict[str, Any]) -> tuple[str, int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Protocol, cast
 
 from everloop.core.errors import UsageFault
+from everloop.core.nearness import near_names
 
 if TYPE_CHECKING:
     from everloop.measure.histogram import Histogram
@@ -120,7 +120,7 @@ def open_format(name: str) -> WindowFormat:
     """
     points = _points()
     if name not in points:
-        near = get_close_matches(name, points, n=1)
+        near = near_names(name, points)
         raise UsageFault(
             f"There is no format {name!r} for windows; known are {', '.join(sorted(points))}.",
             hint=f"everloop export {near[0]}" if near else "everloop export --list",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import DataFault, SpecFault
+from everloop.core.nearness import near_names
 from everloop.core.tasks import TASKS
 from everloop.core.units import format_duration
 from everloop.problem.columns import ColumnFacts, column_facts, label_counts
@@ -121,7 +121,7 @@ def build_frame(
 
 def _require_rows(table: ColumnTable, spec: ProblemSpec) -> None:
     if spec.target and spec.target not in table.columns:
-        near = difflib.get_close_matches(spec.target, table.columns, n=1)
+        near = near_names(spec.target, table.columns)
         raise DataFault(
             f"The target {spec.target!r} is no column of the table; it has {', '.join(table.columns[:12])}.",
             hint=f"did you mean {near[0]!r}?" if near else "name the target in problem.target",
@@ -141,7 +141,7 @@ def _require_columns(draft: _Draft) -> None:
     }
     for place, name in named.items():
         if name and name not in draft.facts:
-            near = difflib.get_close_matches(name, draft.facts, n=1)
+            near = near_names(name, draft.facts)
             raise SpecFault(
                 f"{place} names {name!r}, which is no column of the table.",
                 hint=f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(draft.facts)}",

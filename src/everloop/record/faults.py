@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
 
 from everloop.core.errors import DataFault, NotFound, RecordBusy, UsageFault
+from everloop.core.nearness import near_names
 from everloop.record.rows import Row
 
 
@@ -26,7 +26,7 @@ class RecordTooNew(UsageFault):
 def not_found(kind: type[Row], identity: str, known: Iterable[str]) -> NotFound:
     """Builds the error for an id that is not there."""
     name = kind_name(kind)
-    nearest = difflib.get_close_matches(identity, list(known), n=3, cutoff=0.5)
+    nearest = near_names(identity, known, most=3)
     tail = f" The nearest: {', '.join(nearest)}." if nearest else ""
     return NotFound(f"The record has no {name} {identity!r}.{tail}", hint="everloop status")
 
@@ -54,7 +54,7 @@ def check_fields(kind: type[Row], names: Iterable[str]) -> None:
     known = [field.name for field in fields(kind) if field.name not in ("facts", "metrics")]
     for name in names:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
+            nearest = near_names(name, known)
             tail = f" Did you mean {nearest[0]!r}?" if nearest else ""
             raise UsageFault(
                 f"A {kind_name(kind)} cannot be searched by {name!r}; it can by {', '.join(known)}.{tail}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from everloop.core.errors import SpecFault
+from everloop.core.nearness import near_names
 from everloop.spec.places import Location, find_place, keys_at, own_steps
 from everloop.spec.secret import EXPECTED_REFERENCE, holds_password
 
@@ -89,7 +89,7 @@ def mistake_of(tree: CommentedMap, error: Any) -> Mistake:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Asks whether the nearest of the known names was meant; nothing where none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = near_names(name, known)
     return f"did you mean {near[0]!r}?" if near else ""
 
 

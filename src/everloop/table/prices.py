@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everloop.core.errors import DataFault, SpecFault
+from everloop.core.nearness import near_names
 from everloop.table.expression import Expression, parse, to_number, to_polars
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Prices:
         names = lazy.collect_schema().names()
         for column in self.columns:
             if column not in names:
-                near = difflib.get_close_matches(column, names, n=1)
+                near = near_names(column, names)
                 raise DataFault(
                     f"A price reads column {column!r}, which the table does not have.",
                     hint=f"did you mean {near[0]}?" if near else None,

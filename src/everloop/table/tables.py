@@ -7,7 +7,6 @@ A path with ``*`` stands for all files that match, in the order of their names.
 
 from __future__ import annotations
 
-import difflib
 import glob
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import DataFault, EverloopError, SourceUnreadable
+from everloop.core.nearness import near_file
 from everloop.table import text_tables
 from everloop.table.text_tables import PACKED, not_utf8
 
@@ -153,9 +153,9 @@ def _must_be_file(path: Path) -> None:
         )
     folder = path.parent
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    near = near_file(path.name, names)
     if near:
-        raise DataFault(f"There is no file {path}.", hint=f"did you mean {folder / near[0]}?")
+        raise DataFault(f"There is no file {path}.", hint=f"did you mean {folder / near}?")
     raise DataFault(f"There is no file {path}.", hint=f"ls {folder if folder.is_dir() else '.'}")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.core.errors import SpecFault
+from everloop.core.nearness import near_names
 from everloop.measure.worth import Worth
 from everloop.table.expression import Expression, to_polars
 from everloop.table.prices import Prices, prices_of_rows, read_price
@@ -104,7 +104,7 @@ def _cells(value: ValueSpec, frame: Frame, types: Mapping[str, str]) -> tuple[bo
 def _require_classes(place: str, names: Mapping[str, Any], classes: tuple[str, ...]) -> None:
     for name in names:
         if name not in classes:
-            near = difflib.get_close_matches(name, classes, n=1)
+            near = near_names(name, classes)
             raise SpecFault(
                 f"{place} prices {name!r}; the classes are {', '.join(classes[:20])}.",
                 hint=f"did you mean {near[0]!r}?" if near else None,

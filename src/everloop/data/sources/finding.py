@@ -5,10 +5,10 @@ from __future__ import annotations
 import glob
 import shutil
 import zipfile
-from difflib import get_close_matches
 from pathlib import Path
 
 from everloop.core.errors import SourceUnreachable, SourceUnreadable
+from everloop.core.nearness import near_file
 from everloop.data.sources.text_file import FoundFile
 
 
@@ -76,6 +76,6 @@ def _missing(written: str, pattern: Path) -> SourceUnreachable:
     while not folder.is_dir():
         folder = folder.parent
     name = pattern.relative_to(folder).parts[0]
-    near = get_close_matches(name, [path.name for path in folder.iterdir()], n=1, cutoff=0.5)
-    nearest = f" The nearest name in {folder} is {near[0]}." if near else f" Looked in {folder}."
+    near = near_file(name, [path.name for path in folder.iterdir()])
+    nearest = f" The nearest name in {folder} is {near}." if near else f" Looked in {folder}."
     return SourceUnreachable(f"The file {written} is not there.{nearest}", hint=f"ls {folder}")

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from functools import lru_cache
 
 from everloop.core.clock import as_utc
 from everloop.core.errors import SpecFault
+from everloop.core.nearness import near_names
 
 _QUOTED = r'(?:[^"\\]|\\.)*'
 # Name -> the forms of a line, tried in this order. Groups with one name are one column.
@@ -86,7 +86,7 @@ def read_pattern(written: str) -> LogPattern:
         raise SpecFault(f"The pattern is no regular expression: {error}.", place=place) from None
     columns = tuple(dict.fromkeys(name for form in forms for name in form.groupindex))
     if not columns:
-        near = get_close_matches(written, PATTERNS, n=1)
+        near = near_names(written, PATTERNS)
         raise SpecFault(
             f"The pattern {written!r} is neither {', '.join(PATTERNS)} nor a regular expression with "
             "named groups.",

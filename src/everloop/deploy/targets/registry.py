@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, cast
 
 from everloop.core.errors import UsageFault
+from everloop.core.nearness import near_names
 
 if TYPE_CHECKING:
     from everloop.deploy.targets.target import Target
@@ -44,7 +44,7 @@ def open_target(name: str) -> Target:
     plugin = _plugins().get(name)
     if plugin is None:
         known = known_targets()
-        near = get_close_matches(name, known, n=1)
+        near = near_names(name, known)
         raise UsageFault(
             f"There is no target {name!r}; known are {', '.join(known)}.",
             hint=f"everloop export {near[0]}" if near else f"everloop export {known[0]}",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from everloop.core.errors import SpecFault
+from everloop.core.nearness import near_names
 from everloop.engine.executors.executor import Executor
 
 GROUP = "everloop.executors"
@@ -31,7 +31,7 @@ def executor(name: str) -> Executor:
         found: Executor = installed[name].load()()
         return found
     known = sorted({*EXECUTORS, *installed})
-    nearest = difflib.get_close_matches(name, known, n=1)
+    nearest = near_names(name, known)
     raise SpecFault(
         f"There is no executor {name!r}; known are {', '.join(known)}.",
         hint=f"engine: {{train: {nearest[0] if nearest else known[0]}}}",

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.errors import SourceUnreadable, UsageFault
 from everloop.core.files import storage_faults
+from everloop.core.nearness import near_names
 from everloop.core.progress import Event, Progress, silent
 from everloop.core.tasks import decides_by
 from everloop.loop.scoring.kept import KeptScoring, kept_beside, package_identity
@@ -199,7 +199,7 @@ def _frame(table: Any) -> pl.DataFrame:
 def _kept_columns(columns: Sequence[str], keep: Sequence[str]) -> list[str]:
     for name in keep:
         if name not in columns:
-            near = get_close_matches(name, columns, n=1, cutoff=0.4)
+            near = near_names(name, columns)
             raise UsageFault(
                 f"--keep names {name!r}, which the rows do not have; they have {', '.join(columns)}.",
                 hint=f"--keep {near[0]}" if near else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -11,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from everloop.core.errors import ModelFault
+from everloop.core.nearness import near_names
 from everloop.model.learners.learner import Learner, Task
 
 GROUP = "everloop.learners"
@@ -67,7 +67,7 @@ def learner(name: str) -> Learner:
     where = known_learners().get(name)
     if where is None:
         known = sorted(known_learners())
-        near = get_close_matches(name, known, n=1)
+        near = near_names(name, known)
         raise ModelFault(
             f"There is no learner {name!r}; known are {', '.join(known)}.",
             hint=f"did you mean {near[0]!r}?" if near else None,

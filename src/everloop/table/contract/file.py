@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 from everloop.core.errors import DataFault, EverloopError, SpecFault
 from everloop.core.files import write_file
+from everloop.core.nearness import near_names
 from everloop.core.units import format_duration, parse_duration
 from everloop.table.contract.column_rules import ColumnRule
 from everloop.table.contract.rules import Contract
@@ -194,7 +194,7 @@ class _Reader:
             raise self.fault(message, holder, key) if hasattr(holder, "lc") else SpecFault(message)
         for found in content:
             if found not in known:
-                near = difflib.get_close_matches(str(found), known, n=1, cutoff=0.5)
+                near = near_names(str(found), known)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
                 raise self.fault(f"There is no key {found!r} here.", content, found, hint)
 

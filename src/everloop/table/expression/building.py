@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from everloop.core.errors import SpecFault
+from everloop.core.nearness import near_names
 from everloop.table.expression.operators import DATE_UNITS, KINDS, OPERATORS, Operator
 from everloop.table.expression.readings import number_style, time_pattern
 from everloop.table.expression.tree import Call, ColumnRef, Constant, Expression, Node, ValueType
@@ -55,7 +55,7 @@ def call(name: str, arguments: Sequence[Node]) -> Call:
 def unknown_operator(name: str) -> SpecFault:
     """Says which operators there are, and the nearest."""
     known = sorted({*OPERATORS, "between", "nullif", "ifnull", "pi"})
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    near = near_names(name.lower(), known)
     return SpecFault(
         f"The operator {name!r} is not known in expressions. Known are: {', '.join(known)}.",
         hint=f"did you mean {near[0]}?" if near else None,

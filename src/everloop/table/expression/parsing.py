@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from everloop.core.errors import SpecFault
+from everloop.core.nearness import near_names
 from everloop.table.expression import moments
 from everloop.table.expression.building import MAX_DEPTH, call, is_null_constant, unknown_operator
 from everloop.table.expression.operators import OPERATORS
@@ -116,7 +116,7 @@ class _Reader:
         if self.types is None:
             return ColumnRef(name, cast("ValueType", want or "number"))
         if name not in self.types:
-            near = difflib.get_close_matches(name, list(self.types), n=1, cutoff=0.5)
+            near = near_names(name, self.types)
             known = ", ".join(list(self.types)[:20])
             raise SpecFault(
                 f"There is no column {name!r}; there are {known or 'none'}.",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from everloop.core.errors import UsageFault
+from everloop.core.nearness import near_names
 from everloop.runtime.features.stores.store import OnlineStore
 
 ENTRY_POINTS = "everloop.online_stores"
@@ -53,7 +53,7 @@ def _unknown(address: str, scheme: str) -> UsageFault:
     known = known_stores()
     # What has no scheme may be anything, a password included.
     told = f"begins with {scheme!r}" if ":" in address else "has no scheme"
-    near = get_close_matches(scheme, known, n=1)
+    near = near_names(scheme, known)
     return UsageFault(
         f"The online store's address {told}; known are {', '.join(known)}.",
         hint=f"did you mean {near[0]}:?" if near else "redis://localhost:6379/0",

@@ -110,6 +110,7 @@ def test_it_never_overwrites(cli, home: Path) -> None:
             2,
             "mend lists.parquet, or write x/everloop.yaml",
         ),
+        (["x", "--data", "folder", "--target", "y"], 3, "folder/*.csv"),
         (["x", "--data", "zzz.csv", "--target", "defaulted"], 3, "Looked in "),
         (["x", "--data", "rows.csv", "--target", "defaulted", "--task", "zzz"], 2, "leave --task out"),
         (["x", "--data", "row.csv", "--target", "defaulted"], 3, "row.csv"),
@@ -123,6 +124,8 @@ def test_it_never_overwrites(cli, home: Path) -> None:
 def test_what_cannot_begin_says_why_and_writes_nothing(
     cli, home: Path, words: list[str], status: int, said: str
 ) -> None:
+    Path("folder").mkdir()
+    Path("folder/a.csv").touch()
     pl.DataFrame({"a": [[1, 2], [3]], "y": ["n", "y"]}).write_parquet("lists.parquet")
     answer = cli("new", *words)
     assert (answer.status, said in answer.err) == (status, True), answer

@@ -130,6 +130,7 @@ def zipped(**members):
 
 BROKEN = {
     "empty.csv": (b"", "empty.csv is empty"),
+    "returns.csv": (b"a,b\r1,2\r", "line 1: lines end with a carriage return alone"),
     "short.csv": (b"a,b\n1,2\n3\n5,6\n", "short.csv, line 3: 1 fields where the first line has 2"),
     "long.csv": (b"a,b\n1,2\n3,4,5\n", "long.csv, line 3: 3 fields where the first line has 2"),
     "far.csv": (b"a,b\n" + b"1,x\n" * 50_000 + b"1,x,y\n", "far.csv, line 50002: 3 fields"),
@@ -155,6 +156,7 @@ def test_broken_files_are_named(tmp_path, name):
         read(tmp_path, name, content)
     assert message in str(caught.value)
     assert str(tmp_path / name) in str(caught.value)
+    assert caught.value.hint
 
 
 def test_truncated_parquet_is_named(tmp_path):
@@ -171,6 +173,8 @@ def test_missing_files_name_the_nearest(tmp_path):
         read(tmp_path, "lans.csv")
     with pytest.raises(SourceUnreachable, match="No file matches"):
         read(tmp_path, "x*.csv")
+    with pytest.raises(SourceUnreachable, match=r"zzz\.csv is not there\. Looked in"):
+        read(tmp_path, "zzz.csv")
     with pytest.raises(SourceUnreachable, match="not there"):
         read(tmp_path, "no/such/folder.csv")
     with pytest.raises(SourceUnreadable, match="is a folder"):

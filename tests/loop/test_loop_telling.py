@@ -26,3 +26,8 @@ TRAINED = {
 )  # fmt: skip
 def test_trials_that_were_pruned_are_not_told_as_failed(facts, said):
     assert said in result_line("train", TRAINED | facts)
+
+
+def test_the_target_is_not_counted_among_what_was_left_out():
+    out = {"y": "the target", "id": "an identifier"}
+    assert "2 inputs kept, 1 left out" in result_line("train", TRAINED | {"left_out": out})

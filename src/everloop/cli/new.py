@@ -166,8 +166,11 @@ def look(
             return build_frame(rows, spec.problem), rows.height
     except EverloopError as error:
         # What a hint names stands in a file that was not written.
-        if error.hint is not None and "data." in error.hint:
-            error.hint = f"mend {data}, or write {place / FILE_NAME} by hand, and there: {error.hint}"
+        hint = error.hint or ""
+        if hint.startswith("file: "):
+            error.hint = f'--data "{hint.removeprefix("file: ")}"'
+        elif "data." in hint or "{file: " in hint:
+            error.hint = f"mend {data}, or write {place / FILE_NAME} by hand, and there: {hint}"
         raise
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from everloop.data.bad_rows import told
+from everloop.problem.exclusions import TARGET
 
 Facts = dict[str, Any]
 TOLD = 3
@@ -121,7 +122,7 @@ def _cleaned(entries: list[Facts]) -> str:
     told = [
         f"{_counted(rows[step], thing)} {done}" for step, (thing, done) in _CLEANED.items() if rows.get(step)
     ]
-    left_out = sum(entry["step"] == "excluded" for entry in entries)
+    left_out = sum(entry["step"] == "excluded" and entry["detail"] != TARGET for entry in entries)
     told += [f"{_counted(left_out, 'column')} left out"] if left_out else []
     return f"; {', '.join(told)}" if told else ""
 
@@ -130,7 +131,7 @@ def _train(facts: Facts) -> str:
     line = (
         f"{facts['learner']} of {_counted(len(facts['learners_tried']), 'learner')}, "
         f"{_counted(facts['trials'], 'trial')}; {_counted(len(facts['features']), 'input')} kept, "
-        f"{len(facts['left_out'])} left out"
+        f"{sum(reason != TARGET for reason in facts['left_out'].values())} left out"
     )
     pruned = facts.get("pruned_trials")
     line += f"; {_counted(pruned, 'trial')} pruned" if pruned else ""

@@ -18,6 +18,10 @@ FEWEST_ROWS_TO_JUDGE = 20
 SPAN_OF_A_ROW_NUMBER = 1.1
 
 
+TARGET = "the target"
+"""Why a target is no input; who counts what was left out does not count it."""
+
+
 def exclusions(
     facts: dict[str, ColumnFacts], frame: Frame, clean: CleanSpec, stated: Collection[str] = ()
 ) -> dict[str, str]:
@@ -33,7 +37,7 @@ def exclusions(
         Column to reason, in the table's order.
     """
     roles = {
-        frame.target: "the target",
+        frame.target: TARGET,
         frame.label_time: "known only after the outcome",
         frame.time: "when the decision is made",
         frame.entity: "names the entity",

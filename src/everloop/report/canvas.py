@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from everloop.core.extras import require
@@ -117,7 +118,11 @@ def svg_of(figure: Figure) -> str:
     out, canvas = io.StringIO(), FigureCanvasSVG(figure)
     for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
         patch.set(facecolor="none", edgecolor="none")
-    with rc_context(STYLE):
+    unknown = _has_unknown_letters(figure)
+    # What the font of the pictures lacks, such as Chinese, is left to the fonts of who looks at them.
+    style = STYLE | ({"svg.fonttype": "none"} if unknown else {})
+    with rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         # `savefig` draws everything twice, the first time for the layout alone.
         figure.dpi = 72
         if engine := figure.get_layout_engine():
@@ -129,6 +134,15 @@ def svg_of(figure: Figure) -> str:
     start = text.index("<svg")
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text[start:], count=2)
     return _own_ids(re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL))
+
+
+def _has_unknown_letters(figure: Figure) -> bool:
+    from matplotlib.font_manager import findfont, get_font
+    from matplotlib.text import Text
+
+    known = get_font(findfont(STYLE["font.sans-serif"][0])).get_charmap()
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    return any(ord(letter) not in known for text in texts for letter in text if letter.isprintable())
 
 
 def _own_ids(text: str) -> str:

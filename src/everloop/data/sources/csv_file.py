@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,8 +156,17 @@ def _describe(file: FoundFile) -> _Csv:
     with opened(file) as stream:
         line = stream.readline()
     first = _decoded(line, file)
+    if "\r" in first.rstrip("\r\n"):
+        path = shlex.quote(str(file.path))
+        raise SourceUnreadable(
+            f"{file.name}, line 1: lines end with a carriage return alone; expected a line feed.",
+            hint=f"tr '\\r' '\\n' < {path} > {shlex.quote(f'lines-{file.path.name}')}",
+        )
     if not first.strip():
-        raise SourceUnreadable(f"{file.name} is empty; expected a line with the columns' names.")
+        raise SourceUnreadable(
+            f"{file.name} is empty; expected a line with the columns' names.",
+            hint="write the file again: names in its first line, and a row in each other one",
+        )
     outside_quotes = "".join(first.split('"')[::2])
     delimiter = "\t" if ".tsv" in file.suffixes else max(DELIMITERS, key=outside_quotes.count)
     with opened(file) as stream:
@@ -164,13 +174,16 @@ def _describe(file: FoundFile) -> _Csv:
         try:
             names = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter))]
         except csv.Error as error:
-            raise SourceUnreadable(f"{file.name}, line 1: {error}.") from error
+            raise SourceUnreadable(
+                f"{file.name}, line 1: {error}.", hint=f"head -n 1 {shlex.quote(str(file.path))}"
+            ) from error
     names = [name or f"column_{position}" for position, name in enumerate(names, start=1)]
     seen: set[str] = set()
     for name in names:
         if name.lower() in seen:
             raise SourceUnreadable(
-                f"{file.name}, line 1: the column {name} is there twice (capitals do not count)."
+                f"{file.name}, line 1: the column {name} is there twice (capitals do not count).",
+                hint="give each column a name of its own in the first line",
             )
         seen.add(name.lower())
     return _Csv(file, names, delimiter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import shutil
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 from everloop.core.errors import SourceUnreachable, SourceUnreadable
@@ -27,7 +28,7 @@ def find_files(written: str, folder: Path) -> tuple[FoundFile, ...]:
     if pattern.is_dir():
         raise SourceUnreadable(
             f"{written} is a folder; expected a file or a pattern.",
-            hint=f"file: {written.rstrip('/')}/*.parquet",
+            hint=f"file: {written.rstrip('/')}/*{_usual_ending(pattern)}",
         )
     if pattern.is_file():
         return (FoundFile(str(pattern), pattern),)
@@ -59,14 +60,25 @@ def unzipped(file: FoundFile, scratch: Path) -> FoundFile:
             with archive.open(members[0]) as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy, 1 << 20)
     except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise SourceUnreadable(f"{file.name} is not a readable zip file: {error}.") from error
+        raise SourceUnreadable(
+            f"{file.name} is not a readable zip file: {error}.", hint="pack or copy the file again"
+        ) from error
     if target.suffix.lower() == ".zip":
-        raise SourceUnreadable(f"{file.name} holds another zip file; expected a table.")
+        raise SourceUnreadable(
+            f"{file.name} holds another zip file; expected a table.", hint=f"unzip {file.path}"
+        )
     return file.moved(target)
 
 
 def _matching(pattern: str) -> list[str]:
     return glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else []  # noqa: PTH207  (may be absolute)
+
+
+def _usual_ending(folder: Path) -> str:
+    """Gives the ending that most files of a folder have."""
+    endings = Counter("".join(path.suffixes[-2:]) for path in sorted(folder.iterdir()) if path.is_file())
+    del endings[""]
+    return endings.most_common(1)[0][0] if endings else ".parquet"
 
 
 def _missing(written: str, pattern: Path) -> SourceUnreachable:

@@ -65,7 +65,10 @@ def _ready(files: Sequence[FoundFile], scratch: Path, bad: BadRows, encoding: st
     for file in files:
         try:
             if not has_content(file):
-                raise SourceUnreadable(f"{file.name} is empty; expected one JSON object a line.")
+                raise SourceUnreadable(
+                    f"{file.name} is empty; expected one JSON object a line.",
+                    hint='write the file again, with lines such as {"amount": 12.5, "paid": true}',
+                )
             ready.append(as_utf8(file, encoding, scratch))
         except SourceUnreadable as error:
             bad.lose_file(file.name, error)

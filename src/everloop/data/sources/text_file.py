@@ -67,7 +67,10 @@ def opened(file: FoundFile) -> Iterator[BinaryIO]:
         if packing not in PACKINGS:
             raise
         what = "gzip" if packing == ".gz" else "zstd"
-        raise SourceUnreadable(f"{file.name} is not a whole {what} file: {error}.") from error
+        raise SourceUnreadable(
+            f"{file.name} is not a whole {what} file: {str(error).rstrip('.')}.",
+            hint="pack or copy the file again",
+        ) from error
 
 
 def _unpacked(path: Path, packing: str) -> BinaryIO:

@@ -40,6 +40,20 @@ def test_every_kind_of_table_is_taken_alike(tmp_path):
     assert as_frame(FRAME.to_pandas()).with_columns(pl.col("n").cast(pl.Int64)).equals(FRAME)
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text(CSV)
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    # Whoever runs the tests may be allowed to read everything.
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr("everloop.table.tables.os.access", lambda *_: False)
+    with pytest.raises(SourceUnreadable, match=r"t\.csv may not be read") as caught:
+        as_frame(tmp_path / "t.csv")
+    assert caught.value.hint == f"ls -l {tmp_path / 't.csv'}"
+
+
 def test_a_pandas_table_is_not_changed():
     table = pd.DataFrame({"a": [1.0, np.nan], "t": pd.to_datetime(["2024-01-01", None])})
     before = table.copy()

@@ -32,7 +32,10 @@ def storage_faults(path: Path) -> Iterator[None]:
                 hint="free some space and give the same command again: it continues where it was",
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise OutsideFault(f"{path} may not be written: {error.strerror}.") from error
+            there = next(folder for folder in path.absolute().parents if folder.exists())
+            raise OutsideFault(
+                f"{path} may not be written: {error.strerror}.", hint=f"ls -ld {there}"
+            ) from error
         raise
 
 

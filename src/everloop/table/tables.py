@@ -8,6 +8,7 @@ A path with ``*`` stands for all files that match, in the order of their names.
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -198,6 +199,8 @@ _RETYPING = _READERS | {".csv": text_tables.retyped, ".tsv": text_tables.retyped
 
 
 def _unreadable(path: Path, error: Exception) -> EverloopError:
+    if path.is_file() and not os.access(path, os.R_OK):
+        return SourceUnreadable(f"{path} may not be read.", hint=f"ls -l {path}", place=str(path))
     text = str(error).lower()
     if "utf-8" in text or "utf8" in text:
         return not_utf8(path, "latin1")

@@ -202,7 +202,7 @@ def _kept_columns(columns: Sequence[str], keep: Sequence[str]) -> list[str]:
             near = near_names(name, columns)
             raise UsageFault(
                 f"--keep names {name!r}, which the rows do not have; they have {', '.join(columns)}.",
-                hint=f"--keep {near[0]}" if near else None,
+                hint=f"--keep {(near or list(columns))[0]}",
             )
     names = list(dict.fromkeys(keep)) or list(columns)
     taken = [name for name in (PREDICTION, SCORE) if name in names]

@@ -64,11 +64,35 @@ def test_mistakes_in_the_file_are_told(lifecycle, cli, home: Path, old: str, new
     assert not (home / ".everloop").exists()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "written"),
+    [
+        ("[linear]", "[linear, treee]", "treee"),
+        ("statement: Cut losses.", 'require: {acuracy: ">= 1"}', "acuracy"),
+        ("name: loans", 'name: loans\ndeploy: {guard: {speed: "<= 1"}}', "speed"),
+        ("target: defaulted", "target: default", "target"),
+        ("contract: contract.yaml}", "features: {ratio: amount / inc0me}}", "ratio"),
+        ("contract: contract.yaml}", "table: select * from rowz}", "table:"),
+        ("rows.csv", "rowz.csv", "rows:"),
+    ],
+)
+def test_a_name_that_is_not_there_has_its_line_and_column(
+    lifecycle, cli, home: Path, old: str, new: str, written: str
+) -> None:
+    text = lifecycle.replace(old, new)
+    assert text != lifecycle
+    (home / "everloop.yaml").write_text(text)
+    before = text[: text.index(written)]
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    assert f"  at: everloop.yaml:{line}:{column}\n" in cli("check").err
+
+
 def test_several_mistakes_are_told_at_once(lifecycle, cli, home: Path) -> None:
     (home / "everloop.yaml").write_text(lifecycle.replace("[linear]", "[lineer, treee]"))
     answer = cli("run")
     assert answer.status == 2
     assert "2 things are wrong" in answer.err
+    assert answer.err.count("everloop.yaml:") == 3
     assert "'lineer'" in answer.err
     assert "'treee'" in answer.err
 

@@ -67,14 +67,15 @@ def look(spec: LifecycleSpec, progress: Progress) -> _Findings:
     """
     from everloop.core.errors import EverloopError
 
-    findings = _Findings(spec, _read(spec, progress))
+    with spec.placing():
+        findings = _Findings(spec, _read(spec, progress))
     faults: list[EverloopError] = []
     for check in CHECKS:
         try:
             check(findings)
         except EverloopError as error:
             faults.append(error)
-    raise_all(faults)
+    raise_all(faults, spec)
     return findings
 
 

@@ -51,6 +51,17 @@ class EverloopError(Exception):
         self.message = message
         self.hint = hint
         self.place = place
+        self._note()
+
+    def put(self, place: str) -> None:
+        """Says where it happened, better than who raised it could know."""
+        self.place = place
+        self._note()
+
+    def _note(self) -> None:
+        """Has a traceback show what the command line shows."""
+        notes = {"at": self.place, "hint": self.hint}
+        self.__notes__ = [f"{name}: {told}" for name, told in notes.items() if told]
 
     def to_dict(self) -> dict[str, str | None]:
         """Gives the error as what JSON can carry."""

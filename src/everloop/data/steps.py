@@ -23,7 +23,7 @@ from everloop.data.python_features import python_digests
 from everloop.data.snapshots import Snapshot
 from everloop.data.source_parts import SUMMARY_FILE
 from everloop.data.sources import DigestMemo, Source, Surroundings
-from everloop.data.taking import open_sources, read_sources, take_snapshot
+from everloop.data.taking import at_source, open_sources, read_sources, take_snapshot
 from everloop.spec import DataSpec, ProblemSpec
 from everloop.spec.frame import Frame
 from everloop.table.acting import known_later
@@ -72,7 +72,10 @@ def snapshot_settings(
     functions = python_digests(spec.data, Path(spec.folder))
     later = known_later(spec.goal, spec.problem)
     sources = open_sources(spec.data, around, tables)
-    fingerprints = {name: source.fingerprint() for name, source in sources.items()}
+    fingerprints = {}
+    for name, source in sources.items():
+        with at_source(name):
+            fingerprints[name] = source.fingerprint()
     return {
         "data": _part(
             spec.data.model_copy(update={"features": columns}), *_read_by_snapshot(spec.data, columns)

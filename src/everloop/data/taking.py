@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from everloop.core.clock import as_utc
 from everloop.core.digest import digest_file, digest_value
-from everloop.core.errors import DataFault, SourceUnreadable, SpecFault
+from everloop.core.errors import DataFault, EverloopError, SourceUnreadable, SpecFault
 from everloop.core.extras import require
 from everloop.core.files import scratch_folder
 from everloop.core.nearness import near_names
@@ -234,11 +234,23 @@ def read_sources(
         surroundings.progress(Event("data", f"reading {name}", fraction=position / len(sources)))
         place = scratch / f"source-{position}"
         place.mkdir()
-        if isinstance(source, KeptSource) and name in known:
-            readings[name] = source.read_at(known[name], place.resolve())
-        else:
-            readings[name] = source.read(place.resolve())
+        with at_source(name):
+            if isinstance(source, KeptSource) and name in known:
+                readings[name] = source.read_at(known[name], place.resolve())
+            else:
+                readings[name] = source.read(place.resolve())
     return readings
+
+
+@contextmanager
+def at_source(name: str) -> Iterator[None]:
+    """Has an error that says no place name the source."""
+    try:
+        yield
+    except EverloopError as error:
+        if error.place is None:
+            error.put(f"data.sources.{name}")
+        raise
 
 
 def _join(

@@ -116,13 +116,14 @@ def backtest(
 
 def _require_prices(spec: LifecycleSpec) -> None:
     """Demands that the lifecycle can be compared by money, whatever else is wrong with it."""
-    raise_all([*task_refusals(spec)])
+    raise_all([*task_refusals(spec)], spec)
     if spec.goal.value is None:
-        raise SpecFault(
+        unpriced = SpecFault(
             "Decisions have no price, so there is nothing to compare policies by.",
             hint=_PRICED.get(spec.problem.task or "", _PRICED["binary"]),
             place="goal.value",
         )
+        raise_all([unpriced], spec)
 
 
 def result_path(workspace: Workspace) -> Path:

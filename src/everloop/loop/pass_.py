@@ -136,6 +136,7 @@ class Pass:
                 this._close("interrupted")
                 raise
             except EverloopError as error:
+                workspace.spec.place(error)
                 this._close("failed", error=error.to_dict())
                 raise
             except BaseException as error:

@@ -31,17 +31,19 @@ def refuse_unsupported(spec: LifecycleSpec) -> None:
     Raises:
         SpecFault: With everything that cannot be done.
     """
-    raise_all(refusals(spec))
+    raise_all(refusals(spec), spec)
 
 
-def raise_all(faults: list[EverloopError]) -> None:
-    """Raises one error that tells all of them; does nothing where there is none."""
+def raise_all(faults: list[EverloopError], spec: LifecycleSpec) -> None:
+    """Raises one error that tells all of them, each with its place; does nothing where there is none."""
+    for fault in faults:
+        spec.place(fault)
     if len(faults) == 1:
         raise faults[0]
     if faults:
         worst = max(faults, key=lambda fault: fault.exit_status)
         lines = [f"  {_told(fault)}" for fault in faults]
-        raise type(worst)(f"{len(faults)} things are wrong:\n" + "\n".join(lines))
+        raise type(worst)(f"{len(faults)} things are wrong:\n" + "\n".join(lines), place=faults[0].place)
 
 
 def _told(fault: EverloopError) -> str:
@@ -128,9 +130,9 @@ def _learners(spec: LifecycleSpec) -> Iterator[EverloopError]:
     from everloop.model.learners.registry import known_learners
 
     known = sorted(known_learners())
-    for name in spec.model.learners:
+    for position, name in enumerate(spec.model.learners):
         if name not in known:
-            yield _unknown("model.learners", name, known)
+            yield _unknown("model.learners", name, known, f"[{position}]")
 
 
 def _metrics(spec: LifecycleSpec) -> Iterator[EverloopError]:
@@ -139,7 +141,7 @@ def _metrics(spec: LifecycleSpec) -> Iterator[EverloopError]:
     for place, bounds in (("goal.require", spec.goal.require), ("problem.require", spec.problem.require)):
         for name in bounds:
             if name not in METRICS and name not in _OWN_METRICS:
-                yield _unknown_metric(place, name, (*_OWN_METRICS, *METRICS))
+                yield _unknown_metric(place, name, (*_OWN_METRICS, *METRICS), f".{name}")
             if name in _OWN_METRICS and spec.goal.value is None:
                 yield SpecFault(
                     f"{name} is required, but decisions have no price.",
@@ -150,11 +152,11 @@ def _metrics(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield _unknown_metric("problem.optimise", spec.problem.optimise, METRICS)
 
 
-def _unknown_metric(place: str, asked: str, known: Iterable[str]) -> SpecFault:
+def _unknown_metric(place: str, asked: str, known: Iterable[str], inside: str = "") -> SpecFault:
     from everloop.measure.recommendation import list_metric_hint
 
-    fault = _unknown(place, asked, known)
-    return SpecFault(fault.message, hint=list_metric_hint(asked) or fault.hint, place=place)
+    fault = _unknown(place, asked, known, inside)
+    return SpecFault(fault.message, hint=list_metric_hint(asked) or fault.hint, place=fault.place)
 
 
 def _fairness(spec: LifecycleSpec) -> Iterator[EverloopError]:
@@ -162,7 +164,7 @@ def _fairness(spec: LifecycleSpec) -> Iterator[EverloopError]:
 
     for name in spec.model.fairness:
         if name not in MEASURES:
-            yield _unknown("model.fairness", name, MEASURES)
+            yield _unknown("model.fairness", name, MEASURES, f".{name}")
     if spec.model.fairness and not spec.problem.sensitive:
         yield SpecFault(
             "model.fairness bounds differences between groups, but no sensitive column is named.",
@@ -285,13 +287,13 @@ def _serving(spec: LifecycleSpec) -> Iterator[EverloopError]:
         yield SpecFault(error.message, hint=error.hint, place="deploy.serve.host")
 
 
-def _unknown(place: str, asked: str, known: Iterable[str]) -> SpecFault:
+def _unknown(place: str, asked: str, known: Iterable[str], inside: str = "") -> SpecFault:
     names = list(known)
     near = near_names(asked, names)
     return SpecFault(
         f"{place} names {asked!r}; this release knows {', '.join(names)}.",
         hint=f"did you mean {near[0]!r}?" if near else None,
-        place=place,
+        place=place + inside,
     )
 
 

@@ -145,6 +145,7 @@ def _require_columns(draft: _Draft) -> None:
             raise SpecFault(
                 f"{place} names {name!r}, which is no column of the table.",
                 hint=f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(draft.facts)}",
+                place=place,
             )
 
 
@@ -224,7 +225,8 @@ def _classes(draft: _Draft, task: str, counts: dict[str, int]) -> tuple[tuple[st
         positive = _positive(draft, counts)
     elif positive not in counts:
         raise SpecFault(
-            f"problem.positive is {positive!r}; the target's classes are {', '.join(map(repr, counts))}."
+            f"problem.positive is {positive!r}; the target's classes are {', '.join(map(repr, counts))}.",
+            place="problem.positive",
         )
     negative = next(label for label in counts if label != positive)
     return (negative, positive), positive

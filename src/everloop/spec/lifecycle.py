@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from everloop.core.errors import EverloopError
 from everloop.spec.data import DataSpec
 from everloop.spec.deploy import DeploySpec
 from everloop.spec.goal import GoalSpec
@@ -26,6 +29,15 @@ class EngineSpec(Part):
         description="What holds tables. Tables of pandas go in and come out with each of them; pandas itself "
         "works on none.",
     )
+
+
+class Places(dict[str, str]):
+    """From the keys that lead to a part to where it stands, which changes nothing in what is said."""
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Places)
 
 
 class LifecycleSpec(Part):
@@ -53,6 +65,7 @@ class LifecycleSpec(Part):
     )
 
     _folder: Path = PrivateAttr(default_factory=Path)
+    _places: Places = PrivateAttr(default_factory=Places)
 
     @property
     def folder(self) -> Path:
@@ -64,6 +77,29 @@ class LifecycleSpec(Part):
         copy = self.model_copy()
         copy._folder = folder  # noqa: SLF001  (its own kind)
         return copy
+
+    def in_file(self, places: dict[str, str]) -> LifecycleSpec:
+        """Gives the same lifecycle, which knows where in its file each part stands."""
+        copy = self.model_copy()
+        copy._places = Places(places)  # noqa: SLF001  (its own kind)
+        return copy
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Has an error that names a part of the lifecycle say where in the file that stands."""
+        try:
+            yield
+        except EverloopError as error:
+            self.place(error)
+            raise
+
+    def place(self, error: EverloopError) -> None:
+        """Says of an error where in the file the part stands that it names; nothing without a file."""
+        path = error.place or ""
+        while path and path not in self._places:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        if path:
+            error.put(self._places[path])
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the file's content as JSON carries it; secrets as their references."""

@@ -19,6 +19,7 @@ from everloop.core.tasks import TASKS, UNTARGETED
 from everloop.spec.data import AsOfFeature, WindowFeature
 from everloop.spec.lifecycle import LifecycleSpec
 from everloop.spec.mistakes import Mistake, fault, mistake_at, mistake_of, nearest
+from everloop.spec.places import all_places
 
 FILE_NAME = "everloop.yaml"
 _NEW = "everloop new NAME --data FILE --target COLUMN"
@@ -75,7 +76,7 @@ def parse(text: str, folder: Path | None = None, *, name: str = FILE_NAME) -> Li
     dangling = list(_dangling(tree, spec))
     if dangling:
         raise fault(name, dangling)
-    return spec.in_folder(Path() if folder is None else folder)
+    return spec.in_folder(Path() if folder is None else folder).in_file(all_places(tree, name))
 
 
 def _tree(text: str, name: str) -> CommentedMap:

@@ -51,6 +51,30 @@ def find_place(tree: CommentedMap, location: Location, *, of_key: bool = False) 
     return Place(line + 1, column + 1, "".join(names).removeprefix("."))
 
 
+def all_places(tree: CommentedMap, name: str) -> dict[str, str]:
+    """Gives from the keys that lead to each part, such as ``data.sources.loans``, the place of its key.
+
+    Args:
+        tree: The file as ruamel read it.
+        name: What the file is called.
+    """
+    return {path: f"{name}:{line + 1}:{column + 1}" for path, (line, column) in _marks(tree, "")}
+
+
+def _marks(node: Any, above: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    if isinstance(node, CommentedMap):
+        inner = [(key, f"{above}.{key}".removeprefix(".")) for key in node]
+    elif isinstance(node, CommentedSeq):
+        inner = [(position, f"{above}[{position}]") for position in range(len(node))]
+    else:
+        return
+    for key, path in inner:
+        mark = _mark(node, key, at_key=True)
+        if mark is not None:
+            yield path, mark
+        yield from _marks(node[key], path)
+
+
 def own_steps(location: Location) -> list[int | str]:
     """Leaves out of a location what is not in the file: tags of unions, names of validators."""
     steps: list[int | str] = []

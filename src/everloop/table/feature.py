@@ -36,7 +36,7 @@ class FeatureDefinition:
             return cls(name, parse(sql, types))
         except SpecFault as fault:
             raise SpecFault(
-                f"Feature {name!r}: {fault.message}", hint=fault.hint, place=fault.place
+                f"Feature {name!r}: {fault.message}", hint=fault.hint, place=f"data.features.{name}"
             ) from fault
 
     def to_dict(self) -> dict[str, Any]:

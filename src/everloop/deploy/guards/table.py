@@ -18,6 +18,7 @@ from everloop.deploy.guards.scores import agreement, score_distribution
 from everloop.deploy.guards.value import FROM_ACTUALS, estimated_performance, value_per_decision
 from everloop.measure.recommendation import ListMetrics, list_metric_hint
 from everloop.spec.fields import Against
+from everloop.spec.mistakes import nearest
 
 if TYPE_CHECKING:
     from everloop.deploy.rollout import GuardFinding
@@ -122,19 +123,23 @@ def require_known(spec: DeploySpec) -> None:
         SpecFault: With what there is.
     """
     for name, required in spec.guard.items():
+        place = f"deploy.guard.{name}"
         if name not in GUARDS:
             raise SpecFault(
-                f"deploy.guard names {name!r}; there are {', '.join(GUARDS)}.", hint=list_metric_hint(name)
+                f"deploy.guard names {name!r}; there are {', '.join(GUARDS)}.",
+                hint=list_metric_hint(name) or nearest(name, GUARDS),
+                place=place,
             )
         guard = GUARDS[name]
         if isinstance(required, Bound) and not guard.bounds:
             raise SpecFault(
-                f"deploy.guard.{name} compares with the champion.", hint=f"write it as: {guard.example}"
+                f"{place} compares with the champion.", hint=f"write it as: {guard.example}", place=place
             )
         if isinstance(required, Against) and not guard.compares:
-            raise SpecFault(f"deploy.guard.{name} needs a bound.", hint=f"write it as: {guard.example}")
+            raise SpecFault(f"{place} needs a bound.", hint=f"write it as: {guard.example}", place=place)
         if isinstance(required, Against) and guard.draws and spec.strategy in ("blue_green", "shadow"):
             raise SpecFault(
-                f"deploy.guard.{name} compares arms that requests are drawn for; {spec.strategy} draws none.",
+                f"{place} compares arms that requests are drawn for; {spec.strategy} draws none.",
                 hint="state a bound, such as <= 1%, or use canary, ab or bandit",
+                place=place,
             )

@@ -20,8 +20,9 @@ from everloop.measure.intervals import Interval, paired_interval
 from everloop.measure.worth import Worth
 from everloop.model.budget import Budget
 from everloop.model.targets import labelled
-from everloop.model.train import Parts, Stakes, TrainingSettings, train
+from everloop.model.train import train
 from everloop.model.trained import Trained
+from everloop.model.training_inputs import Parts, Stakes, TrainingSettings
 from everloop.problem import frame as frame_of
 from everloop.spec import ProblemSpec, ValueSpec, load
 from everloop.spec.frame import Frame

@@ -116,7 +116,8 @@ def _measured(name: str, asked: list[dict[str, Any]], *, install: bool) -> dict[
     from everloop.measure.metrics import METRICS as KNOWN
     from everloop.model.learners.registry import learner
     from everloop.model.quick_frame import quick_frame
-    from everloop.model.train import Parts, TrainingSettings, material_of
+    from everloop.model.train import material_of
+    from everloop.model.training_inputs import Parts, TrainingSettings
     from everloop.model.trial import FoldMatrices
 
     task = LEARNED_ON[name]

@@ -22,8 +22,8 @@ from everloop.model.budget import Budget
 from everloop.model.learners.registry import learner
 from everloop.model.mitigation import mitigable
 from everloop.model.reweighing import independence_weights
-from everloop.model.train import TrainingSettings
 from everloop.model.trained import Trained
+from everloop.model.training_inputs import TrainingSettings
 from everloop.report import render
 from everloop.runtime.package import Package
 from everloop.runtime.routing import read_routing

@@ -15,7 +15,8 @@ from everloop.model.learners.linear import Linear
 from everloop.model.pace import Pace, slowness_of
 from everloop.model.quick_frame import quick_frame
 from everloop.model.searching import Budget
-from everloop.model.train import Parts, TrainingSettings, train
+from everloop.model.train import train
+from everloop.model.training_inputs import Parts, TrainingSettings
 
 ROWS = 400
 

@@ -27,8 +27,9 @@ from everloop.model.quick_frame import quick_frame
 from everloop.model.scoring import raw_scores
 from everloop.model.searching import Budget
 from everloop.model.targets import labelled
-from everloop.model.train import Parts, TrainingSettings, train
+from everloop.model.train import train
 from everloop.model.trained import Trained
+from everloop.model.training_inputs import Parts, TrainingSettings
 from everloop.model.trial import Material, fit_final
 from everloop.model.union_plan import united
 from everloop.runtime.graph import Graph

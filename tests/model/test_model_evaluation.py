@@ -12,8 +12,9 @@ from everloop.core.units import Bound
 from everloop.measure.value import decision_values
 from everloop.measure.worth import Worth
 from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
-from everloop.model.evaluating import Judged, evaluate
+from everloop.model.evaluating import evaluate
 from everloop.model.evaluation import Evaluation
+from everloop.model.judged import Judged
 from everloop.spec.frame import Frame
 
 

@@ -10,10 +10,10 @@ import pytest
 from sklearn import metrics
 
 from everloop.model import explain, search
-from everloop.model.evaluating import Judged
 from everloop.model.explaining import explain as explain_judged
 from everloop.model.explaining import explained_rows
 from everloop.model.explanation import Explanation
+from everloop.model.judged import Judged
 from everloop.model.shapley import shapley_values
 from everloop.spec.frame import Frame
 

@@ -8,8 +8,9 @@ from everloop import data
 from everloop.core.units import Bound
 from everloop.measure.fairness import FAIRNESS
 from everloop.model import search
-from everloop.model.evaluating import Judged, evaluate
+from everloop.model.evaluating import evaluate
 from everloop.model.fairness import judge_groups
+from everloop.model.judged import Judged
 from everloop.monitor import drift
 from everloop.runtime.package import Package
 from everloop.spec.frame import Frame

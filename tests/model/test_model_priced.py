@@ -9,8 +9,9 @@ from everloop.loop.support import refusals
 from everloop.measure.worth import Worth
 from everloop.model.quick_frame import quick_frame
 from everloop.model.searching import Budget
-from everloop.model.train import Parts, Stakes, TrainingSettings, train
+from everloop.model.train import train
 from everloop.model.trained import Trained
+from everloop.model.training_inputs import Parts, Stakes, TrainingSettings
 from everloop.spec import parse
 from everloop.table.expression import parse as parse_expression
 from everloop.table.feature import FeatureDefinition

@@ -18,8 +18,10 @@ from everloop.measure.worth import Worth
 from everloop.model.ageing import WEIGHT, weighable
 from everloop.model.budget import Budget
 from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
-from everloop.model.evaluating import Judged, evaluate
-from everloop.model.train import Parts, TrainingSettings, train
+from everloop.model.evaluating import evaluate
+from everloop.model.judged import Judged
+from everloop.model.train import train
+from everloop.model.training_inputs import Parts, TrainingSettings
 from everloop.spec.frame import Frame
 from everloop.table.weights import row_counts, weights_of
 

@@ -11,7 +11,8 @@ from everloop.model.learners import learner
 from everloop.model.quick_frame import quick_frame
 from everloop.model.running import PRUNED, Planned, RunningTrial
 from everloop.model.searching import Budget
-from everloop.model.train import Parts, TrainingSettings, material_of, train
+from everloop.model.train import material_of, train
+from everloop.model.training_inputs import Parts, TrainingSettings
 from everloop.model.trial import judged_positions
 
 

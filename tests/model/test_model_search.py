@@ -19,8 +19,9 @@ from everloop.model.pace import Pace
 from everloop.model.quick_frame import quick_frame
 from everloop.model.searching import FEWEST_ROWS, Budget
 from everloop.model.targets import labelled
-from everloop.model.train import Parts, Stakes, TrainingSettings, train
+from everloop.model.train import train
 from everloop.model.trained import Trained, digest_of_saved
+from everloop.model.training_inputs import Parts, Stakes, TrainingSettings
 from everloop.table.dataset import Dataset
 
 FEW = {"trials": 2}

@@ -8,7 +8,8 @@ import polars as pl
 from everloop.model.quick_frame import quick_frame
 from everloop.model.searching import Budget
 from everloop.model.selection import select_features
-from everloop.model.train import Parts, TrainingSettings, material_of, train
+from everloop.model.train import material_of, train
+from everloop.model.training_inputs import Parts, TrainingSettings
 from everloop.model.tried_features import try_features
 
 USEFUL = {"strong", "town", "weak"}

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from everloop.model.evaluating import Judged
+from everloop.model.judged import Judged
 from everloop.model.slices import worst_slices
 from everloop.spec.frame import Frame
 

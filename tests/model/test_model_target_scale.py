@@ -16,7 +16,8 @@ from everloop.model.packaging import read_certificate
 from everloop.model.quick_frame import quick_frame
 from everloop.model.searching import Budget
 from everloop.model.target_scale import TARGET_SCALE, TargetScale, rescales
-from everloop.model.train import Parts, TrainingSettings, train
+from everloop.model.train import train
+from everloop.model.training_inputs import Parts, TrainingSettings
 from everloop.runtime.graph import Graph
 
 

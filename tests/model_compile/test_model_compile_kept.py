@@ -28,8 +28,9 @@ from everloop.model.learners import Capabilities, registry
 from everloop.model.packaging import read_certificate
 from everloop.model.quick_frame import quick_frame
 from everloop.model.searching import Budget
-from everloop.model.train import Parts, TrainingSettings, train
+from everloop.model.train import train
 from everloop.model.trained import Trained
+from everloop.model.training_inputs import Parts, TrainingSettings
 from everloop.runtime.encoders import NumberEncoder
 from everloop.runtime.manifest import read_manifest, write_manifest
 from everloop.runtime.plan import Plan, PlanInput

@@ -23,7 +23,7 @@ from everloop.model.learners.repeating import repeated
 from everloop.model.recommending import Histories
 from everloop.model.recommending.train import fitted_lists, train_recommender
 from everloop.model.steps import training_settings
-from everloop.model.train import Parts, TrainingSettings
+from everloop.model.training_inputs import Parts, TrainingSettings
 from everloop.model.unsupervised import train_unsupervised
 from everloop.model.unsupervised.anomaly import capacity_threshold
 from everloop.model.unsupervised.clustering import criterion

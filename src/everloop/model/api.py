@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.core.progress import Progress
-    from everloop.model.evaluating import Judged
     from everloop.model.evaluation import Evaluation
     from everloop.model.explanation import Explanation
+    from everloop.model.judged import Judged
     from everloop.model.searching import Budget
-    from everloop.model.train import Parts
     from everloop.model.trained import Trained
+    from everloop.model.training_inputs import Parts
     from everloop.spec.frame import Frame
 
 
@@ -174,8 +174,8 @@ def search(  # noqa: PLR0913  (what a search may be told, each with a default)
     from everloop.measure.recommendation import longest_list
     from everloop.model.quick_frame import quick_frame
     from everloop.model.readings import read_texts
-    from everloop.model.train import TrainingSettings
     from everloop.model.training import train_task
+    from everloop.model.training_inputs import TrainingSettings
     from everloop.table.dataset import Dataset
 
     parts = _parts_of(table)
@@ -244,7 +244,7 @@ def _judged(trained: Trained, table: Any) -> Judged:
     from everloop.core.errors import DataFault
     from everloop.model.deciding import judged_rows
     from everloop.model.targets import judged_by
-    from everloop.model.train import Stakes, TrainingSettings
+    from everloop.model.training_inputs import Stakes, TrainingSettings
 
     rows, actual = judged_by(_frame_of(table), trained.frame)
     if not len(actual):
@@ -281,7 +281,7 @@ def _budget(given: str | float | Mapping[str, int]) -> Budget:
 
 
 def _parts_of(table: Any) -> Parts:
-    from everloop.model.train import Parts, parts_of
+    from everloop.model.training_inputs import Parts, parts_of
     from everloop.table.dataset import Dataset
 
     if not isinstance(table, Dataset):

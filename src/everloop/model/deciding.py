@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.model.decision import Choosing, calibration_that_pays, choose_decision
-from everloop.model.evaluating import Judged, evaluate
+from everloop.model.evaluating import evaluate
 from everloop.model.folds import stretches_of
+from everloop.model.judged import Judged
 from everloop.model.mitigation import REWEIGHING, alike_of
 from everloop.model.reweighing import fit_unweighted
 from everloop.model.scoring import calibrated
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from everloop.model.evaluation import Evaluation
     from everloop.model.finishing import Finished
     from everloop.model.searching import Found
-    from everloop.model.train import Parts, Stakes, TrainingSettings
     from everloop.model.trained import Trained
+    from everloop.model.training_inputs import Parts, Stakes, TrainingSettings
     from everloop.model.trial import Material
 
 

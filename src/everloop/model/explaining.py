@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from everloop.model.evaluating import Judged
+    from everloop.model.judged import Judged
 
 EXPLAINED = 64
 BACKGROUND = 200

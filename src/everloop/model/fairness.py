@@ -15,7 +15,7 @@ from everloop.table.groups import crossed_groups, crossings
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from everloop.model.evaluating import Judged
+    from everloop.model.judged import Judged
 
 FEWEST_ROWS = 30
 """Of a smaller group no number is given: it would be noise."""

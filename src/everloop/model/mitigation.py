@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from everloop.measure.intervals import Interval
     from everloop.model.budget import Budget
-    from everloop.model.evaluating import Judged
+    from everloop.model.judged import Judged
     from everloop.model.learners.learner import Learner
-    from everloop.model.train import TrainingSettings
+    from everloop.model.training_inputs import TrainingSettings
     from everloop.spec.frame import Frame
 
 THRESHOLDS, REWEIGHING = "thresholds", "reweighing"

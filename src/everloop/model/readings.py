@@ -14,7 +14,7 @@ import numpy as np
 from everloop.model.folds import thinned
 
 if TYPE_CHECKING:
-    from everloop.model.train import Parts
+    from everloop.model.training_inputs import Parts
     from everloop.spec.frame import Frame
     from everloop.table.text_types import TextType
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from everloop.model.evaluating import Judged
+    from everloop.model.judged import Judged
 
 ROWS = 1_000
 MOST_COLUMNS = 15

@@ -12,7 +12,7 @@ from everloop.measure.metrics import METRICS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from everloop.model.evaluating import Judged
+    from everloop.model.judged import Judged
     from everloop.spec.frame import Frame
 
 

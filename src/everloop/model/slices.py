@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.measure.intervals import Interval
-    from everloop.model.evaluating import Judged
+    from everloop.model.judged import Judged
 
 FEWEST_ROWS = 50
 FEWEST_SHARE = 0.01

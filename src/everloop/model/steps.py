@@ -12,9 +12,10 @@ from everloop.core.tasks import LISTED_ITEMS
 from everloop.core.values import to_jsonable
 from everloop.model.budget import Budget
 from everloop.model.deciding import judged_rows
-from everloop.model.train import Stakes, TrainingSettings, counted, parts_of
+from everloop.model.train import counted
 from everloop.model.trained import digest_of_saved
 from everloop.model.training import train_task
+from everloop.model.training_inputs import Stakes, TrainingSettings, parts_of
 from everloop.runtime.decision import PLAIN
 from everloop.spec import GoalSpec, ModelSpec, ProblemSpec
 from everloop.spec.frame import Frame

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from everloop.core.progress import Event, silent
-from everloop.core.tasks import LISTED_ITEMS
 from everloop.model.columns import column_kinds
 from everloop.model.deciding import decided_and_evaluated
 from everloop.model.features import Features
@@ -28,6 +27,7 @@ from everloop.model.searching import Budget, run_search
 from everloop.model.selection import select_features
 from everloop.model.targets import labelled, require_learnable
 from everloop.model.trained import FeatureChoice, Trained
+from everloop.model.training_inputs import Stakes
 from everloop.model.trial import Material
 from everloop.model.tried_features import try_features
 from everloop.model.weighing import learners_that_weigh, learning_weights
@@ -35,24 +35,17 @@ from everloop.table.schema import schema_of
 from everloop.table.weights import counted_rows, row_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import timedelta
+    from collections.abc import Callable
     from pathlib import Path
 
     import polars as pl
-    from numpy.typing import NDArray
 
     from everloop.core.progress import Progress
-    from everloop.core.units import Bound
-    from everloop.measure.acting import Acting
-    from everloop.measure.list_worth import ListWorth
-    from everloop.measure.worth import Worth
     from everloop.model.columns import ColumnKinds
+    from everloop.model.training_inputs import Parts, TrainingSettings
     from everloop.runtime.plan import Plan
     from everloop.spec.frame import Frame
-    from everloop.table.dataset import Dataset
     from everloop.table.expression import Expression
-    from everloop.table.feature import FeatureDefinition
 
 MEASURED = 60
 """So many rows show how long an answer takes."""
@@ -66,97 +59,6 @@ STEADY = 0
 
 LATE = 0.25
 """Where so much of a budget is gone once that learner is loaded, nothing is selected."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """What a training is asked for.
-
-    Attributes:
-        learners: Names; empty means all that ship.
-        budget: How long to search.
-        by: How folds are divided: ``time``, ``group``, ``stratified``, ``random``.
-        group: The column for ``group``.
-        twins: Whether equal rows are kept in one fold, as a split keeps them in one part.
-        select: Whether columns that do not help are left out.
-        required: What the goal and the problem require.
-        fairness: Bounds on differences between sensitive groups.
-        mitigate: How those bounds are reached; see `mitigation`.
-        segments: The column whose values may get a threshold of their own.
-        seed: What all chance is drawn from.
-        threads: How many fits run side by side; part of the result, so never taken from the machine.
-        max_latency: A model that answers one row slower is made smaller.
-        max_size: So is one whose compiled form has more bytes.
-        feature_costs: What a column or feature costs in each prediction that reads it.
-        tuner: Whose workers fit the folds of trials; see `workers.workers_of`.
-        half_life: The age at which a row counts half as much as the latest; None counts all alike.
-        listed: How many items a recommender lists, where there are as many.
-        shown: Whether anybody looks at the evaluation; see `evaluating.evaluate`.
-    """
-
-    learners: tuple[str, ...] = ()
-    budget: Budget = field(default_factory=lambda: Budget(seconds=60.0))
-    by: str = "stratified"
-    group: str | None = None
-    twins: bool = True
-    select: bool = True
-    required: Mapping[str, Bound] = field(default_factory=dict)
-    fairness: Mapping[str, Bound] = field(default_factory=dict)
-    mitigate: str | None = None
-    segments: str | None = None
-    seed: int = 0
-    threads: int = 2
-    max_latency: timedelta | None = None
-    max_size: int | None = None
-    feature_costs: Mapping[str, float] = field(default_factory=dict)
-    tuner: str = "optuna"
-    half_life: timedelta | None = None
-    listed: int = LISTED_ITEMS
-    shown: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The rows, by what they are for.
-
-    Attributes:
-        train: Rows to learn from.
-        validation: Rows to judge trials on, where the split made such a part.
-        test: Rows that nothing is decided on.
-        definitions: What is computed from the columns of a row; the model computes it itself.
-        replaced: From a column to its clean twin, which the model reads in its place.
-    """
-
-    train: pl.DataFrame
-    validation: pl.DataFrame | None = None
-    test: pl.DataFrame | None = None
-    definitions: tuple[FeatureDefinition, ...] = ()
-    replaced: Mapping[str, str] = field(default_factory=dict)
-
-
-def parts_of(dataset: Dataset) -> Parts:
-    """Gives a dataset's parts; one that it does not have, or that is empty, is None."""
-    validation, test = (
-        dataset.table(name) if dataset.counts.get(name) else None for name in ("validation", "test")
-    )
-    return Parts(dataset.train, validation, test, tuple(dataset.features), replaced=dataset.plan.clean_names)
-
-
-@dataclass(frozen=True, slots=True)
-class Stakes:
-    """What decisions are worth, as functions of rows.
-
-    Attributes:
-        worth: Gives the money of each decision.
-        today: Gives what is decided without a model, (n,).
-        lists: Of a recommendation: gives what lists are worth on later events.
-        acting: Of a clustering: gives the money of acting on each row, and what is acted on today.
-    """
-
-    worth: Callable[[pl.DataFrame], Worth | None] | None = None
-    today: Callable[[pl.DataFrame], NDArray[Any]] | None = None
-    lists: Callable[[pl.DataFrame], ListWorth | None] | None = None
-    acting: Callable[[pl.DataFrame], Acting | None] | None = None
 
 
 def train(

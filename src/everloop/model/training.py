@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from everloop.core.progress import Progress
-    from everloop.model.train import Parts, Stakes, TrainingSettings
     from everloop.model.trained import Trained
+    from everloop.model.training_inputs import Parts, Stakes, TrainingSettings
     from everloop.spec.frame import Frame
 
 

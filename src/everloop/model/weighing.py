@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.model.learners.learner import Learner
-    from everloop.model.train import TrainingSettings
+    from everloop.model.training_inputs import TrainingSettings
     from everloop.spec.frame import Frame
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from everloop.core.progress import Progress
     from everloop.measure.list_worth import ListWorth
     from everloop.model.learners.learner import Learner
-    from everloop.model.train import Parts, Stakes, TrainingSettings
+    from everloop.model.training_inputs import Parts, Stakes, TrainingSettings
     from everloop.spec.frame import Frame
     from everloop.table.schema import ColumnType
 

@@ -18,8 +18,9 @@ from everloop.measure.intervals import Interval, bootstrap_interval, proportion_
 from everloop.measure.metrics import METRICS, compute
 from everloop.measure.ranking import steps_down
 from everloop.measure.weighted_mean import effective_rows
-from everloop.model.evaluating import Judged, evaluate
+from everloop.model.evaluating import evaluate
 from everloop.model.evaluation import Evaluation
+from everloop.model.judged import Judged
 from everloop.model.preparation import PreparationSettings, fit_preparation
 from everloop.model.search_space import portfolio_of
 from everloop.model.unsupervised.material import BEYOND, Fitted, fit_rows, halves, known_labels, sampled
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
     from everloop.core.units import Bound
     from everloop.model.learners.learner import Learner, Parameter
-    from everloop.model.train import TrainingSettings
     from everloop.model.trained import Trained
+    from everloop.model.training_inputs import TrainingSettings
     from everloop.model.trial import Material
 
 USUAL_SHARE = 0.01

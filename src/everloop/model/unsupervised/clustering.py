@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.model.learners.learner import Learner
-    from everloop.model.train import TrainingSettings
     from everloop.model.trained import Trained
+    from everloop.model.training_inputs import TrainingSettings
     from everloop.model.trial import Material
     from everloop.spec.frame import Frame
 

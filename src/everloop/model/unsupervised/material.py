@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from everloop.model.learners.learner import Learner
-    from everloop.model.train import Parts, TrainingSettings
+    from everloop.model.training_inputs import Parts, TrainingSettings
     from everloop.runtime.plan import Plan
     from everloop.spec.frame import Frame
 

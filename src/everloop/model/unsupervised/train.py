@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from everloop.core.progress import Progress
-    from everloop.model.train import Parts, Stakes, TrainingSettings
+    from everloop.model.training_inputs import Parts, Stakes, TrainingSettings
     from everloop.spec.frame import Frame
 
 CHOOSERS: dict[str, Any] = {"anomaly": anomaly, "clustering": clustering}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everloop.core.errors import GateRefused
 from everloop.core.units import format_duration, format_size
 from everloop.measure.intervals import paired_interval
 from everloop.table.contract import check as check_contract
@@ -76,15 +75,6 @@ class GateResult:
     def notices(self) -> tuple[str, ...]:
         """What whoever releases it has to know, though it refuses nothing."""
         return tuple(f"it serves in {check.found}" for check in self.checks if check.name == "runtime")
-
-    def raise_if_refused(self) -> None:
-        """Stops where a check failed.
-
-        Raises:
-            GateRefused: With every failed check.
-        """
-        if not self.passed:
-            raise GateRefused(f"The gate refuses the version: {self.reason}.", hint="everloop report")
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the result as what JSON can carry."""

@@ -75,19 +75,6 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
-class OutOfFold:
-    """Scores of rows by models that had not seen them.
-
-    Attributes:
-        rows: Positions of the rows, (m,).
-        scores: As `scoring.raw_scores` gives them, (m,) or (m, classes).
-    """
-
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
 class Encoded:
     """A fold as a learner reads it.
 

@@ -61,11 +61,6 @@ def time_of(microseconds: float) -> datetime:
     return EPOCH + timedelta(microseconds=int(microseconds))
 
 
-def days_of(microseconds: int) -> int:
-    """Whole days since 1970-01-01."""
-    return microseconds // DAY_US
-
-
 def date_of(microseconds: int) -> date:
     """The date in UTC."""
     return date.fromordinal(microseconds // DAY_US + ORDINAL_OF_1970)

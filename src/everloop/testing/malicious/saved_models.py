@@ -12,7 +12,7 @@ import numpy as np
 from everloop.model.saved_model.checkpoint import INDEX, masked_checksum
 from everloop.model.saved_model.messages import message_class
 
-FLOAT, TEXT, RESOURCE = 1, 7, 20
+FLOAT, TEXT = 1, 7
 WIDTH = 3
 DATA = "variables/variables.data-00000-of-00001"
 KERNEL, BIAS = np.array([[0.5], [-1.0], [2.0]], dtype=np.float32), np.array([0.25], dtype=np.float32)

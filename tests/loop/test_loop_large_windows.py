@@ -12,7 +12,8 @@ from everloop.loop.answered import Answered, drawn, drawn_until
 from everloop.loop.loop import Loop
 from everloop.loop.run import run_once
 from everloop.loop.window_rows import read_window
-from everloop.monitor.judging import Rules, judge
+from everloop.monitor.judging import judge
+from everloop.monitor.rules import Rules
 from everloop.record.rows import AlertRow, WindowRow
 from everloop.runtime.log import ActualLine, LogLimits, LogReader, PredictionLine, PredictionLog, seal
 

@@ -7,7 +7,8 @@ import pytest
 
 from everloop.measure.intervals import Interval
 from everloop.model import search
-from everloop.model.card import CardFacts, card_html, card_page
+from everloop.model.card import card_html, card_page
+from everloop.model.card_facts import CardFacts
 from everloop.model.card_limits import limits
 from everloop.model.card_origin import MadeBy
 from everloop.model.evaluation import Slice

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from everloop.measure.intervals import Interval
-from everloop.model.card import CardFacts, card_page
+from everloop.model.card import card_page
+from everloop.model.card_facts import CardFacts
 from everloop.model.card_limits import limits
 from everloop.model.card_pictures import gain_sentence
 from everloop.model.evaluation import (

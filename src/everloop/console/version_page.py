@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from everloop.console.deploy_section import gate_blocks, parity_verdict
 from everloop.console.story import Story
 from everloop.core.clock import parse_time
-from everloop.model.card import CardFacts, card_page
+from everloop.model.card import card_page
+from everloop.model.card_facts import CardFacts
 from everloop.model.card_origin import SHOWN, MadeBy, Origins
 from everloop.report import Facts, Page, Ref, Section, Table, Text
 from everloop.report.writing import moment, number

@@ -17,7 +17,8 @@ from everloop.deploy.gate import Question, judge
 from everloop.deploy.release import PACKAGE_FOLDER
 from everloop.loop.served_worth import ITEM_WORTH, taken_values
 from everloop.loop.stakes import Stakes
-from everloop.model.card import CardFacts, card_html
+from everloop.model.card import card_html
+from everloop.model.card_facts import CardFacts
 from everloop.model.card_origin import MadeBy
 from everloop.model.packaging import write_package
 from everloop.model.trained import Trained

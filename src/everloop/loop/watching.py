@@ -18,7 +18,8 @@ from everloop.loop.served import ServedVersion, facts_of
 from everloop.loop.truth import silenced
 from everloop.loop.window_rows import read_window
 from everloop.monitor.finding import WindowFinding
-from everloop.monitor.judging import Rules, judge
+from everloop.monitor.judging import judge
+from everloop.monitor.rules import Rules
 from everloop.monitor.triggers import MANY_VIOLATIONS
 from everloop.monitor.window import windows_due
 from everloop.record.rows import AlertRow, WindowRow

@@ -9,7 +9,7 @@ from everloop.report import Told
 from everloop.report.writing import day, number, percent
 
 if TYPE_CHECKING:
-    from everloop.model.card import CardFacts
+    from everloop.model.card_facts import CardFacts
     from everloop.model.trained import Trained
 
 _FEW_ROWS = 500

@@ -121,7 +121,8 @@ def write_python_package(  # noqa: PLR0913  (each is a file or a field of the pa
 
 def _card(trained: Trained, manifest: Manifest, created: datetime, reason: str) -> str:
     """Writes the model card: nothing is known of the training, and what serves has to be."""
-    from everloop.model.card import CardFacts, card_html
+    from everloop.model.card import card_html
+    from everloop.model.card_facts import CardFacts
 
     told = runtime_told(manifest.requirements, reason)
     return card_html(trained, CardFacts(manifest.lifecycle, manifest.version, created, runtime=told))

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from everloop.monitor.detectors import Detector
     from everloop.monitor.drifting import judge_state
     from everloop.monitor.finding import DriftFinding, WindowFinding
-    from everloop.monitor.judging import Rules
     from everloop.monitor.ranking import LossRanking, rank_moved
     from everloop.monitor.reading import read_profile
     from everloop.monitor.references import Reference, ReferenceRules
+    from everloop.monitor.rules import Rules
     from everloop.monitor.situation import Situation
     from everloop.monitor.state import WindowState, count_window
     from everloop.monitor.telling_apart import ToldApart, tell_apart
@@ -40,7 +40,7 @@ _HOMES = {
     "Reference": "references",
     "ReferenceRules": "references",
     "RetrainAdvice": "decide",
-    "Rules": "judging",
+    "Rules": "rules",
     "Situation": "situation",
     "ToldApart": "telling_apart",
     "Window": "window",

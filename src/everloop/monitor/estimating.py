@@ -16,8 +16,8 @@ from everloop.monitor.finding import Measured
 from everloop.monitor.telling_apart import window_weights
 
 if TYPE_CHECKING:
-    from everloop.monitor.judging import Rules
     from everloop.monitor.references import Reference
+    from everloop.monitor.rules import Rules
     from everloop.monitor.variation import ReferenceRows
     from everloop.monitor.window import Window
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,42 +15,16 @@ from everloop.monitor.drifting import judge_state
 from everloop.monitor.estimating import VALUE, estimates
 from everloop.monitor.finding import Measured, WindowFinding
 from everloop.monitor.references import Reference
+from everloop.monitor.rules import Rules
 from everloop.monitor.state import SCORE
 from everloop.monitor.tally import WindowTally, chances_of, tally_window
 from everloop.monitor.telling_apart import ToldApart, tell_apart
 from everloop.monitor.variation import ReferenceRows
 from everloop.monitor.window import Window
-from everloop.spec.fields import AlarmBudget
 
 _LEAST_CHANCE = 0.05
 _BOOTSTRAP = 300
 _NOTE = "each known actual counts 1 / its chance to be known by now"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How windows are judged.
-
-    Attributes:
-        metrics: Which metrics are measured, and estimated where they can be.
-        threshold: The decision is ``score >= threshold``; for estimates.
-        maturity: Below this share of known actuals it is too early to measure.
-        task: ``binary``, ``multiclass`` or ``regression``.
-        seed: Of sampling and intervals.
-        silenced: Metrics whose estimates were wrong too often to be told, and why.
-        weighted: Whether rows of the reference that are like the window's count more in estimates (PAPE).
-        apart: How many false alarms a learner may give that tells the window's rows from the reference's;
-            None does without.
-    """
-
-    metrics: tuple[str, ...] = ()
-    threshold: float = 0.5
-    maturity: float = 0.5
-    task: str = "binary"
-    seed: int = 0
-    silenced: Mapping[str, str] = field(default_factory=dict)
-    weighted: bool = False
-    apart: AlarmBudget | None = None
 
 
 def judge(

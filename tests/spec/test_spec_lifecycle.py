@@ -106,6 +106,12 @@ def test_written_back_it_is_the_same(sample):
     assert LifecycleSpec.model_validate(sample.to_dict()).to_dict() == sample.to_dict()
 
 
+@pytest.mark.parametrize(("window", "days"), [("7d", 7), ("{predictions: 500}", 1)])
+def test_a_window_has_a_length_also_where_it_is_a_number_of_predictions(window, days):
+    spec = parse(f"{MINIMAL}\nmonitor: {{window: {window}}}")
+    assert spec.monitor.window.length == timedelta(days=days)
+
+
 def test_defaults_written_back_are_the_same():
     spec = parse(MINIMAL)
     assert parse(json.dumps(spec.to_dict())) == spec

@@ -20,7 +20,7 @@ from everloop.deploy.guards import FROM_ACTUALS, GUARDS, look_at
 from everloop.deploy.release import take_back
 from everloop.deploy.rollout import GuardFinding
 from everloop.deploy.versions import deployment
-from everloop.loop.deciding import MOST_BACK_OFF, SETTLING_WINDOWS, wait, window_length
+from everloop.loop.deciding import MOST_BACK_OFF, SETTLING_WINDOWS, wait
 from everloop.loop.looking import RolloutLog, look_of
 from everloop.loop.rolling import tell_move
 from everloop.record.rows import DecisionRow, RolloutRow, VersionRow
@@ -123,7 +123,7 @@ def _rows(workspace: Workspace, rollout: RolloutRow, log: RolloutLog, now: datet
         lines = lines.sort("time", maintain_order=True).head(most)
         ended = lines["time"][-1] if lines.height == most else None
     else:
-        ended = begun + spec.after_release.windows * window_length(workspace)
+        ended = begun + spec.after_release.windows * spec.window.length
         lines = lines.filter(pl.col("time") < ended)
     if ended is not None:
         refusals = refusals.filter(pl.col("time") < ended)
@@ -190,7 +190,7 @@ def _take_back(
     again = _in_a_row(workspace)
     windows = min(SETTLING_WINDOWS * 2 ** (again - 1), MOST_BACK_OFF)
     why = f"v{new} was taken back after its release" + (f", {again} in a row" if again > 1 else "")
-    wait(workspace, now + windows * window_length(workspace), why, orders=True)
+    wait(workspace, now + windows * workspace.spec.monitor.window.length, why, orders=True)
     return decision
 
 

@@ -161,12 +161,12 @@ def settled(workspace: Workspace, decision: DecisionRow, result: RunResult, now:
     with record.transaction():
         record.link(decision.id, result.run.id, "retrain")
         record.set_state(workspace.name, FAILURES, 0)
-        until = now + SETTLING_WINDOWS * window_length(workspace)
+        until = now + SETTLING_WINDOWS * workspace.spec.monitor.window.length
         wait(workspace, until, "the last retrain is given time to show itself", orders=False)
 
 
 def _postponed(workspace: Workspace, decision: DecisionRow, busy: RecordBusy, now: datetime) -> DecisionRow:
-    until = now + window_length(workspace)
+    until = now + workspace.spec.monitor.window.length
     told = f"{busy.message} It is asked again after {to_jsonable(until)}."
     later = _follow_up(workspace, decision, "postponed", told, now)
     with workspace.record.transaction():
@@ -179,7 +179,9 @@ def _postponed(workspace: Workspace, decision: DecisionRow, busy: RecordBusy, no
 def _failed(workspace: Workspace, decision: DecisionRow, error: Exception, now: datetime) -> DecisionRow:
     record = workspace.record
     failures = int(record.state(workspace.name, FAILURES) or 0) + 1
-    until = now + window_length(workspace) * min(FIRST_BACK_OFF * 2 ** (failures - 1), MOST_BACK_OFF)
+    until = now + workspace.spec.monitor.window.length * min(
+        FIRST_BACK_OFF * 2 ** (failures - 1), MOST_BACK_OFF
+    )
     if isinstance(error, EverloopError):
         told, cause = error.message, error.to_dict()
     else:
@@ -287,8 +289,3 @@ def wait(workspace: Workspace, until: datetime, why: str, *, orders: bool) -> No
     """Notes until when no retrain is made; whether standing orders wait, too."""
     kept = {"until": to_jsonable(until), "why": why, "orders": orders}
     workspace.record.set_state(workspace.name, WAITS, kept)
-
-
-def window_length(workspace: Workspace) -> timedelta:
-    """Gives how long a window is; a day where it is a number of predictions."""
-    return workspace.spec.monitor.window.time or timedelta(days=1)

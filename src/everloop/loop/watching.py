@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from everloop.core.clock import parse_time
 from everloop.core.ids import kind_of, new_id
 from everloop.core.values import to_jsonable
-from everloop.loop.deciding import window_length
 from everloop.loop.explaining import Explanation, explain
 from everloop.loop.notifying import silence_of
 from everloop.loop.referring import reference_rows
@@ -90,7 +89,7 @@ def _due(workspace: Workspace, log: Answered, now: datetime) -> list[tuple[datet
     since = parse_time(kept) if kept else None
     if spec.predictions is not None and log.span.most_since(since) <= spec.predictions:
         return []
-    if spec.predictions is None and since is not None and now < since + window_length(workspace):
+    if spec.predictions is None and since is not None and now < since + spec.length:
         return []
     return windows_due(partial(log.times, since), spec, now=now, since=since)
 

@@ -309,7 +309,7 @@ def _spans(rows: int, times: pl.Series, window: WindowSpec) -> tuple[str, list[N
     if window.predictions is not None:
         starts = range(0, rows - window.predictions + 1, window.predictions)
         return "count", [order[start : start + window.predictions] for start in starts]
-    length = (window.time or timedelta(days=1)).total_seconds()
+    length = window.length.total_seconds()
     number = ((seconds[order] - seconds[order[0]]) // length).astype(np.int64)
     return "time", np.split(order, np.flatnonzero(np.diff(number)) + 1)
 

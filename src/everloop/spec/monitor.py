@@ -43,6 +43,11 @@ class WindowSpec(Part):
             raise ValueError("expected a window longer than nothing")
         return self
 
+    @property
+    def length(self) -> timedelta:
+        """How long a window is; a day where it is a number of predictions."""
+        return self.time or timedelta(days=1)
+
 
 class DriftSpec(Part):
     """When a change of the inputs is an alert."""

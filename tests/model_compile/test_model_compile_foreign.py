@@ -21,7 +21,8 @@ import everloop as el
 from everloop.cli import main
 from everloop.core.errors import MissingExtra, ModelFault, NotFound
 from everloop.model import foreign_trial
-from everloop.model.foreign_file import PICKLES, READERS, read_model
+from everloop.model.foreign_file import PICKLES, read_model
+from everloop.model.foreign_readers import READERS
 
 WIDTH = 4
 

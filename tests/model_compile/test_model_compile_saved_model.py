@@ -12,7 +12,8 @@ import pytest
 import everloop as el
 from everloop.cli import main
 from everloop.core.errors import ModelFault
-from everloop.model.foreign_file import READERS, read_model
+from everloop.model.foreign_file import read_model
+from everloop.model.foreign_readers import READERS
 from everloop.model.saved_model import walk
 from everloop.model.saved_model.checkpoint import INDEX, Checkpoint
 from everloop.model.saved_model.reading import read_saved_model

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everloop.core.errors import MissingExtra, ModelFault
+from everloop.model.foreign_words import AGAIN, called, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,20 +25,6 @@ MEMORY, MEMORY_OF_SIZE = 4 * 2**30, 40
 SECONDS, BYTES_A_SECOND = 60.0, 2**20
 
 _OUT_OF_MEMORY, _FAILED = 3, 4
-
-AGAIN = "write it again with the library's own save"
-
-
-def called(file: Path) -> str:
-    """Says which model a file is: by its name, a SavedModel by its folder, since its file's name is fixed."""
-    if file.suffix.lower() != ".pb":
-        return file.name
-    return str(file.parent if file.parent.name else file.parent.resolve())
-
-
-def first_line(error: BaseException) -> str:
-    """Gives what an error says, in a line of bounded length."""
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 def try_to_read(file: Path, classes: Sequence[str]) -> None:
@@ -88,7 +75,7 @@ def _bound_memory(most: int) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Reads the file that the arguments name: its path, the bytes of memory, the classes."""
-    from everloop.model.foreign_file import READERS
+    from everloop.model.foreign_readers import READERS
 
     file, memory, *classes = arguments
     if sys.platform == "linux":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from everloop.core.errors import ModelFault
-from everloop.model.foreign_trial import called
+from everloop.model.foreign_words import called
 from everloop.model.saved_model.checkpoint import Checkpoint
 from everloop.model.saved_model.messages import Message, parsed
 from everloop.model.saved_model.restoring import keys_of

@@ -66,11 +66,10 @@ def find(parts: Parts) -> Iterator[LeakFinding]:
 def _may_name_rows(drawn: pl.Series) -> bool:
     """Tells from some rows whether values may differ enough: among more rows more of them come again."""
     present = drawn.drop_nulls()
-    share = present.n_unique() / max(1, len(present))
-    if len(present) < JUDGED_ROWS:
-        return True
     numbers = numbers_of(present) if present.dtype.is_float() else None
-    return share >= FEW_REPEATS and (numbers is None or np.array_equal(numbers, np.round(numbers)))
+    if numbers is not None and not np.array_equal(numbers, np.round(numbers)):
+        return False
+    return len(present) < JUDGED_ROWS or present.n_unique() / len(present) >= FEW_REPEATS
 
 
 def _unseen(parts: Parts, name: str) -> float | None:

@@ -62,7 +62,7 @@ def reference_step(folder: Path, settings: dict[str, Any], inputs: dict[str, Pat
     trained = Trained.load(inputs["trained"])
     frame = trained.frame
     dataset = Dataset.load(inputs["dataset"])
-    rows, learned = _held_out_twice(dataset)
+    rows, learned = _reference_rows(dataset)
     unseen = rows[learned:]
     said = trained.scores(unseen)
     judged = frame.is_labelled and not decides_by(frame.task, "items")
@@ -252,7 +252,7 @@ def _rows_of_a_window(goal: GoalSpec, window: WindowSpec) -> int:
     return max(30, min(MOST_WINDOW_ROWS, round(goal.volume.per_month * months)))
 
 
-def _held_out_twice(dataset: Dataset) -> tuple[pl.DataFrame, int]:
+def _reference_rows(dataset: Dataset) -> tuple[pl.DataFrame, int]:
     """Gives the rows of validation and test, and how many of them, at the beginning, were learned from."""
     import polars as pl
 

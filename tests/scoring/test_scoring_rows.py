@@ -204,3 +204,25 @@ def test_the_verb_says_how_to_go_on_after_ctrl_c(package, home, monkeypatch, cap
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == pl.read_ndjson("scored.jsonl").height
     assert pl.read_ndjson("scored.jsonl").columns == ["id", "prediction", "score"]
+
+
+@pytest.mark.parametrize("ending", list(READ))
+def test_a_header_alone_gives_an_output_without_rows(package, tmp_path, ending):
+    (tmp_path / "header.csv").write_text("id,amount,region\n")
+    assert score_rows(package, FileRows(tmp_path / "header.csv"), tmp_path / f"out{ending}") == 0
+    if ending in (".csv", ".parquet"):
+        assert READ[ending](tmp_path / f"out{ending}").columns == [
+            "id",
+            "amount",
+            "region",
+            "prediction",
+            "score",
+        ]
+    else:
+        assert not (tmp_path / f"out{ending}").read_text()
+
+
+def test_a_header_that_lacks_a_column_of_the_model_is_refused(package, tmp_path):
+    (tmp_path / "header.csv").write_text("id,region\n")
+    with pytest.raises(DataFault, match="lacks the column"):
+        score_rows(package, FileRows(tmp_path / "header.csv"), tmp_path / "out.csv")

@@ -124,8 +124,8 @@ class _Scoring:
         with _damaged(rows), pq.ParquetFile(rows) as file:
             columns = [name for name in file.schema_arrow.names if name in self._read]
             empty = _frame(file.schema_arrow.empty_table().select(columns))
-            write(self._answered(empty, self._said(empty)))
             total, done, started = file.metadata.num_rows, 0, time.perf_counter()
+            write(self._answered(empty, self._said(empty if total else _untyped(empty))))
             scored = 0
             for part in _parts(file, columns, part_rows):
                 said = self.kept.answers(done, part.height)
@@ -187,6 +187,13 @@ def _parts(file: Any, columns: list[str], part_rows: int) -> Iterator[pl.DataFra
             waiting, rows = [], 0
     if rows:
         yield _frame(pa.Table.from_batches(waiting))
+
+
+def _untyped(empty: pl.DataFrame) -> pl.DataFrame:
+    """Takes the types away, which a header alone does not tell: of CSV every column would be text."""
+    import polars as pl
+
+    return empty.cast(pl.Null)
 
 
 def _frame(table: Any) -> pl.DataFrame:

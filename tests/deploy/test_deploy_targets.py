@@ -479,3 +479,13 @@ def test_what_matches_patterns_is_installed_where_the_contract_has_one(release, 
 def test_an_archive_for_lambda_leaves_out_what_serving_never_loads(release):
     archive = open_target("lambda").commands(release)[0]
     assert "'onnxruntime/capi/libonnxruntime.so*' 'onnxruntime/transformers/*'" in archive
+
+
+def test_the_graphs_next_command_tells_its_inputs(release, tmp_path):
+    target = open_target("onnx")
+    export(release, target, tmp_path / "graph")
+    script = target.commands(release)[0].split('"')[1]
+    told = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path / "graph", capture_output=True, text=True, check=True
+    )
+    assert told.stdout.startswith("[('x', 'tensor(")

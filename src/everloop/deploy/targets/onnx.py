@@ -35,4 +35,5 @@ class Onnx:
 
     def commands(self, _release: Release) -> tuple[str, ...]:
         """Gives how to open it."""
-        return (f"python -c \"import onnxruntime as o; print(o.InferenceSession('{GRAPH}').get_inputs())\"",)
+        inputs = f"o.InferenceSession('{GRAPH}').get_inputs()"
+        return (f'python -c "import onnxruntime as o; print([(i.name, i.type) for i in {inputs}])"',)

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--worker", help="this process's name in the log, where several write beside it")
     asked = parser.parse_args(arguments)
     try:
-        settings = ServerSettings.load(asked.settings).with_secrets()
+        settings = ServerSettings.load(asked.settings)
         serve(settings.for_worker(asked.worker) if asked.worker else settings)
     except EverloopError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201

@@ -44,14 +44,19 @@ def create_app(settings: ServerSettings, clock: Clock | None = None) -> App:
     """Gives the ASGI application of one server process.
 
     Args:
-        settings: What the server is told.
+        settings: What the server is told. The tokens that its `secrets` name are read here, for every way
+            to start a server.
         clock: Tells the time; the machine's by default.
 
     Returns:
         An application with lifespan: it loads and opens at startup, commits at shutdown.
+
+    Raises:
+        OutsideFault: When a token cannot be read.
+        UsageFault: When one is empty.
     """
     return App(
-        Lifecycles.of(settings, clock or SystemClock()),
+        Lifecycles.of(settings.with_secrets(), clock or SystemClock()),
         [*PAGES, *(route for part in PROTOCOLS for route in part.ROUTES)],
     )
 

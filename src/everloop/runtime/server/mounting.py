@@ -33,6 +33,10 @@ def mounted_asgi(settings: ServerSettings, clock: Clock | None = None) -> Mounte
     Args:
         settings: What the server is told; host, port and certificates are the outer application's.
         clock: Tells the time; the machine's by default.
+
+    Raises:
+        OutsideFault: When a token that `secrets` names cannot be read.
+        UsageFault: When one is empty.
     """
     return MountedAsgi(create_app(settings, clock))
 

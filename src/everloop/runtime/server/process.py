@@ -40,15 +40,16 @@ def serve(settings: ServerSettings, clock: Clock | None = None) -> None:
 
     Raises:
         UsageFault: When the address cannot be listened on.
+        OutsideFault: When a token cannot be read.
         EverloopError: When a package is refused or the log cannot be opened.
     """
     import uvicorn
 
     from everloop.runtime.server.at_once import protocol_of
 
+    app = create_app(settings, clock)
     listener = _listen(settings)
     url = _url(listener, "http" if settings.tls is None else "https")
-    app = create_app(settings, clock)
     config = uvicorn.Config(
         app,
         http=protocol_of(app),

@@ -182,7 +182,7 @@ class RunningServer:
         return self.process.returncode, error
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_server():
     """Starts a server process that the test ends itself."""
     return RunningServer

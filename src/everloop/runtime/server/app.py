@@ -129,6 +129,12 @@ class App:
         _count(numbers, "(none)" if route is None else route.path, method, response, request.started)
         await response.send(send, with_body=request.method != "HEAD")
 
+    def refused_unread(self, refusal: Refusal) -> Response:
+        """Gives the answer to what came before there was a request to read, and counts it."""
+        response = refusal.response()
+        _count(self.lifecycles.metrics, "(none)", "(other)", response, time.perf_counter())
+        return response
+
     def plain(self, scope: Scope) -> Plain | None:
         """Gives what a request for `POST /predict` asks for, if it may be answered without a task.
 

@@ -14,9 +14,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from everloop.runtime.http import Response, field_lines
+from everloop.runtime.server.bounded import BoundedConnection
 
 if TYPE_CHECKING:
     from everloop.runtime.server.app import App, Plain
@@ -30,9 +29,10 @@ _STATUS_LINES = {one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() fo
 _HEAD_ENDS = b"\r\n\r\n"
 
 
-def protocol_of(app: App) -> type[HttpToolsProtocol]:
+def protocol_of(app: App) -> type[BoundedConnection]:
     """Gives the class of connections to an application."""
-    return type("Connection", (_Connection,), {"application": app, "heads": {}})
+    limits = app.lifecycles.services[0].settings.limits
+    return type("Connection", (_Connection,), {"application": app, "limits": limits, "heads": {}})
 
 
 class _Nobody:
@@ -54,10 +54,9 @@ class _Again:
         self.keep_alive = True
 
 
-class _Connection(HttpToolsProtocol):
+class _Connection(BoundedConnection):
     """One connection. It reads a cycle's scope, body and end of uvicorn's."""
 
-    application: ClassVar[App]
     heads: ClassVar[dict[bytes, tuple[Plain, int]]]
     listed: ClassVar[list[tuple[bytes, bytes]] | None] = None
     written: ClassVar[bytes] = b""

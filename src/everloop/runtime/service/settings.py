@@ -72,8 +72,10 @@ class ServerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may ask of a server.
 
     Attributes:
+        head_bytes: The most bytes of a request's line and header fields together.
         body_bytes: The largest body.
-        body_seconds: How long a body may take to arrive.
+        body_seconds: How long a body may take to arrive, a request's head before it, and the first request
+            of a connection.
         rows: The most rows in a request.
         concurrent: The most requests at the same time; more are answered 503.
         version_requests: The most requests of one version at the same time; None does not bound them.
@@ -83,6 +85,7 @@ class ServerLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         retry_after: The seconds that a 503 asks the client to wait.
     """
 
+    head_bytes: int = 64 * 2**10
     body_bytes: int = 4 * 2**20
     body_seconds: float = 10.0
     rows: int = 1000

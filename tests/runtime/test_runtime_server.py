@@ -1,5 +1,6 @@
 """The server through its front door: real processes, real HTTP, whatever a client sends."""
 
+import gzip
 import json
 import os
 import shutil
@@ -126,6 +127,8 @@ REFUSED = {
     "too many rows": ("POST", "/predict", json.dumps({"rows": [{}] * 21}).encode(), {}, 413),
     "too long": ("POST", "/predict", b" " * 200_001, {}, 413),
     "other kind": ("POST", "/predict", b"a,b", {"content-type": "text/csv"}, 415),
+    "compressed": ("POST", "/predict", gzip.compress(b"{}"), {"content-encoding": "gzip"}, 415),
+    "compressed feedback": ("POST", "/feedback", gzip.compress(b"{}"), {"content-encoding": "deflate"}, 415),
     "strange query": ("POST", "/predict?explain=-1", b"{}", {}, 400),
     "many fields": ("POST", "/predict?" + "a=1&" * 50, b"{}", {}, 400),
     "unknown path": ("GET", "/nothing/../here", b"", {}, 404),
@@ -151,6 +154,11 @@ def test_what_is_wrong_is_told_as_a_problem(packages, start_server):
         assert (problem["status"], bool(problem["title"])) == (status, True), name
         if status == 405:
             assert response.headers["allow"] == "POST"
+        if "content-encoding" in headers:
+            assert response.headers["accept-encoding"] == "identity"
+            assert "Content-Encoding" in problem["detail"]
+    unchanged = {"content-encoding": "Identity"}
+    assert server.client.post("/predict", json={"rows": []}, headers=unchanged).status_code == 200
     assert server.client.head("/health/live").content == b""
     assert server.client.post("/predict", json=ROW).status_code == 200
     server.stop()

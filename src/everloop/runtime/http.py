@@ -179,9 +179,12 @@ class Request:
         """Reads the body.
 
         Raises:
-            Refusal: 413 when it is too long, 408 when it takes too long.
+            Refusal: 415 when it is compressed, 413 when it is too long, 408 when it takes too long.
             ClientGone: When the client went away.
         """
+        coding = self.header(b"content-encoding")
+        if coding and coding.strip().lower() != b"identity":
+            raise _encoded()
         length = self.header(b"content-length")
         if length.isdigit() and int(length[:20]) > most_bytes:
             raise too_long(most_bytes)
@@ -306,6 +309,15 @@ def too_long(most_bytes: int) -> Refusal:
     """Gives the refusal of a body that is too long."""
     return Refusal(
         413, "The body is too long.", f"Expected at most {most_bytes} bytes.", headers={"connection": "close"}
+    )
+
+
+def _encoded() -> Refusal:
+    return Refusal(
+        415,
+        "The body is compressed.",
+        "Expected it as it is, without Content-Encoding.",
+        headers={"accept-encoding": "identity"},
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from everloop.runtime.log import read_log
 from everloop.runtime.package import Package
 from everloop.runtime.protocols import PROTOCOLS
+from everloop.runtime.protocols.tensors import answered_tensors
 from everloop.runtime.routing import PINNED, Arm, Routing, write_routing
 from everloop.runtime.server import ServerLimits
 
@@ -117,6 +118,34 @@ def test_one_matrix_of_all_columns(packages, start_server):
     assert described["outputs"][1] == {"name": "score", "datatype": "FP64", "shape": [-1, 3]}
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_no_rows_are_answered_with_the_model_s_datatypes(packages, task):
+    manifest = Package(packages[task]).manifest
+    empty = answered_tensors(manifest, {"prediction": [], "score": [], "id": []})
+    prediction = "FP64" if task == "regression" else "BYTES"
+    assert [(one.datatype, one.shape, one.data) for one in empty] == [
+        (prediction, [0], []),
+        ("FP64", [0, 3] if task == "multiclass" else [0], []),
+        ("BYTES", [0], []),
+    ]
+
+
+def test_no_rows_are_asked_and_answered(shared_server):
+    none = {"inputs": [{"name": "amount", "datatype": "FP64", "shape": [0], "data": []}]}
+    found = outputs(shared_server.client.post(INFER, json=none).json())
+    assert {name: one["datatype"] for name, one in found.items()} == {
+        "prediction": "BYTES",
+        "score": "FP64",
+        "id": "BYTES",
+    }
+
+
+def test_a_value_at_its_datatype_s_bound_is_taken(shared_server):
+    for datatype, value in (("INT8", -128), ("UINT8", 255), ("FP16", 65504.0)):
+        tensor = {"name": "amount", "datatype": datatype, "shape": [1], "data": [value]}
+        assert shared_server.client.post(INFER, json={"inputs": [tensor]}).status_code == 200
+
+
 def test_models_and_health_are_described(shared_server):
     client = shared_server.client
     described = client.get("/v2/models/loan-default/versions/7").json()
@@ -178,6 +207,18 @@ TENSORS = {
     ),
     "number for text": (
         {"inputs": [{"name": "region", "datatype": "BYTES", "shape": [1], "data": [3]}]},
+        400,
+    ),
+    "beyond a byte": (
+        {"inputs": [{"name": "amount", "datatype": "INT8", "shape": [2], "data": [-128, 300]}]},
+        400,
+    ),
+    "below nothing": (
+        {"inputs": [{"name": "amount", "datatype": "UINT64", "shape": [1], "data": [-1]}]},
+        400,
+    ),
+    "beyond a single": (
+        {"inputs": [{"name": "amount", "datatype": "FP32", "shape": [1], "data": [1e39]}]},
         400,
     ),
     "no tensor": ({"inputs": []}, 400),

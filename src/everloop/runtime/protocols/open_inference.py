@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from everloop.core.tasks import decides_by
 from everloop.runtime.http import Refusal, Request, Response
 from everloop.runtime.protocols.models import (
     answer_columns,
@@ -22,7 +21,15 @@ from everloop.runtime.protocols.models import (
     versions_of,
 )
 from everloop.runtime.protocols.route import Route, ServerRoute
-from everloop.runtime.protocols.tensors import COLUMN_TYPES, Tensor, pack, rows_of, tensor_of, unpack
+from everloop.runtime.protocols.tensors import (
+    COLUMN_TYPES,
+    Tensor,
+    answered_tensors,
+    outputs_of,
+    pack,
+    rows_of,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from everloop.runtime.manifest import Manifest
@@ -104,13 +111,11 @@ async def answer(
         ids = [f"{identity}:{place}" if identity else None for place in range(len(rows))]
     served = await service.predict(rows, ids, started, version=version)
     manifest = model_of(service, version).package.manifest
-    return [tensor_of(name, values) for name, values in answer_columns(manifest, served).items()]
+    return answered_tensors(manifest, answer_columns(manifest, served))
 
 
 def metadata_of(service: Service, manifest: Manifest) -> dict[str, Any]:
     """Describes a model: its versions, what it takes and what it answers."""
-    number = manifest.task == "regression"
-    score = [-1, len(manifest.classes)] if decides_by(manifest.task, "largest") else [-1]
     return {
         "name": manifest.lifecycle,
         "versions": versions_of(service),
@@ -120,9 +125,8 @@ def metadata_of(service: Service, manifest: Manifest) -> dict[str, Any]:
             for column in manifest.inputs
         ],
         "outputs": [
-            {"name": "prediction", "datatype": "FP64" if number else "BYTES", "shape": [-1]},
-            {"name": "score", "datatype": "FP64", "shape": score},
-            {"name": "id", "datatype": "BYTES", "shape": [-1]},
+            {"name": name, "datatype": datatype, "shape": [-1, *width]}
+            for name, (datatype, width) in outputs_of(manifest).items()
         ],
     }
 

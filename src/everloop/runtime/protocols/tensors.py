@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from everloop.core.tasks import decides_by
 from everloop.runtime.http import Refusal
 from everloop.runtime.manifest import Manifest
 
@@ -96,15 +97,21 @@ def rows_of(tensors: Sequence[Tensor], manifest: Manifest) -> list[dict[str, Any
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def tensor_of(name: str, values: list[Any]) -> Tensor:
-    """Gives a column of an answer as a tensor, by the type of its values."""
-    shape = [len(values)]
-    if values and isinstance(values[0], list):
-        shape.append(len(values[0]))
-    first = next(_flat(values), "")
-    kinds = ((bool, "BOOL"), (int, "INT64"), (float, "FP64"))
-    datatype = next((word for kind, word in kinds if isinstance(first, kind)), BYTES)
-    return Tensor(name, datatype, shape, list(_flat(values)))
+def answered_tensors(manifest: Manifest, columns: Mapping[str, list[Any]]) -> list[Tensor]:
+    """Gives the columns of an answer as tensors, of the same datatypes however many rows there are."""
+    return [
+        Tensor(name, datatype, [len(columns[name]), *width], list(_flat(columns[name])))
+        for name, (datatype, width) in outputs_of(manifest).items()
+    ]
+
+
+def outputs_of(manifest: Manifest) -> dict[str, tuple[str, list[int]]]:
+    """Gives what a model answers: name to datatype, and the shape of one row's values."""
+    return {
+        "prediction": ("FP64" if decides_by(manifest.task, "number") else BYTES, []),
+        "score": ("FP64", [len(manifest.classes)] if decides_by(manifest.task, "largest") else []),
+        "id": (BYTES, []),
+    }
 
 
 def _values(tensor: Tensor) -> list[Any]:
@@ -116,9 +123,21 @@ def _values(tensor: Tensor) -> list[Any]:
     fits = _FITTING.get(tensor.datatype[:2], (bool, int, float))
     if not all(value is None or isinstance(value, fits) for value in values):
         raise _refused(tensor.name, f"a value is none of {tensor.datatype}")
+    if tensor.datatype in _BOUNDS:
+        low, high = _BOUNDS[tensor.datatype]
+        # What is not finite is no bound's matter; the contract refuses it.
+        if any(value is not None and value - value == 0 and not low <= value <= high for value in values):
+            raise _refused(tensor.name, f"a value is beyond what {tensor.datatype} holds, {low} to {high}")
     return [None if value != value else value for value in values]  # noqa: PLR0124  (NaN alone differs from itself)
 
 
+_BOUNDS: dict[str, tuple[float, float]] = {
+    name: (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+    if "INT" in name
+    else (float(np.finfo(kind).min), float(np.finfo(kind).max))
+    for name, kind in NUMPY_TYPES.items()
+    if name != "BOOL"
+}
 _FITTING: dict[str, tuple[type, ...]] = {"BO": (bool,), "BY": (str,), "IN": (int,), "UI": (int,)}
 
 

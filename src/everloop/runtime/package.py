@@ -22,7 +22,13 @@ from everloop.runtime.decision import PLAIN, DecisionRule, decisions_of, expecte
 from everloop.runtime.explain import EXPLAIN_NAME, Reason, Reasons, read_reference_row
 from everloop.runtime.features.definitions import FEATURES_NAME, FeatureSet
 from everloop.runtime.file_forms import HEAD_BYTES, refuse_form, refuse_json
-from everloop.runtime.manifest import MANIFEST_NAME, OUTSIDE_MANIFEST, Manifest, manifest_bytes
+from everloop.runtime.manifest import (
+    MANIFEST_NAME,
+    OUTSIDE_MANIFEST,
+    Manifest,
+    ManifestColumn,
+    manifest_bytes,
+)
 from everloop.runtime.plan import Plan, compile_rows
 
 if TYPE_CHECKING:
@@ -113,6 +119,21 @@ class Package:
         except (msgspec.DecodeError, RecursionError, SpecFault) as error:
             raise PackageRefused(f"contract.json cannot be read: {error}") from None
         return contract.only([name for name in contract.types if name != self.manifest.target])
+
+    @cached_property
+    def asked(self) -> tuple[ManifestColumn, ...]:
+        """What a request's row says: the model's inputs, and behind them what else the contract demands."""
+        rules = self.contract.columns
+        needed = {rule.name: rule.type for rule in rules if not rule.nullable and rule.severity == "error"}
+        inputs = [
+            msgspec.structs.replace(column, nullable=column.nullable and column.name not in needed)
+            for column in self.manifest.inputs
+        ]
+        known = {column.name for column in inputs}
+        others = (
+            ManifestColumn(name, kind, nullable=False) for name, kind in needed.items() if name not in known
+        )
+        return (*inputs, *others)
 
     @cached_property
     def features(self) -> FeatureSet:

@@ -53,7 +53,7 @@ async def _rows(service: Service, request: Request) -> list[Any]:
     if kind == _CSV:
         content = await request.body(limits.body_bytes, limits.body_seconds)
         champion = service.routing.champion
-        return rows_of_csv(content, champion.package.manifest, champion.columns)
+        return rows_of_csv(content, champion.package.asked, champion.columns)
     body = await request.json(limits.body_bytes, limits.body_seconds, nan=True)
     forms = [] if not isinstance(body, dict) else [name for name in FORMS if name in body]
     if len(forms) != 1 or body.keys() - {forms[0], "params"}:

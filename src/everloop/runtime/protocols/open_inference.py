@@ -32,7 +32,7 @@ from everloop.runtime.protocols.tensors import (
 )
 
 if TYPE_CHECKING:
-    from everloop.runtime.manifest import Manifest
+    from everloop.runtime.package import Package
     from everloop.runtime.service.lifecycles import Lifecycles
     from everloop.runtime.service.service import Service
 
@@ -63,8 +63,9 @@ async def infer(service: Service, request: Request) -> Response:
     """Answers tensors with tensors."""
     version = version_of(service, request)
     asked = await _read(service, request)
-    manifest = model_of(service, version).package.manifest
-    rows = rows_of(asked.inputs, manifest)
+    package = model_of(service, version).package
+    manifest = package.manifest
+    rows = rows_of(asked.inputs, package.asked)
     tensors = await answer(service, rows, asked.id, version, request.started)
     wanted = _wanted(asked, tensors)
     said: dict[str, Any] = {"model_name": manifest.lifecycle, "model_version": str(manifest.version)}
@@ -114,15 +115,16 @@ async def answer(
     return answered_tensors(manifest, answer_columns(manifest, served))
 
 
-def metadata_of(service: Service, manifest: Manifest) -> dict[str, Any]:
+def metadata_of(service: Service, package: Package) -> dict[str, Any]:
     """Describes a model: its versions, what it takes and what it answers."""
+    manifest = package.manifest
     return {
         "name": manifest.lifecycle,
         "versions": versions_of(service),
         "platform": "everloop",
         "inputs": [
             {"name": column.name, "datatype": COLUMN_TYPES[column.type], "shape": [-1]}
-            for column in manifest.inputs
+            for column in package.asked
         ],
         "outputs": [
             {"name": name, "datatype": datatype, "shape": [-1, *width]}
@@ -158,7 +160,7 @@ async def model_ready(service: Service, request: Request) -> Response:
 async def model_metadata(service: Service, request: Request) -> Response:
     """Describes a model."""
     model = model_of(service, version_of(service, request))
-    return Response.of(metadata_of(service, model.package.manifest))
+    return Response.of(metadata_of(service, model.package))
 
 
 async def _read(service: Service, request: Request) -> Inference:

@@ -57,14 +57,15 @@ class Methods:
 
     async def _model_metadata(self, service: Service, request: Any) -> Any:
         version = version_asked(service, request.version)
-        described = metadata_of(service, model_of(service, version).package.manifest)
+        described = metadata_of(service, model_of(service, version).package)
         return self.messages["ModelMetadataResponse"](**described)
 
     async def _infer(self, service: Service, request: Any) -> Any:
         started = time.perf_counter()
         version = version_asked(service, request.model_version)
-        manifest = model_of(service, version).package.manifest
-        rows = rows_of(_tensors(request), manifest)
+        package = model_of(service, version).package
+        manifest = package.manifest
+        rows = rows_of(_tensors(request), package.asked)
         found = await answer(service, rows, request.id or None, version, started)
         wanted = [one.name for one in request.outputs] or [tensor.name for tensor in found]
         known = {tensor.name: tensor for tensor in found}

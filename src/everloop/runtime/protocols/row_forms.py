@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from everloop.runtime.http import Refusal
 
 if TYPE_CHECKING:
-    from everloop.runtime.manifest import Manifest
+    from everloop.runtime.manifest import ManifestColumn
 
 _MOST_FIELD = 2**20
 _TRUTHS = {"true": True, "false": False, "1": True, "0": False}
@@ -50,13 +50,15 @@ def rows_of_split(split: Any) -> list[dict[str, Any]]:
     return [dict(zip(names, values, strict=True)) for values in data]
 
 
-def rows_of_csv(content: bytes, manifest: Manifest, known: frozenset[str]) -> list[dict[str, Any]]:
+def rows_of_csv(
+    content: bytes, asked: Sequence[ManifestColumn], known: frozenset[str]
+) -> list[dict[str, Any]]:
     """Reads CSV; an empty cell is missing.
 
     Args:
         content: UTF-8 text. Its first line is a header where every cell names a column; otherwise the
-            cells are the model's inputs in their order.
-        manifest: What says the order and the types.
+            cells are the columns that are asked for, in their order.
+        asked: What says the order and the types.
         known: The names that a header may have.
 
     Raises:
@@ -70,11 +72,11 @@ def rows_of_csv(content: bytes, manifest: Manifest, known: frozenset[str]) -> li
         raise Refusal(400, "The body is no CSV.", f"{reason}.") from None
     if not lines:
         raise Refusal(400, "The body has no line.")
-    names = [column.name for column in manifest.inputs]
+    names = [column.name for column in asked]
     first = [cell.strip() for cell in lines[0]]
     if first and set(first) <= known:
         names, lines = first, lines[1:]
-    types = {column.name: column.type for column in manifest.inputs}
+    types = {column.name: column.type for column in asked}
     for place, line in enumerate(lines):
         if len(line) != len(names):
             raise Refusal(

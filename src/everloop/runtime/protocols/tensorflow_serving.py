@@ -58,12 +58,13 @@ async def status(service: Service, request: Request) -> Response:
 
 async def metadata(service: Service, request: Request) -> Response:
     """Describes what a model takes and what it answers, as a signature."""
-    manifest = model_of(service, version_of(service, request)).package.manifest
+    package = model_of(service, version_of(service, request)).package
+    manifest = package.manifest
     prediction = _TYPES["number"] if manifest.task == "regression" else _TEXT
     width = [len(manifest.classes)] if decides_by(manifest.task, "largest") else []
     signature = {
         "inputs": {
-            column.name: _tensor(column.name, _TYPES.get(column.type, _TEXT)) for column in manifest.inputs
+            column.name: _tensor(column.name, _TYPES.get(column.type, _TEXT)) for column in package.asked
         },
         "outputs": {
             "prediction": _tensor("prediction", prediction),

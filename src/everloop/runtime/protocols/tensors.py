@@ -17,7 +17,7 @@ import numpy as np
 
 from everloop.core.tasks import decides_by
 from everloop.runtime.http import Refusal
-from everloop.runtime.manifest import Manifest
+from everloop.runtime.manifest import Manifest, ManifestColumn
 
 NUMPY_TYPES = {
     "BOOL": "?",
@@ -74,13 +74,17 @@ def pack(tensor: Tensor) -> bytes:
     return np.array(list(_flat(tensor.data)), NUMPY_TYPES[tensor.datatype]).tobytes()
 
 
-def rows_of(tensors: Sequence[Tensor], manifest: Manifest) -> list[dict[str, Any]]:
+def rows_of(tensors: Sequence[Tensor], asked: Sequence[ManifestColumn]) -> list[dict[str, Any]]:
     """Gives tensors as rows.
+
+    Args:
+        tensors: A tensor for each column, or one of all.
+        asked: The columns, in the order that one of all has them.
 
     Raises:
         Refusal: 400 when shapes, names or datatypes do not fit.
     """
-    names = [column.name for column in manifest.inputs]
+    names = [column.name for column in asked]
     if len(tensors) == 1 and len(tensors[0].shape) == 2 and tensors[0].shape[1] == len(names) > 1:
         values, width = _values(tensors[0]), len(names)
         return [dict(zip(names, values[i : i + width], strict=True)) for i in range(0, len(values), width)]

@@ -9,8 +9,8 @@ from everloop.runtime.server.openapi_paths import ID, paths_of
 
 if TYPE_CHECKING:
     from everloop.runtime.manifest import Manifest
+    from everloop.runtime.package import Package
     from everloop.runtime.service.settings import ServerSettings
-    from everloop.table.contract import Contract
 
 _TYPES: dict[str, dict[str, Any]] = {
     "boolean": {"type": "boolean"},
@@ -39,19 +39,17 @@ _PROBLEM = {
 _ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 
 
-def describe(
-    manifest: Manifest, contract: Contract, settings: ServerSettings, under: str = ""
-) -> dict[str, Any]:
+def describe(package: Package, settings: ServerSettings, under: str = "") -> dict[str, Any]:
     """Gives the description of what a server answers now for a lifecycle, as OpenAPI 3.1.
 
     Args:
-        manifest: The champion's.
-        contract: The champion's.
+        package: The champion.
         settings: The server's limits and whether it asks for tokens.
         under: What stands before paths that themselves name no lifecycle.
     """
+    manifest = package.manifest
     schemas = {
-        "Row": _row(manifest, contract),
+        "Row": _row(package, stored=settings.online is not None),
         "Answer": _answer(manifest),
         "Feedback": _feedback(manifest),
         "Problem": _PROBLEM,
@@ -75,9 +73,11 @@ def describe(
     return document
 
 
-def _row(manifest: Manifest, contract: Contract) -> dict[str, Any]:
+def _row(package: Package, *, stored: bool) -> dict[str, Any]:
+    """Describes a row; features that are not computed here have to be said, if only that they are null."""
+    said = ("python",) if stored else ("python", "joined")
     properties: dict[str, Any] = {}
-    for column in manifest.inputs:
+    for column in package.asked:
         kind = dict(_TYPES[column.type])
         if column.nullable:
             kind["type"] = [kind["type"], "null"]
@@ -85,8 +85,8 @@ def _row(manifest: Manifest, contract: Contract) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
-        "required": [column.name for column in manifest.inputs if not column.nullable],
-        "additionalProperties": getattr(contract, "extra", "ignore") != "reject",
+        "required": [column.name for column in package.asked if not column.nullable or column.origin in said],
+        "additionalProperties": package.contract.extra != "reject",
     }
 
 

@@ -67,7 +67,7 @@ def _described(service: Service, request: Request) -> dict[str, Any]:
     package = service.routing.champion.package
     name = request.parameters.get("name")
     under = "" if name is None else UNDER.format(name=name)
-    return describe(package.manifest, package.contract, service.settings, under)
+    return describe(package, service.settings, under)
 
 
 def _state(service: Service) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import struct
 import numpy as np
 import pytest
 
+from everloop.runtime.http import Refusal
 from everloop.runtime.log import read_log
 from everloop.runtime.package import Package
-from everloop.runtime.protocols import PROTOCOLS
+from everloop.runtime.protocols import PROTOCOLS, invocations
 from everloop.runtime.protocols.tensors import answered_tensors
 from everloop.runtime.routing import PINNED, Arm, Routing, write_routing
 from everloop.runtime.server import ServerLimits
@@ -423,6 +424,12 @@ def test_csv_is_answered(shared_server, expected, content):
         (b"\xff\xfe", "text/csv", 400),
         (b'amount\n"open', "text/csv", 400),
         (b"amount\nmany\n", "text/csv", 422),
+        (b"amount,region,amount\n1,north,2\n", "text/csv", 400),
+        (
+            b'{"dataframe_split": {"columns": ["amount", "amount"], "data": [[1, 2]]}}',
+            "application/json",
+            400,
+        ),
         (b"{}", "application/json", 400),
         (b"[1]", "application/json", 400),
         (b'{"dataframe_split": {"columns": ["amount"], "data": [[1, 2]]}}', "application/json", 400),
@@ -444,6 +451,25 @@ def test_wrong_tables_are_refused_with_a_code_and_a_message(shared_server, conte
     assert refused.status_code == status, refused.text
     assert refused.json()["message"]
     assert refused.json()["error_code"] == "INVALID_PARAMETER_VALUE"
+
+
+def test_another_kind_of_table_is_told_what_is_taken(shared_server):
+    refused = shared_server.client.post("/invocations", content=b"<t/>", headers={"content-type": "text/xml"})
+    assert refused.status_code == 415
+    assert all(kind in refused.json()["message"] for kind in ("application/json", "text/csv"))
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "INVALID_PARAMETER_VALUE"),
+        (401, "UNAUTHENTICATED"),
+        (403, "PERMISSION_DENIED"),
+        (503, "TEMPORARILY_UNAVAILABLE"),
+    ],
+)
+def test_mlflow_s_codes(status, code):
+    assert json.loads(invocations.refused(Refusal(status, "No.")).body)["error_code"] == code
 
 
 def test_limits_and_ping(packages, start_server):

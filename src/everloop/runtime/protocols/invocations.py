@@ -54,6 +54,8 @@ async def _rows(service: Service, request: Request) -> list[Any]:
         content = await request.body(limits.body_bytes, limits.body_seconds)
         champion = service.routing.champion
         return rows_of_csv(content, champion.package.asked, champion.columns)
+    if not request.sends_json:
+        raise Refusal(415, "The body is of another kind.", "Expected application/json or text/csv.")
     body = await request.json(limits.body_bytes, limits.body_seconds, nan=True)
     forms = [] if not isinstance(body, dict) else [name for name in FORMS if name in body]
     if len(forms) != 1 or body.keys() - {forms[0], "params"}:
@@ -88,9 +90,14 @@ def _csv(served: list[Served]) -> bytes:
     return out.getvalue().encode()
 
 
+_CODES = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}
+"""HTTP's status, and MLflow's code where it is not that of the other refusals."""
+
+
 def refused(refusal: Refusal) -> Response:
     """Gives a refusal with the members that MLflow's clients look for."""
-    code = "INVALID_PARAMETER_VALUE" if refusal.status < 500 else "TEMPORARILY_UNAVAILABLE"
+    otherwise = "INVALID_PARAMETER_VALUE" if refusal.status < 500 else "TEMPORARILY_UNAVAILABLE"
+    code = _CODES.get(refusal.status, otherwise)
     return refusal.response(error_code=code, message=refusal.sentence)
 
 

@@ -32,7 +32,7 @@ def rows_of_split(split: Any) -> list[dict[str, Any]]:
     """Gives a table that is split into `columns` and `data` (and `index`, which says nothing) as rows.
 
     Raises:
-        Refusal: 400 when it is none.
+        Refusal: 400 when it is none, or names a column twice.
     """
     expected = "Expected 'columns', a list of names, and 'data', a list of lists of as many values."
     if not isinstance(split, dict) or not {"columns", "data"} <= split.keys() <= {"columns", "data", "index"}:
@@ -44,6 +44,7 @@ def rows_of_split(split: Any) -> list[dict[str, Any]]:
         or not all(type(name) is str for name in names)
     ):
         raise Refusal(400, "The table is not split.", expected)
+    _require_each_once(names)
     for place, values in enumerate(data):
         if not isinstance(values, list) or len(values) != len(names):
             raise Refusal(400, "A row does not fit the columns.", f"data[{place}]: {expected}")
@@ -62,7 +63,7 @@ def rows_of_csv(
         known: The names that a header may have.
 
     Raises:
-        Refusal: 400 when it is no CSV or a line has another number of cells.
+        Refusal: 400 when it is no CSV, its header names a column twice or a line has another number of cells.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -75,6 +76,7 @@ def rows_of_csv(
     names = [column.name for column in asked]
     first = [cell.strip() for cell in lines[0]]
     if first and set(first) <= known:
+        _require_each_once(first)
         names, lines = first, lines[1:]
     types = {column.name: column.type for column in asked}
     for place, line in enumerate(lines):
@@ -86,6 +88,16 @@ def rows_of_csv(
         {name: _cell(cell, types.get(name, "text")) for name, cell in zip(names, line, strict=True)}
         for line in lines
     ]
+
+
+def _require_each_once(names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for place, name in enumerate(names):
+        if name in seen:
+            raise Refusal(
+                400, "A column is named twice.", f"Expected each once; column {place + 1} was there before."
+            )
+        seen.add(name)
 
 
 def _cell(cell: str, kind: str) -> Any:

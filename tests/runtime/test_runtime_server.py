@@ -143,6 +143,25 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("entry", "field", "kind"),
+    [
+        (3, "actuals[0]", "integer"),
+        (0.5, "actuals[0]", "number"),
+        ("a", "actuals[0]", "text"),
+        ([1], "actuals[0]", "integer"),
+        ({"actual": "yes"}, "actuals[0]", "object"),
+        ({"id": {}, "actual": "yes"}, "actuals[0].id", "object"),
+        ({"id": [], "actual": "yes"}, "actuals[0].id", "array"),
+        ({"id": None, "actual": "yes"}, "actuals[0].id", "null"),
+        ({"id": "a", "actual": "yes", "at": True}, "actuals[0].at", "boolean"),
+    ],
+)
+def test_wrong_feedback_is_told_in_the_words_of_json(shared_server, entry, field, kind):
+    (error,) = shared_server.client.post("/feedback", json=entry).json()["errors"]
+    assert (error["field"], error["type"]) == (field, kind)
+
+
 def test_what_is_wrong_is_told_as_a_problem(packages, start_server):
     limits = ServerLimits(body_bytes=200_000, rows=20)
     server = start_server(package=str(packages["binary"]), limits=limits)

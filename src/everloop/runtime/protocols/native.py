@@ -14,6 +14,7 @@ from everloop.runtime.protocols.arrow_form import ARROW, answers_as_arrow, rows_
 from everloop.runtime.protocols.models import require_rows
 from everloop.runtime.protocols.route import Route
 from everloop.runtime.row_fill import microseconds
+from everloop.runtime.service.problems import problem, refused
 
 if TYPE_CHECKING:
     from everloop.runtime.explain import Reason
@@ -131,22 +132,21 @@ def _ids(given: Any, count: int) -> list[str | None]:
 def _id(value: Any, field: str) -> str:
     if isinstance(value, str) and 0 < len(value) <= _MOST_ID:
         return value
-    error = {"field": field, "rule": "id", "expected": f"text of 1 to {_MOST_ID} characters"}
-    raise Refusal(422, "An id is none.", errors=[{**error, "type": type(value).__name__}])
+    expected = f"text of 1 to {_MOST_ID} characters"
+    raise refused("An id is none.", [problem(field, "id", expected, value)])
 
 
 def _actual(service: Service, entry: Any, field: str) -> tuple[str, Any, int]:
     if not isinstance(entry, dict) or not {"id", "actual"} <= entry.keys() <= {"id", "actual", "at"}:
         expected = "an object with 'id', 'actual' and nothing else"
-        error = {"field": field, "rule": "type", "expected": expected, "type": type(entry).__name__}
-        raise Refusal(422, "This is not feedback.", errors=[error])
+        raise refused("This is not feedback.", [problem(field, "type", expected, entry)])
     identity = _id(entry["id"], f"{field}.id")
     at = entry.get("at")
     if at is None and (service.settings.clock != "events" or service.clock.now()):
         return identity, entry["actual"], service.clock.now()
     if service.settings.clock != "events":
-        error = {"field": f"{field}.at", "rule": "clock", "expected": "nothing: the server tells the time"}
-        raise Refusal(422, "Feedback names a time.", errors=[{**error, "type": type(at).__name__}])
+        expected = "nothing: the server tells the time"
+        raise refused("Feedback names a time.", [problem(f"{field}.at", "clock", expected, at)])
     return identity, entry["actual"], _time(at, f"{field}.at")
 
 
@@ -160,8 +160,8 @@ def _time(at: Any, field: str) -> int:
         except (UsageFault, OverflowError):
             moment = None
     if moment is None:
-        error = {"field": field, "rule": "time", "expected": "ISO 8601, or microseconds since 1970"}
-        raise Refusal(422, "A time is none.", errors=[{**error, "type": type(at).__name__}])
+        expected = "ISO 8601, or microseconds since 1970"
+        raise refused("A time is none.", [problem(field, "time", expected, at)])
     return microseconds(moment)
 
 

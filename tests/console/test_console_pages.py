@@ -169,7 +169,7 @@ def test_a_failed_run_says_why(lived, tmp_path):
 
 
 def test_the_front_page_says_first_why_the_last_run_failed(unborn):
-    error = {"message": "The source is down.", "hint": "everloop check"}
+    error = {"message": "The source is down", "hint": "everloop check"}
     run = RunRow(
         "run_00000000000000000000000000", "loan-default", START, "failed", "data", facts={"error": error}
     )
@@ -261,7 +261,7 @@ def test_the_front_page_tells_how_the_rollout_stands(rolling):
 
 def test_the_front_page_tells_how_the_last_rollout_ended(lived, early):
     html = checked(status_page(lived))
-    assert "Promoted." in html
+    assert "<b>Promoted:</b>it may." in html
     assert "Next, " not in html
     assert "Rollout" not in titles(status_page(early))
     assert status_facts(early)["rollout"] is None

@@ -20,7 +20,7 @@ from everloop.report import (
     pictures,
     render,
 )
-from everloop.report.writing import money, share_of
+from everloop.report.writing import money, sentence, share_of
 
 pytestmark = pytest.mark.usefixtures("drawn_afresh")
 
@@ -29,6 +29,12 @@ def page(*blocks):
     return Page(
         "A title", "of today", [Section("What was found", blocks, lead="In short.")], footer="made by a test"
     )
+
+
+def test_a_sentence_ends_once():
+    assert [sentence(text) for text in ("no rows", "No rows. ", "Is it there?", "one of:")] == [
+        "no rows.", "No rows.", "Is it there?", "one of."
+    ]  # fmt: skip
 
 
 def test_text_is_escaped_everywhere():

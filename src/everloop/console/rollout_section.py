@@ -8,7 +8,7 @@ from everloop.console.deploy_section import TONES
 from everloop.core.values import to_jsonable
 from everloop.loop.rollout_status import difference_of, evidence_of, findings_of, read_rollout
 from everloop.report import Badge, Bullets, Facts, Ref, Section, Table, Verdict
-from everloop.report.writing import moment, percent
+from everloop.report.writing import moment, percent, sentence
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -44,8 +44,10 @@ def rollout_facts(workspace: Workspace) -> dict[str, Any] | None:
 
 def _verdict(facts: dict[str, Any]) -> Verdict:
     state = facts["state"]
-    told = f"Next, {facts['next']}." if facts["next"] else f"{facts['decisions'][-1]['reason']}."
-    return Verdict(TONES.get(state, "open"), told, label=f"{state.replace('_', ' ').capitalize()}.")
+    words, tone = state.replace("_", " ").capitalize(), TONES.get(state, "open")
+    if facts["next"]:
+        return Verdict(tone, sentence(f"Next, {facts['next']}"), label=f"{words}.")
+    return Verdict(tone, sentence(facts["decisions"][-1]["reason"]), label=f"{words}:")
 
 
 def _standing(facts: dict[str, Any]) -> Facts:

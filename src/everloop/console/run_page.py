@@ -10,7 +10,7 @@ from everloop.console.deploy_section import deploy_section, parity_rows
 from everloop.console.monitor_section import monitor_section, served_gain
 from everloop.console.story import Story, interval
 from everloop.report import Figures, Page, Ref, Section, Stage, Stages, Text, Verdict
-from everloop.report.writing import moment, money, number, plural, span
+from everloop.report.writing import moment, money, number, plural, sentence, span
 
 if TYPE_CHECKING:
     from everloop.loop.workspace import Workspace
@@ -79,7 +79,7 @@ def failure(run: RunRow) -> Verdict:
     error = run.facts.get("error") or {}
     told = str(error.get("message") or "It can be continued: everloop run")
     if error.get("hint"):
-        told += f" Next: {error['hint']}"
+        told = f"{sentence(told)} Next: {error['hint']}"
     what = "failed" if run.status == "failed" else "was interrupted"
     where = f"in the phase {run.phase}" if run.phase else "before its first phase ended"
     return Verdict("no", told, label=f"The run {what} {where}.")

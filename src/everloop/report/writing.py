@@ -122,6 +122,17 @@ def count(value: Any) -> str:
     return MISSING if value is None else f"{int(value):,}"
 
 
+def sentence(text: str) -> str:
+    """Ends a text with a full stop where it has no end of its own, so that another may follow.
+
+    Example:
+        >>> sentence("loans.csv has no rows"), sentence("Is it there?")
+        ('loans.csv has no rows.', 'Is it there?')
+    """
+    told = text.rstrip()
+    return told if told.endswith((".", "!", "?")) else f"{told.rstrip(',:;')}."
+
+
 def plural(amount: int, thing: str) -> str:
     """Writes an amount of things.
 

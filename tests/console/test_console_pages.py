@@ -8,7 +8,7 @@ import pytest
 from everloop.console import page_for
 from everloop.console.backtest_page import backtest_page
 from everloop.console.deploy_section import gate_blocks, rollout_blocks, shares_over_time
-from everloop.console.monitor_section import served_gain
+from everloop.console.monitor_section import monitor_section, served_gain
 from everloop.console.status_page import status_facts, status_page
 from everloop.console.story import Story
 from everloop.core.errors import NotFound
@@ -265,6 +265,23 @@ def test_the_front_page_tells_how_the_last_rollout_ended(lived, early):
     assert "Next, " not in html
     assert "Rollout" not in titles(status_page(early))
     assert status_facts(early)["rollout"] is None
+
+
+def test_the_front_page_lists_the_latest_alerts(lived):
+    html = checked(status_page(lived))
+    assert "The latest alerts" in html
+    assert "amount moved" in html
+
+
+def test_an_alert_before_the_first_window_is_told(lived):
+    section = monitor_section(replace(Story.read(lived), windows=[], decisions=[]))
+    assert section.blocks[0].title == "Every alert (1)"
+    assert section.lead.startswith("No window has been judged yet")
+
+
+def test_the_front_page_says_that_nothing_was_watched_yet(early, unborn):
+    assert "No window has been judged yet" in checked(status_page(early))
+    assert "Monitoring" not in titles(status_page(unborn))
 
 
 def test_a_rollout_that_has_just_begun_draws_no_empty_picture(lived):

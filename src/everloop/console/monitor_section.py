@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from everloop.record.rows import DecisionRow, WindowRow
     from everloop.report.page import Block
 
+NO_WINDOW = "No window has been judged yet: nothing was served, or the first window is not over."
 _SHOWN_DECISIONS = 12
 _SPAN_TONES = {"promoted": "yes", "rolled_back": "no", "aborted": "no", "taken_back": "no"}
 
@@ -22,8 +23,8 @@ _SPAN_TONES = {"promoted": "yes", "rolled_back": "no", "aborted": "no", "taken_b
 def monitor_section(story: Story) -> Section:
     """Tells what windows were worth, how far they drifted, and what was decided about it."""
     if not story.windows:
-        text = "No window has been judged yet: nothing was served, or the first window is not over."
-        return Section("Monitor", _decisions(story), lead=text) if story.decisions else Section("Monitor", [])
+        blocks = [*_alerts(story), *_decisions(story)]
+        return Section("Monitor", blocks, lead=NO_WINDOW if blocks else "")
     blocks = [
         *value_blocks(story),
         *drift_blocks(story),
@@ -239,11 +240,16 @@ def _decisions(story: Story) -> list[Block]:
     return blocks
 
 
+def alert_table(story: Story, caption: str = "") -> Table:
+    """Lists the alerts, the latest first; each leads to its window."""
+    rows = [[moment(row.at), row.kind, Ref(row.window or "", row.said)] for row in story.alerts[::-1]]
+    return Table(["at", "kind", "what was found"], rows, caption)
+
+
 def _alerts(story: Story) -> list[Block]:
     if not story.alerts:
         return []
-    rows = [[moment(row.at), row.kind, Ref(row.window or "", row.said)] for row in story.alerts[::-1]]
-    return [Fold(f"Every alert ({len(rows)})", [Table(["at", "kind", "what was found"], rows)])]
+    return [Fold(f"Every alert ({len(story.alerts)})", [alert_table(story)])]
 
 
 def _lead(story: Story) -> str:

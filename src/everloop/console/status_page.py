@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everloop.console.deploy_section import deployment_facts
-from everloop.console.monitor_section import decision_rows, served_gain, value_blocks, window_table
+from everloop.console.monitor_section import (
+    NO_WINDOW,
+    alert_table,
+    decision_rows,
+    served_gain,
+    value_blocks,
+    window_table,
+)
 from everloop.console.rollout_section import rollout_facts, rollout_section
 from everloop.console.run_page import ENDED_EARLY, failure, run_figures
 from everloop.console.story import Story
@@ -88,18 +95,28 @@ def _serving(story: Story) -> Section:
 
 
 def _monitoring(story: Story) -> Section:
+    alerts = _alerts(story)
     if not story.windows:
-        return Section("Monitoring", [])
+        blocks = alerts or ([Text(NO_WINDOW)] if story.deployments else [])
+        return Section("Monitoring", blocks, lead=NO_WINDOW if alerts else "")
     drifted = sum((row.facts.get("drift") or {}).get("status") == "drift" for row in story.windows)
     table = window_table(story)
-    blocks: list[Block] = [
+    blocks = [
         *value_blocks(story)[:1],
+        *alerts,
         Table(table.columns, table.rows[:_SHOWN], "The latest windows"),
     ]
     if len(table.rows) > _SHOWN:
         rest = Table(table.columns, table.rows[_SHOWN:])
         blocks.append(Fold(f"Earlier windows ({len(rest.rows)})", [rest]))
     return Section("Monitoring", blocks, lead=f"{plural(len(story.windows), 'window')}, {drifted} drifted.")
+
+
+def _alerts(story: Story) -> list[Block]:
+    if not story.alerts:
+        return []
+    table = alert_table(story, "The latest alerts")
+    return [Table(table.columns, table.rows[:_SHOWN], table.caption)]
 
 
 def _decisions(story: Story) -> Section:

@@ -183,6 +183,34 @@ def test_a_table_keeps_a_time_in_one_line(time):
     assert "td.time { white-space: nowrap; }" in html
 
 
+def test_amounts_with_their_units_are_set_to_the_right():
+    amounts = [
+        "\N{MINUS SIGN}18,790\N{NO-BREAK SPACE}EUR",
+        "0.1 ms",
+        "89%",
+        "1.98\N{NO-BREAK SPACE}million\N{NO-BREAK SPACE}EUR",
+        None,
+    ]
+    html = render(page(Table(["worth"], [[amount] for amount in amounts])))
+    assert html.count('<td class="number">') == len(amounts)
+    assert '<th class="number">' in html
+
+
+def test_a_column_of_words_and_amounts_stays_at_the_left():
+    html = render(page(Table(["found", "empty"], [["5%", None], ["all columns", None]])))
+    assert 'class="number"' not in html
+
+
+def test_a_table_without_rows_is_drawn():
+    assert "<th>worth</th>" in render(page(Table(["worth"], [])))
+
+
+def test_a_ratio_between_two_powers_of_ten_is_written_out():
+    drawn = pictures.columns([1, 2], [0.7, 1.1], flagged=[False, True], ratio=True)
+    assert "<!-- 0.8 -->" in drawn
+    assert "10^{" not in drawn
+
+
 def test_a_sentence_with_a_time_may_wrap():
     assert '<td class="time">' not in render(page(Table(["a"], [["since 2024-06-01 it drifts"]])))
 

@@ -15,8 +15,10 @@ from everloop.report.writing import MISSING, number
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from everloop.report.page import Page
+    from everloop.report.page import Page, Table
 
+AMOUNT = re.compile(r"[+\u2212-]?\d[\d,.]*[ \u00a0]?(?:%|ms|s|million|(?:million[ \u00a0])?[A-Z]{3})")
+"""A number with its unit, and nothing else."""
 Linker = Callable[[str], str | None]
 FIGURE = re.compile(r"(?<![\w#./-])[+\u2212-]?\d(?:[\d,.:/-]*\d)?(?:e[+-]?\d+)?%?(?![\w-])")
 """A number, a date or a time that stands by itself, and is no part of a name."""
@@ -87,6 +89,15 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def measured(table: Table) -> list[bool]:
+    """Tells of each column whether all that is known in it are numbers, some with their units."""
+    return [
+        bool(known := [value for value in column if value not in (None, MISSING)])
+        and all(is_number(value) or (isinstance(value, str) and AMOUNT.fullmatch(value)) for value in known)
+        for column in zip(*table.rows, strict=False)
+    ] or [False] * len(table.columns)
+
+
 def is_time(value: Any) -> bool:
     """Tells whether a table keeps the value, or what a link shows, in one line: a day or a moment."""
     text = value.text if isinstance(value, Ref) else value
@@ -104,6 +115,7 @@ def _template() -> Template:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["cell"] = cell
+    environment.filters["measured"] = measured
     environment.tests["numeric"] = is_number
     environment.tests["time"] = is_time
     environment.filters["traced"] = traced

@@ -180,6 +180,9 @@ def columns(
     if ratio:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda height, _: f"{height:g}")
+        # Between two powers of ten only what lies between them is a number to read.
+        low, high = axes.get_ylim()
+        axes.yaxis.set_minor_formatter(lambda height, _: f"{height:g}" if high < 10 * low else "")
     else:
         axes.set_ylim(bottom=0)
     if len(x) and isinstance(x[0], datetime):

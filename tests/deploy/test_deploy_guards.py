@@ -154,6 +154,13 @@ def test_latency(slower, required, said):
     assert answer("latency_p95", required, look(asked=asked)) == said
 
 
+@pytest.mark.parametrize(("name", "required"), [("error_rate", "<= 5%"), ("latency_p99", "<= 50ms")])
+def test_a_bound_says_of_no_requests_that_nothing_is_known(name, required):
+    spec = DeploySpec.model_validate({"guard": {name: required}, "strategy": "canary"})
+    found = look_at(spec, look(asked=requests(0)))[0]
+    assert (found.answer, found.found) == ("undecided", "not known yet: no rows")
+
+
 @given(st.integers(1, 400), st.floats(0.1, 0.9))
 def test_a_running_quantile_knows_the_past_alone(count, quantile):
     seconds = np.random.default_rng(count).random(count)

@@ -27,6 +27,8 @@ def latency(name: str, required: Bound | Against, look: Look, budget: Budget) ->
         late = requests.seconds[requests.second] > required.limit
         allowed = Bound("<=", 1 - quantile, "")
         found = bounded_rate(name, allowed, int(late.sum()), late.size, budget)
+        if not late.size:
+            return GuardFinding(name, found.answer, str(required), found.found)
         words = f"{found.evidence['events']} of {late.size} above {required.limit * 1000:g} ms"
         return GuardFinding(name, found.answer, str(required), words, found.evidence)
     limits = running_quantile(requests.seconds, ~requests.second, quantile)

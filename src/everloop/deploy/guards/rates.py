@@ -74,6 +74,8 @@ def rate(
 
 def bounded_rate(name: str, required: Bound, count: int, rows: int, budget: Budget) -> GuardFinding:
     """Answers whether a rate keeps a bound, from its counts."""
+    if not rows:
+        return nothing_yet(name, required, "not known yet: no rows")
     upper = required.comparison in ("<=", "<")
     harm, fine = rate_sequence(count, rows, budget.back), rate_sequence(count, rows, budget.on)
     low, high = (harm.low, fine.high) if upper else (fine.low, harm.high)

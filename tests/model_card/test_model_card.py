@@ -179,7 +179,7 @@ def test_what_made_the_figures_is_told_step_by_step(trained):
 def test_a_step_that_was_executed_elsewhere_names_its_run_and_its_time(trained):
     ran = {"train": replace(STEPS["train"], run="run_7", at=CREATED)}
     html = render(card_page(trained, replace(FACTS, steps=ran)), link=lambda identity: f"/runs/{identity}")
-    assert '<td><a href="/runs/run_7">run_7</a></td><td>2024-06-01 00:00 UTC</td>' in html
+    assert '<td><a href="/runs/run_7">run_7</a></td><td class="time">2024-06-01 00:00 UTC</td>' in html
 
 
 def test_a_figure_is_a_link_to_the_step_that_made_it(trained):

@@ -169,12 +169,22 @@ def test_a_difference_that_may_be_none_lies_between_two_amounts() -> None:
     )
 
 
+def test_a_recommender_is_judged_by_lists_and_its_labels_are_no_judges_alone() -> None:
+    found = Evaluation("test", 80, "ndcg_at_10", {"ndcg_at_10": SOME})
+    facts = CardFacts("shop", labels={"verdict": "not needed", "labels": 2000})
+    page = card_page(trained_of("recommendation", found), facts)
+    assert page.lead == "ndcg_at_10 is 0.6 on 80 held-out lists."
+    said = " ".join(limits(trained_of("recommendation", found), facts))
+    assert "rest on 80 lists" in said
+    assert "label" not in said
+
+
 @pytest.mark.parametrize("output", ["cnt", "Größe"])
 def test_the_name_of_what_is_predicted_is_written_as_it_is(as_called: None, output: str) -> None:
     over = Dependence("x", (0.0, 1.0), (1.0, 2.0), (0.5, 1.5), (1.5, 2.5))
     found = Explanation(output, "rmse", 2, 1, (Effects("x", SOME, (0.1, 0.3), (0.0, 1.0)),), (over,))
     shown = effect_blocks(found)
-    assert f"{output} over x, all else as it is" in "".join(drawn_in(shown))
+    assert f"Over x: {output}, all else as it is" in "".join(drawn_in(shown))
 
 
 def test_names_in_the_reason_for_more_labels_keep_their_capitals() -> None:

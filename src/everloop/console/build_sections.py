@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.tasks import TASKS
 from everloop.model import card_pictures as draw
 from everloop.model.card import cleaning_blocks, leak_blocks
 from everloop.model.card_goal import verdict_facts, verdict_of
@@ -182,7 +183,8 @@ def model_section(story: Story) -> Section:
     lead = f"{trained.learner} was chosen from {plural(len(trained.trials), 'trial')}."
     shown = None
     if trained.evaluation is not None:
-        lead = f"{draw.gain_sentence(trained.evaluation, story.currency)} {lead}"
+        judged = TASKS[trained.frame.task].judged
+        lead = f"{draw.gain_sentence(trained.evaluation, story.currency, judged=judged)} {lead}"
         monthly = story.step("brief").get("decisions_per_month")
         shown = Shown(trained, trained.evaluation, story.currency, monthly)
         blocks += chapter_blocks("value", shown)

@@ -40,6 +40,11 @@ class TaskFacts:
     alone: bool = True
 
     @property
+    def judged(self) -> str:
+        """What an evaluation counts: a list for each who had something later, or else a row."""
+        return "list" if self.decides == "items" else "row"
+
+    @property
     def positive(self) -> str | None:
         """The class that is the event, where an answer is one of two and there is no target."""
         return self.classes[-1] if self.classes and self.decides == "threshold" else None

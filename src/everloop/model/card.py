@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from everloop.core.tasks import TASKS
 from everloop.model import card_pictures as draw
 from everloop.model.card_costs import cost_blocks
 from everloop.model.card_goal import verdict_blocks
@@ -33,6 +34,7 @@ from everloop.report.writing import day, moment, money, number, plural, span
 
 if TYPE_CHECKING:
     from everloop.model.card_facts import CardFacts
+    from everloop.model.evaluation import Evaluation
     from everloop.model.trained import Trained
     from everloop.report.page import Block
 
@@ -64,7 +66,7 @@ def card_page(trained: Trained, facts: CardFacts) -> Page:
         subtitle=f"Model card{made}{f', owner {facts.owner}' if facts.owner else ''}",
         sections=card_sections(trained, facts),
         footer="Everything on this card comes from the record of the run that made the version.",
-        lead=draw.gain_sentence(trained.evaluation, facts.currency) if trained.evaluation else "",
+        lead=_gain(trained, trained.evaluation, facts) if trained.evaluation else "",
         summary=[_figures(trained, facts)],
         origin=facts.origins.of("train"),
     )
@@ -162,19 +164,24 @@ def _value(trained: Trained, facts: CardFacts) -> Section:
     return Section(
         title,
         _chapters(trained, facts, "value"),
-        lead=draw.gain_sentence(found, facts.currency),
+        lead=_gain(trained, found, facts),
         origin=facts.origins.of("train"),
     )
+
+
+def _gain(trained: Trained, found: Evaluation, facts: CardFacts) -> str:
+    return draw.gain_sentence(found, facts.currency, judged=TASKS[trained.frame.task].judged)
 
 
 def _metrics(trained: Trained, facts: CardFacts) -> Section:
     found = trained.evaluation
     if found is None:
         return Section("Metrics", [])
+    judged = plural(found.rows, TASKS[trained.frame.task].judged)
     return Section(
         "Metrics",
         _chapters(trained, facts, "metrics", "quality"),
-        lead=f"Measured on {found.rows:,} rows of the {found.part} part, each with its 95 % interval.",
+        lead=f"Measured on {judged} of the {found.part} part, each with its 95 % interval.",
         origin=facts.origins.of("train"),
     )
 

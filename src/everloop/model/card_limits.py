@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from everloop.core.tasks import TASKS
 from everloop.report import Told
-from everloop.report.writing import day, number, percent
+from everloop.report.writing import day, number, percent, plural
 
 if TYPE_CHECKING:
     from everloop.model.card_facts import CardFacts
@@ -47,7 +47,8 @@ def _evidence_limit(trained: Trained, facts: CardFacts) -> list[str]:
     if found.part != "test":
         sentences.append("There is no test part; the numbers come from cross-validation and may flatter.")
     if found.rows < _FEW_ROWS:
-        sentences.append(f"The numbers rest on {found.rows:,} rows; read the intervals, not the estimates.")
+        judged = plural(found.rows, TASKS[trained.frame.task].judged)
+        sentences.append(f"The numbers rest on {judged}; read the intervals, not the estimates.")
     missed = [item.name for item in found.requirements if not item.holds]
     if missed:
         sentences.append(f"It misses what is required of {', '.join(missed)}.")
@@ -102,8 +103,9 @@ def _group_limit(trained: Trained, facts: CardFacts) -> list[str]:
 
 
 def _label_limit(trained: Trained, facts: CardFacts) -> list[str]:
-    del trained
     labels = facts.labels
+    if TASKS[trained.frame.task].decides == "items":
+        return []
     if labels and labels["verdict"] == "not needed":
         return _unlabelled_limit(labels["labels"])
     if not labels:

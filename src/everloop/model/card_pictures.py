@@ -209,20 +209,21 @@ def _acting_blocks(evaluation: Evaluation, currency: str) -> list[Block]:
     return [Picture(drawn, "What acting on a row of each cluster is worth, on held-out rows."), table]
 
 
-def gain_sentence(evaluation: Evaluation, currency: str) -> str:
-    """Says in a sentence how the model does against today."""
+def gain_sentence(evaluation: Evaluation, currency: str, *, judged: str = "row") -> str:
+    """Says in a sentence how the model does against today, on so many of what was judged."""
+    on = f"{evaluation.rows:,} held-out {judged}{'' if evaluation.rows == 1 else 's'}"
     gain = evaluation.gain
     if gain is None or not gain.known:
         score = evaluation.metrics.get(evaluation.metric)
         found = number(score.estimate) if score is not None else "not known"
-        return f"{evaluation.metric} is {found} on {evaluation.rows:,} held-out rows."
+        return f"{evaluation.metric} is {found} on {on}."
     verdict = "more" if gain.low > 0 else "less" if gain.high < 0 else "about the same"
     low, high = money(gain.low, signed=True), money(gain.high, currency, signed=True)
     if verdict == "about the same":
         return f"A decision is worth about the same as today: the difference lies between {low} and {high}."
     return (
         f"A decision is worth {money(abs(gain.estimate), currency)} {verdict} than today ({low} to {high}) "
-        f"on {evaluation.rows:,} held-out rows."
+        f"on {on}."
     )
 
 

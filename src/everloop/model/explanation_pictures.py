@@ -60,7 +60,7 @@ def _shuffled(found: Explanation) -> list[Block]:
 
 def _over(one: Dependence, output: str) -> Block:
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in one.at)
-    caption = f"{output} over {one.column}, all else as it is; the band holds 80 % of the rows."
+    caption = f"Over {one.column}: {output}, all else as it is; the band holds 80 % of the rows."
     if numbers:
         line = Line("mean", one.at, one.mean, one.low, one.high)
         return Picture(

@@ -36,7 +36,7 @@ def metric_blocks(evaluation: Evaluation) -> list[Block]:
     blocks: list[Block] = []
     if bounded:
         drawn = pictures.intervals(_places(bounded))
-        blocks.append(Picture(drawn, f"Metrics with their 95 % intervals, {evaluation.rows:,} rows."))
+        blocks.append(Picture(drawn, "Metrics with their 95 % intervals."))
     if errors:
         said = "Errors in the unit of what is predicted, each with its 95 % interval: less is better."
         blocks.append(Picture(pictures.intervals(_places(errors)), said))

@@ -20,6 +20,7 @@ from everloop.model.search_space import portfolio_of
 from everloop.model.trained import FeatureChoice, Trained
 from everloop.model.unsupervised.outcome import requirements_of, with_value
 from everloop.model.unsupervised.trials import Finding, Tried, run_trials
+from everloop.report.writing import plural
 from everloop.runtime.encoders import LookupEncoder
 from everloop.runtime.plan import Plan, PlanInput
 from everloop.table.labels import label_texts
@@ -195,8 +196,8 @@ def _trained(
     if VALUE in best.facts:
         judged_by, ours, theirs = "value of a list", best.facts[VALUE], _baseline(tried).facts[VALUE]
     reason = (
-        f"{best.learner.name} has the best {judged_by} of {len(tried)} trials on what came later, "
-        f"{ours:.4g}; popularity has {theirs:.4g}."
+        f"{best.learner.name} has the best {judged_by} of {plural(len(tried), 'trial')} on what came later, "
+        f"{ours:.4g}{'' if best.learner.name == BASELINE else f'; popularity has {theirs:.4g}'}."
     )
     return Trained(
         frame=replace(frame, classes=tuple(final.items[place] for place in used), listed=settings.listed),
@@ -234,7 +235,8 @@ def _evaluated(
     metric = trained.frame.metric
     metrics = metrics_of_lists(hits, relevant, (metric, *settings.required))
     gain = paired_interval(LIST_METRICS[metric](*usual), LIST_METRICS[metric](hits, relevant))
-    note = f"On the test part its {metric} is {metrics[metric]}; that is {gain} more than popularity's."
+    more = "" if best is base else f"; that is {gain} more than popularity's"
+    note = f"On the test part its {metric} is {metrics[metric]}{more}."
     evaluation = Evaluation(
         part="test",
         rows=len(relevant),

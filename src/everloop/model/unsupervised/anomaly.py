@@ -26,6 +26,7 @@ from everloop.model.search_space import portfolio_of
 from everloop.model.unsupervised.material import BEYOND, Fitted, fit_rows, halves, known_labels, sampled
 from everloop.model.unsupervised.outcome import Chosen, requirements_of, share_interval
 from everloop.model.unsupervised.trials import Finding, Tried
+from everloop.report.writing import plural
 from everloop.table.even_rows import CONTRAST_POINTS, even_rows
 from everloop.table.weights import row_counts
 
@@ -164,7 +165,7 @@ def choose(tried: Sequence[Tried], frame: Any) -> tuple[Tried, str]:
         if frame.is_labelled
         else f"without labels, by {frame.metric}: how little room its scores need to enclose rows of a fold"
     )
-    return best, f"{best.trial.learner} was chosen {by} ({best.score:.4g} of {len(done)} trials)."
+    return best, f"{best.trial.learner} was chosen {by} ({best.score:.4g} of {plural(len(done), 'trial')})."
 
 
 def finish(chosen: Chosen, material: Material, settings: TrainingSettings) -> Trained:

@@ -22,6 +22,7 @@ from everloop.model.unsupervised.describing import describe
 from everloop.model.unsupervised.material import decided, fit_rows, halves, sampled
 from everloop.model.unsupervised.outcome import Chosen, requirements_of, share_interval
 from everloop.model.unsupervised.trials import Finding, Tried
+from everloop.report.writing import plural
 from everloop.table.weights import row_counts
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def choose(tried: Sequence[Tried], frame: Frame) -> tuple[Tried, str]:
     told = ", ".join(f"{_numbered(one)}: {one.score:.3g}" for one in others[:4])
     reason = f"{_numbered(best)} by {best.learner.name} have the best {frame.metric} on rows of a fold"
     reason += f", {best.score:.3g}{f' ({told})' if told else ''}"
-    reason += f", of the {len(stable)} of {len(done)} trials that two halves of the rows agree on"
+    reason += f", of the {len(stable)} of {plural(len(done), 'trial')} that two halves of the rows agree on"
     reason += f"; here by {best.facts['stability']:.2f}." if stable else ": none."
     if not stable:
         reason += " Read the clusters as a way to divide the rows, not as kinds that there are."

@@ -85,7 +85,8 @@ def test_figures_of_different_steps_lead_to_different_ones(cards):
 def test_the_report_names_run_time_and_key_of_each_step_and_the_package_the_keys_alone(early, cards):
     for row in early.record.find(StepRow, name=["frame", "train"]):
         assert all(row.key in html for html in cards.values())
-        assert f"<td>{row.run}</td><td>{row.at:%Y-%m-%d %H:%M} UTC</td>" in cards["report"]
+        told = f'<td>{row.run}</td><td class="time">{row.at:%Y-%m-%d %H:%M} UTC</td>'
+        assert told in cards["report"]
         assert row.run not in cards["package"]
 
 

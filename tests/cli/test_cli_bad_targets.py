@@ -203,7 +203,11 @@ def test_a_trial_that_breaks_is_named_and_the_search_goes_on(capsys, tmp_path, m
 
 @pytest.mark.parametrize(
     ("weight", "told"),
-    [("a", "rows is negative, missing or infinite"), ("aa + 1", "no column 'aa'"), ("y", "problem.weight")],
+    [
+        ("a", "rows is negative, missing or infinite"),
+        ("aa + 1", "no column 'aa'"),
+        ("y", "'y' gives text.\n  at: everloop.yaml:"),
+    ],
 )
 def test_weights_that_are_none_are_told_when_the_file_is_checked(capsys, tmp_path, monkeypatch, weight, told):
     table().write_csv(tmp_path / "rows.csv")

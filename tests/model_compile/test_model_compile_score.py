@@ -400,7 +400,7 @@ def test_what_does_not_compile_says_so() -> None:
     from sklearn.svm import SVC
 
     for estimator in (KNeighborsClassifier(), SVC(), object(), "model"):
-        with pytest.raises(ModelFault, match=r"cannot be compiled\.$") as raised:
+        with pytest.raises(ModelFault, match=r"(?m)cannot be compiled\.$") as raised:
             score_form(estimator)
         assert "train what compiles: " in raised.value.hint
         assert "lightgbm.LGBMClassifier" in raised.value.hint

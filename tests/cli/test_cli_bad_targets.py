@@ -39,9 +39,9 @@ def half_missing():
     return table().with_columns(y=pl.when(pl.int_range(ROWS) % 2 == 0).then(pl.col("y")).otherwise(None))
 
 
-def passed(capsys, folder, monkeypatch, rows):
+def passed(capsys, folder, monkeypatch, rows, file=FILE):
     rows.write_csv(folder / "rows.csv")
-    (folder / "everloop.yaml").write_text(FILE)
+    (folder / "everloop.yaml").write_text(file)
     monkeypatch.chdir(folder)
     status = main(["run", "--until", "model"])
     said = "".join(capsys.readouterr())
@@ -72,6 +72,14 @@ REFUSED = {
         'try_cast("y" as double) as "y"',
     ),
 }
+
+
+def test_ten_thousand_classes_are_refused_before_they_are_looked_at(capsys, tmp_path, monkeypatch):
+    stated = FILE.replace("target: y", "target: y, task: multiclass")
+    status, told = passed(capsys, tmp_path, monkeypatch, many_classes(), stated)
+    assert status == 2
+    assert "has 10,000 classes in 12,000 rows; at most 1,000 can be told apart" in told
+    assert "hint: merge rare classes into one" in told
 
 
 @pytest.mark.parametrize(("rows", "said"), REFUSED.values(), ids=REFUSED)

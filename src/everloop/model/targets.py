@@ -8,16 +8,13 @@ import numpy as np
 
 from everloop.core.errors import DataFault
 from everloop.core.tasks import TASKS
+from everloop.table.labels import require_few_classes
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     from everloop.spec.frame import Frame
-
-
-MOST_CLASSES = 1_000
-"""Chances of more classes take more time and memory than any answer is worth."""
 
 
 def labelled(table: pl.DataFrame, frame: Frame) -> tuple[pl.DataFrame, NDArray[Any]]:
@@ -82,12 +79,7 @@ def require_learnable(actual: NDArray[Any], frame: Frame) -> None:
         DataFault: When there are fewer than four labelled rows, all have the same actual, or there are
             more classes than can be told apart.
     """
-    if len(frame.classes) > MOST_CLASSES:
-        raise DataFault(
-            f"The target {frame.target!r} has {len(frame.classes):,} classes in {len(actual):,} rows; "
-            f"at most {MOST_CLASSES:,} can be told apart.",
-            hint="merge rare classes into one, or predict a group of them",
-        )
+    require_few_classes(frame.target, len(frame.classes), len(actual))
     if len(actual) < 4:
         raise DataFault(f"{len(actual)} training rows have a target; at least 4 are needed.")
     if actual.min() != actual.max():

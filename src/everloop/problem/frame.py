@@ -17,6 +17,7 @@ from everloop.problem.times import infer_label_time, infer_time
 from everloop.spec.cleaning import CleanSpec
 from everloop.spec.frame import Frame
 from everloop.table.content import CONTENT_KINDS
+from everloop.table.labels import MOST_CLASSES, require_few_classes
 from everloop.table.schema import schema_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ MOST_NUMBERED_CLASSES = 20
 # A number with a fraction is one to predict, unless it has few values that come again and again.
 MOST_NUMBER_CLASSES = 5
 ROWS_OF_A_CLASS = 20
-# More distinct texts than this are descriptions, not classes.
-MOST_NAMED_CLASSES = 1_000
 # How names of images and sounds end.
 _FILE_ENDINGS = r"(?i)\.(png|jpe?g|gif|bmp|webp|wav)$"
 POSITIVE_WORDS = frozenset(
@@ -97,6 +96,8 @@ def build_frame(
     counts = label_counts(table[spec.target])
     _require_labels(draft, counts)
     task = _task(draft, counts)
+    if task == "multiclass":
+        require_few_classes(spec.target, len(counts), sum(counts.values()))
     classes, positive = _classes(draft, task, counts)
     frame = Frame(
         task=task,
@@ -190,7 +191,7 @@ def _task(draft: _Draft, counts: dict[str, int]) -> str:
         task, why = "multiclass", f"the target is a number with {len(counts)} values only, each often"
     elif facts.type == "number" or (facts.type == "integer" and len(counts) > MOST_NUMBERED_CLASSES):
         task, why = "regression", f"the target is a number with {len(counts)} different values"
-    elif facts.type in ("integer", "text") and len(counts) <= MOST_NAMED_CLASSES and _repeats(facts, 2):
+    elif facts.type in ("integer", "text") and len(counts) <= MOST_CLASSES and _repeats(facts, 2):
         task, why = "multiclass", f"the target has {len(counts)} classes"
     else:
         raise DataFault(

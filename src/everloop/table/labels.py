@@ -20,8 +20,25 @@ if TYPE_CHECKING:
 
     from everloop.spec.frame import Frame
 
+MOST_CLASSES = 1_000
+"""More are descriptions or identifiers; chances of them take more time and memory than an answer is worth."""
+
 # Above this a double no longer tells neighbouring integers apart.
 _EXACT_INTEGERS = 2**53
+
+
+def require_few_classes(target: str, classes: int, rows: int) -> None:
+    """Refuses a target with more than `MOST_CLASSES` classes, before hours go into them.
+
+    Raises:
+        DataFault: When it has more.
+    """
+    if classes > MOST_CLASSES:
+        raise DataFault(
+            f"The target {target!r} has {classes:,} classes in {rows:,} rows; at most {MOST_CLASSES:,} can "
+            "be told apart.",
+            hint="merge rare classes into one, or predict a group of them",
+        )
 
 
 def label_text(value: Any) -> str | None:

@@ -11,6 +11,7 @@ import fsspec
 import polars as pl
 import pyarrow as pa
 import pytest
+import xlsxwriter
 
 from everloop.core.clock import SimulatedClock
 from everloop.core.errors import MissingExtra, SourceUnreachable, SourceUnreadable, SpecFault
@@ -54,7 +55,9 @@ class TestExcel(SourceSuite):
     loose: ClassVar = {"amount": "XlsxWriter writes 16 digits"}
 
     def offer(self, table, folder):
-        table.with_columns(pl.col("at").dt.replace_time_zone(None)).write_excel(folder / "rows.xlsx")
+        with xlsxwriter.Workbook(folder / "rows.xlsx") as book:
+            book.set_properties({"created": NOW.replace(tzinfo=None)})  # else the second of writing
+            table.with_columns(pl.col("at").dt.replace_time_zone(None)).write_excel(book)
         return FileSource(file="rows.xlsx")
 
     def withdraw(self, folder):

@@ -15,7 +15,9 @@ def test_a_traceback_shows_the_place_and_the_hint() -> None:
 
 def test_a_place_that_is_known_better_later_takes_the_first_ones_place() -> None:
     fault = SpecFault("No such table.", place="data.table")
-    fault.put("everloop.yaml:7:3")
+    fault.put(place="everloop.yaml:7:3")
     again = pickle.loads(pickle.dumps(fault))
     assert again.place == "everloop.yaml:7:3"
     assert again.__notes__ == ["at: everloop.yaml:7:3"]
+    again.put(hint="data: {table: ...}")
+    assert again.__notes__ == ["at: everloop.yaml:7:3", "hint: data: {table: ...}"]

@@ -168,9 +168,9 @@ def look(
         # What a hint names stands in a file that was not written.
         hint = error.hint or ""
         if hint.startswith("file: "):
-            error.hint = f'--data "{hint.removeprefix("file: ")}"'
+            error.put(hint=f'--data "{hint.removeprefix("file: ")}"')
         elif "data." in hint or "{file: " in hint:
-            error.hint = f"mend {data}, or write {place / FILE_NAME} by hand, and there: {hint}"
+            error.put(hint=f"mend {data}, or write {place / FILE_NAME} by hand, and there: {hint}")
         raise
 
 

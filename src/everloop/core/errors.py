@@ -53,9 +53,9 @@ class EverloopError(Exception):
         self.place = place
         self._note()
 
-    def put(self, place: str) -> None:
-        """Says where it happened, better than who raised it could know."""
-        self.place = place
+    def put(self, *, place: str | None = None, hint: str | None = None) -> None:
+        """Says where it happened or what comes next, better than who raised it could know."""
+        self.place, self.hint = place or self.place, hint or self.hint
         self._note()
 
     def _note(self) -> None:

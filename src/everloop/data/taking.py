@@ -249,7 +249,7 @@ def at_source(name: str) -> Iterator[None]:
         yield
     except EverloopError as error:
         if error.place is None:
-            error.put(f"data.sources.{name}")
+            error.put(place=f"data.sources.{name}")
         raise
 
 

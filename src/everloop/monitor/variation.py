@@ -167,28 +167,20 @@ def _of_spans(
     counted = [rows.count(histograms, part) for part in parts]
     fewest = {name: segment.fewest(rules.window_rows) for name, segment in rows.within.items()}
     table = _of_parts(histograms, watched, joint, counted, fewest)
-    lacking = np.array([rows.unscored[part].mean() > _FEW_UNSCORED for part in parts])
-    places = np.flatnonzero([name in rows.of_scores for name, _ in watched])
-    if not lacking.any() or not places.size:
+    unscored, names = rows.unscored, rows.of_scores
+    lacking = np.array([unscored[part].mean() > _FEW_UNSCORED for part in parts])
+    places = [place for place, (name, _) in enumerate(watched) if name in names]
+    if not lacking.any() or not places:
         return table
-    given = table[~lacking]
+    given = table[~lacking][:, places]
     if len(given) < _FEWEST_SCORED:  # what chance alone does is all that is known
-        chance = resampled(histograms, watched, replace(rules, smaller=False), rows.within, joint)
-        given = chance[rules.window_rows]
-    return _lent(table, lacking, given, places, rules.seed)
-
-
-def _lent(
-    table: Table, lacking: NDArray[np.bool_], given: Table, places: NDArray[np.int64], seed: int
-) -> Table:
-    """Gives windows that lack something what others have there, drawn by chance.
-
-    Left open, they would look less rare than windows will be.
-    """
-    drawn = np.random.default_rng(seed).integers(len(given), size=np.count_nonzero(lacking))
-    filled = table.copy()
-    filled[np.ix_(np.flatnonzero(lacking), places)] = given[drawn][:, places]
-    return filled
+        scores = {name: found for name, found in histograms.items() if name in names}
+        asked = tuple(watched[place] for place in places)
+        given = resampled(scores, asked, replace(rules, smaller=False), rows.within)[rules.window_rows]
+    # Left open, these windows would look less rare than new ones will be.
+    drawn = np.random.default_rng(rules.seed).integers(len(given), size=np.count_nonzero(lacking))
+    table[np.ix_(np.flatnonzero(lacking), np.array(places))] = given[drawn]
+    return table
 
 
 def statistics_of(

@@ -99,7 +99,7 @@ class LifecycleSpec(Part):
         while path and path not in self._places:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         if path:
-            error.put(self._places[path])
+            error.put(place=self._places[path])
 
     def to_dict(self) -> dict[str, Any]:
         """Gives the file's content as JSON carries it; secrets as their references."""

@@ -76,7 +76,7 @@ def _expression(sql: str, table: pl.DataFrame) -> Expression:
     try:
         return parse(sql, schema_of(table).types)
     except SpecFault as fault:
-        fault.put(RULE)
+        fault.put(place=RULE)
         raise
 
 

@@ -105,7 +105,7 @@ class LightGbm:
         kind = package.LGBMRegressor if task == "regression" else package.LGBMClassifier
         row_share = float(configuration.get("row_share", 1.0))
         column_share = float(configuration.get("column_share", 1.0))
-        # Either way is exact. By rows is up to a quarter faster where one thread reads all of each row, and
+        # Either way is exact. By rows is faster where one thread reads all of each row of few values, and
         # slower where rows or columns are drawn.
         by_rows = threads == 1 and row_share == column_share == 1.0
         return kind(
